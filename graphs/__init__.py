@@ -1,0 +1,1 @@
+"""The state machines, installed as zoomagent.graphs. Keep this folder flat."""

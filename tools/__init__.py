@@ -1,0 +1,1 @@
+"""The agent's tools, installed as zoomagent.tools. Keep this folder flat."""

@@ -1,0 +1,121 @@
+"""Every error zoomagent raises, in two families.
+
+    ZoomAgentError                  code, message: what, why, what to do next
+    ├── ToolError                   told to the model; the run goes on
+    │   ├── BoxInvalid              a box that names no part of the picture
+    │   ├── ToolArgsInvalid         arguments that fit no tool
+    │   ├── ToolCallUnreadable      text that is not one call
+    │   └── OutputTruncated         the reply ended before the call did
+    └── RunError                    stops the run; the caller sees its code
+        ├── InputRefused            the picture or the question can not be used          exit 65
+        │   └── FetchRefused        a URL that may not be, or could not be, fetched      exit 65
+        ├── ServerError             the model's server                                   exit 69
+        │   ├── RateLimited         it said "later"                                      exit 75
+        │   ├── ModelUnavailable    it did not answer in time, or answered 5xx           exit 75
+        │   ├── ModelNotFound       it does not serve that model, or the key is wrong    exit 69
+        │   ├── ContextTooLong      the conversation does not fit                        exit 69
+        │   └── BadServerResponse   it answered with something that is no answer         exit 69
+        ├── StoreError              results or checkpoints could not be kept             exit 75
+        └── PolicyFileRefused       weights in a format that can run code                exit 78
+
+Codes are stable; messages are for people. No message holds a path, an address or a key: `public` is safe to show.
+"""
+
+
+class ZoomAgentError(Exception):
+    """Base of both families. `code` is stable API; the text says what, why, and what to do."""
+
+    code = "error"
+    exit_status = 1
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+    @property
+    def public(self) -> str:
+        return f"{self.code}: {self}"
+
+
+class ToolError(ZoomAgentError):
+    """The model's mistake: its text is sent back to the model, and the run goes on."""
+
+    code = "tool_error"
+
+
+class BoxInvalid(ToolError):
+    code = "box_invalid"
+
+
+class ToolArgsInvalid(ToolError):
+    code = "tool_args_invalid"
+
+
+class ToolCallUnreadable(ToolError):
+    code = "tool_call_unreadable"
+
+
+class OutputTruncated(ToolError):
+    code = "output_truncated"
+
+
+class RunError(ZoomAgentError):
+    """Not the model's mistake: the run ends with this error's code."""
+
+    code = "run_error"
+
+
+class InputRefused(RunError):
+    """Codes: unsupported_image, corrupt_image, too_many_pixels, too_many_bytes, bad_aspect, bad_data_url,
+    bad_frame, metadata_too_large, decode_timeout, decode_crashed, decode_memory, path_not_allowed, not_a_file,
+    bad_question."""
+
+    code = "input_refused"
+    exit_status = 65
+
+
+class FetchRefused(InputRefused):
+    """Codes: url_not_allowed, fetch_timeout, fetch_too_large, fetch_incomplete, fetch_failed, fetch_tls."""
+
+    code = "url_not_allowed"
+
+
+class ServerError(RunError):
+    code = "server_error"
+    exit_status = 69
+
+
+class RateLimited(ServerError):
+    code = "rate_limited"
+    exit_status = 75
+    retryable = True
+
+
+class ModelUnavailable(ServerError):
+    code = "model_unavailable"
+    exit_status = 75
+    retryable = True
+
+
+class ModelNotFound(ServerError):
+    code = "model_not_found"
+
+
+class ContextTooLong(ServerError):
+    code = "context"
+
+
+class BadServerResponse(ServerError):
+    code = "bad_server_response"
+
+
+class StoreError(RunError):
+    code = "store_error"
+    exit_status = 75
+
+
+class PolicyFileRefused(RunError):
+    code = "policy_file_refused"
+    exit_status = 78

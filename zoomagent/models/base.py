@@ -1,0 +1,120 @@
+"""What zoomagent asks of a model: generate and score, nothing else.
+
+`Message`s hold text and already rendered views. A model never sees boxes, files or URLs of ours, and we never see its
+tokens. Both implementations (`openai_server.py`, `in_process.py`) and the scripted fake of the tests satisfy `Model`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from PIL import Image
+
+from zoomagent.models.profiles import Profile
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """A rendered view in a message. Equal keys promise equal pixels, so a model may cache its visual prefix by key."""
+
+    key: str
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool call as the model wrote it: `arguments` is its raw JSON text, not yet checked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. Tool results carry `tool_call_id`; assistant turns carry the calls they made."""
+
+    role: Role
+    parts: tuple[Text | Pixels, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A generated token and its natural-log probability under the sampling distribution at temperature 1."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call. `visual_tokens` counts merged image tokens of the prompt (computed from view sizes)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    visual_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One generated answer. `tokens` is None when the server gives no likelihoods (never an empty stand-in)."""
+
+    text: str
+    finish: Literal["stop", "length", "tool_calls", "other"]
+    tokens: tuple[Token, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Sum of natural-log probabilities over the `tokens` tokens of a given continuation."""
+
+    logprob: float
+    tokens: int
+
+    @property
+    def mean(self) -> float:
+        """Mean log-probability per token (minus the mean NLL; DualFocus ranks by it)."""
+        return self.logprob / self.tokens
+
+
+class Model(Protocol):
+    """A multimodal model. Raises `ServerError` kinds only; honours `deadline` (time.monotonic seconds) as a whole."""
+
+    name: str
+    profile: Profile
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 128,
+        temperature: float = 0.0,
+        n: int = 1,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+    ) -> list[Reply]:
+        """`n` replies (fewer never). `tools` are OpenAI function definitions. Greedy at temperature 0."""
+        ...
+
+    async def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+    ) -> list[Likelihood] | None:
+        """Likelihood of each continuation as the next assistant turn (its own tokens only, without the end token),
+        or None when this model can not score given text."""
+        ...
+
+    async def aclose(self) -> None: ...
