@@ -2,8 +2,8 @@
 
 Every box lives in pixels of the upright original picture: integers, half-open, `0 <= left < right <= width`.
 A view is a box of a picture rendered at a size. A model speaks of a view in its own space; the conversion
-happens here and is called at the model's edge (zoomagent/tools) and nowhere else. All functions are pure. Time
-spans in videos are left out; reading boxes out of a model's text is `zoomagent/models/parsing.py`.
+happens here and is called at the model's edge (zoomagent/tools) and nowhere else. All functions are pure.
+Time spans in videos are left out; reading boxes out of a model's text is `zoomagent/models/parsing.py`.
 
     box = box_from_model([120, 80, 410, 300], "thousand", view, picture.size)   # or BoxInvalid
 """
@@ -21,7 +21,7 @@ Space = Literal["pixels", "unit", "thousand", "square"]
 view (Qwen3-VL); `square` 0-1 of the view padded to a centred square (LLaVA padding, GroundingGPT)."""
 
 OVERSHOOT = 0.5
-"""A corner may lie this share of the scale outside it and is clipped; further out, it is another scale (ours)."""
+"""A corner this share of the scale outside it is clipped; further out, it is another scale (ours)."""
 
 MIN_SIDE = 4
 """Boxes from a model are grown to this many original pixels a side (ours): a sliver shows nothing."""
@@ -137,7 +137,7 @@ def with_margin(box: Box, picture: Size, pixels: int = 0, share: float = 0.0) ->
 
 
 def grow_to(box: Box, picture: Size, min_side: int) -> Box:
-    """`box` grown around its centre to `min_side` a side, moved, not cut, where it meets the picture's edge."""
+    """`box` grown around its centre to `min_side` a side, moved where it meets the picture's edge."""
     left, right = _grow(box.left, box.right, min_side, picture.width)
     top, bottom = _grow(box.top, box.bottom, min_side, picture.height)
     return Box(left, top, right, bottom)

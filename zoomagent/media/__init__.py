@@ -1,1 +1,7 @@
-"""See the modules of this package."""
+"""Pixels: open safely, any region at any size, never more memory than needed."""
+
+from zoomagent.media.limits import Limits
+from zoomagent.media.opening import open_picture
+from zoomagent.media.picture import Picture
+
+__all__ = ["Limits", "Picture", "open_picture"]

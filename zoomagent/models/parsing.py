@@ -2,7 +2,7 @@
 
 Reads Qwen's JSON (`[{"bbox_2d": [..], "label": ".."}]`, fenced or not) and else every `[x0, y0, x1, y1]`,
 `(x0, y0, x1, y1)` or bare `x0, y0, x1, y1` (DualFocus). Numbers come back as written, in the model's own
-space: `geometry.box_from_model` judges them. Linear in the text, nothing is evaluated. Tool calls are left out.
+space: `geometry.box_from_model` judges them. Linear in the text, nothing is evaluated. Tool calls left out.
 """
 
 import re

@@ -1,0 +1,74 @@
+"""Picture: an upright RGB picture of which any region can be had at any size.
+
+    with open_picture("scan.jpg") as picture:
+        picture.view(Box(400, 300, 900, 700), Size(448, 364))     # from original pixels, always
+
+Where the pixels come from is a `Pixels` source's business; opening is `opening.py`'s.
+"""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from PIL import Image
+
+from zoomagent.errors import InputRefused
+from zoomagent.geometry import Box, Size
+from zoomagent.media.rendering import plain_box, render
+
+MAX_VIEW_PIXELS = 64_000_000
+"""No view is rendered larger than this (ours): a model is never shown as much."""
+
+
+class Pixels(Protocol):
+    """Where a picture's pixels come from. `region` may be called from several threads."""
+
+    def region(self, box: Box, size: Size) -> Image.Image: ...
+
+    def close(self) -> None: ...
+
+
+class InMemory:
+    """Pixels that are all decoded and small enough to keep."""
+
+    def __init__(self, image: Image.Image) -> None:
+        image.load()
+        self._image = image
+
+    def region(self, box: Box, size: Size) -> Image.Image:
+        return render(self._image, (box.left, box.top, box.right, box.bottom), size)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Picture:
+    """An opened picture. `id` names its pixels, `notes` says what was changed to get them."""
+
+    def __init__(self, id: str, size: Size, notes: tuple[str, ...], pixels: Pixels) -> None:
+        self.id = id
+        self.size = size
+        self.notes = notes
+        self._pixels = pixels
+        self._closed = False
+
+    def view(self, box: Box, size: Size) -> Image.Image:
+        """The region `box` of the original, rendered at `size`. May be called from several threads."""
+        if self._closed:
+            raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
+        inside = plain_box(box, self.size)
+        if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
+            raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
+        return self._pixels.region(inside, size)
+
+    def close(self) -> None:
+        """Give back memory and files. Views already made stay good."""
+        self._closed = True
+        self._pixels.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
