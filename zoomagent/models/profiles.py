@@ -1,18 +1,36 @@
 """What a model family expects: coordinate space, patch multiple, pixel and image-count limits, tool dialect.
 
-A profile is data. `fit` turns a view's aspect into the size at which the model's own resize changes nothing, so that
-what we think it saw is what it saw. Measured overrides come from `doctor.py`.
+A profile is data. `fit` turns a view's aspect into the size at which the model's own resize changes
+nothing, so that what we think it saw is what it saw. Measured overrides come from `doctor.py`; a user's
+from `ZOOMAGENT_PROFILE='{"space": "pixels", "max_pixels": 500000}'` or an argument. Unknown names get
+`UNKNOWN`, which promises little.
+
+Sources. Qwen2-VL and Qwen2.5-VL: preprocessor_config.json (patch 14, merge 2, min 3136, max 12845056
+pixels), `smart_resize` in transformers, boxes in pixels of the resized picture (Qwen2.5-VL README; Qwen2-VL
+writes 0-1000). Qwen3-VL and Qwen3.5: preprocessor_config.json (patch 16, merge 2, 65536 to 16777216
+pixels), 0-1000 (its cookbook). InternVL 2 to 3.5: `dynamic_preprocess` (1 to 12 tiles of 448, plus a
+thumbnail; 256 tokens each), 0-1000 (README, grounding). LLaVA-1.5: CLIP 336, padded to a square, 576
+tokens, 0-1 of the square (its train.py). LLaVA-NeXT and OneVision: tiles of 336 or 384, 0-1 of the picture.
+`max_pixels` is below the hard limits where a model card recommends a budget (1280 visual tokens for Qwen).
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
 
-from zoomagent.geometry import Space
+from zoomagent.geometry import Size, Space, fit_size
+
+ToolDialect = Literal["openai", "hermes", "none"]
+Grid = Literal["cells", "tiles", "fixed"]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's side)."""
+    """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
+    side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
+    per tile plus a thumbnail; or `tokens_per_tile` for any view."""
 
     family: str
     space: Space
@@ -23,8 +41,211 @@ class Profile:
     min_side: int = 56
     max_side: int = 16384
     max_images: int = 8
-    tool_dialect: Literal["openai", "hermes", "none"] = "openai"
+    tool_dialect: ToolDialect = "openai"
     images_in_tool_messages: bool = False
     likelihood_of_reply: bool = True
     likelihood_of_given: bool = True
+    grid: Grid = "cells"
+    tokens_per_tile: int = 0
     source: str = ""
+
+    def fit(self, size: Size, max_pixels: int | None = None) -> Size:
+        """The size at which to render a view shaped like `size`: the model's own resize leaves it as it
+        is."""
+        limit = self.max_pixels if max_pixels is None else min(max_pixels, self.max_pixels)
+        return fit_size(
+            size,
+            multiple=self.multiple,
+            min_pixels=self.min_pixels,
+            max_pixels=max(limit, self.min_pixels),
+            min_side=self.min_side,
+            max_side=self.max_side,
+            max_aspect=self.max_aspect,
+        )
+
+    def visual_tokens(self, size: Size) -> int:
+        """Tokens a view of this size costs in the prompt."""
+        if self.grid == "fixed":
+            return self.tokens_per_tile
+        cells = -(-size.width // self.multiple) * -(-size.height // self.multiple)
+        if self.grid == "cells":
+            return cells
+        return self.tokens_per_tile * (cells + 1 if cells > 1 else 1)
+
+
+UNKNOWN = Profile(
+    family="unknown",
+    space="thousand",
+    multiple=28,
+    min_pixels=256 * 28 * 28,
+    max_pixels=1024 * 1024,
+    max_aspect=10.0,
+    min_side=112,
+    max_side=2048,
+    max_images=4,
+    source="no family known: sizes every server takes; measure with `zoomagent doctor`",
+)
+QWEN2_VL = Profile(
+    family="qwen2-vl",
+    space="thousand",
+    multiple=28,
+    min_pixels=56 * 56,
+    max_pixels=1280 * 28 * 28,
+    source="Qwen2-VL-7B-Instruct preprocessor_config.json; README (boxes 0-1000)",
+)
+QWEN2_5_VL = replace(
+    QWEN2_VL,
+    family="qwen2.5-vl",
+    space="pixels",
+    source="Qwen2.5-VL-7B-Instruct preprocessor_config.json; README (absolute pixels of the resized picture)",
+)
+QWEN3_VL = Profile(
+    family="qwen3-vl",
+    space="thousand",
+    multiple=32,
+    min_pixels=256 * 256,
+    max_pixels=1280 * 32 * 32,
+    source="Qwen3-VL-8B-Instruct preprocessor_config.json; Qwen3-VL cookbook (relative 0-1000)",
+)
+NANO = Profile(
+    family="nano",
+    space="thousand",
+    multiple=16,
+    min_pixels=16 * 16,
+    max_pixels=192 * 192,
+    max_aspect=8.0,
+    min_side=16,
+    max_side=512,
+    tool_dialect="hermes",
+    source="defaults; the packaged checkpoint's own configuration decides",
+)
+INTERNVL = Profile(
+    family="internvl",
+    space="thousand",
+    multiple=448,
+    min_pixels=448 * 448,
+    max_pixels=12 * 448 * 448,
+    max_aspect=12.0,
+    min_side=448,
+    max_side=12 * 448,
+    grid="tiles",
+    tokens_per_tile=256,
+    source="InternVL2/2.5/3 README: dynamic_preprocess, max_num 12, boxes 0-1000",
+)
+LLAVA_1_5 = Profile(
+    family="llava-1.5",
+    space="square",
+    multiple=1,
+    min_pixels=56 * 56,
+    max_pixels=336 * 336,
+    max_aspect=20.0,
+    max_side=336,
+    max_images=2,
+    tool_dialect="none",
+    grid="fixed",
+    tokens_per_tile=576,
+    source="LLaVA-1.5 (CLIP ViT-L/14-336, image_aspect_ratio pad); DualFocus eval code",
+)
+LLAVA_NEXT = Profile(
+    family="llava-next",
+    space="unit",
+    multiple=336,
+    min_pixels=336 * 336,
+    max_pixels=4 * 336 * 336,
+    max_aspect=3.0,
+    min_side=336,
+    max_side=3 * 336,
+    max_images=2,
+    tool_dialect="none",
+    grid="tiles",
+    tokens_per_tile=576,
+    source="llava-v1.6 config.json: image_grid_pinpoints 336x672 to 1008x336, anyres",
+)
+LLAVA_ONEVISION = replace(
+    LLAVA_NEXT,
+    family="llava-onevision",
+    multiple=384,
+    min_pixels=384 * 384,
+    max_pixels=6 * 384 * 384,
+    max_aspect=6.0,
+    min_side=384,
+    max_side=6 * 384,
+    max_images=8,
+    tokens_per_tile=729,
+    source="llava-onevision-qwen2 config.json: SigLIP 384, anyres_max_9, image_grid_pinpoints up to 6x6",
+)
+
+# The first fragment found in the lower-cased served name decides; "_" and "." count as "-".
+_NAMES: tuple[tuple[str, Profile], ...] = (
+    ("nano", NANO),
+    ("qwen3-vl", QWEN3_VL),
+    ("qwen3vl", QWEN3_VL),
+    ("qwen3-5", QWEN3_VL),
+    ("qwen3-6", QWEN3_VL),
+    ("qwen2-5-vl", QWEN2_5_VL),
+    ("qwen2-5vl", QWEN2_5_VL),
+    ("qwen25vl", QWEN2_5_VL),
+    ("qwen2-vl", QWEN2_VL),
+    ("internvl", INTERNVL),
+    ("llava-onevision", LLAVA_ONEVISION),
+    ("llava-next", LLAVA_NEXT),
+    ("llava-v1-6", LLAVA_NEXT),
+    ("llava-1-6", LLAVA_NEXT),
+    ("llava", LLAVA_1_5),
+    ("dualfocus", LLAVA_1_5),
+)
+
+
+def profile_for(model_name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """The profile of a served or checkpoint name, with overrides: argument, else `ZOOMAGENT_PROFILE`, else
+    none."""
+    name = model_name.lower().replace("_", "-").replace(".", "-")
+    found = next((profile for fragment, profile in _NAMES if fragment in name), UNKNOWN)
+    return override(found, environment_overrides() if overrides is None else overrides)
+
+
+def environment_overrides() -> dict[str, Any]:
+    """The fields set in `ZOOMAGENT_PROFILE`, a JSON object."""
+    text = os.environ.get("ZOOMAGENT_PROFILE", "")
+    try:
+        value = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields."
+        ) from None
+    if not isinstance(value, dict):
+        raise ValueError(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {value!r}.")
+    return value
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "space": get_args(Space),
+    "tool_dialect": get_args(ToolDialect),
+    "grid": get_args(Grid),
+}
+
+
+def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
+    """`profile` with some fields replaced; ValueError names the field that is unknown or of the wrong
+    kind."""
+    for name, value in values.items():
+        _check(profile, name, value)
+    return replace(profile, **values)
+
+
+def _check(profile: Profile, name: str, value: object) -> None:
+    if name not in {field.name for field in fields(profile)}:
+        known = ", ".join(field.name for field in fields(profile))
+        raise ValueError(f"A profile has no field {name!r}. Its fields are: {known}.")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise ValueError(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
+    kind = type(getattr(profile, name))
+    fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{name!r} must be {kind.__name__}, not {value!r}.")
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value < (0 if name == "tokens_per_tile" else 1)
+    ):
+        raise ValueError(f"{name!r} must be at least 1, not {value!r}.")

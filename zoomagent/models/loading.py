@@ -1,0 +1,47 @@
+"""One name for every model: "nano", a folder, a hub name, or a server's base URL.
+
+    load_model("nano")
+    load_model("runs/my-checkpoint")
+    load_model("http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct", api_key="...")
+
+Only the implementation that is needed gets imported.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from zoomagent.errors import ModelNotFound
+from zoomagent.models.base import Model
+
+NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
+
+
+def load_model(spec: str | Model, **options: Any) -> Model:
+    """The model named by `spec`; a model is passed through. `options` go to the implementation's
+    constructor."""
+    if not isinstance(spec, str):
+        return spec
+    if spec.startswith(("http://", "https://")):
+        return _server(spec, options)
+    from zoomagent.models.in_process import InProcessModel
+
+    if spec == "nano":
+        return InProcessModel(str(NANO_WEIGHTS), name="nano", **options)
+    if Path(spec).is_dir() or _is_hub_name(spec):
+        return InProcessModel(spec, **options)
+    raise ModelNotFound(
+        f"No model {spec!r}. Give 'nano', a checkpoint folder, a hub name like 'Qwen/Qwen3-VL-2B-Instruct', "
+        "or a server's base URL."
+    )
+
+
+def _server(spec: str, options: dict[str, Any]) -> Model:
+    from zoomagent.models.openai_server import OpenAIModel
+
+    base_url, _, named = spec.partition("#")
+    return OpenAIModel(base_url, **({"model": named} if named else {}), **options)
+
+
+def _is_hub_name(spec: str) -> bool:
+    owner, slash, name = spec.partition("/")
+    return bool(slash and owner and name) and "/" not in name and not spec.startswith((".", "~"))
