@@ -1,0 +1,175 @@
+"""Asking the model within a run's budget: the one place where graphs call it.
+
+Before a call the budget is looked at, afterwards the bill is written into the state. When the conversation
+does not fit the model it is tried once more with views of half the pixels. Whatever stops a call is a
+RunError; its code says which budget ended (`budget_calls`, `budget_visual_tokens`, `budget_seconds`) or what
+the server did. Left out: what to do about it (`endings.py`).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
+from zoomagent.graphs.context import Bench, Budget, Context
+from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
+from zoomagent.models.base import Likelihood, Message, Reply, Text, Usage
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Turns as they were really shown, the view records they need, and what had to be changed to make them
+    fit."""
+
+    turns: list[TurnRecord]
+    problems: list[ProblemRecord]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Replies, the turns that led to them, and the update that books the call."""
+
+    replies: list[Reply]
+    shown: Shown
+    update: Update
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything a node needs to ask: the state it saw, the run's settings, the open picture and model."""
+
+    state: State
+    context: Context
+    bench: Bench
+    step: str
+    opened: float
+
+
+async def ask(desk: Desk, turns: Sequence[TurnRecord], *, n: int = 1, keep_calls: int = 0) -> Asked:
+    """Generate the next assistant turn. `keep_calls` calls must stay in the budget for what has to come."""
+    temperature = 0.0 if n == 1 else 0.7
+
+    async def generate(messages: list[Message], deadline: float | None) -> list[Reply]:
+        return await desk.bench.model.generate(
+            messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, deadline=deadline
+        )
+
+    began = time.monotonic()
+    replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
+    usage = _sum([reply.usage for reply in replies])
+    return Asked(replies, shown, _booked(desk, shown, "generate", usage, time.monotonic() - began))
+
+
+async def score(
+    desk: Desk, turns: Sequence[TurnRecord], continuations: Sequence[str]
+) -> tuple[list[Likelihood] | None, Update]:
+    """Likelihoods of given next turns, or None when the model can not say, and the booking of the call."""
+
+    async def measure(messages: list[Message], deadline: float | None) -> list[Likelihood] | None:
+        return await desk.bench.model.score(messages, continuations, deadline=deadline)
+
+    began = time.monotonic()
+    likelihoods, shown = await _fitting(desk, Shown(list(turns), []), measure, 0)
+    if likelihoods is None:
+        return None, Update(problems=shown.problems)
+    return likelihoods, _booked(desk, shown, "score", Usage(), time.monotonic() - began)
+
+
+def spent_tokens(state: State) -> int:
+    return sum(call["visual_tokens"] for call in state.get("calls", []))
+
+
+def seconds_left(desk: Desk) -> float | None:
+    """Seconds of the budget that are left now; steps of an interrupted run count, the pause does not."""
+    if desk.context.budget.seconds is None:
+        return None
+    before = sum(step["seconds"] for step in desk.state.get("steps", []))
+    return desk.context.budget.seconds - before - (time.monotonic() - desk.opened)
+
+
+Call = Callable[[list[Message], float | None], Awaitable[Answer]]
+
+
+async def _fitting(desk: Desk, shown: Shown, call: Call[Answer], keep_calls: int) -> tuple[Answer, Shown]:
+    """Call; when the context is too long, once more with smaller views."""
+    try:
+        return await _within_budget(desk, shown, call, keep_calls), shown
+    except ContextTooLong:
+        smaller = _smaller(desk, shown)
+        if smaller.turns == shown.turns:
+            raise
+        return await _within_budget(desk, smaller, call, keep_calls), smaller
+
+
+async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_calls: int) -> Answer:
+    _check_budget(desk, shown, keep_calls)
+    messages = [await _message(desk.bench, turn) for turn in shown.turns]
+    left = seconds_left(desk)
+    deadline = None if left is None else time.monotonic() + left
+    try:
+        async with asyncio.timeout(left):
+            return await call(messages, deadline)
+    except (TimeoutError, ModelUnavailable) as error:
+        if deadline is not None and time.monotonic() >= deadline:
+            raise _time_is_up(desk.context.budget) from error
+        raise
+
+
+def _check_budget(desk: Desk, shown: Shown, keep_calls: int) -> None:
+    budget, state = desk.context.budget, desk.state
+    if len(state.get("calls", [])) + 1 + keep_calls > budget.calls:
+        raise RunError(f"The budget of {budget.calls} model calls is spent. Raise it.", code="budget_calls")
+    need = desk.bench.views.tokens(view for turn in shown.turns for view in turn["views"])
+    if budget.visual_tokens is not None and spent_tokens(state) + need > budget.visual_tokens:
+        raise RunError(
+            f"The next call shows {need} visual tokens and {budget.visual_tokens - spent_tokens(state)} of "
+            f"{budget.visual_tokens} are left. Raise the budget or lower max_view_pixels.",
+            code="budget_visual_tokens",
+        )
+    left = seconds_left(desk)
+    if left is not None and left <= 0:
+        raise _time_is_up(budget)
+
+
+def _time_is_up(budget: Budget) -> RunError:
+    return RunError(f"The budget of {budget.seconds:g} seconds is spent. Raise it.", code="budget_seconds")
+
+
+def _smaller(desk: Desk, shown: Shown) -> Shown:
+    views = desk.bench.views
+    turns: list[TurnRecord] = [
+        {**turn, "views": [views.smaller(view)["id"] for view in turn["views"]]} for turn in shown.turns
+    ]
+    text = "The conversation did not fit the model, so its views were shown at half the pixels."
+    return Shown(turns, [ProblemRecord(id="context", code="context", text=text, stops=False)])
+
+
+async def _message(bench: Bench, turn: TurnRecord) -> Message:
+    pixels = [await bench.views.pixels(view) for view in turn["views"]]
+    return Message(turn["role"], (*pixels, Text(turn["text"])))
+
+
+def _booked(desk: Desk, shown: Shown, kind: str, usage: Usage, seconds: float) -> Update:
+    views = [view for turn in shown.turns for view in turn["views"]]
+    call = CallRecord(
+        id=f"call-{len(desk.state.get('calls', [])) + 1}",
+        step=desk.step,
+        kind="score" if kind == "score" else "generate",
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        visual_tokens=desk.bench.views.tokens(views),
+        seconds=seconds,
+    )
+    records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
+    return Update(calls=[call], views=records, problems=shown.problems)
+
+
+def _sum(usages: Sequence[Usage]) -> Usage:
+    """Samples of one call share its prompt."""
+    return Usage(
+        max(usage.prompt_tokens for usage in usages), sum(usage.completion_tokens for usage in usages)
+    )

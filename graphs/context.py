@@ -1,0 +1,101 @@
+"""What a run is given besides its question: settings, which are JSON and shown in Studio, and the open
+picture and model.
+
+`Context` alone is enough for `langgraph dev`: the picture and the model named there are opened once and kept.
+`ZoomAgent` passes a `Live` context, which brings them along. Wrong values are refused when the run starts,
+not when they are used.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+
+from zoomagent.graphs.state import State
+from zoomagent.media import open_picture
+from zoomagent.models.base import Model
+from zoomagent.models.loading import load_model
+from zoomagent.tools.viewing import ViewStore
+
+Strategy = Literal["macro", "micro", "dualfocus", "dualfocus-published"]
+"""`macro`: the whole picture only. `micro`: always the answer with the crop. `dualfocus`: both, selected by
+likelihood. `dualfocus-published`: the same, scored as the authors' code scores (the box turn's tokens are
+counted in)."""
+
+
+class Budget(BaseModel):
+    """What a run may spend. When one ends the run answers with what it has, and says so. None is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: Annotated[int, Field(ge=1, description="Calls of the model.")] = 8
+    visual_tokens: Annotated[int | None, Field(ge=1, description="Visual tokens, each time shown.")] = None
+    seconds: Annotated[float | None, Field(gt=0, description="Wall-clock seconds inside the run.")] = 120.0
+    depth: Annotated[
+        int, Field(ge=0, description="How often a zoom may go into a zoom; 0 looks at the whole only.")
+    ] = 1
+
+
+class Context(BaseModel):
+    """The settings of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(description="nano, a folder with weights, or the base URL of a server.")] = (
+        "nano"
+    )
+    strategy: Strategy = "dualfocus"
+    budget: Budget = Budget()
+    margin: Annotated[
+        float, Field(ge=0, le=4, description="Crop margin as a share of the square's side.")
+    ] = 0.25
+    margin_pixels: Annotated[
+        int, Field(ge=0, description="Crop margin in original pixels; DualFocus uses 25.")
+    ] = 0
+    max_view_pixels: Annotated[
+        int | None, Field(ge=1, description="Limit for every view; None: the model's.")
+    ] = None
+    max_tokens: Annotated[int, Field(ge=1, description="Length of one reply.")] = 128
+    samples: Annotated[
+        int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")
+    ] = 5
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The open picture with its views, and the model."""
+
+    views: ViewStore
+    model: Model
+
+
+class Live(Context):
+    """A context whose picture and model are open already."""
+
+    bench: InstanceOf[Bench]
+
+
+_benches: dict[tuple[str, str, int | None], Bench] = {}
+_KEPT = 4
+
+
+async def bench_of(state: State, runtime: Runtime[Context]) -> Bench:
+    """The run's picture and model, which know every view of the state."""
+    context = runtime.context
+    bench = context.bench if isinstance(context, Live) else await _opened(state["image"], context)
+    bench.views.know(state.get("views", []))
+    return bench
+
+
+async def _opened(image: str, context: Context) -> Bench:
+    """Without a live context (Studio): open what is named, and keep the last few."""
+    key = (image, context.model, context.max_view_pixels)
+    if key not in _benches:
+        picture = await asyncio.to_thread(open_picture, image)
+        model = await asyncio.to_thread(load_model, context.model)
+        while len(_benches) >= _KEPT:
+            _benches.pop(next(iter(_benches))).views.picture.close()
+        _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)
+    return _benches[key]

@@ -1,0 +1,204 @@
+"""What a run knows, as plain JSON: text, numbers, ids, boxes. A checkpoint of it is small and can be read by
+anyone.
+
+No pixels (views are named, `zoomagent/tools/viewing.py`), no classes of ours, no clock readings. Lists merge
+by id, so a node that runs twice after a crash leaves one entry. Fields are part of the interface: Studio
+shows them. Left out: what a run is given besides its question (`context.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
+
+from typing_extensions import TypedDict
+
+from zoomagent.tools.viewing import ViewRecord
+
+Dialogue = Literal["macro", "micro"]
+
+
+class PictureRecord(TypedDict):
+    """The picture's content hash, its upright size, and what opening it had to change."""
+
+    id: str
+    width: int
+    height: int
+    notes: list[str]
+
+
+class TurnRecord(TypedDict):
+    """One message, its views before its text. `cut`: the reply ended before the model was done."""
+
+    id: str
+    dialogue: Dialogue
+    role: Literal["user", "assistant"]
+    views: list[str]
+    text: str
+    cut: bool
+
+
+class LikelihoodRecord(TypedDict):
+    """Sum of natural-log probabilities over `tokens` tokens."""
+
+    logprob: float
+    tokens: int
+
+
+class CallRecord(TypedDict):
+    """One call of the model."""
+
+    id: str
+    step: str
+    kind: Literal["generate", "score"]
+    prompt_tokens: int
+    completion_tokens: int
+    visual_tokens: int
+    seconds: float
+
+
+class StepRecord(TypedDict):
+    """What a node did, in words."""
+
+    id: str
+    name: str
+    text: str
+    views: list[str]
+    boxes: list[list[int]]
+    seconds: float
+
+
+class CandidateRecord(TypedDict):
+    """The macro or the micro answer. `likelihood` is that of its own tokens where they were generated."""
+
+    text: str
+    reply: str
+    letter: str | None
+    valid: bool
+    likelihood: LikelihoodRecord | None
+    views: list[str]
+
+
+class WeighingRecord(TypedDict):
+    """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
+    likelihood."""
+
+    how: Literal["shared", "published", "own", "votes"]
+    macro: float
+    micro: float
+    words: list[LikelihoodRecord] | None
+    asked: int
+
+
+class ProblemRecord(TypedDict):
+    """Something that made the run worth less. `stops` when no further look is possible."""
+
+    id: str
+    code: str
+    text: str
+    stops: bool
+
+
+class VerdictRecord(TypedDict):
+    """The answer chosen, and why."""
+
+    perspective: Dialogue
+    text: str
+    confidence: float | None
+    confidence_from: Literal["likelihood", "agreement"] | None
+    reason: str
+
+
+class OutcomeRecord(TypedDict):
+    """How the run ended. A run is done when, and only when, its state holds this."""
+
+    kind: Literal["answered", "answered_degraded", "refused", "failed"]
+    reasons: list[str]
+    code: str | None
+    exit_status: int
+
+
+Entry = TypeVar("Entry", bound=Mapping[str, Any])
+
+
+def merge(old: Sequence[Entry], new: Sequence[Entry]) -> list[Entry]:
+    """`old` followed by what is new; an entry with a known id takes the old one's place."""
+    entries = {entry["id"]: entry for entry in [*old, *new]}
+    return list(entries.values())
+
+
+class Question(TypedDict):
+    """What a run starts from. `image` is a path or a data: URL, or the picture's id where it is already
+    open."""
+
+    image: str
+    question: str
+    options: NotRequired[list[str]]
+
+
+class Update(TypedDict, total=False):
+    """What a node may change."""
+
+    picture: PictureRecord
+    """The picture as opened."""
+    views: list[ViewRecord]
+    """Every view that was shown to the model."""
+    messages: list[TurnRecord]
+    """Both dialogues, in order."""
+    macro: CandidateRecord
+    """The answer from the whole picture."""
+    micro: CandidateRecord
+    """The answer from the whole picture and the crop."""
+    target: list[int]
+    """Where the model pointed, in original pixels."""
+    crop: str
+    """The view that was zoomed into."""
+    box_likelihood: LikelihoodRecord | None
+    """Likelihood of the box turn, for the published selection rule."""
+    weighing: WeighingRecord
+    """The measurement that decides between two different answers."""
+    calls: list[CallRecord]
+    """Every call of the model, for the budget and the bill."""
+    steps: list[StepRecord]
+    """What happened, in words."""
+    problems: list[ProblemRecord]
+    """What went wrong on the way."""
+    verdict: VerdictRecord
+    """The answer."""
+    outcome: OutcomeRecord
+    """How the run ended."""
+
+
+class State(Question, total=False):
+    """`Update` with the rules by which updates join the state."""
+
+    picture: PictureRecord
+    views: Annotated[list[ViewRecord], merge]
+    messages: Annotated[list[TurnRecord], merge]
+    macro: CandidateRecord
+    micro: CandidateRecord
+    target: list[int]
+    crop: str
+    box_likelihood: LikelihoodRecord | None
+    weighing: WeighingRecord
+    calls: Annotated[list[CallRecord], merge]
+    steps: Annotated[list[StepRecord], merge]
+    problems: Annotated[list[ProblemRecord], merge]
+    verdict: VerdictRecord
+    outcome: OutcomeRecord
+
+
+def dialogue(state: State, which: Dialogue) -> list[TurnRecord]:
+    """The turns of one dialogue so far."""
+    return [turn for turn in state.get("messages", []) if turn["dialogue"] == which]
+
+
+def stopped(state: State) -> bool:
+    """Whether no further look is possible."""
+    return any(problem["stops"] for problem in state.get("problems", []))
+
+
+def known(state: State, update: Update) -> State:
+    """The state after `update`: what the next node will see."""
+    after = dict(state) | dict(update)
+    for field in ("views", "messages", "calls", "steps", "problems"):
+        after[field] = merge(state.get(field, []), update.get(field, []))  # type: ignore[arg-type]
+    return cast(State, after)

@@ -1,0 +1,176 @@
+"""From two answers to one: between the state's records and the rules of zoomagent/confidence.
+
+Two different answers are measured in one context, the micro dialogue, whose last turn asks for a word or
+phrase even where options were given (DualFocus scores option texts, not letters). A model that can not score
+given text is voted on by samples, unless both replies came with likelihoods of their own. Left out: the rules
+themselves (`selection.py`).
+"""
+
+from zoomagent.confidence import replies, selection
+from zoomagent.confidence.likelihood import diluted, of_tokens, usable
+from zoomagent.confidence.selection import Candidate, Choice, Weighed
+from zoomagent.graphs.asking import Desk, ask, score
+from zoomagent.graphs.context import Strategy
+from zoomagent.graphs.prompts import micro_prompt
+from zoomagent.graphs.state import (
+    CandidateRecord,
+    LikelihoodRecord,
+    OutcomeRecord,
+    State,
+    TurnRecord,
+    Update,
+    VerdictRecord,
+    WeighingRecord,
+    dialogue,
+)
+from zoomagent.models.base import Likelihood, Reply
+
+
+def read(reply: str, state: State, strategy: Strategy) -> replies.Answered:
+    """The answer in a reply, by the strategy's rule."""
+    rule = replies.read_published if strategy == "dualfocus-published" else replies.read
+    return rule(reply, state.get("options", []))
+
+
+def candidate_record(reply: Reply, state: State, strategy: Strategy, views: list[str]) -> CandidateRecord:
+    """A reply as the state keeps it."""
+    answer = read(reply.text, state, strategy)
+    return CandidateRecord(
+        text=answer.text,
+        reply=reply.text,
+        letter=answer.letter,
+        valid=answer.valid,
+        likelihood=likelihood_record(of_tokens(reply.tokens)),
+        views=views,
+    )
+
+
+def likelihood_record(likelihood: Likelihood | None) -> LikelihoodRecord | None:
+    if likelihood is None:
+        return None
+    return LikelihoodRecord(logprob=likelihood.logprob, tokens=likelihood.tokens)
+
+
+def both(state: State) -> tuple[Candidate, Candidate] | None:
+    """Macro's and micro's answer, when there are two."""
+    if "macro" not in state or "micro" not in state:
+        return None
+    return _candidate(state["macro"]), _candidate(state["micro"])
+
+
+def undecided(state: State) -> bool:
+    """Whether there are two valid answers that differ."""
+    pair = both(state)
+    return pair is not None and selection.needs_weighing(*pair)
+
+
+async def measured(desk: Desk) -> Update:
+    """Weigh macro's and micro's answer in the micro dialogue: by likelihood, else by votes where it is
+    needed."""
+    texts = [desk.state["macro"]["text"], desk.state["micro"]["text"]]
+    likelihoods, update = await score(desk, _scoring_turns(desk.state), texts)
+    words = [usable(likelihood) for likelihood in likelihoods or []]
+    if len(words) == 2 and words[0] is not None and words[1] is not None:
+        return {**update, "weighing": _by_words(desk, words[0], words[1])}
+    if _own(desk.state) is not None:
+        return update
+    return await _by_votes(desk)
+
+
+def concluded(state: State, strategy: Strategy) -> Update:
+    """Choose, and say how the run ended."""
+    choice = _choice(state, strategy)
+    chosen = state[choice.perspective]
+    verdict = VerdictRecord(
+        perspective=choice.perspective,
+        text=chosen["text"],
+        confidence=choice.confidence,
+        confidence_from=choice.source,
+        reason=choice.reason,
+    )
+    return Update(verdict=verdict, outcome=_outcome(state, chosen))
+
+
+def _choice(state: State, strategy: Strategy) -> Choice:
+    pair = both(state)
+    if strategy == "micro" and "micro" in state:
+        return selection.take("micro", _candidate(state["micro"]), "The answer with the crop was asked for.")
+    if strategy == "macro":
+        return selection.take("macro", _candidate(state["macro"]), "Only the whole picture was asked about.")
+    if pair is None:
+        reason = "No closer look came about, so the answer from the whole picture stands."
+        return selection.take("macro", _candidate(state["macro"]), reason)
+    return selection.choose(*pair, _weighed(state))
+
+
+def _outcome(state: State, chosen: CandidateRecord) -> OutcomeRecord:
+    if not chosen["text"]:
+        text = "The model replied nothing. Ask again, or ask another model."
+        return OutcomeRecord(kind="failed", reasons=[text], code="no_answer", exit_status=69)
+    reasons = [problem["text"] for problem in state.get("problems", [])]
+    if not chosen["valid"]:
+        reasons.append("The reply names none of the options.")
+    kind = "answered_degraded" if reasons else "answered"
+    return OutcomeRecord(
+        kind="answered_degraded" if kind == "answered_degraded" else "answered",
+        reasons=reasons,
+        code=None,
+        exit_status=0,
+    )
+
+
+def _by_words(desk: Desk, macro: Likelihood, micro: Likelihood) -> WeighingRecord:
+    box = _likelihood(desk.state.get("box_likelihood"))
+    published = desk.context.strategy == "dualfocus-published" and box is not None
+    ranked = (diluted(box, macro), diluted(box, micro)) if published and box else (macro, micro)
+    return WeighingRecord(
+        how="published" if published else "shared",
+        macro=ranked[0].mean,
+        micro=ranked[1].mean,
+        words=[LikelihoodRecord(logprob=w.logprob, tokens=w.tokens) for w in (macro, micro)],
+        asked=0,
+    )
+
+
+async def _by_votes(desk: Desk) -> Update:
+    turns = dialogue(desk.state, "micro")[:-1]
+    asked = await ask(desk, turns, n=desk.context.samples)
+    said = [read(reply.text, desk.state, desk.context.strategy) for reply in asked.replies]
+    macro, micro = (
+        sum(replies.same(answer, _candidate(desk.state[side]).answer) for answer in said)
+        for side in ("macro", "micro")
+    )
+    weighing = WeighingRecord(how="votes", macro=macro, micro=micro, words=None, asked=len(said))
+    return {**asked.update, "weighing": weighing}
+
+
+def _scoring_turns(state: State) -> list[TurnRecord]:
+    """The micro dialogue up to its last question, which asks for words even where options were given."""
+    *before, question, _ = dialogue(state, "micro")
+    return [*before, {**question, "text": micro_prompt(state["question"])}]
+
+
+def _weighed(state: State) -> Weighed | None:
+    record = state.get("weighing")
+    if record is None:
+        return _own(state)
+    words = [Likelihood(word["logprob"], word["tokens"]) for word in record["words"] or []]
+    pair = (words[0], words[1]) if len(words) == 2 else None
+    return Weighed(record["how"], record["macro"], record["micro"], pair, record["asked"])
+
+
+def _own(state: State) -> Weighed | None:
+    """Each answer's likelihood where it was generated: the yardstick that costs no call."""
+    macro, micro = (_likelihood(state[side]["likelihood"]) for side in ("macro", "micro"))
+    if macro is None or micro is None:
+        return None
+    return Weighed("own", macro.mean, micro.mean, (macro, micro))
+
+
+def _candidate(record: CandidateRecord) -> Candidate:
+    answer = replies.Answered(record["text"], record["valid"], record["letter"])
+    return Candidate(answer, _likelihood(record["likelihood"]))
+
+
+def _likelihood(record: LikelihoodRecord | None) -> Likelihood | None:
+    return None if record is None else Likelihood(record["logprob"], record["tokens"])

@@ -1,0 +1,132 @@
+"""The views of one run: named records outside of which no pixel is ever shown to a model.
+
+A record is plain JSON: which picture, which box of it in original pixels, rendered at which size, cut from
+which earlier view. Its id is the hash of picture, box and size, so equal ids promise equal pixels, and a
+store can be rebuilt from the picture and the records of a checkpoint. Left out: deciding what to look at
+(`cropping.py`, `zooming.py`).
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from PIL import Image
+from typing_extensions import TypedDict
+
+from zoomagent.errors import ToolArgsInvalid
+from zoomagent.geometry import Box, Size, View, whole
+from zoomagent.media import Picture
+from zoomagent.models.base import Pixels
+from zoomagent.models.profiles import Profile
+
+MAGNIFY = 4.0
+"""A small crop is drawn at most this much larger than it is (ours): more costs tokens and shows nothing."""
+
+
+class ViewRecord(TypedDict):
+    """A view as plain JSON. `source` is the id of the view it was cut from, "" for the whole picture."""
+
+    id: str
+    picture: str
+    box: list[int]
+    size: list[int]
+    source: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool gives back: words for the model, and the new views to show it.
+
+    `target` is the box, in original pixels, that the model pointed at; the view may show more."""
+
+    text: str
+    views: tuple[ViewRecord, ...] = ()
+    target: Box | None = None
+
+
+class ViewStore:
+    """Makes views of one picture, remembers their records, and renders them from the original pixels."""
+
+    def __init__(self, picture: Picture, profile: Profile, *, max_pixels: int | None = None) -> None:
+        self.picture = picture
+        self.profile = profile
+        self.max_pixels = max_pixels
+        self._records: dict[str, ViewRecord] = {}
+        self._images: dict[str, Image.Image] = {}
+
+    def whole(self) -> ViewRecord:
+        """The whole picture at the model's size: the macro view."""
+        return self.add(whole(self.picture.size))
+
+    def add(self, box: Box, *, source: str = "", max_pixels: int | None = None) -> ViewRecord:
+        """The view of `box`, at the size that suits the model. Adding the same view twice gives the same
+        record."""
+        limits = (max_pixels, self.max_pixels, round(box.area * MAGNIFY**2))
+        size = self.profile.fit(box.size, min(limit for limit in limits if limit is not None))
+        depth = self._records[source]["depth"] + 1 if source else 0
+        record = ViewRecord(
+            id=view_id(self.picture.id, box, size),
+            picture=self.picture.id,
+            box=box.as_list(),
+            size=[size.width, size.height],
+            source=source,
+            depth=depth,
+        )
+        return self._records.setdefault(record["id"], record)
+
+    def know(self, records: Iterable[ViewRecord]) -> None:
+        """Take in the records of a checkpoint."""
+        for record in records:
+            self._records.setdefault(record["id"], record)
+
+    def record(self, name: str) -> ViewRecord:
+        """The record of a view; ToolArgsInvalid names the views there are."""
+        if name not in self._records:
+            known = ", ".join(self._records) or "none yet"
+            raise ToolArgsInvalid(f"There is no view {name!r}. The views are: {known}.")
+        return self._records[name]
+
+    def smaller(self, name: str) -> ViewRecord:
+        """The same box at half the pixels, or as few as the model accepts."""
+        record = self.record(name)
+        half = record["size"][0] * record["size"][1] // 2
+        limit = max(half, self.profile.min_pixels)
+        return self.add(box_of(record), source=record["source"], max_pixels=limit)
+
+    def tokens(self, names: Iterable[str]) -> int:
+        """Visual tokens that these views cost, each time they are shown."""
+        return sum(self.profile.visual_tokens(size_of(self.record(name))) for name in names)
+
+    def image(self, name: str) -> Image.Image:
+        """The view's pixels, cut from the original. The few views of a run are kept once rendered."""
+        if name not in self._images:
+            record = self.record(name)
+            self._images[name] = self.picture.view(box_of(record), size_of(record))
+        return self._images[name]
+
+    async def pixels(self, name: str) -> Pixels:
+        """The view as a part of a message; rendering does not block the event loop."""
+        return Pixels(name, await asyncio.to_thread(self.image, name))
+
+
+def view_id(picture: str, box: Box, size: Size) -> str:
+    """The content name of a view."""
+    text = f"{picture}|{box.as_list()}|{size.width}x{size.height}"
+    return f"view-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def box_of(record: ViewRecord) -> Box:
+    left, top, right, bottom = record["box"]
+    return Box(left, top, right, bottom)
+
+
+def size_of(record: ViewRecord) -> Size:
+    width, height = record["size"]
+    return Size(width, height)
+
+
+def as_view(record: ViewRecord) -> View:
+    """The record as geometry's value."""
+    return View(record["picture"], box_of(record), size_of(record))

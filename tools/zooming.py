@@ -1,0 +1,33 @@
+"""The zoom tool: look closer at what a box names, with surroundings, as DualFocus crops.
+
+    result = zoom(views, views.whole()["id"], [0.25, 0.25, 0.5, 0.5], margin=0.25)
+
+The box becomes a square around its centre (`expand_box`), gets a margin (`enlarge_box`), and is cut from the
+original. DualFocus' margin is 25 pixels whatever the picture's size; at 4K that is less than the rounding of
+a box with two decimals, so here it is a share of the square's side, and the fixed pixels are an argument.
+"""
+
+from collections.abc import Sequence
+
+from zoomagent.geometry import Box, Size, square_around, with_margin
+from zoomagent.tools.cropping import locate, show
+from zoomagent.tools.viewing import ToolResult, ViewStore
+
+MARGIN = 0.25
+"""Share of the square's side added on every side (ours)."""
+
+DUALFOCUS_PIXELS = 25
+"""What DualFocus adds on every side, in original pixels."""
+
+
+def zoom(
+    views: ViewStore, view: str, box: Sequence[float], *, margin: float = MARGIN, margin_pixels: int = 0
+) -> ToolResult:
+    """A new view of the square around `box` in `view`, widened by the margins."""
+    target = locate(views, view, box)
+    return show(views, view, surroundings(target, views.picture.size, margin, margin_pixels), target)
+
+
+def surroundings(box: Box, picture: Size, margin: float, margin_pixels: int) -> Box:
+    """The region shown for `box`: squared, widened, clipped to the picture."""
+    return with_margin(square_around(box, picture), picture, pixels=margin_pixels, share=margin)
