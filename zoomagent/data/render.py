@@ -1,0 +1,151 @@
+"""Draw any region of a scene at any size, directly: a 64-pixel view of a corner costs no 4K picture.
+
+Shapes are drawn at a multiple of the wanted size and averaged down, which is what a good resize of the full picture
+gives. Photographic noise is white at full size and shrinks with averaging. Leaves out perspective, light and shadow.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from zoomagent.data.scene import COLOURS, DARK_TEXT, GROUNDS, TEXT_HEIGHT, Item, Scene
+
+Pixels = npt.NDArray[np.uint8]
+Region = tuple[float, float, float, float]
+WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+_SHIFT = 4
+_FONTS = (("sans", 400), ("sans", 700), ("italic", 500), ("sans", 250), ("italic", 800), ("sans", 550))
+_faces: dict[str, cv2.FontFace] = {}
+
+
+def render(scene: Scene, width: int, height: int, region: Region = WHOLE, full_side: int = 4096) -> Pixels:
+    """RGB pixels, shape (height, width, 3), of `region` (x0, y0, x1, y1 as shares of the side).
+
+    `full_side` is the side of the picture that this view stands for; it sets how much noise is left after averaging.
+    """
+    over = 1 if min(width, height) >= 1024 else 2
+    canvas = _background(scene, width * over, height * over, region)
+    for item in scene.items:
+        if _meets(item, region):
+            _draw(canvas, item, region)
+    view = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA) if over > 1 else canvas
+    return _with_noise(scene, np.asarray(view, np.uint8), region, full_side)
+
+
+def _meets(item: Item, region: Region) -> bool:
+    x0, y0, x1, y1 = item.box
+    return x0 < region[2] and x1 > region[0] and y0 < region[3] and y1 > region[1]
+
+
+def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels:
+    base = np.array(GROUNDS[scene.ground_colour], np.float32)
+    if scene.ground in ("plain", "noisy"):
+        return np.full((height, width, 3), base.astype(np.uint8))
+    rng = np.random.default_rng(scene.seed)
+    cells = 24 if scene.ground == "textured" else 7
+    grid = base + rng.normal(0, 13 if scene.ground == "textured" else 7, (cells, cells, 1))
+    canvas = _sample(grid.astype(np.float32), width, height, region)
+    if scene.ground == "cluttered":
+        _clutter(canvas, rng, base, region)
+    return canvas
+
+
+def _sample(grid: npt.NDArray[np.float32], width: int, height: int, region: Region) -> Pixels:
+    """The region of a coarse grid that is stretched over the scene, smoothly interpolated."""
+    cells = grid.shape[0] - 1
+    sx, sy = (region[2] - region[0]) * cells / width, (region[3] - region[1]) * cells / height
+    matrix = np.array([[sx, 0, region[0] * cells + sx / 2], [0, sy, region[1] * cells + sy / 2]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flat = cv2.warpAffine(grid, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.clip(flat, 0, 255).astype(np.uint8).reshape(height, width, 3)
+
+
+def _clutter(canvas: Pixels, rng: np.random.Generator, base: npt.NDArray[np.float32], region: Region) -> None:
+    """Short thin strokes in tones near the background."""
+    starts, turns = rng.random((70, 2)), rng.normal(0, 0.035, (70, 2))
+    tones = np.clip(base + rng.normal(0, 26, (70, 1)), 0, 255)
+    for start, turn, tone in zip(starts, turns, tones, strict=True):
+        ends = _to_canvas(np.stack([start, start + turn]), canvas, region)
+        width = max(1, round(0.004 * canvas.shape[1] / (region[2] - region[0])))
+        cv2.line(canvas, ends[0].tolist(), ends[1].tolist(), tone.tolist(), width, cv2.LINE_AA, _SHIFT)
+
+
+def _to_canvas(points: npt.NDArray[np.float64], canvas: Pixels, region: Region) -> npt.NDArray[np.int32]:
+    """Scene points, shape (n, 2), as fixed-point canvas pixels (OpenCV's `shift`)."""
+    height, width = canvas.shape[:2]
+    scale = np.array([width / (region[2] - region[0]), height / (region[3] - region[1])])
+    fixed = np.round(((points - region[:2]) * scale - 0.5) * (1 << _SHIFT))
+    return np.asarray(fixed, np.int32)
+
+
+def _outline(item: Item) -> npt.NDArray[np.float64]:
+    """Corners of the shape in scene coordinates, shape (n, 2)."""
+    half = item.size / 2
+    unit: list[tuple[float, float]]
+    match item.shape:
+        case "square":
+            unit = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
+        case "triangle":
+            unit = [(0, -1), (1, 1), (-1, 1)]
+        case "diamond":
+            unit = [(0, -1), (1, 0), (0, 1), (-1, 0)]
+        case "cross":
+            a = 0.42
+            unit = [
+                (-a, -1),
+                (a, -1),
+                (a, -a),
+                (1, -a),
+                (1, a),
+                (a, a),
+                (a, 1),
+                (-a, 1),
+                (-a, a),
+                (-1, a),
+                (-1, -a),
+                (-a, -a),
+            ]
+        case "star":
+            angles = -np.pi / 2 + np.arange(10) * np.pi / 5
+            radii = np.where(np.arange(10) % 2 == 0, 1.0, 0.55)
+            unit = list(zip(np.cos(angles) * radii, np.sin(angles) * radii, strict=True))
+        case "circle":
+            angles = np.arange(48) * np.pi / 24
+            unit = list(zip(np.cos(angles), np.sin(angles), strict=True))
+    return np.array(unit, np.float64) * half + (item.x, item.y)
+
+
+def _draw(canvas: Pixels, item: Item, region: Region) -> None:
+    colour = np.clip(np.array(COLOURS[item.colour]) + item.shade, 0, 255).tolist()
+    cv2.fillPoly(canvas, [_to_canvas(_outline(item), canvas, region)], colour, cv2.LINE_AA, _SHIFT)
+    pixels = item.text_height * canvas.shape[0] / (region[3] - region[1])
+    if item.text and pixels >= 2:
+        _write(canvas, item, region, pixels)
+
+
+def _write(canvas: Pixels, item: Item, region: Region, pixels: float) -> None:
+    """The item's text, its capitals `pixels` high, centred where the shape has most room."""
+    name, weight = _FONTS[item.font]
+    face = _faces.setdefault(name, cv2.FontFace(name))
+    drop = 0.5 if item.shape == "triangle" else 0.0
+    centre = np.array([[item.x, item.y + drop * item.size / 2]])
+    cx, cy = _to_canvas(centre, canvas, region)[0] / (1 << _SHIFT)
+    size = max(3, round(pixels / 0.72))
+    left, top, width, height = cv2.getTextSize((0, 0), item.text, (0, 0), face, size, weight)
+    origin = (round(cx - width / 2 - left), round(cy - height / 2 - top))
+    ink = (12, 12, 12) if item.colour in DARK_TEXT else (252, 252, 252)
+    cv2.putText(canvas, item.text, origin, ink, face, size, weight)
+
+
+def _with_noise(scene: Scene, view: Pixels, region: Region, full_side: int) -> Pixels:
+    """White noise of the full picture, averaged down (never up) to this view's scale."""
+    if scene.ground != "noisy":
+        return view
+    shrink = max(1.0, (region[2] - region[0]) * full_side / view.shape[1])
+    sigma = max(2.0, 22.0 / shrink)
+    rng = np.random.default_rng([scene.seed, view.shape[1], int(region[0] * 1e6), int(region[1] * 1e6)])
+    noisy = view + rng.normal(0, sigma, view.shape).astype(np.float32)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+__all__ = ["TEXT_HEIGHT", "WHOLE", "Region", "render"]

@@ -1,0 +1,179 @@
+"""The synthetic world's scenes: what lies where, free of pixels.
+
+A scene is a square of side 1 with coloured shapes that carry short texts, on a background of one of four kinds. It is
+drawn at any size by `render.py` and asked about by `questions.py`. `Level` says how rich the world is: `SMALL` is what
+the shipped nano model was trained on, `FULL` is the whole world. Scenes are a pure function of (level, seed, index).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Shape = Literal["circle", "square", "triangle", "diamond", "star", "cross"]
+Ground = Literal["plain", "textured", "cluttered", "noisy"]
+
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (208, 32, 36),
+    "green": (30, 138, 52),
+    "blue": (36, 72, 206),
+    "yellow": (238, 204, 28),
+    "purple": (132, 36, 156),
+    "orange": (242, 128, 20),
+    "black": (24, 24, 26),
+    "white": (248, 248, 246),
+}
+GROUNDS: dict[str, tuple[int, int, int]] = {
+    "gray": (150, 150, 150),
+    "pink": (228, 168, 178),
+    "cyan": (140, 208, 214),
+    "brown": (150, 116, 86),
+}
+DARK_TEXT = frozenset({"yellow", "orange", "white"})
+DIGITS = "0123456789"
+LETTERS = "ABCDEFGHJKLMNPRTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Level:
+    """How rich the world is. Sizes and distances are shares of the scene's side."""
+
+    name: str
+    shapes: tuple[Shape, ...]
+    colours: tuple[str, ...]
+    alphabet: str
+    text_lengths: tuple[int, ...]
+    items: tuple[int, int]
+    sizes: tuple[float, float]
+    small_share: float
+    min_distance: float
+    fonts: int
+
+
+SMALL = Level(
+    name="small",
+    shapes=("circle", "square", "triangle", "diamond"),
+    colours=("red", "green", "blue", "yellow", "purple", "orange"),
+    alphabet=DIGITS,
+    text_lengths=(2,),
+    items=(6, 10),
+    sizes=(0.055, 0.30),
+    small_share=0.7,
+    min_distance=0.13,
+    fonts=3,
+)
+FULL = Level(
+    name="full",
+    shapes=("circle", "square", "triangle", "diamond", "star", "cross"),
+    colours=tuple(COLOURS),
+    alphabet=DIGITS + LETTERS,
+    text_lengths=(2, 3, 4, 5, 6),
+    items=(6, 60),
+    sizes=(0.01, 0.30),
+    small_share=0.85,
+    min_distance=0.012,
+    fonts=6,
+)
+LEVELS = {level.name: level for level in (SMALL, FULL)}
+SPLITS = {"train": 0, "held-out": 1_000_000_000, "test": 2_000_000_000}
+"""Added to a seed, so that no scene is in two splits. Training streams use the bare seeds."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A shape of width and height `size` centred on (x, y); `text` is written on it in font number `font`."""
+
+    shape: Shape
+    colour: str
+    x: float
+    y: float
+    size: float
+    text: str
+    font: int
+    shade: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.shape}"
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Corners x0, y0, x1, y1 as shares of the scene's side."""
+        half = self.size / 2
+        return self.x - half, self.y - half, self.x + half, self.y + half
+
+    @property
+    def text_height(self) -> float:
+        """Height of the capital letters as a share of the scene's side."""
+        return self.size * TEXT_HEIGHT[len(self.text)]
+
+
+TEXT_HEIGHT = {0: 0.0, 1: 0.44, 2: 0.40, 3: 0.29, 4: 0.22, 5: 0.18, 6: 0.15}
+"""Height of a text of n characters as a share of its item's size, so that it fits every shape."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture's content. `seed` also drives the background's details."""
+
+    seed: int
+    ground: Ground
+    ground_colour: str
+    items: tuple[Item, ...]
+
+
+def draw_scene(level: Level, seed: int, index: int) -> Scene:
+    """Scene number `index` of the world `seed`: at least one pair of items differs in one attribute only."""
+    rng = np.random.default_rng([seed, index])
+    count = int(rng.integers(level.items[0], level.items[1] + 1))
+    places = _places(level, rng, count)
+    names = _names(level, rng, len(places))
+    items = tuple(_item(level, rng, name, place) for name, place in zip(names, places, strict=True))
+    ground: Ground = ("plain", "textured", "cluttered", "noisy")[int(rng.integers(4))]
+    colour = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
+    return Scene(int(rng.integers(2**31)), ground, colour, items)
+
+
+def _size(level: Level, rng: np.random.Generator) -> float:
+    low, high = level.sizes
+    split = low * 1.45
+    if rng.random() < level.small_share:
+        return float(rng.uniform(low, split))
+    return float(np.exp(rng.uniform(np.log(split), np.log(high))))
+
+
+def _places(level: Level, rng: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
+    """(x, y, size) of non-overlapping items, largest first; those that find no room are left out."""
+    placed: list[tuple[float, float, float]] = []
+    for size in sorted((_size(level, rng) for _ in range(count)), reverse=True):
+        for _ in range(60):
+            half = size / 2 + 0.005
+            x, y = (float(v) for v in rng.uniform(half, 1 - half, 2))
+            if all(_apart(level, (x, y, size), other) for other in placed):
+                placed.append((x, y, size))
+                break
+    return placed
+
+
+def _apart(level: Level, a: tuple[float, float, float], b: tuple[float, float, float]) -> bool:
+    gap = (a[2] + b[2]) / 2 + 0.01
+    dx, dy = abs(a[0] - b[0]), abs(a[1] - b[1])
+    return max(dx, dy) > max(gap, level.min_distance)
+
+
+def _names(level: Level, rng: np.random.Generator, count: int) -> list[tuple[Shape, str]]:
+    """(shape, colour) pairs: mostly different ones, with neighbours in one attribute, now and then a twin."""
+    every = [(shape, colour) for shape in level.shapes for colour in level.colours]
+    order = [every[i] for i in rng.permutation(len(every))]
+    names = [order[i % len(order)] for i in range(count)]
+    if count >= 3:
+        names[1] = (names[0][0], next(c for c in level.colours if c != names[0][1]))
+    if count >= 4 and rng.random() < 0.3:
+        names[3] = names[2]
+    return [names[i] for i in rng.permutation(count)]
+
+
+def _item(level: Level, rng: np.random.Generator, name: tuple[Shape, str], place: tuple[float, float, float]) -> Item:
+    length = int(rng.choice(level.text_lengths))
+    text = "".join(rng.choice(list(level.alphabet), length))
+    return Item(name[0], name[1], *place, text, int(rng.integers(level.fonts)), int(rng.integers(-14, 15)))

@@ -1,0 +1,106 @@
+"""Rows to tensors: patches in the image processor's order, padded sequences, and the model's forward on packed rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from zoomagent.training.mix import Row
+from zoomagent.training.packing import IGNORE, visible
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of n rows. Images uint8 (count, side, side, 3); ids and labels (n, length); mask (n, 1, length,
+    length)."""
+
+    macros: torch.Tensor
+    crops: torch.Tensor
+    macro_cells: torch.Tensor
+    crop_cells: torch.Tensor
+    ids: torch.Tensor
+    labels: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+    branch: torch.Tensor
+    names: tuple[tuple[str, ...], ...]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+        return replace(self, **moved)
+
+
+def collate(rows: Sequence[Row], pad: int) -> Batch:
+    """Pad the sequences to the longest; views of one sort must be of one size."""
+    length = max(len(row.packed.ids) for row in rows)
+    ids = np.stack([_pad(row.packed.ids, length, pad) for row in rows])
+    labels = np.stack([_pad(row.packed.labels, length, IGNORE) for row in rows])
+    branch = np.stack([_pad(row.packed.branch, length, -1) for row in rows])
+    positions = np.stack([_pad(row.packed.positions, length, 0) for row in rows], axis=1)
+    mask = np.stack([visible(row) for row in branch])[:, None]
+    arrays = {
+        "macros": np.stack([row.macro for row in rows]),
+        "crops": np.stack([crop for row in rows for crop in row.crops]),
+        "macro_cells": np.stack([row.macro_cells for row in rows]),
+        "crop_cells": np.stack([cells for row in rows for cells in row.crop_cells]),
+        "ids": ids,
+        "labels": labels,
+        "positions": positions,
+        "mask": mask,
+        "branch": branch,
+    }
+    return Batch(**{k: torch.from_numpy(a) for k, a in arrays.items()}, names=tuple(row.names for row in rows))
+
+
+def _pad(array: Any, length: int, value: int) -> Any:
+    width = [(0, 0)] * (array.ndim - 1) + [(0, length - array.shape[-1])]
+    return np.pad(array, width, constant_values=value)
+
+
+def patchify(images: torch.Tensor, patch: int, merge: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """uint8 (n, side, side, 3) to Qwen patches (n * patches, 3 * 2 * patch * patch) and grids (n, 3).
+
+    Same order and scale as `Qwen2VLImageProcessorPil` with mean and std 0.5, the frame repeated in time.
+    """
+    n, height, width, _ = images.shape
+    rows, columns = height // (patch * merge), width // (patch * merge)
+    x = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = x.reshape(n, 3, rows, merge, patch, columns, merge, patch)
+    x = x.permute(0, 2, 5, 3, 6, 1, 4, 7).unsqueeze(6).expand(-1, -1, -1, -1, -1, -1, 2, -1, -1)
+    grid = torch.tensor([[1, rows * merge, columns * merge]], device=images.device).expand(n, 3)
+    return x.reshape(n * rows * columns * merge**2, -1), grid
+
+
+def see(model: Any, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The vision tower on equal-sized images: merged tokens and deepstack features, each (n, tokens, width)."""
+    config = model.config.vision_config
+    flat, grid = patchify(images, config.patch_size, config.spatial_merge_size)
+    out = model.model.visual(flat, grid_thw=grid, return_dict=True)
+    shape = (len(images), -1, config.out_hidden_size)
+    return out.pooler_output.reshape(shape), [f.reshape(shape) for f in out.deepstack_features]
+
+
+def read(model: Any, batch: Batch, macro: Any, crop: Any) -> torch.Tensor:
+    """Hidden states (n, length, width) of packed rows, given what `see` returned for the two sorts of view."""
+    n = len(batch.ids)
+    tokens = _by_row(macro[0], crop[0], n)
+    deep = [_by_row(a, b, n) for a, b in zip(macro[1], crop[1], strict=True)]
+    seen = SimpleNamespace(pooler_output=(tokens,), deepstack_features=[(d,) for d in deep])
+    out = model.model(
+        input_ids=batch.ids,
+        attention_mask=batch.mask,
+        position_ids=batch.positions,
+        mm_encoder_outputs={"image": seen},
+        use_cache=False,
+    )
+    hidden: torch.Tensor = out.last_hidden_state
+    return hidden
+
+
+def _by_row(macro: torch.Tensor, crop: torch.Tensor, n: int) -> torch.Tensor:
+    """Visual tokens in the order of their placeholders: each row's whole view, then its crops."""
+    width = macro.shape[-1]
+    return torch.cat([macro, crop.reshape(n, -1, width)], dim=1).reshape(-1, width)
