@@ -227,7 +227,7 @@ def _log(settings: Settings, step: int, noted: dict[str, Any]) -> None:
         "rate": rate_at(step, settings),
         "dense": float(noted["dense"]),
     }
-    line |= {"cells": [round(v, 3) for v in noted["cells"].tolist()]}
+    line["cells"] = [round(v, 3) for v in noted["cells"].tolist()]
     if "text" in noted:
         line["text"] = float(noted["text"])
     with (settings.out / "log.jsonl").open("a") as handle:
