@@ -3,8 +3,8 @@
     zoomagent bench haystack --n 500 --seed 1 --size 4096 --strategy macro,micro,dualfocus --model nano --json OUT
 
 Every strategy answers the same questions about the same pixels. Kinds: `close` is readable only up close, `global`
-only as a whole, `both` needs several things at once, `absent` has no answer ("Cannot tell" is right). An error counts as wrong
-and is counted. Scenes come from the test split, which no training stream touches.
+only as a whole, `both` needs several things at once, `absent` has no answer ("Cannot tell" is right). An error counts
+as wrong and is counted. Scenes come from the test split, which no training stream touches.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ async def run(
 
 
 def _result(strategy: str, group: str, question: Question, answer: Answer, seconds: float) -> Result:
-    answered = str(answer.outcome).startswith("answered")
+    answered = answer.outcome.kind.startswith("answered")
     return Result(
         strategy,
         group,
@@ -106,7 +106,7 @@ def _result(strategy: str, group: str, question: Question, answer: Answer, secon
         question.answer,
         answer.text,
         answered and same_answer(answer.text, question.answer),
-        str(answer.outcome),
+        answer.outcome.kind,
         answer.perspective or "",
         answer.confidence,
         answer.cost.model_calls,

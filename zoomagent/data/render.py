@@ -108,7 +108,8 @@ def _outline(item: Item) -> npt.NDArray[np.float64]:
         case "star":
             angles = -np.pi / 2 + np.arange(10) * np.pi / 5
             radii = np.where(np.arange(10) % 2 == 0, 1.0, 0.55)
-            unit = list(zip(np.cos(angles) * radii, np.sin(angles) * radii, strict=True))
+            x, y = np.cos(angles) * radii / 0.951, np.sin(angles) * radii
+            unit = list(zip(x, (y + 1) / 1.809 * 2 - 1, strict=True))
         case "circle":
             angles = np.arange(48) * np.pi / 24
             unit = list(zip(np.cos(angles), np.sin(angles), strict=True))

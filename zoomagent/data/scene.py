@@ -75,6 +75,7 @@ FULL = Level(
     fonts=6,
 )
 LEVELS = {level.name: level for level in (SMALL, FULL)}
+NEVER_THERE = 4
 SPLITS = {"train": 0, "held-out": 1_000_000_000, "test": 2_000_000_000}
 """Added to a seed, so that no scene is in two splits. Training streams use the bare seeds."""
 
@@ -162,9 +163,12 @@ def _apart(level: Level, a: tuple[float, float, float], b: tuple[float, float, f
 
 
 def _names(level: Level, rng: np.random.Generator, count: int) -> list[tuple[Shape, str]]:
-    """(shape, colour) pairs: mostly different ones, with neighbours in one attribute, now and then a twin."""
+    """(shape, colour) pairs: mostly different ones, with neighbours in one attribute, now and then a twin.
+
+    At least NEVER_THERE - 1 pairs stay out, so that something can be asked for that is not there.
+    """
     every = [(shape, colour) for shape in level.shapes for colour in level.colours]
-    order = [every[i] for i in rng.permutation(len(every))]
+    order = [every[i] for i in rng.permutation(len(every))][:-NEVER_THERE]
     names = [order[i % len(order)] for i in range(count)]
     if count >= 3:
         names[1] = (names[0][0], next(c for c in level.colours if c != names[0][1]))
