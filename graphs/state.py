@@ -132,6 +132,8 @@ class Question(TypedDict):
     image: str
     question: str
     options: NotRequired[list[str]]
+    settings: NotRequired[dict[str, Any]]
+    """What the run was started with; it can only be resumed with the same."""
 
 
 class Update(TypedDict, total=False):

@@ -1,0 +1,266 @@
+"""ZoomAgent: ask a question about a picture, get an answer that was earned.
+
+    from zoomagent import ZoomAgent
+
+    with ZoomAgent() as agent:                                     # the packaged nano model
+        answer = agent.ask("photo.jpg", "What is written on the red sign?")
+        answer.save("out")
+
+    ZoomAgent("http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct", strategy="dualfocus")
+
+Every run returns an Answer whose outcome says how it ended; only misuse of this class raises. With a
+`checkpointer`, a run named by `thread_id` that was killed goes on where it was when it is asked again, and a
+finished one returns its answer. Left out: the state machine itself (zoomagent/graphs).
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from zoomagent.answer import Answer, Outcome, Step, from_state
+from zoomagent.background import Background
+from zoomagent.confidence.replies import plain
+from zoomagent.errors import InputRefused, RunError, StoreError
+from zoomagent.graphs.context import Bench, Budget, Context, Live, Strategy
+from zoomagent.graphs.endings import ended
+from zoomagent.graphs.state import Question, State
+from zoomagent.media import Picture, open_picture
+from zoomagent.models.base import Model
+from zoomagent.models.loading import load_model
+from zoomagent.running import run
+from zoomagent.store import CheckpointFile, store_errors
+from zoomagent.tools.viewing import ViewStore
+
+MAX_QUESTION = 8000
+MAX_OPTIONS = 26
+THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
+"""A picture, a question and, where given, its options."""
+
+
+class ZoomAgent:
+    """Asks one model about pictures. May be shared by threads and event loops; close it, or use `with`."""
+
+    def __init__(
+        self,
+        model: str | Model = "nano",
+        *,
+        strategy: Strategy = "dualfocus",
+        budget: Budget | None = None,
+        checkpointer: str | Path | BaseCheckpointSaver[Any] | None = None,
+        margin: float = 0.25,
+        margin_pixels: int = 0,
+        max_view_pixels: int | None = None,
+        max_tokens: int = 128,
+        samples: int = 5,
+        opener: Callable[[Any], Picture] = open_picture,
+    ) -> None:
+        self.context = Context(
+            model=model if isinstance(model, str) else model.name,
+            strategy=strategy,
+            budget=budget or Budget(),
+            margin=margin,
+            margin_pixels=margin_pixels,
+            max_view_pixels=max_view_pixels,
+            max_tokens=max_tokens,
+            samples=samples,
+        )
+        self._model = None if isinstance(model, str) else model
+        self._owns_model = isinstance(model, str)
+        self._opener = opener
+        self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
+        self._background = Background()
+        self._loading = asyncio.Lock()
+        self._active: set[str] = set()
+
+    # Asking
+
+    def ask(self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None) -> Answer:
+        """The answer to one question about `image`: a path, bytes, a Pillow image, an array, an open Picture
+        …"""
+        return self._background.run(self._ask(image, question, options, thread_id))
+
+    async def aask(
+        self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
+    ) -> Answer:
+        """`ask` from a running event loop. Cancelling it cancels the run."""
+        return await self._background.arun(self._ask(image, question, options, thread_id))
+
+    def stream(
+        self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
+    ) -> Iterator[Step | Answer]:
+        """The steps of the run as they happen, then its answer."""
+        return self._background.iterate(self._run(image, question, options, thread_id))
+
+    def astream(
+        self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
+    ) -> AsyncIterator[Step | Answer]:
+        """`stream` from a running event loop."""
+        return self._background.aiterate(self._run(image, question, options, thread_id))
+
+    def batch(self, items: Iterable[Item], *, concurrency: int = 8) -> list[Answer]:
+        """The answers to many questions, in order, `concurrency` at a time. One that fails does not stop the
+        rest."""
+        return self._background.run(self._batch(list(items), concurrency))
+
+    async def abatch(self, items: Iterable[Item], *, concurrency: int = 8) -> list[Answer]:
+        """`batch` from a running event loop."""
+        return await self._background.arun(self._batch(list(items), concurrency))
+
+    # Closing
+
+    def close(self) -> None:
+        """Give back the model, where it was loaded here, and the event loop."""
+        if self._owns_model and self._model is not None:
+            self._background.run(self._model.aclose())
+            self._model = None
+        self._background.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Running
+
+    async def _batch(self, items: Sequence[Item], concurrency: int) -> list[Answer]:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency!r}.")
+        free = asyncio.Semaphore(concurrency)
+
+        async def one(item: Item) -> Answer:
+            async with free:
+                image, question, *options = item
+                return await self._ask(image, question, options[0] if options else (), None)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(item)) for item in items]
+        return [task.result() for task in tasks]
+
+    async def _ask(self, image: Any, question: str, options: Sequence[str], thread: str | None) -> Answer:
+        answer = None
+        async for item in self._run(image, question, options, thread):
+            if isinstance(item, Answer):
+                answer = item
+        assert answer is not None, "a run ends with its answer"
+        return answer
+
+    async def _run(
+        self, image: Any, question: str, options: Sequence[str], thread: str | None
+    ) -> AsyncIterator[Step | Answer]:
+        """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
+        began = time.monotonic()
+        self._check_thread(thread)
+        try:
+            _check_question(question, options)
+            async with AsyncExitStack() as stack:
+                stack.enter_context(self._only_run(thread))
+                stack.enter_context(store_errors())
+                bench = await self._bench(stack, image)
+                start = self._question(bench.views.picture.id, question, options)
+                live = Live(**dict(self.context), bench=bench)
+                saver = await self._saver(stack)
+                async for item in run(start, live, saver, thread or ""):
+                    if isinstance(item, Step):
+                        yield item
+                    else:
+                        yield self._answer(item, image, thread, time.monotonic() - began)
+        except RunError as error:
+            yield self._refusal(question, options, thread, error)
+
+    def _question(self, picture: str, question: str, options: Sequence[str]) -> Question:
+        settings = self.context.model_dump(mode="json")
+        return Question(image=picture, question=question, options=list(options), settings=settings)
+
+    async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
+        """The open picture and the model. A Picture that is passed in stays open."""
+        picture = image
+        if not isinstance(image, Picture):
+            picture = stack.enter_context(await asyncio.to_thread(self._opener, image))
+        model = await self._loaded()
+        return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
+
+    async def _loaded(self) -> Model:
+        """The model, loaded with the first question."""
+        async with self._loading:
+            if self._model is None:
+                self._model = await asyncio.to_thread(load_model, self.context.model)
+            return self._model
+
+    async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
+        if isinstance(self._store, CheckpointFile):
+            return await stack.enter_async_context(self._store.opened())
+        return self._store
+
+    @contextmanager
+    def _only_run(self, thread: str | None) -> Iterator[None]:
+        """One run at a time per thread_id."""
+        if thread is None:
+            yield
+            return
+        if thread in self._active:
+            text = "A run with this thread_id is still going on. Wait for it, or name another."
+            raise StoreError(text, code="run_already_active")
+        self._active.add(thread)
+        try:
+            yield
+        finally:
+            self._active.discard(thread)
+
+    def _check_thread(self, thread: str | None) -> None:
+        """Misuse of this class, which is not a run's outcome."""
+        if thread is None and self._store is not None:
+            raise ValueError("An agent with a checkpointer needs a thread_id to find the run again. Give one.")
+        if thread is None:
+            return
+        if self._store is None:
+            raise ValueError("A thread_id needs a checkpointer to keep the run in. Give the agent one.")
+        if not THREAD_ID.fullmatch(thread):
+            raise ValueError(f"A thread_id is 1 to 128 of A-Z a-z 0-9 _ . : -, not {thread!r}.")
+
+    def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
+        name = self._model.name if self._model else self.context.model
+        answer = from_state(state, model=name, strategy=self.context.strategy, seconds=seconds)
+        return answer.model_copy(update={"thread_id": thread}).from_picture(image)
+
+    def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
+        """The answer of a run that could not start."""
+        outcome = Outcome.model_validate(ended(error))
+        return Answer(
+            question=str(question),
+            options=tuple(str(option) for option in options),
+            outcome=outcome,
+            reasons=outcome.reasons,
+            model=self.context.model,
+            strategy=self.context.strategy,
+            thread_id=thread,
+        )
+
+
+def _check_question(question: str, options: Sequence[str]) -> None:
+    """Refuses what can not be asked."""
+    if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
+        raise _bad(f"A question is text of 1 to {MAX_QUESTION} characters.")
+    if isinstance(options, str) or len(options) > MAX_OPTIONS:
+        raise _bad(f"Options are a list of at most {MAX_OPTIONS} texts.")
+    if any(not isinstance(option, str) or not option.strip() for option in options):
+        raise _bad("Every option is a text that says something.")
+    if len({plain(option) for option in options}) < len(options):
+        raise _bad("Two options say the same. Give each once.")
+    if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
+        raise _bad("The question holds half a character (a lone surrogate). Send valid Unicode.")
+
+
+def _bad(text: str) -> InputRefused:
+    return InputRefused(text, code="bad_question")

@@ -1,0 +1,259 @@
+"""What a run returns: the answer, how sure, why, resting on which regions, at what price, step by step.
+
+All of it is plain data and survives JSON: `Answer.model_validate_json(answer.model_dump_json()) == answer`.
+Boxes are `(left, top, right, bottom)` in pixels of the upright original picture. Left out: pixels; `save`
+renders them again from the picture (`report.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+if TYPE_CHECKING:
+    from zoomagent.graphs.state import CandidateRecord, State
+    from zoomagent.tools.viewing import ViewRecord
+
+Perspective = Literal["macro", "micro"]
+Corners = tuple[int, int, int, int]
+
+
+class Value(BaseModel):
+    """Base of all values here: frozen, nothing unknown, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Outcome(Value):
+    """How the run ended. `code` names the error of a run without an answer; codes are stable."""
+
+    kind: Literal["answered", "answered_degraded", "refused", "failed"]
+    reasons: tuple[str, ...] = ()
+    code: str | None = None
+    exit_status: int = 0
+
+
+class Candidate(Value):
+    """The macro or the micro answer. `probability` is the model's own, of exactly these words, where it wrote
+    them; `weight` is what the two answers were compared by, where they were."""
+
+    text: str
+    reply: str
+    letter: str | None = None
+    valid: bool = True
+    logprob: float | None = None
+    tokens: int | None = None
+    probability: float | None = None
+    weight: float | None = None
+
+
+class Evidence(Value):
+    """A view and what was read from it. `target` is where the model pointed; the view may show more."""
+
+    perspective: Perspective
+    view: str
+    box: Corners
+    size: tuple[int, int]
+    target: Corners | None = None
+    text: str | None = None
+    probability: float | None = None
+    chosen: bool = False
+
+
+class Step(Value):
+    """What one node of the graph did."""
+
+    id: str
+    name: str
+    text: str
+    views: tuple[str, ...] = ()
+    boxes: tuple[Corners, ...] = ()
+    seconds: float = 0.0
+
+
+class Cost(Value):
+    """The price. Visual tokens count each time a view is shown; `seconds` is the whole run as waited for."""
+
+    model_calls: int = 0
+    visual_tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    seconds_in_model: float = 0.0
+
+
+class PictureInfo(Value):
+    """The picture that was asked about: content hash, upright size, what opening it changed."""
+
+    id: str
+    width: int
+    height: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the picture came from. No part of an answer's value: two answers are equal without it."""
+
+    value: Any = field(default=None, compare=False)
+
+
+class Answer(Value):
+    """One answered, or not answered, question."""
+
+    question: str
+    options: tuple[str, ...] = ()
+    text: str = ""
+    confidence: float | None = None
+    confidence_from: Literal["likelihood", "agreement"] | None = None
+    outcome: Outcome
+    perspective: Perspective | None = None
+    reasons: tuple[str, ...] = ()
+    boxes: tuple[Corners, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    cost: Cost = Cost()
+    steps: tuple[Step, ...] = ()
+    macro: Candidate | None = None
+    micro: Candidate | None = None
+    compared_by: Literal["shared", "published", "own", "votes"] | None = None
+    picture: PictureInfo | None = None
+    model: str = ""
+    strategy: str = ""
+    thread_id: str | None = None
+
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer, if need be a degraded one."""
+        return self.outcome.kind in ("answered", "answered_degraded")
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the answer is "Cannot tell"."""
+        return self.answered and self.text == "Cannot tell"
+
+    def from_picture(self, source: Any) -> "Answer":
+        """Remember where the picture can be opened again, for `save`."""
+        self._source = Source(source)
+        return self
+
+    def save(self, folder: str | Path, image: Any = None) -> Path:
+        """Write answer.json, macro.png, crop-1.png … and page.html into `folder`; returns the page's path.
+
+        `image` is needed for an answer that was read back from JSON; it must be the picture that was asked
+        about."""
+        from zoomagent.report import save
+
+        return save(self, Path(folder), self._source.value if image is None else image)
+
+
+def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.0) -> Answer:
+    """The answer that a finished run's state holds."""
+    verdict, outcome = state.get("verdict"), state["outcome"]
+    evidence = _evidence(state)
+    return Answer(
+        question=state["question"],
+        options=tuple(state.get("options", [])),
+        text=verdict["text"] if verdict else "",
+        confidence=verdict["confidence"] if verdict else None,
+        confidence_from=verdict["confidence_from"] if verdict else None,
+        outcome=Outcome.model_validate(outcome),
+        perspective=verdict["perspective"] if verdict else None,
+        reasons=((verdict["reason"],) if verdict else ()) + tuple(outcome["reasons"]),
+        boxes=tuple(item.box for item in evidence if item.chosen and item.perspective == "micro"),
+        evidence=evidence,
+        cost=_cost(state, seconds),
+        steps=steps_from(state),
+        macro=_candidate(state, "macro"),
+        micro=_candidate(state, "micro"),
+        compared_by=_compared_by(state),
+        picture=PictureInfo.model_validate(state["picture"]) if "picture" in state else None,
+        model=model,
+        strategy=strategy,
+    )
+
+
+def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps in a state or in a node's update."""
+    return tuple(Step.model_validate(record) for record in update.get("steps", []))
+
+
+def _candidate(state: "State", side: Perspective) -> Candidate | None:
+    if side not in state:
+        return None
+    record: CandidateRecord = state[side]
+    likelihood = record["likelihood"]
+    weighing = state.get("weighing")
+    weight = weighing[side] if weighing else likelihood and likelihood["logprob"] / likelihood["tokens"]
+    return Candidate(
+        text=record["text"],
+        reply=record["reply"],
+        letter=record["letter"],
+        valid=record["valid"],
+        logprob=likelihood["logprob"] if likelihood else None,
+        tokens=likelihood["tokens"] if likelihood else None,
+        probability=_probability(record),
+        weight=weight if _compared_by(state) else None,
+    )
+
+
+def _compared_by(state: "State") -> Literal["shared", "published", "own", "votes"] | None:
+    """How the two answers were compared, when they had to be."""
+    if "weighing" in state:
+        return state["weighing"]["how"]
+    weighed = any(step["name"] == "weigh" for step in state.get("steps", []))
+    sides = [state[side]["likelihood"] for side in ("macro", "micro") if side in state]
+    return "own" if weighed and len(sides) == 2 and all(sides) else None
+
+
+def _probability(record: "CandidateRecord") -> float | None:
+    from zoomagent.confidence.likelihood import probability
+    from zoomagent.models.base import Likelihood
+
+    likelihood = record["likelihood"]
+    if likelihood is None:
+        return None
+    return probability(Likelihood(likelihood["logprob"], likelihood["tokens"]))
+
+
+def _evidence(state: "State") -> tuple[Evidence, ...]:
+    views = {view["id"]: view for view in state.get("views", [])}
+    items = []
+    if "macro" in state:
+        items.append(_seen(state, "macro", views[state["macro"]["views"][0]]))
+    if "crop" in state:
+        items.append(_seen(state, "micro", views[state["crop"]]))
+    return tuple(items)
+
+
+def _seen(state: "State", side: Perspective, view: "ViewRecord") -> Evidence:
+    record = state.get(side)
+    verdict = state.get("verdict")
+    target = state.get("target") if side == "micro" else None
+    return Evidence.model_validate(
+        {
+            "perspective": side,
+            "view": view["id"],
+            "box": view["box"],
+            "size": view["size"],
+            "target": target,
+            "text": record["text"] if record else None,
+            "probability": _probability(record) if record else None,
+            "chosen": bool(verdict and verdict["perspective"] == side),
+        }
+    )
+
+
+def _cost(state: "State", seconds: float) -> Cost:
+    calls = state.get("calls", [])
+    return Cost(
+        model_calls=len(calls),
+        visual_tokens=sum(call["visual_tokens"] for call in calls),
+        prompt_tokens=sum(call["prompt_tokens"] for call in calls),
+        completion_tokens=sum(call["completion_tokens"] for call in calls),
+        seconds=max(seconds, sum(step["seconds"] for step in state.get("steps", []))),
+        seconds_in_model=sum(call["seconds"] for call in calls),
+    )

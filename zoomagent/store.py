@@ -1,0 +1,117 @@
+"""Where interrupted runs wait: LangGraph checkpoints in one SQLite file, written by one process at a time.
+
+The file is opened with the first run and closed after the last, so that a forgotten agent leaves no thread
+and no lock behind. A kernel lock beside it tells a second process so (`run_already_active`); it ends with its
+process, even a killed one. What SQLite reports becomes a StoreError with a stable code. Left out: other
+savers, which are passed in ready-made.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiosqlite
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from zoomagent.errors import StoreError
+
+BUSY_SECONDS = 30.0
+"""How long SQLite waits for another connection's write."""
+
+
+class CheckpointFile:
+    """A SQLite checkpoint file, open while at least one run uses it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._users = 0
+        self._lock = asyncio.Lock()
+        self._stack = contextlib.AsyncExitStack()
+        self._saver: AsyncSqliteSaver | None = None
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[BaseCheckpointSaver[str]]:
+        """The saver, shared by all runs of this process."""
+        async with self._lock:
+            saver = self._saver or await self._open()
+            self._users += 1
+        try:
+            yield saver
+        finally:
+            async with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._saver = None
+                    await self._stack.aclose()
+
+    async def _open(self) -> AsyncSqliteSaver:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_only_process(self._path))
+            stack.enter_context(store_errors())
+            connection = await stack.enter_async_context(aiosqlite.connect(self._path, timeout=BUSY_SECONDS))
+            saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+            await saver.setup()
+            self._stack = stack.pop_all()
+        self._saver = saver
+        return saver
+
+
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """The one place where what SQLite reports becomes a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _store_error(error) from error
+
+
+_REPORTS = (
+    ("SQLITE_FULL", "store_full", "No space is left for checkpoints. Make room and run the same again."),
+    ("SQLITE_READONLY", "store_read_only", "The checkpoint file can not be written. Check its permissions."),
+    ("SQLITE_CANTOPEN", "store_read_only", "The checkpoint file can not be opened. Check its folder."),
+    ("SQLITE_BUSY", "store_busy", "Another connection keeps the checkpoint file busy. Try later."),
+    ("SQLITE_CORRUPT", "checkpoint_corrupt", "The checkpoint file is damaged. Move it away and run again."),
+    ("SQLITE_NOTADB", "checkpoint_corrupt", "The checkpoint file is no SQLite file. Name another."),
+)
+
+
+def _store_error(error: sqlite3.Error) -> StoreError:
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    for start, code, text in _REPORTS:
+        if name.startswith(start):
+            return StoreError(text, code=code)
+    return StoreError(f"The checkpoint file can not be used ({name}). Name another.", code="store_io")
+
+
+@contextlib.contextmanager
+def _only_process(path: Path) -> Iterator[None]:
+    """Hold the kernel lock of `path`, or say who should wait. Without fcntl (Windows) SQLite's own locks must
+    do."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    lock = _lock_file(path)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        text = "Another process is running on this checkpoint file. Wait for it, or name another file."
+        raise StoreError(text, code="run_already_active") from error
+    finally:
+        os.close(lock)
+
+
+def _lock_file(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return os.open(f"{path}.lock", flags, 0o600)
+    except OSError as error:
+        text = "No lock file can be made beside the checkpoint file. Check its folder's permissions."
+        raise StoreError(text, code="store_read_only") from error
