@@ -3,5 +3,6 @@
 from zoomagent.media.limits import Limits
 from zoomagent.media.opening import open_picture
 from zoomagent.media.picture import Picture
+from zoomagent.media.url_rules import UrlRules
 
-__all__ = ["Limits", "Picture", "open_picture"]
+__all__ = ["Limits", "Picture", "UrlRules", "open_picture"]

@@ -1,13 +1,20 @@
 """Any Pillow image or array -> upright RGB with 8 bits, and notes on what was changed.
 
-Pure pixel work on images already opened; reading files and limits are left out.
+Pure pixel work on images already opened; reading files and limits are left out. numpy is imported only where an
+array is met.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageChops
 
 from zoomagent.errors import InputRefused
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
 
@@ -22,15 +29,19 @@ _UPRIGHT = {
 }
 
 
-def to_rgb(image: Image.Image, background: Colour) -> tuple[Image.Image, list[str]]:
-    """RGB with 8 bits a channel; alpha laid on `background`, deep greys scaled and not clipped."""
+def to_rgb(image: Image.Image, background: Colour, *, plain_inks: bool = False) -> tuple[Image.Image, list[str]]:
+    """RGB with 8 bits a channel; alpha laid on `background`, deep greys scaled and not clipped.
+
+    `plain_inks` undoes Pillow's belief that every CMYK JPEG is stored inverted, as Adobe does.
+    """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, []
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        import numpy as np
+
         return array_to_rgb(np.asarray(image), background)
     if image.mode == "CMYK":
-        plain = image.format == "JPEG" and "adobe" not in image.info
-        inks = ImageChops.invert(image) if plain else image
+        inks = ImageChops.invert(image) if plain_inks else image
         return inks.convert("RGB"), ["cmyk_converted"]
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return flatten(image, background), ["alpha_flattened"]
@@ -70,6 +81,8 @@ def array_to_rgb(array: NDArray[np.generic], background: Colour) -> tuple[Image.
 
 def to_eight_bits(array: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[str]]:
     """uint8 as it is; uint16 by 255/65535; 0-1 floats by 255; else from the least to the largest value."""
+    import numpy as np
+
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array, dtype=np.uint8), []
     if array.dtype.kind not in "buif":
@@ -80,9 +93,7 @@ def to_eight_bits(array: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[s
     low, high = float(values.min()), float(values.max())
     if array.dtype.kind == "b" or (array.dtype.kind == "f" and low >= 0 and high <= 1):
         low, high = 0.0, 1.0
-    elif (
-        low >= 0 and high <= 65535 and (array.dtype == np.uint16 or (array.dtype.kind in "iu" and high > 255))
-    ):
+    elif low >= 0 and high <= 65535 and (array.dtype == np.uint16 or (array.dtype.kind in "iu" and high > 255)):
         low, high = 0.0, 65535.0
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0

@@ -1,65 +1,182 @@
-"""open_picture: anything that may be a picture -> Picture, or InputRefused with a stable code."""
+"""open_picture: anything that may be a picture -> Picture, or InputRefused with a stable code.
+
+Paths, bytes, file objects and `data:` URLs are spooled (read once), judged by their header and decoded in a worker
+process; http(s) URLs only under `UrlRules`. Pillow images and arrays are trusted and converted here. Damage inside
+a picture of more than 24 megapixels shows when a view is asked for, for it is not decoded before.
+"""
+
+from __future__ import annotations
 
 import hashlib
-import io
+import mmap
+import os
+import re
+import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from zoomagent.errors import InputRefused
+from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.geometry import Size
 from zoomagent.media.canonical import Colour, array_to_rgb, to_rgb, upright
+from zoomagent.media.data_url import decode_data_url
+from zoomagent.media.exif import orientation_of
+from zoomagent.media.header import read_header
+from zoomagent.media.header_types import MAX_PARTS, Header
+from zoomagent.media.jobs import Decoding, Options
+from zoomagent.media.large import LARGE_PIXELS, LargeFile
 from zoomagent.media.limits import Limits
 from zoomagent.media.picture import InMemory, Picture
+from zoomagent.media.spool import Readable, Spool, spool_bytes, spool_path, spool_stream
+from zoomagent.media.url_rules import UrlRules
+from zoomagent.media.worker import refusal
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Source = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.generic]
+    Source = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.generic]
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|file|ftp|gopher|s3|gs|jar|blob):", re.IGNORECASE)
 
 
 def open_picture(
     source: Source,
     *,
     limits: Limits | None = None,
+    allow_urls: UrlRules | None = None,
     background: Colour = (255, 255, 255),
     frame: int = 0,
     allow_truncated: bool = False,
 ) -> Picture:
-    """Open a path, bytes, file object, Pillow image or array as an upright RGB picture."""
+    """Open `source` as an upright RGB picture within `limits`."""
     limits = limits or Limits()
-    if isinstance(source, np.ndarray):
-        limits.check_size(source.shape[1] if source.ndim > 1 else 0, source.shape[0])
-        return _of_image(*array_to_rgb(source, background))
+    options = Options(background, frame, allow_truncated)
     if isinstance(source, Image.Image):
-        limits.check_size(*source.size)
-        rgb, notes = to_rgb(source, background)
-        rgb, more = upright(rgb, source.getexif().get(0x0112, 1))
-        return _of_image(rgb, notes + more)
-    data = _read(source)
-    limits.check_bytes(len(data))
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            limits.check_size(*image.size)
-            rgb, notes = to_rgb(image, background)
-            rgb, more = upright(rgb, image.getexif().get(0x0112, 1))
-            rgb.load()
-    except OSError as error:
-        raise InputRefused("The picture can not be read. Give another file.", code="corrupt_image") from error
-    return _of_image(rgb, notes + more)
+        return _open_image(source, limits, options)
+    if isinstance(source, str | Path | bytes | Readable):
+        return _open_spool(_spool(source, limits, allow_urls), limits, options)
+    return _open_array(source, limits, options)
 
 
-def _read(source: str | Path | bytes | BinaryIO) -> bytes:
+def _spool(source: str | Path | bytes | Readable, limits: Limits, rules: UrlRules | None) -> Spool:
     if isinstance(source, bytes):
-        return source
-    if isinstance(source, str | Path):
-        return Path(source).read_bytes()
-    return source.read()
+        return spool_bytes(source, limits)
+    if isinstance(source, Path):
+        return spool_path(source, limits)
+    if not isinstance(source, str):
+        return spool_stream(source, limits)
+    if source[:5].lower() == "data:":
+        return spool_bytes(decode_data_url(source, limits), limits)
+    if _URL.match(source):
+        return spool_bytes(_fetch(source, limits, rules), limits)
+    return spool_path(Path(source), limits)
 
 
-def _of_image(image: Image.Image, notes: list[str]) -> Picture:
-    digest = hashlib.sha256(f"RGB {image.width}x{image.height}\n".encode())
+def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
+    if rules is None:
+        raise FetchRefused("Addresses are not fetched here. Give the picture itself, or allow hosts with UrlRules.")
+    from zoomagent.media.fetch import fetch
+
+    return fetch(url, rules, limits.max_bytes)
+
+
+def _open_spool(spool: Spool, limits: Limits, options: Options) -> Picture:
+    try:
+        header = read_header(spool)
+        _check(header, limits, options)
+        decoding = Decoding(spool, header, options, limits)
+        name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
+        if header.size.pixels > LARGE_PIXELS:
+            notes = (*_notes(header, options), *_layout_notes(header))
+            return Picture(name, header.upright, notes, LargeFile(decoding))
+        image, converted = _decode_whole(decoding)
+    except BaseException:
+        spool.close()
+        raise
+    spool.close()
+    return Picture(name, header.upright, (*_notes(header, options), *converted), InMemory(image))
+
+
+def _check(header: Header, limits: Limits, options: Options) -> None:
+    """Everything that can be refused before a decoder runs."""
+    limits.check_size(header.size.width, header.size.height)
+    if header.weight > limits.max_metadata or header.parts > MAX_PARTS:
+        raise InputRefused(
+            f"The picture carries more than {limits.max_metadata} bytes or {MAX_PARTS} parts of metadata. "
+            "Save it without.",
+            code="metadata_too_large",
+        )
+    if header.damaged and not options.allow_truncated:
+        raise refusal("corrupt_image")
+    if not 0 <= options.frame < header.frames:
+        raise refusal("bad_frame")
+
+
+def _notes(header: Header, options: Options) -> tuple[str, ...]:
+    """What is done to every format alike."""
+    others = header.frames - 1
+    more = "_or_more" if header.format != "PNG" and header.frames >= MAX_PARTS else ""
+    found = {
+        f"frames_ignored_{others}{more}": others > 0,
+        f"exif_orientation_{header.orientation}_applied": header.orientation > 1,
+        "icc_profile_ignored": header.icc,
+        "smaller_than_56_pixels": min(header.size.width, header.size.height) < 56,
+        "damage_allowed": options.allow_truncated,
+    }
+    return tuple(note for note, true in found.items() if true)
+
+
+def _layout_notes(header: Header) -> tuple[str, ...]:
+    """What the worker will convert, as far as the header of a large file tells."""
+    png_alpha = header.format == "PNG" and (header.layout[0] in "46" or "t" in header.layout)
+    found = {
+        "alpha_flattened": png_alpha,
+        "cmyk_converted": header.format == "JPEG" and header.layout[0] == "4",
+        "deep_colour_reduced": header.format == "PNG" and "-16" in header.layout,
+    }
+    return tuple(note for note, true in found.items() if true)
+
+
+def _decode_whole(decoding: Decoding) -> tuple[Image.Image, list[str]]:
+    """All pixels of a small file, upright, in memory."""
+    size = decoding.header.size
+    with tempfile.TemporaryFile() as target:
+        notes = decoding.rows(target, stream=False)
+        image = _load(target, size)
+    return upright(image, decoding.header.orientation)[0], notes
+
+
+def _load(target: IO[bytes], size: Size) -> Image.Image:
+    if os.fstat(target.fileno()).st_size != 3 * size.pixels:
+        raise refusal("decode_crashed")
+    with mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ) as whole, memoryview(whole) as pixels:
+        return Image.frombytes("RGB", (size.width, size.height), pixels)
+
+
+def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture:
+    limits.check_size(*image.size)
+    exif = image.info.get("exif", b"")
+    orientation = orientation_of(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
+    rgb, notes = to_rgb(image, options.background)
+    rgb, more = upright(rgb, orientation)
+    return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)
+
+
+def _open_array(array: object, limits: Limits, options: Options) -> Picture:
+    import numpy as np
+
+    if not isinstance(array, np.ndarray) or array.ndim not in (2, 3):
+        raise InputRefused(
+            f"This {type(array).__name__} is no picture. Give a path, bytes, a Pillow image or an RGB array.",
+            code="unsupported_image",
+        )
+    limits.check_size(int(array.shape[1]), int(array.shape[0]))
+    return _of_pixels(*array_to_rgb(array, options.background))
+
+
+def _of_pixels(image: Image.Image, notes: list[str]) -> Picture:
+    digest = hashlib.sha256(f"pixels {image.mode} {image.width}x{image.height}\n".encode())
     digest.update(image.tobytes())
     return Picture(digest.hexdigest(), Size(*image.size), tuple(notes), InMemory(image))

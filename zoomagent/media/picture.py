@@ -6,6 +6,7 @@
 Where the pixels come from is a `Pixels` source's business; opening is `opening.py`'s.
 """
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -19,10 +20,16 @@ MAX_VIEW_PIXELS = 64_000_000
 """No view is rendered larger than this (ours): a model is never shown as much."""
 
 
-class Pixels(Protocol):
-    """Where a picture's pixels come from. `region` may be called from several threads."""
+Request = tuple[Box, Size]
+"""A region of the original and the size to render it at."""
 
-    def region(self, box: Box, size: Size) -> Image.Image: ...
+
+class Pixels(Protocol):
+    """Where a picture's pixels come from. `regions` may be called from several threads."""
+
+    def regions(self, requests: Sequence[Request]) -> list[Image.Image]: ...
+
+    def prepare(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -34,8 +41,11 @@ class InMemory:
         image.load()
         self._image = image
 
-    def region(self, box: Box, size: Size) -> Image.Image:
-        return render(self._image, (box.left, box.top, box.right, box.bottom), size)
+    def regions(self, requests: Sequence[Request]) -> list[Image.Image]:
+        return [render(self._image, (box.left, box.top, box.right, box.bottom), size) for box, size in requests]
+
+    def prepare(self) -> None:
+        """All is ready."""
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -53,12 +63,20 @@ class Picture:
 
     def view(self, box: Box, size: Size) -> Image.Image:
         """The region `box` of the original, rendered at `size`. May be called from several threads."""
+        return self.views([(box, size)])[0]
+
+    def views(self, requests: Sequence[Request]) -> list[Image.Image]:
+        """Several views at once: on a large file that is not yet decoded, much quicker than one by one."""
         if self._closed:
             raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
-        inside = plain_box(box, self.size)
-        if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
-            raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
-        return self._pixels.region(inside, size)
+        for _, size in requests:
+            if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
+                raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
+        return self._pixels.regions([(plain_box(box, self.size), size) for box, size in requests])
+
+    def prepare(self) -> None:
+        """Decode a large file whole (to disk), say while a model thinks; views are then quick."""
+        self._pixels.prepare()
 
     def close(self) -> None:
         """Give back memory and files. Views already made stay good."""

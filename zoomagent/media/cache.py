@@ -1,0 +1,115 @@
+"""Where decoded levels of large pictures lie: a capped folder shared by runs, or files without a name.
+
+`ZOOMAGENT_CACHE` names the folder (`off` for none; default `$XDG_CACHE_HOME/zoomagent` or `~/.cache/zoomagent`),
+`ZOOMAGENT_CACHE_BYTES` its cap (default 4 GB; the least recently used go first). A cache that can not be
+written is done without.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from zoomagent.errors import StoreError
+
+_SPARE = 64 << 20
+
+
+def cached(name: str, size: int, make: Callable[[IO[bytes]], None]) -> IO[bytes]:
+    """The file of `size` bytes called `name`, from the cache, or made by `make` and kept there if it can be."""
+    folder = _folder()
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            found = _find(folder / name, size)
+            return found or _make_in(folder, name, size, make)
+    _check_room(Path(tempfile.gettempdir()), size)
+    return _filled(tempfile.TemporaryFile(prefix="zoomagent-"), size, make)
+
+
+def present(name: str, size: int) -> bool:
+    """Whether the cache holds the file: nothing is made."""
+    folder = _folder()
+    if folder is None:
+        return False
+    try:
+        return os.stat(folder / name).st_size == size
+    except OSError:
+        return False
+
+
+def _folder() -> Path | None:
+    chosen = os.environ.get("ZOOMAGENT_CACHE", "")
+    if chosen.lower() in ("off", "0", "none"):
+        return None
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(chosen) if chosen else Path(home) / "zoomagent"
+
+
+def _cap() -> int:
+    return int(os.environ.get("ZOOMAGENT_CACHE_BYTES", 4_000_000_000))
+
+
+def _find(path: Path, size: int) -> IO[bytes] | None:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    if os.fstat(file.fileno()).st_size != size:
+        file.close()
+        return None
+    os.utime(path)
+    return file
+
+
+def _make_in(folder: Path, name: str, size: int, make: Callable[[IO[bytes]], None]) -> IO[bytes]:
+    """Fill a file beside its place, then move it there: no reader ever sees half of it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_room(folder, size)
+    handle, draft = tempfile.mkstemp(prefix="draft-", dir=folder)
+    try:
+        file = _filled(os.fdopen(handle, "w+b"), size, make)
+        os.replace(draft, folder / name)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+    return file
+
+
+def _filled(file: IO[bytes], size: int, make: Callable[[IO[bytes]], None]) -> IO[bytes]:
+    try:
+        make(file)
+        file.flush()
+        written = os.fstat(file.fileno()).st_size
+    except BaseException:
+        file.close()
+        raise
+    if written != size:
+        file.close()
+        raise StoreError("Decoded pixels could not be kept: the disk may be full. Free space.", code="store_full")
+    return file
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Remove what was used longest ago until `size` fits under the cap."""
+    if size > _cap():
+        raise OSError("larger than the whole cache")
+    files = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(folder))
+    total = sum(entry[1] for entry in files)
+    for _, length, path in files:
+        if total + size <= _cap():
+            break
+        os.unlink(path)
+        total -= length
+    if shutil.disk_usage(folder).free < size + _SPARE:
+        raise OSError("no room on the disk")
+
+
+def _check_room(folder: Path, size: int) -> None:
+    if shutil.disk_usage(folder).free < size + _SPARE:
+        raise StoreError(
+            "There is no room on the disk for the decoded picture. Free space or set TMPDIR.", code="store_full"
+        )

@@ -1,0 +1,145 @@
+"""The decoder process: reads jobs on a socket, decodes files it is handed, writes RGB rows to files it is handed.
+
+It holds nothing worth stealing, may be killed at any time, and is the only place where a decoder meets bytes
+of others. Its parent is `worker.py`; it is started as `python -m zoomagent.media.decoder SOCKET_FD`. It never
+opens a file by name, and Pillow and libvips are told the format that the header reader found.
+"""
+
+import json
+import os
+import resource
+import socket
+import struct
+import sys
+import warnings
+from typing import IO, Any
+
+from PIL import Image, ImageFile, PngImagePlugin
+
+from zoomagent.media.canonical import to_rgb
+
+STRIP_PIXELS = 1 << 20
+
+
+class TargetFull(Exception):
+    """Pixels could not be written out."""
+
+
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError, ArithmeticError, TypeError)
+"""What Pillow raises, by kind of damage, for files that are no good."""
+
+
+def main() -> None:
+    """Serve jobs until the parent hangs up."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    _confine()
+    channel.sendall(b'{"ready": true}\n')
+    while True:
+        message, fds, _, _ = socket.recv_fds(channel, 1 << 20, 2)
+        while message and not message.endswith(b"\n"):
+            message += channel.recv(1 << 20)
+        if not message or len(fds) != 2:
+            return
+        with os.fdopen(fds[0], "rb") as source, os.fdopen(fds[1], "wb", buffering=0) as target:
+            reply = run(json.loads(message), source, target)
+        channel.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def run(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """One job -> its reply, under its own memory and processor limits."""
+    _allow(job["memory"], job["seconds"])
+    source.seek(0)
+    try:
+        return _OPERATIONS[job["do"]](job, source, target)
+    except MemoryError:
+        return {"error": "decode_memory"}
+    except TargetFull:
+        return {"error": "store_full"}
+    except _DAMAGE as error:
+        return {"error": "corrupt_image", "detail": type(error).__name__}
+
+
+def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """All rows as stored, top to bottom, three bytes a pixel."""
+    if job["vips"]:
+        from zoomagent.media.decoder_vips import vips_rows
+
+        return vips_rows(job, source, target)
+    image = _open(job, source)
+    background = _colour(job)
+    width, height = image.size
+    notes: list[str] = []
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        strip = image.crop((0, top, width, min(top + step, height)))
+        rgb, notes = to_rgb(strip, background, plain_inks=job["plain_inks"])
+        write_all(target, rgb.tobytes())
+    return {"size": [width, height], "notes": notes}
+
+
+def coarse(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """A JPEG decoded at an eighth, a quarter or half of its size, without decoding the rest."""
+    image = _open(job, source, shrink=job["shrink"])
+    rgb, notes = to_rgb(image, _colour(job))
+    write_all(target, rgb.tobytes())
+    return {"size": list(rgb.size), "notes": notes}
+
+
+def regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """The job's boxes, one after the other in `target`, in a single pass that stops below the lowest."""
+    from zoomagent.media.decoder_vips import vips_regions
+
+    return vips_regions(job, source, target)
+
+
+_OPERATIONS = {"rows": rows, "coarse": coarse, "regions": regions}
+
+
+def write_all(target: IO[bytes], data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[target.write(view) :]
+    except OSError as error:
+        raise TargetFull from error
+
+
+def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Image:
+    ImageFile.LOAD_TRUNCATED_IMAGES = job["truncated"]
+    image: Image.Image = Image.open(source, formats=[job["format"]])
+    if list(image.size) != job["size"]:
+        raise ValueError("the decoder sees another size than the header reader")
+    if shrink > 1:
+        image.draft(image.mode, (image.width // shrink, image.height // shrink))
+    if job["frame"]:
+        image.seek(job["frame"])
+    image.load()
+    return image
+
+
+def _colour(job: dict[str, Any]) -> tuple[int, int, int]:
+    red, green, blue = job["background"]
+    return red, green, blue
+
+
+def _confine() -> None:
+    """No core dumps, no new privileges, no warnings, no limits of Pillow's own below those already checked."""
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Image.MAX_IMAGE_PIXELS = None
+    PngImagePlugin.MAX_TEXT_CHUNK = 8_000_000
+
+
+def _allow(memory: int, seconds: float) -> None:
+    """Limits for one job, on top of what the process has already used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    processor = int(used.ru_utime + used.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (processor, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    if sys.platform == "linux":
+        with open("/proc/self/statm") as statm:
+            mapped = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""libvips inside the decoder process: all rows, or some regions, in one pass that keeps a few rows in memory.
+
+Only its JPEG and PNG readers are called, by name; files are never sniffed. Needs the `large` extra.
+"""
+
+import os
+from typing import IO, Any
+
+import pyvips
+
+
+def vips_rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """All rows as stored, top to bottom, three bytes a pixel."""
+    try:
+        image = _open(job, source)
+        image.rawsave_target(pyvips.Target.new_to_descriptor(target.fileno()))
+    except pyvips.Error:
+        return _failure(target)
+    return {"size": [image.width, image.height], "notes": []}
+
+
+def vips_regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """The job's boxes, one after the other in `target`; rows below the lowest are not decoded."""
+    slicer = _Slicer(job["boxes"], target.fileno())
+    sink = pyvips.TargetCustom()
+    sink.on_write(slicer.write)
+    try:
+        image = _open(job, source)
+        image.crop(*slicer.extent).rawsave_target(sink)
+    except pyvips.Error:
+        return _failure(target)
+    return {"size": [image.width, image.height], "notes": []}
+
+
+def _failure(target: IO[bytes]) -> dict[str, Any]:
+    """Why libvips gave up: no room to write, else no good picture."""
+    full = os.fstatvfs(target.fileno()).f_bavail == 0
+    return {"error": "store_full" if full else "corrupt_image"}
+
+
+class _Slicer:
+    """Takes the rows of the boxes' common extent as they come and writes each box's part to its place."""
+
+    def __init__(self, boxes: list[list[int]], fd: int) -> None:
+        left, right = min(box[0] for box in boxes), max(box[2] for box in boxes)
+        bottom = max(box[3] for box in boxes)
+        self.extent = (left, 0, right - left, bottom)
+        self._fd = fd
+        self._stride = 3 * (right - left)
+        self._active: list[list[tuple[int, int, int]]] = [[] for _ in range(bottom)]
+        place = 0
+        for x0, y0, x1, y1 in boxes:
+            length = 3 * (x1 - x0)
+            for y in range(y0, y1):
+                self._active[y].append((3 * (x0 - left), length, place))
+                place += length
+        self._row = 0
+        self._rest = b""
+
+    def write(self, block: bytes) -> int:
+        """Called by libvips with consecutive bytes, in practice a row at a time."""
+        data = memoryview(self._rest + block if self._rest else block)
+        whole = len(data) // self._stride
+        for start in range(0, whole * self._stride, self._stride):
+            for offset, length, place in self._active[self._row]:
+                os.pwrite(self._fd, data[start + offset : start + offset + length], place)
+            self._row += 1
+        self._rest = bytes(data[whole * self._stride :])
+        return len(block)
+
+
+def _open(job: dict[str, Any], source: IO[bytes]) -> Any:
+    """The picture as a lazy RGB pipeline. `fail_on` makes damage an error unless it is allowed."""
+    os.lseek(source.fileno(), 0, os.SEEK_SET)
+    stream = pyvips.Source.new_from_descriptor(source.fileno())
+    fail_on = "none" if job["truncated"] else "error"
+    load = pyvips.Image.jpegload_source if job["format"] == "JPEG" else pyvips.Image.pngload_source
+    image = load(stream, access="sequential", fail_on=fail_on)
+    if image.bands in (1, 2):
+        image = image.colourspace("srgb")
+    return image.flatten(background=job["background"]) if image.hasalpha() else image

@@ -1,0 +1,129 @@
+"""Spool: one private copy of an input's bytes, read once, hashed once, capped.
+
+Whatever happens to the file or stream afterwards, every later step sees these bytes.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, Protocol, runtime_checkable
+
+from zoomagent.errors import InputRefused
+from zoomagent.media.limits import Limits
+
+_CHUNK = 1 << 20
+_IN_MEMORY = 32 << 20
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A binary file object, or whatever reads like one."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+class Spool:
+    """Bytes that can be read at any offset from several threads, and handed to a worker as a file descriptor."""
+
+    def __init__(self, file: IO[bytes], size: int, digest: str) -> None:
+        self._file = file
+        self.size = size
+        self.digest = digest
+
+    @property
+    def fd(self) -> int:
+        return self._file.fileno()
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`; fewer at the end."""
+        return os.pread(self.fd, count, offset)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def spool_bytes(data: bytes, limits: Limits) -> Spool:
+    """The spool of bytes at hand."""
+    limits.check_bytes(len(data))
+    file = _scratch(len(data))
+    file.write(data)
+    file.flush()
+    return Spool(file, len(data), hashlib.sha256(data).hexdigest())
+
+
+def spool_stream(stream: Readable, limits: Limits, expected: int = 0) -> Spool:
+    """Copy and hash a binary stream, stopping one byte past the limit."""
+    file, digest, size = _scratch(expected or _IN_MEMORY + 1), hashlib.sha256(), 0
+    try:
+        while block := stream.read(min(_CHUNK, limits.max_bytes + 1 - size)):
+            if not isinstance(block, bytes):
+                raise InputRefused("The file object gives text. Open it in binary mode.", code="not_a_file")
+            size += len(block)
+            limits.check_bytes(size)
+            digest.update(block)
+            file.write(block)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return Spool(file, size, digest.hexdigest())
+
+
+def spool_path(path: Path, limits: Limits) -> Spool:
+    """Copy a regular file, without waiting on pipes or devices and without leaving the allowed folders."""
+    fd = _open_regular(path, limits.roots)
+    with os.fdopen(fd, "rb") as stream:
+        size = os.fstat(fd).st_size
+        limits.check_bytes(size)
+        try:
+            return spool_stream(stream, limits, size)
+        except OSError as error:
+            raise _refused("it can not be read") from error
+
+
+def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
+    text = os.fspath(path)
+    if "\0" in text or len(os.fsencode(text)) > 4096:
+        raise _refused("that is no file name")
+    try:
+        real = os.path.realpath(text, strict=True) if roots is not None else text
+        if roots is not None and not any(_within(real, root) for root in roots):
+            raise InputRefused(
+                "The file lies outside the allowed folders. Move it there or change Limits.roots.",
+                code="path_not_allowed",
+            )
+        # The real path holds no link, and O_NOFOLLOW refuses one put in its last place meanwhile.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if roots is not None else 0)
+        fd = os.open(real, flags)
+    except (OSError, ValueError) as error:
+        raise _refused("it does not exist or can not be read") from error
+    return _checked(fd, roots)
+
+
+def _checked(fd: int, roots: tuple[str, ...] | None) -> int:
+    """The descriptor, if it is a regular file and (asked of the kernel, after opening) inside the roots."""
+    is_file = os.stat(fd).st_mode & 0o170000 == 0o100000
+    opened = f"/proc/self/fd/{fd}"
+    if is_file and roots is not None and os.path.exists(opened):
+        is_file = any(_within(os.readlink(opened), root) for root in roots)
+    if not is_file:
+        os.close(fd)
+        raise _refused("it is not a regular file")
+    return fd
+
+
+def _within(path: str, root: str) -> bool:
+    real = os.path.realpath(root)
+    return os.path.commonpath([path, real]) == real
+
+
+def _refused(why: str) -> InputRefused:
+    return InputRefused(f"The picture can not be opened: {why}. Give a picture file.", code="not_a_file")
+
+
+def _scratch(size: int) -> IO[bytes]:
+    """A file without a name: in memory while small, else on disk."""
+    if size <= _IN_MEMORY and os.name == "posix" and os.uname().sysname == "Linux":
+        return os.fdopen(os.memfd_create("zoomagent", os.MFD_CLOEXEC), "w+b")
+    return tempfile.TemporaryFile(prefix="zoomagent-")

@@ -1,0 +1,164 @@
+"""Runs `decoder.py` in a process of its own that can hang, abort or eat memory without harm to ours.
+
+One idle worker is kept warm; a worker that misbehaved is killed and replaced. Jobs are plain JSON, files go
+over as descriptors. POSIX only (descriptor passing, resource limits).
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from zoomagent.errors import InputRefused, StoreError
+
+START_SECONDS = 60.0
+COMMAND = (sys.executable, "-m", "zoomagent.media.decoder")
+
+_WHY = {
+    "corrupt_image": "The picture file is damaged and can not be decoded. Give an intact file.",
+    "decode_timeout": "Decoding the picture took too long and was stopped. Give a smaller or plainer file.",
+    "decode_crashed": "The decoder broke down on this picture. Save it anew in another format.",
+    "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one.",
+    "bad_frame": "The picture has no such frame. Ask for frame 0.",
+}
+
+
+def decode(job: dict[str, Any], source_fd: int, target_fd: int) -> dict[str, Any]:
+    """Run one job; its reply, or InputRefused with a stable code."""
+    worker = _POOL.take()
+    try:
+        reply = worker.ask(job, source_fd, target_fd)
+    except BaseException:
+        worker.kill()
+        raise
+    _POOL.give_back(worker)
+    if "error" in reply:
+        if reply["error"] == "store_full":
+            raise StoreError("The disk is full. Free space or set TMPDIR.", code="store_full")
+        raise refusal(reply["error"])
+    return reply
+
+
+def refusal(code: str) -> InputRefused:
+    """The refusal of a picture that could not be decoded."""
+    return InputRefused(_WHY[code], code=code)
+
+
+class Worker:
+    """One decoder process and the socket to it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*COMMAND, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        self._socket = ours
+        self._ready = False
+
+    def ask(self, job: dict[str, Any], source_fd: int, target_fd: int) -> dict[str, Any]:
+        """Send a job and wait for its reply, at most its seconds of wall clock."""
+        if not self._ready:
+            self._receive(START_SECONDS)
+            self._ready = True
+        message = json.dumps(job).encode() + b"\n"
+        try:
+            socket.send_fds(self._socket, [message[:4096]], [source_fd, target_fd])
+            self._socket.sendall(message[4096:])
+        except OSError as error:
+            raise refusal("decode_crashed") from error
+        return self._receive(job["seconds"] + 1)
+
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        deadline, message = time.monotonic() + seconds, b""
+        try:
+            while not message.endswith(b"\n"):
+                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+                block = self._socket.recv(1 << 16)
+                if not block:
+                    raise refusal(self._cause())
+                message += block
+        except TimeoutError as error:
+            raise refusal("decode_timeout") from error
+        except OSError as error:
+            raise refusal("decode_crashed") from error
+        reply: dict[str, Any] = json.loads(message)
+        return reply
+
+    def _cause(self) -> str:
+        status = self._process.wait()
+        return {-signal.SIGXCPU: "decode_timeout", -signal.SIGKILL: "decode_memory"}.get(status, "decode_crashed")
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process and give back its socket; never fails, never waits long."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class _Pool:
+    """At most one idle worker; busy ones belong to whoever took them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: Worker | None = None
+
+    def take(self) -> Worker:
+        with self._lock:
+            worker, self._idle = self._idle, None
+        if worker is not None and worker.alive():
+            return worker
+        if worker is not None:
+            worker.kill()
+        return Worker()
+
+    def give_back(self, worker: Worker) -> None:
+        with self._lock:
+            if self._idle is None:
+                self._idle = worker
+                return
+        worker.kill()
+
+    def close(self) -> None:
+        with self._lock:
+            worker, self._idle = self._idle, None
+        if worker is not None:
+            worker.kill()
+
+    def forget(self) -> None:
+        """After a fork: the worker is the parent's."""
+        self._lock = threading.Lock()
+        self._idle = None
+
+
+def _environment() -> dict[str, str]:
+    """What the decoder needs and nothing of ours: no keys, no proxies."""
+    return {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "PYTHONSAFEPATH": "1",
+        "MALLOC_ARENA_MAX": "2",
+        "VIPS_CONCURRENCY": "1",
+        "VIPS_BLOCK_UNTRUSTED": "1",
+    }
+
+
+_POOL = _Pool()
+atexit.register(_POOL.close)
+with contextlib.suppress(AttributeError):
+    os.register_at_fork(after_in_child=_POOL.forget)
