@@ -39,7 +39,7 @@ def _server(spec: str, options: dict[str, Any]) -> Model:
     from zoomagent.models.openai_server import OpenAIModel
 
     base_url, _, named = spec.partition("#")
-    return OpenAIModel(base_url, **({"model": named} if named else {}), **options)
+    return OpenAIModel(base_url, options.pop("model", "") or named, **options)
 
 
 def _is_hub_name(spec: str) -> bool:

@@ -1,0 +1,240 @@
+"""What a server is sent, and what is made of its answers, when all goes well or it can do less than vLLM."""
+
+import asyncio
+import base64
+import io
+import random
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fake_server import Body, FakeServer, Guise, choice, completion, images_of, token_logprobs
+from PIL import Image
+
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound
+from zoomagent.geometry import Size
+from zoomagent.models.base import Message, Pixels, Text, ToolCall
+from zoomagent.models.openai_server import OpenAIModel, api_base
+from zoomagent.models.profiles import INTERNVL, LLAVA_1_5, LLAVA_NEXT, QWEN2_5_VL, QWEN3_VL, UNKNOWN, Profile
+from zoomagent.models.retrying import RetryPolicy
+
+PROFILES = [QWEN2_5_VL, QWEN3_VL, INTERNVL, LLAVA_1_5, LLAVA_NEXT, UNKNOWN]
+QUICK = RetryPolicy(first_wait=0.001)
+QUESTION = [Message("user", (Text("Is it red?"),))]
+TOOL = {"type": "function", "function": {"name": "zoom", "parameters": {"type": "object"}}}
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+def model_of(server: FakeServer, **options: Any) -> OpenAIModel:
+    options.setdefault("retries", QUICK)
+    return OpenAIModel(
+        "http://fake/v1", options.pop("model", server.guise.name), transport=server.transport(), **options
+    )
+
+
+def view(width: int = 64, height: int = 64, key: str = "v") -> Pixels:
+    return Pixels(key, Image.new("RGB", (width, height), "red"))
+
+
+def test_a_reply_carries_text_tokens_without_the_end_token_and_usage() -> None:
+    server = FakeServer(lambda seen: "a red car")
+    [reply] = run(model_of(server).generate([Message("user", (view(), Text("What?")))]))
+    assert (reply.text, reply.finish, reply.model) == ("a red car", "stop", "qwen3-vl")
+    assert reply.tokens and [token.text for token in reply.tokens] == ["a", " red", " car"]
+    assert reply.usage.visual_tokens == 4
+
+
+def test_views_are_sent_as_bare_pixels() -> None:
+    image = Image.new("RGB", (64, 64), "blue")
+    image.info["icc_profile"] = b"secret profile"
+    image.info["exif"] = b"Exif\0\0secret place"
+    server = FakeServer()
+    run(model_of(server).generate([Message("user", (Pixels("k", image), Text("?")))]))
+    url = server.requests[0]["messages"][0]["content"][0]["image_url"]["url"]
+    sent = base64.b64decode(url.partition(",")[2])
+    assert url.startswith("data:image/png;base64,") and b"secret" not in sent
+    assert Image.open(io.BytesIO(sent)).getpixel((5, 5)) == (0, 0, 255)
+
+
+def test_square_models_get_the_view_in_a_centred_square() -> None:
+    server = FakeServer(guise=Guise(name="llava"))
+    run(model_of(server, profile=LLAVA_1_5).generate([Message("user", (view(80, 40), Text("?")))]))
+    [sent] = images_of(server.requests[0])
+    assert sent.size == (80, 80)
+    assert sent.getpixel((40, 40)) == (255, 0, 0) and sent.getpixel((40, 5)) == (122, 116, 104)
+
+
+def test_views_of_tool_results_go_into_the_next_user_message() -> None:
+    server = FakeServer()
+    told = [
+        Message("user", (Text("What is written?"),)),
+        Message("assistant", (), (ToolCall("c1", "zoom", '{"view": "v1"}'),)),
+        Message("tool", (Text("zoomed"), view()), tool_call_id="c1"),
+    ]
+    run(model_of(server).generate(told, tools=[TOOL]))
+    sent = server.requests[0]["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "user"]
+    assert sent[2]["content"] == "zoomed" and sent[2]["tool_call_id"] == "c1"
+    assert sent[3]["content"][0]["type"] == "image_url"
+    assert sent[1]["content"] is None
+
+
+def test_tool_calls_come_back_parsed_whether_the_server_parses_them_or_not() -> None:
+    text = '<tool_call>\n{"name": "zoom", "arguments": {"bbox": [1, 2, 3, 4]}}\n</tool_call>'
+    for tools in ("parsed", "text", "refused"):
+        server = FakeServer(lambda seen: text, Guise(tools=tools))
+        [reply] = run(model_of(server).generate(QUESTION, tools=[TOOL]))
+        assert reply.finish == "tool_calls" and reply.tool_calls[0].name == "zoom", tools
+        assert reply.tool_calls[0].arguments.replace(" ", "") == '{"bbox":[1,2,3,4]}'
+    assert "tools" not in server.requests[-1] and "# Tools" in server.requests[-1]["messages"][0]["content"]
+
+
+def test_n_replies_come_even_from_a_server_that_ignores_n() -> None:
+    for guise in (Guise(), Guise(n=False)):
+        server = FakeServer(guise=guise)
+        replies = run(model_of(server).generate(QUESTION, n=3, temperature=1.0))
+        assert [reply.text for reply in replies] == ["Yes"] * 3
+        assert len(server.requests) == (1 if guise.n else 3)
+
+
+def test_given_text_is_scored_by_its_own_tokens_only() -> None:
+    server = FakeServer()
+    first, second = run(model_of(server).score(QUESTION, ["Yes", "a red car"]))
+    assert (first.logprob, first.tokens) == (-1.5, 1)
+    assert (second.logprob, second.tokens) == (-0.5 * 7, 3)
+    assert server.requests[0]["continue_final_message"] and not server.requests[0]["add_generation_prompt"]
+    assert server.requests[0]["messages"][-1] == {"role": "assistant", "content": "Yes"}
+
+
+def test_without_prompt_logprobs_single_tokens_are_scored_by_the_alternatives() -> None:
+    for guise in (Guise(given=False), Guise(given=False, refuses_unknown=True)):
+        server = FakeServer(guise=guise)
+        model = model_of(server)
+        likelihoods = run(model.score(QUESTION, ["Yes", "No"]))
+        assert [(x.logprob, x.tokens) for x in likelihoods] == [(-0.2, 1), (-1.7, 1)]
+        assert run(model.score(QUESTION, ["Yes", "a red car"])) is None
+
+
+def test_a_server_without_log_probabilities_scores_nothing_and_says_so() -> None:
+    server = FakeServer(guise=Guise(logprobs=False, given=False))
+    model = model_of(server)
+    [reply] = run(model.generate(QUESTION))
+    assert reply.text == "Yes" and reply.tokens is None
+    assert run(model.score(QUESTION, ["Yes", "No"])) is None
+
+
+def test_parameters_a_server_refuses_are_left_out_from_then_on() -> None:
+    server = FakeServer(guise=Guise(renames_max_tokens=True))
+    model = model_of(server)
+    run(model.generate(QUESTION))
+    run(model.generate(QUESTION))
+    assert [("max_completion_tokens" in request) for request in server.requests] == [False, True, True]
+
+
+def test_an_unknown_model_fails_at_once_and_names_what_is_served() -> None:
+    server = FakeServer()
+    with pytest.raises(ModelNotFound, match="'qwen3-vl'"):
+        run(model_of(server, model="gpt-9").generate(QUESTION))
+    assert len(server.requests) == 1
+
+
+def test_without_a_name_the_only_served_model_is_taken_with_its_profile() -> None:
+    server = FakeServer(guise=Guise(name="Qwen2.5-VL-7B-Instruct"))
+    model = model_of(server, model="")
+    run(model.generate(QUESTION))
+    assert model.name == "Qwen2.5-VL-7B-Instruct" and model.profile.family == "qwen2.5-vl"
+
+
+def test_too_many_views_are_refused_before_anything_is_sent() -> None:
+    server = FakeServer()
+    many = [Message("user", tuple(view(key=str(i)) for i in range(9)))]
+    with pytest.raises(ContextTooLong):
+        run(model_of(server).generate(many))
+    assert server.requests == []
+
+
+def test_one_model_serves_several_event_loops() -> None:
+    server = FakeServer()
+    model = model_of(server)
+    assert [run(model.generate(QUESTION))[0].text for _ in range(3)] == ["Yes"] * 3
+
+
+def test_special_tokens_never_reach_the_server() -> None:
+    spellings = [
+        "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|im_start|>", "<|im_end|>",
+        "<|endoftext|>", "<|box_start|>", "<|object_ref_start|>", "<|eot_id|>", "<|begin_of_text|>", "<|image|>",
+        "<|start_header_id|>", "<|assistant|>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>", "<image>", "</image>", "<video>",
+        "<img>", "</img>", "<IMG_CONTEXT>", "<s>", "</s>", "<pad>", "<start_of_turn>", "<end_of_turn>",
+        "<image_soft_token>", "[INST]", "[/INST]", "[IMG]",
+    ]  # fmt: skip
+    assert len(spellings) == 30
+    for spelling in spellings:
+        server = FakeServer()
+        told = [
+            Message("system", (Text(f"system {spelling}"),)),
+            Message("user", (view(), Text(f"question {spelling}{spelling}"))),
+            Message(
+                "assistant", (Text(f"said {spelling}"),), (ToolCall("c", "zoom", f'{{"label": "{spelling[1:]}"}}'),)
+            ),
+            Message("tool", (Text(f"OCR: {spelling}"),), tool_call_id="c"),
+        ]
+        run(model_of(server).generate(told))
+        texts = [
+            m["content"] if isinstance(m["content"], str) else m["content"][1]["text"]
+            for m in server.requests[0]["messages"]
+        ]
+        assert not any(spelling in text for text in texts), spelling
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.family)
+def test_a_strict_server_rejects_no_view_that_was_fitted(profile: Profile) -> None:
+    """Row 9: slivers and dots against a server that fails outside the model's limits; 100 shapes a family."""
+    strict = {"min_side": 28, "max_side": profile.max_side, "max_pixels": profile.max_pixels}
+    server = FakeServer(guise=Guise("m", **strict, min_pixels=profile.min_pixels))  # type: ignore[arg-type]
+    model = model_of(server, profile=replace(profile, space="thousand"))
+    source = random.Random(7)
+
+    async def ask() -> None:
+        for i in range(100):
+            shape = Size(source.choice([1, 3, 40, 900, 12000]), source.choice([1, 2, 50, 700, 9000]))
+            size = profile.fit(shape, source.choice([None, 1, 90_000]))
+            image = Image.new("RGB", (size.width, size.height))
+            assert size.width % profile.multiple == 0 and size.height % profile.multiple == 0
+            assert max(size.width, size.height) <= profile.max_aspect * min(size.width, size.height)
+            assert server._refuse_size(image) is None, (shape, size)
+            if i < 2:
+                await model.generate([Message("user", (Pixels(str(i), image), Text("?")))])
+
+    run(ask())
+    assert len(server.requests) == 2
+
+
+def test_reply_names_of_another_model_are_kept_for_the_record() -> None:
+    server = FakeServer()
+    server.enqueue([completion([choice(0, "Yes", token_logprobs("Yes"))], model="other-model")])
+    [reply] = run(model_of(server).generate(QUESTION))
+    assert reply.model == "other-model"
+
+
+def test_base_urls_without_a_path_get_the_usual_one() -> None:
+    assert api_base("http://localhost:8000") == "http://localhost:8000/v1"
+    assert api_base("https://host/api/v3/") == "https://host/api/v3"
+
+
+def test_every_message_text_survives_the_wire() -> None:
+    unicode = "é 漢字 \U0001f600 \u202e"
+    server = FakeServer(lambda seen: seen.text)
+    [reply] = run(model_of(server).generate([Message("user", (Text(unicode),))]))
+    assert reply.text == unicode
+
+
+def test_bodies_that_are_json_but_no_object_are_refused() -> None:
+    server = FakeServer()
+    server.enqueue([Body(b"[1, 2]")])
+    with pytest.raises(BadServerResponse):
+        run(model_of(server).generate(QUESTION))

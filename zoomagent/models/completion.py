@@ -1,0 +1,215 @@
+"""Reading the body of a chat completion: strict about what an answer is, lenient about what servers leave
+out.
+
+    missing id, usage, model, object; null finish reason, empty content    tolerated logprobs missing,
+    short, null or NaN                                   Reply.tokens is None, the text stands
+    log-probabilities of -inf or -9999                                     clipped at FLOOR {"error": …}
+    with status 200                                           the error it names no choices, no message,
+    content of a wrong type, HTML, torn JSON       BadServerResponse
+
+Only whole, non-streamed bodies are read: a broken transfer yields no partial text that could be scored.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from zoomagent.errors import BadServerResponse
+from zoomagent.models.base import Likelihood, Reply, Token, ToolCall, Usage
+from zoomagent.models.server_errors import from_status, scrub
+
+FLOOR = -100.0
+"""The least log-probability we keep; servers write -inf, -9999 or less for "never"."""
+
+_FINISH: dict[str, Literal["stop", "length", "tool_calls", "other"]] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """The JSON object of a response body. NaN and Infinity, which some servers write, become floats."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = _lenient(body)
+    if not isinstance(value, dict):
+        raise BadServerResponse("The server's reply is not a JSON object. Check that the base URL is its API.")
+    if value.get("error"):
+        raise _error_of(value["error"])
+    return value
+
+
+def read_replies(body: dict[str, Any], visual_tokens: int) -> list[Reply]:
+    """Every choice of a completion."""
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise BadServerResponse("The server's reply holds no choices. Try again, or read the server's log.")
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    counts = (_count(usage, "prompt_tokens"), _count(usage, "completion_tokens") // len(choices), visual_tokens)
+    model = body.get("model")
+    return [_reply(choice, counts, model if isinstance(model, str) else "") for choice in choices]
+
+
+def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | None:
+    """Likelihood of `continuation` from vLLM's `prompt_logprobs`, whose last tokens must spell exactly it.
+
+    Each place lists the prompt's own token first. A tokenizer may put the space before a word into its
+    token, so leading white space does not count.
+    """
+    places = body.get("prompt_logprobs")
+    if not isinstance(places, list):
+        return None
+    total, spelled = 0.0, ""
+    for count, place in enumerate(reversed(places), start=1):
+        entry = next(iter(place.values()), None) if isinstance(place, dict) else None
+        entry = entry if isinstance(entry, dict) else {}
+        logprob, text = _clip(entry.get("logprob")), entry.get("decoded_token")
+        if logprob is None or not isinstance(text, str):
+            return None
+        total, spelled = total + logprob, text + spelled
+        if spelled.lstrip() == continuation.lstrip():
+            return Likelihood(total, count)
+        if len(spelled.lstrip()) > len(continuation):
+            return None
+    return None
+
+
+def first_token_likelihoods(body: dict[str, Any], continuations: Sequence[str]) -> list[Likelihood] | None:
+    """Likelihoods of continuations that are single tokens, from the alternatives of the first generated
+    token."""
+    logprobs = body["choices"][0].get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
+    listed = first.get("top_logprobs")
+    known: dict[str, float] = {}
+    for entry in [first, *(listed if isinstance(listed, list) else [])]:
+        value = _clip(entry.get("logprob")) if isinstance(entry, dict) else None
+        if value is not None and isinstance(entry.get("token"), str):
+            known.setdefault(entry["token"], value)
+    if not all(text in known for text in continuations):
+        return None
+    return [Likelihood(known[text], 1) for text in continuations]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A token's bytes and log-probability, as the server gave them."""
+
+    text: str
+    raw: bytes
+    logprob: float
+
+
+def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise BadServerResponse("A choice of the server's reply holds no message. Try again.")
+    text = _text(message)
+    calls = _calls(message.get("tool_calls"))
+    tokens = _tokens(choice.get("logprobs"), text, bool(calls))
+    finish = _FINISH.get(str(choice.get("finish_reason")), "other")
+    prompt, completion, visual = counts
+    return Reply(text, finish, tokens, calls, Usage(prompt, len(tokens) if tokens else completion, visual), model)
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if content is None:
+        content = message.get("refusal") or ""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if not isinstance(content, str):
+        raise BadServerResponse(f"The reply's content is {type(content).__name__}, not text. Try again.")
+    return content.encode("utf-8", "replace").decode()
+
+
+def _calls(listed: Any) -> tuple[ToolCall, ...]:
+    found = []
+    for number, call in enumerate(listed if isinstance(listed, list) else []):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise BadServerResponse("A tool call of the server's reply has no name. Try again.")
+        arguments = function.get("arguments")
+        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments or {}).decode()
+        call_id = call.get("id")
+        found.append(
+            ToolCall(call_id if isinstance(call_id, str) and call_id else f"call_{number}", function["name"], text)
+        )
+    return tuple(found)
+
+
+def _tokens(logprobs: Any, text: str, has_calls: bool) -> tuple[Token, ...] | None:
+    """The tokens that spell `text`; None when they are missing, fewer, or spell something else."""
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    pieces = [_piece(entry) for entry in content] if isinstance(content, list) and content else [None]
+    known = [piece for piece in pieces if piece is not None]
+    if len(known) != len(pieces):
+        return None
+    span = range(len(known)) if has_calls else _span(known, text)
+    return None if span is None else tuple(Token(known[i].text, known[i].logprob) for i in span)
+
+
+def _span(pieces: list[_Piece], text: str) -> range | None:
+    """Which pieces spell `text`: reasoning before it and the end token after it are left out."""
+    joined = b"".join(piece.raw for piece in pieces)
+    wanted = text.strip().encode()
+    start = joined.rfind(wanted)
+    if start < 0 or not wanted:
+        return None
+    first, end = 0, 0
+    while end + len(pieces[first].raw) <= start:
+        end += len(pieces[first].raw)
+        first += 1
+    last = first
+    while end < start + len(wanted):
+        end += len(pieces[last].raw)
+        last += 1
+    spelled = b"".join(piece.raw for piece in pieces[first:last])
+    return range(first, last) if spelled.strip() == wanted else None
+
+
+def _piece(entry: Any) -> _Piece | None:
+    logprob = _clip(entry.get("logprob")) if isinstance(entry, dict) else None
+    if logprob is None or not isinstance(entry.get("token"), str):
+        return None
+    text, raw = entry["token"], entry.get("bytes")
+    is_bytes = isinstance(raw, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in raw)
+    return _Piece(text, bytes(raw) if is_bytes else text.encode("utf-8", "replace"), logprob)
+
+
+def _clip(logprob: Any) -> float | None:
+    """A log-probability between FLOOR and 0; None for null, NaN and what is no number."""
+    if not isinstance(logprob, int | float) or isinstance(logprob, bool) or math.isnan(logprob):
+        return None
+    return min(0.0, max(FLOOR, float(logprob)))
+
+
+def _count(usage: dict[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _lenient(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise BadServerResponse("The server's reply is not JSON. Check that the base URL is its API.") from None
+
+
+def _error_of(error: Any) -> Exception:
+    """Some routers answer 200 with an error inside; its code, when it is an HTTP status, decides."""
+    code = error.get("code") if isinstance(error, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    said = scrub(str(message or ""))
+    if isinstance(code, int) and 400 <= code < 600:
+        return from_status(code, said)
+    return BadServerResponse(f"The server answered with an error instead of a reply. It said: {said}")

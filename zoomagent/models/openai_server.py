@@ -1,0 +1,365 @@
+"""Any OpenAI-compatible server: vLLM and SGLang on a GPU, llama.cpp, `transformers serve`, hosted APIs.
+
+    model = OpenAIModel("http://localhost:8000/v1", "Qwen/Qwen3-VL-8B-Instruct")
+    replies = await model.generate([Message("user", (Pixels(key, image), Text("What is written there?")))])
+
+Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
+text is never scored. What a server refuses (log-probabilities, tools, `max_tokens`) is left out from then
+on. Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the
+alternatives of the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`)
+needs its chat template here and is left out.
+
+Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
+retries. A server that holds a reply back until it is complete sends its first byte late: raise `idle` for
+slow ones. `python -m zoomagent.models.doctor URL` measures what a server really does.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import httpx2
+import openai
+
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
+from zoomagent.geometry import Size
+from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.chat import arrange
+from zoomagent.models.completion import (
+    first_token_likelihoods,
+    given_likelihood,
+    read_json,
+    read_replies,
+)
+from zoomagent.models.hermes import parse_calls
+from zoomagent.models.profiles import Profile, profile_for
+from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
+from zoomagent.models.server_errors import BAD_REQUEST, ReplyTooLarge, retry_after, translate
+from zoomagent.models.wire import to_wire, wire_urls
+
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+ALTERNATIVES = 20
+"""The most `top_logprobs` the API allows."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Session:
+    """Connections belong to one event loop; a new loop gets new ones."""
+
+    loop: asyncio.AbstractEventLoop
+    client: openai.AsyncOpenAI
+    slots: asyncio.Semaphore
+
+
+Send = Callable[[_Session], Awaitable[dict[str, Any]]]
+
+
+class OpenAIModel:
+    """Satisfies `zoomagent.models.base.Model`. Without `model`, the only one that is served is taken."""
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str = "",
+        *,
+        api_key: str | None = None,
+        profile: Profile | None = None,
+        retries: RetryPolicy | None = None,
+        concurrency: int = 16,
+        idle: float = 60.0,
+        run: float = 120.0,
+        connect: float = 10.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name = model
+        self.profile = profile or profile_for(model)
+        self._profile_given = profile is not None
+        self._base_url = api_base(base_url)
+        self._key = api_key or os.environ.get("ZOOMAGENT_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+        self._retries = retries or RetryPolicy()
+        self._concurrency = concurrency
+        self._run = run
+        self._timeout = httpx2.Timeout(idle, connect=connect, pool=run)
+        self._transport = transport
+        self._breaker = breaker or Breaker()
+        self._urls = wire_urls(self.profile)
+        self._refused: set[str] = set()
+        self._session: _Session | None = None
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 128,
+        temperature: float = 0.0,
+        n: int = 1,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+    ) -> list[Reply]:
+        deadline = self._end(deadline)
+        options = {"max_tokens": max_tokens, "temperature": temperature, "n": n, "logprobs": True}
+        replies = await self._replies(messages, options, tools, deadline)
+        if temperature <= 0:
+            return (replies * n)[:n]
+        missing = n - len(replies)
+        single = [self._replies(messages, {**options, "n": 1}, tools, deadline) for _ in range(missing)]
+        for more in await asyncio.gather(*single):
+            replies += more[:1]
+        return replies[:n]
+
+    async def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+    ) -> list[Likelihood] | None:
+        deadline = self._end(deadline)
+        if self.profile.likelihood_of_given and "prompt_logprobs" not in self._refused:
+            given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
+            known = [likelihood for likelihood in given if likelihood is not None]
+            if len(known) == len(given):
+                return known
+        return await self._score_first_tokens(messages, continuations, deadline)
+
+    async def served(self, deadline: float | None = None) -> list[str]:
+        """The names of the models the server lists."""
+        body = await with_retries(
+            lambda end: self._timed(self._list, self._current_session(), end), self._retries, deadline, retry_after
+        )
+        listed = body.get("data")
+        items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+        return [item["id"] for item in items if isinstance(item.get("id"), str)]
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.client.close()
+            self._session = None
+
+    def _end(self, deadline: float | None) -> float:
+        """The deadline of a whole call, however many requests it takes."""
+        end = time.monotonic() + self._retries.total
+        return end if deadline is None else min(end, deadline)
+
+    async def _replies(
+        self,
+        messages: Sequence[Message],
+        options: dict[str, Any],
+        tools: Sequence[Mapping[str, Any]],
+        deadline: float | None,
+    ) -> list[Reply]:
+        body = await self._complete(messages, options, tools, deadline)
+        replies = read_replies(body, self._visual_tokens(messages))
+        return [_with_text_calls(reply) for reply in replies] if tools else replies
+
+    async def _score_one(self, messages: Sequence[Message], text: str, deadline: float | None) -> Likelihood | None:
+        """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end."""
+        extra = {"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True}
+        told = [*messages, Message("assistant", (Text(text),))]
+        try:
+            body = await self._complete(told, {"max_tokens": 1, "temperature": 0.0, "extra_body": extra}, (), deadline)
+        except ServerError as error:
+            if error.code != BAD_REQUEST:
+                raise
+            body = {}
+        if not isinstance(body.get("prompt_logprobs"), list):
+            self._refused.add("prompt_logprobs")
+        return given_likelihood(body, text)
+
+    async def _score_first_tokens(
+        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+    ) -> list[Likelihood] | None:
+        if not self.profile.likelihood_of_reply or "logprobs" in self._refused:
+            return None
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        body = await self._complete(messages, options, (), deadline)
+        read_replies(body, 0)
+        return first_token_likelihoods(body, continuations)
+
+    async def _complete(
+        self,
+        messages: Sequence[Message],
+        options: Mapping[str, Any],
+        tools: Sequence[Mapping[str, Any]],
+        deadline: float | None,
+    ) -> dict[str, Any]:
+        """One completion. What the server refuses by name is left out, and the request sent again."""
+        await self._resolve_name(deadline)
+        self._check_count(messages)
+        while True:
+            request = self._request(messages, options, tools)
+            try:
+                return await self._retried(partial(self._create, request), deadline)
+            except ModelNotFound as error:
+                raise await self._naming_the_served(error, deadline) from error
+            except ServerError as error:
+                if error.code != BAD_REQUEST or not self._leave_out(str(error), request):
+                    raise
+
+    def _request(
+        self, messages: Sequence[Message], options: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        told = arrange(messages, self.profile, tools)
+        request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
+        if tools and self.profile.tool_dialect == "openai":
+            request["tools"] = list(tools)
+        if "max_tokens" in self._refused:
+            request["max_completion_tokens"] = request.pop("max_tokens")
+        if "logprobs" in self._refused:
+            request.pop("logprobs", None)
+            request.pop("top_logprobs", None)
+        return request
+
+    def _leave_out(self, said: str, request: Mapping[str, Any]) -> bool:
+        """Whether the refusal names something that can be left out, which is then remembered."""
+        if "logprobs" in request and "logprobs" in said:
+            self._refused.add("logprobs")
+        elif "max_tokens" in request and "max_completion_tokens" in said:
+            self._refused.add("max_tokens")
+        elif "tools" in request and "tool" in said:
+            self.profile = replace(self.profile, tool_dialect="hermes")
+        else:
+            return False
+        log.info("The server refused a parameter; going on without it.")
+        return True
+
+    async def _retried(self, send: Send, deadline: float | None) -> dict[str, Any]:
+        async def attempt(end: float) -> dict[str, Any]:
+            session = self._current_session()
+            async with session.slots:
+                await self._breaker.admit(lambda: self._counted(self._probe, session, end))
+                return await self._counted(send, session, end)
+
+        return await with_retries(attempt, self._retries, deadline, retry_after)
+
+    async def _counted(self, send: Send, session: _Session, end: float) -> dict[str, Any]:
+        """One attempt at a completion, its outcome told to the breaker: only readable answers are
+        progress."""
+        try:
+            body = await self._timed(send, session, end)
+        except ServerError as error:
+            self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
+            raise
+        self._breaker.record(answered=True)
+        return body
+
+    async def _timed(self, send: Send, session: _Session, end: float) -> dict[str, Any]:
+        """One attempt within its time, its error translated."""
+        try:
+            async with asyncio.timeout(min(self._run, max(0.0, end - time.monotonic()))):
+                return await send(session)
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
+            raise translate(error) from error
+
+    async def _probe(self, session: _Session) -> dict[str, Any]:
+        request = {"model": self.name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        return await self._create(request, session)
+
+    async def _create(self, request: dict[str, Any], session: _Session) -> dict[str, Any]:
+        return await self._raw(session.client.chat.completions, "create", request)
+
+    async def _list(self, session: _Session) -> dict[str, Any]:
+        return await self._raw(session.client.models, "list", {})
+
+    async def _raw(self, resource: Any, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The parsed body; the SDK's own lenient models are not used, they let any shape through."""
+        response = await getattr(resource.with_raw_response, method)(**request)
+        return read_json(response.http_response.content)
+
+    def _current_session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.loop is not loop:
+            http_client = httpx2.AsyncClient(
+                timeout=self._timeout,
+                transport=self._transport,
+                headers={"accept-encoding": "identity"},
+                event_hooks={"response": [_bound]},
+            )
+            client = openai.AsyncOpenAI(
+                base_url=self._base_url,
+                api_key=self._key,
+                max_retries=0,
+                timeout=self._timeout,
+                http_client=http_client,
+            )
+            self._session = _Session(loop, client, asyncio.Semaphore(self._concurrency))
+        return self._session
+
+    async def _resolve_name(self, deadline: float | None) -> None:
+        if self.name:
+            return
+        names = await self.served(deadline)
+        if len(names) != 1:
+            raise ModelNotFound(f"Name a model: the server lists {_listed(names)}.")
+        self.name = names[0]
+        if not self._profile_given:
+            self.profile = profile_for(self.name)
+            self._urls = wire_urls(self.profile)
+
+    async def _naming_the_served(self, error: ModelNotFound, deadline: float | None) -> ModelNotFound:
+        if "404" not in str(error):
+            return error
+        try:
+            names = await self.served(deadline)
+        except ServerError:
+            return error
+        return ModelNotFound(f"The server does not serve {self.name!r}. It lists {_listed(names)}.")
+
+    def _check_count(self, messages: Sequence[Message]) -> None:
+        count = len(_views(messages))
+        if count > self.profile.max_images:
+            raise ContextTooLong(
+                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
+            )
+
+    def _visual_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(self.profile.visual_tokens(Size(*view.image.size)) for view in _views(messages))
+
+
+def api_base(url: str) -> str:
+    """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given."""
+    parsed = httpx2.URL(url)
+    return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
+
+
+def _views(messages: Sequence[Message]) -> list[Pixels]:
+    return [part for message in messages for part in message.parts if isinstance(part, Pixels)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:10])
+    return (shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
+
+
+def _with_text_calls(reply: Reply) -> Reply:
+    """Calls a server left in the text, because it has no parser for them."""
+    if reply.tool_calls or "<tool_call>" not in reply.text:
+        return reply
+    text, calls = parse_calls(reply.text)
+    return replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """No reply may be larger than MAX_REPLY_BYTES, whatever its headers say."""
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        received = 0
+        async for chunk in self._inner:
+            received += len(chunk)
+            if received > MAX_REPLY_BYTES:
+                raise ReplyTooLarge(f"more than {MAX_REPLY_BYTES} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

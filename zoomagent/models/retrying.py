@@ -1,0 +1,97 @@
+"""Trying again: the one owner of retries, with a total deadline; and the breaker that stops trying.
+
+Only errors marked `retryable` are tried again, with full jitter, or after what the server's Retry-After
+asks. Nothing else in zoomagent retries model calls (the SDK is told 0), so attempts never multiply. Clocks
+are monotonic.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from zoomagent.errors import ModelUnavailable, ServerError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Seconds. `longest_wait` bounds what a server may ask for; `total` bounds a call without a deadline of its own.
+
+    Six attempts: where four in ten fail, four attempts lose 2.6 % of the calls, six lose 0.4 %.
+    """
+
+    attempts: int = 6
+    first_wait: float = 0.5
+    most_wait: float = 8.0
+    longest_wait: float = 60.0
+    total: float = 300.0
+
+
+async def with_retries(
+    call: Callable[[float], Awaitable[T]],
+    policy: RetryPolicy,
+    deadline: float | None,
+    asked_wait: Callable[[ServerError], float | None] = lambda _: None,
+) -> T:
+    """`call(deadline)` until it succeeds, fails for good, or the next wait would pass the deadline."""
+    end = time.monotonic() + policy.total
+    end = end if deadline is None else min(end, deadline)
+    for attempt in range(1, policy.attempts + 1):
+        try:
+            return await call(end)
+        except ServerError as error:
+            wait = _wait(policy, attempt, asked_wait(error))
+            late = time.monotonic() + wait >= end
+            if not error.retryable or attempt == policy.attempts or wait > policy.longest_wait or late:
+                raise
+        await asyncio.sleep(wait)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _wait(policy: RetryPolicy, attempt: int, asked: float | None) -> float:
+    jitter = random.uniform(0, min(policy.most_wait, policy.first_wait * 2 ** (attempt - 1)))
+    return jitter if asked is None else max(0.0, asked) + min(jitter, 1.0)
+
+
+class Breaker:
+    """Opens after `failures` calls in a row that brought no answer; then only a probe may find out whether
+    it is back.
+
+    A health check of 200 does not mean that a model answers, so the probe is a real call of one token.
+    """
+
+    def __init__(self, failures: int = 5, cooldown: float = 3.0) -> None:
+        self._failures = failures
+        self._cooldown = cooldown
+        self._in_a_row = 0
+        self._opened = 0.0
+        self._probing = False
+
+    def record(self, answered: bool) -> None:
+        """Note the outcome of a call or a probe. Only answers count as progress."""
+        self._in_a_row = 0 if answered else self._in_a_row + 1
+        if not answered:
+            self._opened = time.monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return self._in_a_row >= self._failures
+
+    async def admit(self, probe: Callable[[], Awaitable[object]]) -> None:
+        """Return when calls may go out; else raise ModelUnavailable at once."""
+        if not self.is_open:
+            return
+        if self._probing or time.monotonic() - self._opened < self._cooldown:
+            raise ModelUnavailable(
+                f"The last {self._in_a_row} calls brought no answer, so no more are sent for now. "
+                "See whether the server still answers, then try again."
+            )
+        self._probing = True
+        try:
+            await probe()
+        finally:
+            self._probing = False
