@@ -16,6 +16,7 @@ from transformers import (
     AutoTokenizer,
     Qwen2VLImageProcessorPil,
 )
+from transformers.utils import logging as progress
 
 from zoomagent.errors import ModelNotFound, PolicyFileRefused
 from zoomagent.models.profiles import Profile, environment_overrides, override, profile_for
@@ -31,7 +32,8 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The loaded parts. `stop_ids` end a reply; `pad_ids` stand for pixels and must never be generated."""
+    """The loaded parts. `stop_ids` end a reply; `never` are ids that must not be generated: they stand for
+    pixels, or for nothing at all (an embedding table is often larger than its tokenizer)."""
 
     name: str
     model: Any
@@ -39,7 +41,7 @@ class Checkpoint:
     image_processor: Any
     profile: Profile
     stop_ids: frozenset[int]
-    pad_ids: tuple[int, ...]
+    never: tuple[int, ...]
     image_id: int
     max_tokens: int
 
@@ -56,13 +58,9 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
             )
         tokenizer = AutoTokenizer.from_pretrained(source)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(source)
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, dtype) if dtype != "auto" else "auto", use_safetensors=True
-        )
+        model = _load_weights(source, dtype)
     except (OSError, ValueError) as error:
-        raise ModelNotFound(
-            f"{name!r} could not be loaded ({type(error).__name__}). Is it a checkpoint?"
-        ) from error
+        raise ModelNotFound(f"{name!r} could not be loaded ({type(error).__name__}). Is it a checkpoint?") from error
     model = model.to(device).eval()
     return Checkpoint(
         name=name,
@@ -71,10 +69,23 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
         image_processor=image_processor,
         profile=checkpoint_profile(name, config, image_processor),
         stop_ids=_stop_ids(model, tokenizer),
-        pad_ids=(config.image_token_id, config.video_token_id),
+        never=(config.image_token_id, config.video_token_id, *range(len(tokenizer), config.text_config.vocab_size)),
         image_id=config.image_token_id,
         max_tokens=config.text_config.max_position_embeddings,
     )
+
+
+def _load_weights(source: str, dtype: str) -> Any:
+    """The model, without transformers' progress bar: library code does not draw on the caller's terminal."""
+    drawing = progress.is_progress_bar_enabled()
+    progress.disable_progress_bar()
+    try:
+        return AutoModelForImageTextToText.from_pretrained(
+            source, dtype=getattr(torch, dtype) if dtype != "auto" else "auto", use_safetensors=True
+        )
+    finally:
+        if drawing:
+            progress.enable_progress_bar()
 
 
 def refuse_pickles(source: str) -> None:
@@ -83,9 +94,7 @@ def refuse_pickles(source: str) -> None:
     if not folder.is_dir() or any(folder.glob("*.safetensors")):
         return
     if any(path.suffix in PICKLED for path in folder.iterdir()):
-        raise PolicyFileRefused(
-            "The weights are pickled, and a pickle can run code. Convert them to safetensors."
-        )
+        raise PolicyFileRefused("The weights are pickled, and a pickle can run code. Convert them to safetensors.")
     raise ModelNotFound("The folder holds no *.safetensors file. Name a folder saved by save_pretrained.")
 
 

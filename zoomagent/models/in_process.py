@@ -30,7 +30,7 @@ from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, Toke
 from zoomagent.models.chat import arrange
 from zoomagent.models.checkpoint import Checkpoint, load_checkpoint
 from zoomagent.models.hermes import parse_calls
-from zoomagent.models.vision_cache import ViewFeatures, VisionCache
+from zoomagent.models.vision_cache import Key, ViewFeatures, VisionCache
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Prompt:
 
     ids: torch.Tensor
     views: tuple[ViewFeatures, ...]
-    keys: tuple[str, ...]
+    keys: tuple[Key, ...]
 
     @property
     def visual_tokens(self) -> int:
@@ -119,9 +119,7 @@ class InProcessModel:
             with torch.inference_mode():
                 return work(clock)
         except torch.OutOfMemoryError as error:
-            raise ContextTooLong(
-                "The conversation does not fit into memory. Send fewer or smaller views."
-            ) from error
+            raise ContextTooLong("The conversation does not fit into memory. Send fewer or smaller views.") from error
 
     def _generate(
         self,
@@ -136,14 +134,11 @@ class InProcessModel:
         rows = n if temperature > 0 else 1
         ids, logprobs = self._decode(prefix, rows, max_tokens, temperature, clock)
         replies = [
-            self._reply(prefix.prompt, row, probs, bool(tools))
-            for row, probs in zip(ids, logprobs, strict=True)
+            self._reply(prefix.prompt, row, probs, bool(tools)) for row, probs in zip(ids, logprobs, strict=True)
         ]
         return replies if temperature > 0 else replies * n
 
-    def _score(
-        self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock"
-    ) -> list[Likelihood]:
+    def _score(self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock") -> list[Likelihood]:
         given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         if not all(given):
             raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
@@ -166,10 +161,10 @@ class InProcessModel:
         ids: list[int] = []
         for token in self._loaded.tokenizer.encode(text, add_special_tokens=False):
             ids += [token] * (len(next(waiting).tokens) if token == self._loaded.image_id else 1)
-        return Prompt(torch.tensor([ids], device=self._device), views, tuple(view.key for view in pixels))
+        return Prompt(torch.tensor([ids], device=self._device), views, tuple(map(_key, pixels)))
 
     def _see(self, view: Pixels) -> ViewFeatures:
-        return self.vision.get((view.key, *view.image.size), lambda: self._encode_view(view))
+        return self.vision.get(_key(view), lambda: self._encode_view(view))
 
     def _encode_view(self, view: Pixels) -> ViewFeatures:
         model = self._loaded.model
@@ -196,9 +191,7 @@ class InProcessModel:
         cache = DynamicCache(config=self._loaded.model.config.text_config)
         seen = SimpleNamespace(
             pooler_output=tuple(view.tokens for view in prompt.views),
-            deepstack_features=[
-                list(layer) for layer in zip(*(view.deepstack for view in prompt.views), strict=True)
-            ],
+            deepstack_features=[list(layer) for layer in zip(*(view.deepstack for view in prompt.views), strict=True)],
         )
         outputs = self._loaded.model(
             input_ids=prompt.ids,
@@ -255,14 +248,12 @@ class InProcessModel:
     def _step(self, ids: torch.Tensor, cache: DynamicCache, position: int) -> torch.Tensor:
         rows, length = ids.shape
         positions = torch.arange(position, position + length, device=self._device).expand(3, rows, -1)
-        outputs = self._loaded.model(
-            input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True
-        )
+        outputs = self._loaded.model(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True)
         return torch.as_tensor(outputs.logits)
 
     def _log_softmax(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits.float().clone()
-        logits[..., list(self._loaded.pad_ids)] = -torch.inf
+        logits[..., list(self._loaded.never)] = -torch.inf
         return logits.log_softmax(-1)
 
     def _choose(self, distribution: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -301,9 +292,12 @@ class Clock:
         if self._gone.is_set():
             raise ModelUnavailable("The call was cancelled.", code="cancelled")
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise ModelUnavailable(
-                "The model did not finish before the deadline. Allow more time or fewer tokens."
-            )
+            raise ModelUnavailable("The model did not finish before the deadline. Allow more time or fewer tokens.")
+
+
+def _key(view: Pixels) -> Key:
+    """Pixels of one key may be rendered at several sizes, which the model sees differently."""
+    return (view.key, *view.image.size)
 
 
 def _copy_for(cache: DynamicCache, rows: int) -> DynamicCache:
@@ -316,7 +310,6 @@ def _copy_for(cache: DynamicCache, rows: int) -> DynamicCache:
 
 def _template_turn(message: Message) -> dict[str, Any]:
     content = [
-        {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
-        for part in message.parts
+        {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"} for part in message.parts
     ]
     return {"role": message.role, "content": content}
