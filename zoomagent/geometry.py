@@ -109,8 +109,7 @@ def clamp(box: Box, size: Size) -> Box:
     inside = intersect(box, whole(size))
     if inside.area * 2 < box.area or inside.area == 0:
         raise BoxInvalid(
-            f"Less than half of the box lies in the picture of {size.width}x{size.height} pixels. "
-            "Give a box inside it."
+            f"Less than half of the box lies in the picture of {size.width}x{size.height} pixels. Give a box inside it."
         )
     return inside
 
@@ -122,7 +121,7 @@ def square_around(box: Box, picture: Size) -> Box:
     """The square with the longer side of `box` and its centre, clipped (DualFocus `expand_box`)."""
     side = max(box.width, box.height)
     left, top = (box.left + box.right - side) // 2, (box.top + box.bottom - side) // 2
-    return clamp(Box(left, top, left + side, top + side), picture)
+    return intersect(Box(left, top, left + side, top + side), whole(picture))
 
 
 def with_margin(box: Box, picture: Size, pixels: int = 0, share: float = 0.0) -> Box:
@@ -131,9 +130,7 @@ def with_margin(box: Box, picture: Size, pixels: int = 0, share: float = 0.0) ->
     DualFocus adds 25 pixels (`enlarge_box`); on large pictures a share is right: the model's rounding grows.
     """
     across, down = pixels + round(share * box.width), pixels + round(share * box.height)
-    return intersect(
-        Box(box.left - across, box.top - down, box.right + across, box.bottom + down), whole(picture)
-    )
+    return intersect(Box(box.left - across, box.top - down, box.right + across, box.bottom + down), whole(picture))
 
 
 def grow_to(box: Box, picture: Size, min_side: int) -> Box:
@@ -152,9 +149,7 @@ def _grow(low: int, high: int, least: int, limit: int) -> tuple[int, int]:
 # Between a model's numbers and original pixels
 
 
-def box_from_model(
-    values: object, space: Space, view: View, picture: Size, *, min_side: int = MIN_SIDE
-) -> Box:
+def box_from_model(values: object, space: Space, view: View, picture: Size, *, min_side: int = MIN_SIDE) -> Box:
     """The box in original pixels that a model meant by four numbers in its declared `space` of `view`.
 
     Nothing is guessed: numbers on another scale, reversed corners and boxes less than half inside the view
