@@ -118,9 +118,7 @@ def test_any_of_20000_values_is_a_box_or_box_invalid(value: object, space: Space
 @pytest.mark.parametrize("space", SPACES)
 def test_one_hostile_number_makes_a_box_invalid(bad: object, place: int, space: Space) -> None:
     """O1. A denormal float is a number: it is next to nothing, so the box it makes is judged as any other."""
-    value: list[object] = {"pixels": [30, 30, 200, 200], "thousand": [30, 30, 200, 200]}.get(
-        space, [0.1, 0.1, 0.6, 0.6]
-    )
+    value: list[object] = [30, 30, 200, 200] if space in ("pixels", "thousand") else [0.1, 0.1, 0.6, 0.6]
     value[place] = bad
     if bad == 5e-324 and place < 2:
         return
@@ -236,7 +234,7 @@ def as_a_model_would(seen: tuple[int, int, int, int], space: Space, size: Size) 
     side = max(size.width, size.height)
     pad_x, pad_y = (side - size.width) / 2, (side - size.height) / 2
     x0, y0, x1, y1 = seen
-    return {
+    said: dict[Space, list[float]] = {
         "pixels": [x0, y0, x1, y1],
         "unit": [x0 / size.width, y0 / size.height, x1 / size.width, y1 / size.height],
         "thousand": [
@@ -246,7 +244,8 @@ def as_a_model_would(seen: tuple[int, int, int, int], space: Space, size: Size) 
             1000 * y1 / size.height,
         ],
         "square": [(x0 + pad_x) / side, (y0 + pad_y) / side, (x1 + pad_x) / side, (y1 + pad_y) / side],
-    }[space]
+    }
+    return said[space]
 
 
 boxes_in = views().map(lambda case: (case[0], case[1].box))
