@@ -170,6 +170,4 @@ def _booked(desk: Desk, shown: Shown, kind: str, usage: Usage, seconds: float) -
 
 def _sum(usages: Sequence[Usage]) -> Usage:
     """Samples of one call share its prompt."""
-    return Usage(
-        max(usage.prompt_tokens for usage in usages), sum(usage.completion_tokens for usage in usages)
-    )
+    return Usage(max(usage.prompt_tokens for usage in usages), sum(usage.completion_tokens for usage in usages))

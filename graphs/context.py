@@ -8,7 +8,7 @@ not when they are used.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
@@ -17,12 +17,8 @@ from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
+from zoomagent.strategy import Strategy
 from zoomagent.tools.viewing import ViewStore
-
-Strategy = Literal["macro", "micro", "dualfocus", "dualfocus-published"]
-"""`macro`: the whole picture only. `micro`: always the answer with the crop. `dualfocus`: both, selected by
-likelihood. `dualfocus-published`: the same, scored as the authors' code scores (the box turn's tokens are
-counted in)."""
 
 
 class Budget(BaseModel):
@@ -43,24 +39,14 @@ class Context(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Annotated[str, Field(description="nano, a folder with weights, or the base URL of a server.")] = (
-        "nano"
-    )
+    model: Annotated[str, Field(description="nano, a folder with weights, or the base URL of a server.")] = "nano"
     strategy: Strategy = "dualfocus"
     budget: Budget = Budget()
-    margin: Annotated[
-        float, Field(ge=0, le=4, description="Crop margin as a share of the square's side.")
-    ] = 0.25
-    margin_pixels: Annotated[
-        int, Field(ge=0, description="Crop margin in original pixels; DualFocus uses 25.")
-    ] = 0
-    max_view_pixels: Annotated[
-        int | None, Field(ge=1, description="Limit for every view; None: the model's.")
-    ] = None
+    margin: Annotated[float, Field(ge=0, le=4, description="Crop margin as a share of the square's side.")] = 0.25
+    margin_pixels: Annotated[int, Field(ge=0, description="Crop margin in original pixels; DualFocus uses 25.")] = 0
+    max_view_pixels: Annotated[int | None, Field(ge=1, description="Limit for every view; None: the model's.")] = None
     max_tokens: Annotated[int, Field(ge=1, description="Length of one reply.")] = 128
-    samples: Annotated[
-        int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")
-    ] = 5
+    samples: Annotated[int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")] = 5
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from zoomagent.graphs.state import (
 from zoomagent.graphs.weighing import candidate_record, concluded, likelihood_record, measured, undecided
 from zoomagent.models.base import Reply
 from zoomagent.models.parsing import parse_boxes
+from zoomagent.tools.viewing import ViewRecord
 from zoomagent.tools.zooming import zoom as zoom_in
 
 MAX_REPAIRS = 1
@@ -98,7 +99,7 @@ async def zoom(state: State, runtime: Runtime[Context]) -> Update:
         "target": target,
         "crop": crop["id"],
         "views": [crop],
-        "steps": said(f"Zoomed in. {result.text}", [crop["id"]], [crop["box"]]),
+        "steps": said(_zoomed(crop), [crop["id"]], [crop["box"]]),
     }
 
 
@@ -163,9 +164,7 @@ def route_after_zoom(state: State) -> Literal["answer_again", "locate", "look", 
     return _out(state) or ("answer_again" if "crop" in state else "locate")
 
 
-def route_after_answer(
-    state: State, runtime: Runtime[Context]
-) -> Literal["weigh", "look", "arbitrate", "__end__"]:
+def route_after_answer(state: State, runtime: Runtime[Context]) -> Literal["weigh", "look", "arbitrate", "__end__"]:
     return _out(state) or ("weigh" if undecided(state) else "arbitrate")
 
 
@@ -206,6 +205,12 @@ def _first_box(turn: TurnRecord) -> list[float]:
     if not boxes:
         raise BoxInvalid("The reply holds no box of four numbers.")
     return boxes[0]
+
+
+def _zoomed(crop: ViewRecord) -> str:
+    left, top, right, bottom = crop["box"]
+    size = f"{right - left} x {bottom - top} original pixels"
+    return f"Zoomed into {crop['box']}: {size}, shown at {crop['size'][0]} x {crop['size'][1]}"
 
 
 def _complain(desk: Desk, error: ToolError) -> Update:

@@ -10,7 +10,6 @@ from zoomagent.confidence import replies, selection
 from zoomagent.confidence.likelihood import diluted, of_tokens, usable
 from zoomagent.confidence.selection import Candidate, Choice, Weighed
 from zoomagent.graphs.asking import Desk, ask, score
-from zoomagent.graphs.context import Strategy
 from zoomagent.graphs.prompts import micro_prompt
 from zoomagent.graphs.state import (
     CandidateRecord,
@@ -24,6 +23,7 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.models.base import Likelihood, Reply
+from zoomagent.strategy import Strategy
 
 
 def read(reply: str, state: State, strategy: Strategy) -> replies.Answered:
@@ -137,8 +137,7 @@ async def _by_votes(desk: Desk) -> Update:
     asked = await ask(desk, turns, n=desk.context.samples)
     said = [read(reply.text, desk.state, desk.context.strategy) for reply in asked.replies]
     macro, micro = (
-        sum(replies.same(answer, _candidate(desk.state[side]).answer) for answer in said)
-        for side in ("macro", "micro")
+        sum(replies.same(answer, _candidate(desk.state[side]).answer) for answer in said) for side in ("macro", "micro")
     )
     weighing = WeighingRecord(how="votes", macro=macro, micro=micro, words=None, asked=len(said))
     return {**asked.update, "weighing": weighing}

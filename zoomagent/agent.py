@@ -24,11 +24,11 @@ from typing import Any, Self
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from zoomagent.answer import Answer, Outcome, Step, from_state
+from zoomagent.answer import Answer, Outcome, Source, Step, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, StoreError
-from zoomagent.graphs.context import Bench, Budget, Context, Live, Strategy
+from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
@@ -36,6 +36,7 @@ from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
+from zoomagent.strategy import Strategy
 from zoomagent.tools.viewing import ViewStore
 
 MAX_QUESTION = 8000
@@ -232,7 +233,7 @@ class ZoomAgent:
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         name = self._model.name if self._model else self.context.model
         answer = from_state(state, model=name, strategy=self.context.strategy, seconds=seconds)
-        return answer.model_copy(update={"thread_id": thread}).from_picture(image)
+        return answer.model_copy(update={"thread_id": thread}).from_picture(Source(image, self._opener))
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""

@@ -5,7 +5,7 @@ Boxes are `(left, top, right, bottom)` in pixels of the upright original picture
 renders them again from the picture (`report.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 if TYPE_CHECKING:
     from zoomagent.graphs.state import CandidateRecord, State
+    from zoomagent.media import Picture
     from zoomagent.tools.viewing import ViewRecord
 
 Perspective = Literal["macro", "micro"]
@@ -95,9 +96,10 @@ class PictureInfo(Value):
 
 @dataclass(frozen=True)
 class Source:
-    """Where the picture came from. No part of an answer's value: two answers are equal without it."""
+    """Where the picture came from and how to open it. No part of an answer's value: answers are equal without it."""
 
     value: Any = field(default=None, compare=False)
+    opener: Callable[[Any], "Picture"] | None = field(default=None, compare=False)
 
 
 class Answer(Value):
@@ -135,9 +137,9 @@ class Answer(Value):
         """Whether the answer is "Cannot tell"."""
         return self.answered and self.text == "Cannot tell"
 
-    def from_picture(self, source: Any) -> "Answer":
+    def from_picture(self, source: Source) -> "Answer":
         """Remember where the picture can be opened again, for `save`."""
-        self._source = Source(source)
+        self._source = source
         return self
 
     def save(self, folder: str | Path, image: Any = None) -> Path:
@@ -147,7 +149,7 @@ class Answer(Value):
         about."""
         from zoomagent.report import save
 
-        return save(self, Path(folder), self._source.value if image is None else image)
+        return save(self, Path(folder), self._source if image is None else Source(image))
 
 
 def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.0) -> Answer:

@@ -19,10 +19,10 @@ from typing import Any, get_args
 from PIL import Image
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.graphs.context import Strategy
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Token, Usage
 from zoomagent.models.profiles import NANO, Profile
+from zoomagent.strategy import Strategy
 from zoomagent.tools.viewing import ViewStore
 from zoomagent.tools.zooming import zoom
 

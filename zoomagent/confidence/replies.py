@@ -90,9 +90,7 @@ def _by_letter(reply: str, options: Sequence[str]) -> int | None:
 
 def _only_mentioned(reply: str, options: Sequence[str]) -> int | None:
     words = _as_words(reply)
-    named = [
-        i for i, option in enumerate(options) if _as_words(option).strip() and _as_words(option) in words
-    ]
+    named = [i for i, option in enumerate(options) if _as_words(option).strip() and _as_words(option) in words]
     return named[0] if len(named) == 1 else None
 
 

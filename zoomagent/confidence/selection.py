@@ -86,9 +86,7 @@ def _by_validity(macro: Candidate, micro: Candidate) -> Choice:
 
 def _by_weight(weighed: Weighed) -> Choice:
     perspective: Perspective = "micro" if weighed.micro > weighed.macro else "macro"
-    return Choice(
-        perspective, _confidence(weighed, perspective), _source(weighed), _reason(weighed, perspective)
-    )
+    return Choice(perspective, _confidence(weighed, perspective), _source(weighed), _reason(weighed, perspective))
 
 
 def _confidence(weighed: Weighed, perspective: Perspective) -> float | None:

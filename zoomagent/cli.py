@@ -1,0 +1,175 @@
+"""`zoomagent`: the command line. `zoomagent --help` imports nothing heavy; every command imports what it needs.
+
+Exit codes: 0 answered, 2 wrong usage, 65 bad input, 69 the model or its server, 70 a bug, 75 try later,
+78 refused weights. Left out: what the groups data, train and bench do; each lives in its own package.
+"""
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from zoomagent.strategy import Strategy
+
+if TYPE_CHECKING:
+    from zoomagent.agent import ZoomAgent
+    from zoomagent.answer import Answer
+
+GROUPS = {
+    "data": ("zoomagent.data.cli", "Draw worlds of pictures with questions, and make training data of them."),
+    "train": ("zoomagent.training.cli", "Train models, the packaged nano model first of all."),
+    "bench": ("zoomagent.bench.cli", "Measure strategies beside the same model without zoom."),
+}
+EXAMPLE = Path(__file__).parent / "data" / "example"
+BUG = 70
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists the sub-commands of GROUPS without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *(name for name in GROUPS if name not in self.commands)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in self.commands or cmd_name not in GROUPS:
+            return super().get_command(ctx, cmd_name)
+        return typer.main.get_command(_stub(cmd_name))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in GROUPS and args[0] not in self.commands:
+            module = import_module(GROUPS[args[0]][0])
+            self.add_command(typer.main.get_command(module.app), args[0])
+        return super().resolve_command(ctx, args)
+
+
+def _stub(name: str) -> typer.Typer:
+    """Stands for a group in the list of commands."""
+    stub = typer.Typer(help=GROUPS[name][1], add_completion=False)
+    stub.callback(invoke_without_command=True)(lambda: None)
+    return stub
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help="Ask a question about a large picture; zoomagent looks closer before it answers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")]
+HowTo = Annotated[Strategy, typer.Option(help="How the answer is come by.")]
+MaxCalls = Annotated[int, typer.Option(min=1, help="Model calls the run may make.")]
+Deadline = Annotated[float, typer.Option(min=0.001, help="Seconds the run may take.")]
+Save = Annotated[Path | None, typer.Option(help="Write answer.json, pictures and page.html into this folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; the default when piped.")]
+
+
+@app.command()
+def ask(
+    image: Annotated[str, typer.Argument(help="The picture: a file.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeat for each.")] = None,
+    model: Model = "nano",
+    strategy: HowTo = "dualfocus",
+    max_calls: MaxCalls = 8,
+    deadline: Deadline = 120.0,
+    save: Save = None,
+    as_json: Json = False,
+) -> None:
+    """Ask one question about one picture."""
+    with _agent(model, strategy, max_calls, deadline) as agent:
+        _answer(agent, image, question, option or [], save, as_json)
+
+
+@app.command()
+def demo(
+    model: Model = "nano",
+    strategy: HowTo = "dualfocus",
+    save: Annotated[Path, typer.Option(help="Where the run is written.")] = Path("zoomagent-demo"),
+    as_json: Json = False,
+) -> None:
+    """Ask about the 4K example that comes with the package."""
+    asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
+    if not _wants_json(as_json):
+        typer.echo(f"{EXAMPLE / 'scene.jpg'}\n{asked['question']}  (the right answer: {asked['answer']})\n")
+    with _agent(model, strategy, 8, 120.0) as agent:
+        _answer(agent, str(EXAMPLE / "scene.jpg"), asked["question"], [], save, as_json)
+
+
+@app.command()
+def doctor(model: Model = "nano") -> None:
+    """Measure what a model can do, and print what zoomagent will do without the rest."""
+    from zoomagent.models import doctor as examination
+
+    cast(Any, examination).main(model)
+
+
+def main() -> None:
+    """The entry point. What is no outcome of a run is a bug, told in one line (in full with ZOOMAGENT_DEBUG=1)."""
+    try:
+        app()
+    except BrokenPipeError:
+        os._exit(0)
+    except Exception as error:
+        if os.environ.get("ZOOMAGENT_DEBUG"):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    from zoomagent.errors import ZoomAgentError
+    from zoomagent.terminal import complain
+
+    if isinstance(error, ZoomAgentError):
+        complain(error.public)
+        sys.exit(error.exit_status)
+    complain(f"a bug: {type(error).__name__}. Run again with ZOOMAGENT_DEBUG=1 and report what it prints.")
+    sys.exit(BUG)
+
+
+def _agent(model: str, strategy: Strategy, max_calls: int, deadline: float) -> "ZoomAgent":
+    from zoomagent import Budget, ZoomAgent
+
+    return ZoomAgent(model, strategy=strategy, budget=Budget(calls=max_calls, seconds=deadline))
+
+
+def _wants_json(as_json: bool) -> bool:
+    return as_json or not sys.stdout.isatty()
+
+
+def _answer(
+    agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None, as_json: bool
+) -> None:
+    """Run, show, save, and leave with the outcome's exit code."""
+    if _wants_json(as_json):
+        answer = agent.ask(image, question, options)
+        _saved(answer, save)
+        typer.echo(json.dumps(answer.model_dump(mode="json"), indent=2))
+    else:
+        answer = _shown(agent, image, question, options, save)
+    raise typer.Exit(answer.outcome.exit_status)
+
+
+def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None) -> "Answer":
+    from rich.console import Console
+
+    from zoomagent.terminal import follow, print_answer
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    answer = follow(agent.stream(image, question, options), console)
+    print_answer(answer, console, _saved(answer, save))
+    return answer
+
+
+def _saved(answer: "Answer", folder: Path | None) -> Path | None:
+    return answer.save(folder) if folder is not None and answer.picture is not None else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""What people see on a terminal: steps as they happen, then the answer with its reasons and its price.
+
+Models, pictures and files are strangers: their text is printed with every control, escape, bidirectional or invisible
+character spelled out (`printable`), and never read as markup. Left out: JSON, which needs none of this.
+"""
+
+import sys
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from zoomagent.answer import Answer, Candidate, Step
+
+
+def printable(text: str) -> str:
+    """`text` with everything that could move, hide or colour other text spelled out as an escape."""
+    return "".join(character if _plain(character) else _spelled(character) for character in text)
+
+
+def _plain(character: str) -> bool:
+    return unicodedata.category(character)[0] != "C" and unicodedata.category(character) not in ("Zl", "Zp")
+
+
+def _spelled(character: str) -> str:
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character) or (
+        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
+    )
+
+
+def follow(items: Iterable[Step | Answer], console: Console) -> Answer:
+    """Print steps as they come; the answer that ends them."""
+    answer = None
+    with console.status("looking …"):
+        for item in items:
+            if isinstance(item, Answer):
+                answer = item
+            else:
+                print_step(item, console)
+    assert answer is not None, "a run ends with its answer"
+    return answer
+
+
+def print_step(step: Step, console: Console) -> None:
+    line = Text(f"{step.name:>13}  ", style="bold cyan")
+    line.append(printable(step.text), style="not bold default")
+    line.append(f"  {step.seconds:.2f} s", style="not bold dim")
+    console.print(line)
+
+
+def print_answer(answer: Answer, console: Console, page: Path | None = None) -> None:
+    """Both answers, the choice and why, the confidence, the cost, and where the page lies."""
+    console.print()
+    if answer.answered:
+        console.print(Text(printable(answer.text), style="bold green"))
+    else:
+        console.print(Text(f"{answer.outcome.kind} ({answer.outcome.code})", style="bold red"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in summary(answer, page):
+        table.add_row(name, Text(printable(value)))
+    console.print(table)
+
+
+def summary(answer: Answer, page: Path | None = None) -> list[tuple[str, str]]:
+    """What there is to say about a run, as names and values."""
+    rows = [("macro answer", _said(answer.macro)), ("micro answer", _said(answer.micro))]
+    if answer.perspective:
+        rows.append(("chosen", answer.perspective))
+    rows += [("why" if i == 0 else "", reason) for i, reason in enumerate(answer.reasons)]
+    rows.append(("confidence", confidence_words(answer)))
+    rows.append(("cost", cost_words(answer)))
+    if answer.boxes:
+        rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
+    if page is not None:
+        rows.append(("page", str(page)))
+    return rows
+
+
+def _said(candidate: Candidate | None) -> str:
+    if candidate is None:
+        return "not asked"
+    sure = "" if candidate.probability is None else f"  (probability {candidate.probability:.3f})"
+    return f"{candidate.text or '(nothing)'}{sure}"
+
+
+def confidence_words(answer: Answer) -> str:
+    """The confidence and where it comes from; it is not calibrated, and the words say so."""
+    if answer.confidence is None:
+        return "none: the model gives no likelihoods"
+    source = "agreement of samples" if answer.confidence_from == "agreement" else "the model's own likelihood"
+    return f"{answer.confidence:.3f} from {source}, not calibrated"
+
+
+def cost_words(answer: Answer) -> str:
+    cost = answer.cost
+    return (
+        f"{cost.model_calls} model calls, {cost.visual_tokens} visual tokens, {cost.seconds:.2f} s "
+        f"({cost.seconds_in_model:.2f} s in the model)"
+    )
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    print(f"zoomagent: {printable(text)}", file=sys.stderr)
