@@ -9,7 +9,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from zoomagent.answer import Answer
 
 GROUPS = {
-    "data": ("zoomagent.data.cli", "Draw worlds of pictures with questions, and make training data of them."),
-    "train": ("zoomagent.training.cli", "Train models, the packaged nano model first of all."),
-    "bench": ("zoomagent.bench.cli", "Measure strategies beside the same model without zoom."),
+    "data": ("zoomagent.data.cli", "Draw pictures with questions; make training data."),
+    "train": ("zoomagent.training.cli", "Train models, nano first of all."),
+    "bench": ("zoomagent.bench.cli", "Measure strategies beside no zoom."),
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG = 70
@@ -103,11 +103,11 @@ def demo(
 
 
 @app.command()
-def doctor(model: Model = "nano") -> None:
-    """Measure what a model can do, and print what zoomagent will do without the rest."""
-    from zoomagent.models import doctor as examination
+def doctor(model: Model = "nano", as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Measure what a model can do, and say what happens without the rest."""
+    from zoomagent.models.doctor import doctor as examine
 
-    cast(Any, examination).main(model)
+    examine(model, json_output=as_json)
 
 
 def main() -> None:

@@ -1,0 +1,194 @@
+"""The command line as people and scripts meet it: speed, exit codes, JSON, and no traceback ever."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_model import Call, FakeModel
+from PIL import Image
+from rich.console import Console
+
+import zoomagent.agent
+from zoomagent import Answer, Step, ZoomAgent, cli
+from zoomagent.errors import BadServerResponse, ModelNotFound, ModelUnavailable, RateLimited
+from zoomagent.terminal import follow, print_answer, printable
+
+HEAVY = ["torch", "transformers", "langgraph", "openai", "numpy", "PIL", "pydantic", "cv2"]
+
+
+def respond(call: Call) -> Any:
+    if len(call.views) == 2:
+        return "Exit 12"
+    return "[500, 500, 600, 600]" if "[x1, y1, x2, y2]" in call.text else "Exit"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (800, 600), "grey").save(path)
+    return str(path)
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """Whatever model is named, this one answers."""
+    fake = FakeModel(respond=respond, respond_score=lambda call: [-3.0, -0.1])
+    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
+    return fake
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["zoomagent", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_help_is_fast_and_imports_nothing_heavy() -> None:
+    """Under half a second, measured as the best of three on a machine that may be busy."""
+    code = (
+        "import sys; sys.argv = ['zoomagent', '--help']\n"
+        "from zoomagent.cli import app\n"
+        "try: app()\n"
+        f"except SystemExit: print('HEAVY', [m for m in {HEAVY} if m in sys.modules])"
+    )
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    assert "HEAVY []" in done.stdout
+    for command in ("ask", "demo", "doctor", "data", "train", "bench"):
+        assert f"  {command} " in done.stdout
+    assert min(seconds) < 0.5, seconds
+
+
+@pytest.mark.parametrize("group", ["data", "train", "bench"])
+def test_groups_are_imported_when_they_are_named(group: str) -> None:
+    code = f"import sys; sys.argv = ['zoomagent', '{group}', '--help']; from zoomagent.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"zoomagent {group}" in done.stdout
+
+
+def test_a_piped_answer_is_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: FakeModel, photo: str, tmp_path: Path
+) -> None:
+    assert run(monkeypatch, "ask", photo, "What is written?", "--save", str(tmp_path / "out")) == 0
+    answer = Answer.model_validate_json(capsys.readouterr().out)
+    assert answer.text == "Exit 12"
+    assert (tmp_path / "out" / "page.html").exists()
+
+
+def test_json_stays_in_ascii(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: FakeModel, photo: str
+) -> None:
+    run(monkeypatch, "ask", photo, "\u202eWas steht da? \x1b[31m", "--json")
+    out = capsys.readouterr().out
+    assert out.isascii() and "\x1b" not in out
+
+
+def test_arguments_reach_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: FakeModel, photo: str
+) -> None:
+    arguments = ["--strategy", "macro", "--max-calls", "1", "--option", "Exit", "--option", "Car"]
+    assert run(monkeypatch, "ask", photo, "What?", *arguments) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["strategy"] == "macro" and answer["options"] == ["Exit", "Car"]
+    assert len(model.history) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ModelNotFound("no such model"), 69),
+        (BadServerResponse("no choices"), 69),
+        (RateLimited("later"), 75),
+        (ModelUnavailable("gone"), 75),
+    ],
+)
+def test_what_the_server_does_is_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str, error: Exception, code: int
+) -> None:
+    fake = FakeModel()
+    fake.enqueue([error])
+    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
+    assert run(monkeypatch, "ask", photo, "What?") == code
+    assert json.loads(capsys.readouterr().out)["outcome"]["kind"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["missing.png", "text.png", "."])
+def test_a_bad_picture_is_65(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: FakeModel, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "text.png").write_text("not a picture")
+    assert run(monkeypatch, "ask", str(tmp_path / name), "What?") == 65
+    assert json.loads(capsys.readouterr().out)["outcome"]["kind"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask"],
+        ["ask", "a.png"],
+        ["ask", "a.png", "b", "--max-calls", "0"],
+        ["ask", "a.png", "b", "--strategy", "guess"],
+        ["ask", "a.png", "b", "--deadline", "soon"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    assert run(monkeypatch, *arguments) == 2
+
+
+def test_a_bug_is_one_line_and_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str
+) -> None:
+    fake = FakeModel()
+    fake.enqueue([ZeroDivisionError("secret detail")])
+    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
+    assert run(monkeypatch, "ask", photo, "What?") == 70
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# On a terminal
+
+
+def shown(photo: str, reply: str = "Exit 12") -> str:
+    fake = FakeModel(respond=lambda call: reply if len(call.views) == 2 else respond(call))
+    fake.enqueue_scores([[-3.0, -0.1]])
+    console = Console(width=100, record=True, force_terminal=True, markup=False, highlight=False, file=io.StringIO())
+    with ZoomAgent(fake) as agent:
+        print_answer(follow(agent.stream(photo, "What?"), console), console, Path("out/page.html"))
+    return console.export_text()
+
+
+def test_the_end_of_a_run_says_all_there_is_to_say(photo: str) -> None:
+    text = shown(photo)
+    for words in ("macro answer", "Exit", "micro answer", "Exit 12", "chosen", "why", "confidence", "cost", "page"):
+        assert words in text
+    assert "out/page.html" in text and "model calls" in text and "answer_again" in text
+
+
+def test_text_of_strangers_can_not_move_hide_or_colour_anything(photo: str) -> None:
+    text = shown(photo, "\x1b[2J\x1b]8;;http://x\x07\u202eevil\u200b [red]x[/red]\r\nnext\x7f\x9b31m")
+    assert "\\x1b[2J" in text and "\\u202e" in text and "[red]x[/red]" in text and "\\r\\nnext" in text
+    assert not any(character in text for character in "\x1b\x07\u202e\u200b\x7f\x9b\r")
+
+
+def test_printable_leaves_ordinary_text_alone() -> None:
+    for text in ("Straße 12", "出口", "Ünïcödé – “quotes”", "emoji 🙂", "عربي"):
+        assert printable(text) == text
+
+
+def test_steps_without_boxes_print(photo: str) -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    with ZoomAgent(FakeModel(respond=respond), strategy="macro") as agent:
+        answer = agent.ask(photo, "What?")
+    follow([Step(id="step-1", name="look", text="Looked"), answer], console)
+    assert "look" in console.export_text()
