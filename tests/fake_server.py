@@ -138,9 +138,9 @@ class FakeServer:
         tools = [tool["function"]["name"] for tool in request.get("tools", [])]
         if self.guise.tools == "ignored":
             tools = []
-        text = self.brain(Seen(text_of(request), images_of(request), tools))
+        seen = Seen(text_of(request), images_of(request), tools)
         count = request.get("n", 1) if self.guise.n else 1
-        choices = [self._choice(i, text, request) for i in range(count)]
+        choices = [self._choice(i, self.brain(seen), request) for i in range(count)]
         body = completion(choices, self.guise.name)
         if self.guise.given and request.get("prompt_logprobs") is not None:
             body["prompt_logprobs"] = prompt_logprobs(request)
@@ -191,12 +191,14 @@ def choice(
     }
 
 
-def token_logprobs(text: str, logprob: float = -0.25) -> dict[str, Any]:
+def token_logprobs(text: str, logprob: float | None = None) -> dict[str, Any]:
     """vLLM's shape, the end token included."""
     tokens = [*pieces(text), "<|im_end|>"]
+    values = [logprob_of(token) if logprob is None else logprob for token in tokens]
     return {
         "content": [
-            {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": []} for token in tokens
+            {"token": token, "logprob": value, "bytes": list(token.encode()), "top_logprobs": []}
+            for token, value in zip(tokens, values, strict=True)
         ]
     }
 
@@ -209,12 +211,17 @@ def prompt_logprobs(request: dict[str, Any]) -> list[dict[str, Any] | None]:
         None,
         *(
             {
-                str(i): {"logprob": -0.5 * len(token.strip()), "rank": 2, "decoded_token": token},
+                str(i): {"logprob": logprob_of(token), "rank": 2, "decoded_token": token},
                 "9999": {"logprob": -0.01, "rank": 1, "decoded_token": "!"},
             }
             for i, token in enumerate(pieces(rendered))
         ),
     ]
+
+
+def logprob_of(token: str) -> float:
+    """What this server says of a token, generated or given: half a nat a letter."""
+    return -0.5 * len(token.strip())
 
 
 def pieces(text: str) -> list[str]:

@@ -92,6 +92,7 @@ class OpenAIModel:
         self._breaker = breaker or Breaker()
         self._urls = wire_urls(self.profile)
         self._refused: set[str] = set()
+        self.ignores_n = False
         self._session: _Session | None = None
 
     async def generate(
@@ -110,6 +111,7 @@ class OpenAIModel:
         if temperature <= 0:
             return (replies * n)[:n]
         missing = n - len(replies)
+        self.ignores_n = missing > 0
         single = [self._replies(messages, {**options, "n": 1}, tools, deadline) for _ in range(missing)]
         for more in await asyncio.gather(*single):
             replies += more[:1]

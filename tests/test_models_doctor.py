@@ -1,0 +1,158 @@
+"""The doctor against servers of known abilities: it must find what is there, by the answers, and say so."""
+
+import asyncio
+import io
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_model import FakeModel
+from fake_server import FakeServer, Guise, Seen
+from PIL import Image, ImageChops
+from rich.console import Console
+
+from zoomagent.errors import ModelUnavailable
+from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
+from zoomagent.models.doctor import Report, examine, render
+from zoomagent.models.openai_server import OpenAIModel
+from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, fit_space, overlap
+from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides
+from zoomagent.models.retrying import RetryPolicy
+
+PROFILES = [QWEN2_5_VL, QWEN3_VL, NANO, LLAVA_1_5, UNKNOWN]
+
+
+def place_of(image: Image.Image, colour: str) -> tuple[int, int, int, int] | None:
+    flat = Image.new("RGB", image.size, COLOURS[colour])
+    return ImageChops.difference(image.convert("RGB"), flat).convert("L").point(lambda v: 255 * (v == 0)).getbbox()
+
+
+def colour_of(image: Image.Image) -> str:
+    return next(colour for colour in COLOURS if place_of(image, colour))
+
+
+def seeing(space: Space, noise: float = 0.0) -> Callable[[Seen], str]:
+    """A brain that finds the squares and writes boxes in `space`, off by up to `noise` of the view."""
+    source = random.Random(1)
+
+    def answer(seen: Seen) -> str:
+        if "Where is the" in seen.text:
+            return written_box(seen)
+        if "random word" in seen.text:
+            return f"word{source.random():.6f}"
+        if "Call the tool" in seen.text:
+            call = {"name": "pick", "arguments": {"colour": colour_of(seen.images[0])}}
+            offered = seen.tools or "# Tools" in seen.text
+            return f"<tool_call>{json.dumps(call)}</tool_call>" if offered else "I have no tools"
+        return "Yes" if "Yes or No" in seen.text else f"It is {colour_of(seen.images[-1]).title()}."
+
+    def written_box(seen: Seen) -> str:
+        colour = next(name for name in COLOURS if f"the {name} square" in seen.text)
+        found = place_of(seen.images[-1], colour)
+        assert found
+        size = Size(*seen.images[-1].size)
+        numbers = box_to_model(Box(*found), space, View("v", whole(size), size))
+        edges = box_to_model(whole(size), space, View("v", whole(size), size))
+        scale = noise * (edges[2] - edges[0])
+        return str([round(x + source.uniform(-scale, scale), 3) for x in numbers])
+
+    return answer
+
+
+def examined(brain: Callable[[Seen], str], guise: Guise | None = None, **options: Any) -> tuple[Report, FakeServer]:
+    server = FakeServer(brain, guise)
+    model = OpenAIModel(
+        "http://fake/v1", server.guise.name, transport=server.transport(), retries=RetryPolicy(attempts=1), **options
+    )
+    return asyncio.run(examine(model)), server
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.family)
+@pytest.mark.parametrize("space", SPACES)
+def test_the_probes_tell_the_spaces_apart(profile: Any, space: Space) -> None:
+    probes = box_probes(profile)
+    views = [View("v", whole(probe.size), probe.size) for probe in probes]
+    answers = [(probe, box_to_model(probe.box, space, view)) for probe, view in zip(probes, views, strict=True)]
+    assert decide_space(fit_space(answers)) == space
+    assert all(overlap(probe, numbers, space) == pytest.approx(1) for probe, numbers in answers)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_the_coordinate_space_is_measured(space: Space, noise: float) -> None:
+    report, _ = examined(seeing(space, noise))
+    assert report.measured["space"] == space and report.works("locates: coordinate space") == "yes"
+
+
+def test_everything_a_good_server_does_is_found() -> None:
+    report, server = examined(seeing("thousand"))
+    assert {check.name: check.works for check in report.checks if check.works != "yes"} == {}
+    assert report.measured == {
+        "space": "thousand",
+        "likelihood_of_reply": True,
+        "likelihood_of_given": True,
+        "tool_dialect": "openai",
+        "images_in_tool_messages": True,
+    }
+    assert len(server.requests) <= 25
+
+
+def test_a_server_that_says_200_and_ignores_half_is_seen_through() -> None:
+    """As `transformers serve` does: log-probabilities and n ignored, unknown fields refused."""
+    guise = Guise(logprobs=False, given=False, n=False, refuses_unknown=True, tools="ignored")
+    report, _ = examined(seeing("pixels"), guise)
+    works = {check.name: check.works for check in report.checks}
+    assert works["likelihood of its replies"] == works["likelihood of given text"] == "no"
+    assert works["several samples in one call"] == works["tool calls"] == "no"
+    assert works["sees pictures"] == "yes" and report.measured["space"] == "pixels"
+    assert report.measured["likelihood_of_given"] is False
+
+
+def test_a_server_without_a_tool_parser_is_found_to_need_hermes() -> None:
+    report, _ = examined(seeing("thousand"), Guise(tools="refused"))
+    assert report.works("tool calls") == "yes" and report.measured["tool_dialect"] == "hermes"
+
+
+def test_one_picture_at_a_time_is_found() -> None:
+    report, _ = examined(seeing("thousand"), Guise(max_images=1))
+    assert report.works("several pictures at once") == "no" and report.works("tool calls") == "yes"
+
+
+def test_guesses_are_unclear_not_a_space() -> None:
+    report, _ = examined(seeing("thousand", noise=0.9))
+    assert report.works("locates: coordinate space") == "unclear" and "space" not in report.measured
+    assert report.works("sees pictures") == "yes"
+
+
+def test_a_blind_model_is_called_blind() -> None:
+    report, _ = examined(lambda seen: "I can not see any picture.")
+    works = {check.name: check.works for check in report.checks}
+    assert works["sees pictures"] == works["locates: coordinate space"] == works["tool calls"] == "no"
+    assert report.works("pictures in tool results") == "no"
+
+
+def test_a_dead_server_is_an_error_not_a_report() -> None:
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(examine(FakeModel(respond=lambda call: ModelUnavailable("down"))))
+
+
+def test_the_table_the_json_and_the_profile_line_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    report, _ = examined(seeing("unit"), Guise(logprobs=False, given=False))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(render(report))
+    shown = console.export_text()
+    assert all(check.name.split()[0] in shown for check in report.checks) and "asks several times" in shown
+    parsed = json.loads(report.as_json())
+    assert [check["name"] for check in parsed["checks"]] == [check.name for check in report.checks]
+    monkeypatch.setenv("ZOOMAGENT_PROFILE", json.dumps(parsed["measured"]))
+    assert environment_overrides() == report.measured
+
+
+def test_a_profile_is_left_as_it_was() -> None:
+    server = FakeServer(seeing("thousand"))
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport())
+    before = model.profile
+    asyncio.run(examine(model))
+    assert model.profile == before

@@ -1,0 +1,284 @@
+"""Find out what a model and its server really do, by drawn probes whose answers are known.
+
+    python -m zoomagent.models.doctor http://localhost:8000/v1 [--json]        (also: zoomagent doctor --model …)
+
+Answers are checked, not status codes: some servers say 200 and ignore half of the request. For everything that does not
+work, the table says what zoomagent does instead. About 25 short calls. "unclear" means that the model answered, but not
+well enough to tell; then the profile's own value stays. The last line can be exported to use what was measured.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+import typer
+
+from zoomagent.errors import ServerError, ZoomAgentError
+from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
+from zoomagent.models.loading import load_model
+from zoomagent.models.parsing import parse_boxes
+from zoomagent.models.probes import (
+    BoxProbe,
+    ask,
+    box_probes,
+    decide_space,
+    fit_space,
+    names_only,
+    one_square,
+)
+
+Verdict = Literal["yes", "no", "unclear"]
+
+COLOUR = "What colour is the square?\nAnswer with a single word."
+WHERE = "Please provide the bounding box coordinate of the region this question asks: Where is the {} square?"
+SHAPE_OF_BOX = "\nReply [x1, y1, x2, y2]."
+SECOND = "There are two pictures. What colour is the square in the second picture?\nAnswer with a single word."
+SEEN = "Is there a red square in the picture? Answer Yes or No."
+CALL = "Call the tool pick with the colour of the square."
+WORD = "Write one random word."
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "pick",
+        "description": "Pick a colour.",
+        "parameters": {
+            "type": "object",
+            "properties": {"colour": {"type": "string"}},
+            "required": ["colour"],
+        },
+    },
+}
+SAME = 0.5
+"""Given and generated likelihoods of one text may differ by this much in total: servers compute in half precision."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about the model: what was found, and what zoomagent does when it does not work."""
+
+    works: Verdict
+    found: str
+    instead: str = ""
+    measured: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of one model. `measured` are profile fields, fit for `ZOOMAGENT_PROFILE`."""
+
+    model: str
+    family: str
+    checks: tuple[Check, ...]
+    measured: dict[str, Any]
+
+    def works(self, name: str) -> Verdict:
+        return next(check.works for check in self.checks if check.name == name)
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+
+async def examine(model: Model) -> Report:
+    """Run every check, one after the other. Raises when the model does not answer at all."""
+    checks = [replace(await sees(model), name="sees pictures")]
+    for name, check in CHECKS.items():
+        checks.append(replace(await _guarded(check, model), name=name))
+    measured: dict[str, Any] = {}
+    for done in checks:
+        measured |= done.measured
+    return Report(model.name, model.profile.family, tuple(checks), measured)
+
+
+async def sees(model: Model) -> Check:
+    """Colours of single squares."""
+    right = [await _names(model, ask(one_square(model.profile, colour), COLOUR), colour) for colour in ("red", "blue")]
+    return Check(
+        _verdict(right),
+        f"{sum(right)} of {len(right)} colours named",
+        "nothing: without seeing there is no answer. Check that this model takes images.",
+    )
+
+
+async def boxes(model: Model) -> Check:
+    """Six squares to locate; the space in which the answers fall on them."""
+    answers: list[tuple[BoxProbe, list[float]]] = []
+    for probe in box_probes(model.profile):
+        [reply] = await model.generate(ask(probe.view, WHERE.format(probe.colour) + SHAPE_OF_BOX), max_tokens=96)
+        answers += [(probe, box) for box in parse_boxes(reply.text)[:1]]
+    fits = fit_space(answers)
+    space = decide_space(fits) if len(answers) >= 4 else None
+    shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())
+    found = f"{space or 'unclear'} ({len(answers)} of 6 boxes read; median overlap {shown})"
+    if space is None:
+        instead = f"goes by the profile ({model.profile.space}); the search strategy needs no boxes"
+        return Check("unclear" if answers else "no", found, instead)
+    return Check("yes", found, measured={"space": space})
+
+
+async def several_images(model: Model) -> Check:
+    """Two views in one message, in both orders."""
+    red, blue = (one_square(model.profile, colour) for colour in ("red", "blue"))
+    right = [
+        await _names(model, ask(*pair, SECOND), name) for pair, name in (((red, blue), "blue"), ((blue, red), "red"))
+    ]
+    instead = "shows one view at a time: answers from the crop do not see the whole picture"
+    return Check(_verdict(right), f"{sum(right)} of 2 second pictures named", instead)
+
+
+async def reply_likelihoods(model: Model) -> Check:
+    """Do replies come with log-probabilities that could be real?"""
+    [reply] = await model.generate(ask(one_square(model.profile, "red"), SEEN), max_tokens=8)
+    instead = "asks several times and takes agreement as confidence"
+    if reply.tokens is None:
+        return Check("no", "none given", instead, {"likelihood_of_reply": False})
+    real = any(token.logprob < 0 for token in reply.tokens)
+    found = f"{len(reply.tokens)} tokens, mean {_mean(reply):.2f}"
+    return Check("yes" if real else "unclear", found, instead, {"likelihood_of_reply": True})
+
+
+async def given_likelihoods(model: Model) -> Check:
+    """Are given texts scored, and does the score of its own reply agree with what it said of that reply?"""
+    told = ask(one_square(model.profile, "red"), SEEN)
+    [reply] = await model.generate(told, max_tokens=8)
+    likelihoods = await model.score(told, [reply.text or "Yes", "a long answer that fits nothing"])
+    instead = "scores Yes and No by the first token where it can, else asks several times"
+    if likelihoods is None:
+        return Check("no", "none given", instead, {"likelihood_of_given": False})
+    own, other = likelihoods
+    gap = abs(own.logprob - sum(token.logprob for token in reply.tokens)) if reply.tokens else 0.0
+    agrees = gap <= SAME and own.mean > other.mean
+    found = f"{reply.text!r} {own.mean:.2f}, nonsense {other.mean:.2f}, differs from its reply's by {gap:.2f}"
+    return Check("yes" if agrees else "unclear", found, instead, {"likelihood_of_given": agrees})
+
+
+async def samples(model: Model) -> Check:
+    """Four samples at a high temperature: are they all the same?"""
+    replies = await model.generate(ask(WORD), n=4, temperature=1.5, max_tokens=8)
+    different = len({reply.text for reply in replies})
+    instead = "agreement over samples means nothing here: confidence comes from likelihoods alone"
+    return Check("yes" if different > 1 else "no", f"{different} different of 4", instead)
+
+
+async def samples_at_once(model: Model) -> Check:
+    """Whether `n` replies come from one call; what is missing is asked for one by one, so none is missing here."""
+    from zoomagent.models.openai_server import OpenAIModel
+
+    await model.generate(ask(WORD), n=2, temperature=1.0, max_tokens=4)
+    ignored = isinstance(model, OpenAIModel) and model.ignores_n
+    return Check("no" if ignored else "yes", "n ignored" if ignored else "2 of 2", "calls n times")
+
+
+async def tools(model: Model) -> Check:
+    """A tool call with the right argument."""
+    [reply] = await model.generate(ask(one_square(model.profile, "green"), CALL), tools=[TOOL], max_tokens=96)
+    instead = "asks for boxes in words instead of tool calls"
+    if not reply.tool_calls:
+        return Check("no", f"none; it said {reply.text[:40]!r}", instead)
+    call = reply.tool_calls[0]
+    right = call.name == "pick" and names_only(call.arguments, "green")
+    dialect = model.profile.tool_dialect
+    found = f"{call.name} {call.arguments[:60]}, dialect {dialect}"
+    return Check("yes" if right else "unclear", found, instead, {"tool_dialect": dialect})
+
+
+async def tool_images(model: Model) -> Check:
+    """A view inside a tool's result, with the profile told that this is allowed."""
+    usual = model.profile
+    instead = "sends views of tool results in the next user message"
+    model.profile = replace(usual, images_in_tool_messages=True)
+    try:
+        right = [await _names(model, _tool_turns(one_square(usual, colour)), colour) for colour in ("yellow", "blue")]
+    finally:
+        model.profile = usual
+    found = f"{sum(right)} of 2 colours named"
+    return Check(_verdict(right), found, instead, {"images_in_tool_messages": all(right)})
+
+
+def _tool_turns(view: Pixels) -> list[Message]:
+    return [
+        *ask("Look at the picture with the tool pick. " + COLOUR),
+        Message("assistant", (), (ToolCall("call_0", "pick", '{"colour": "any"}'),)),
+        Message("tool", (Text("Here it is."), view), tool_call_id="call_0"),
+    ]
+
+
+async def _names(model: Model, told: list[Message], colour: str) -> bool:
+    [reply] = await model.generate(told, max_tokens=16)
+    return names_only(reply.text, colour)
+
+
+CHECKS: dict[str, Callable[[Model], Awaitable[Check]]] = {
+    "locates: coordinate space": boxes,
+    "several pictures at once": several_images,
+    "likelihood of its replies": reply_likelihoods,
+    "likelihood of given text": given_likelihoods,
+    "samples differ": samples,
+    "several samples in one call": samples_at_once,
+    "tool calls": tools,
+    "pictures in tool results": tool_images,
+}
+
+
+async def _guarded(check: Callable[[Model], Awaitable[Check]], model: Model) -> Check:
+    """A check that the server refuses has found something, too."""
+    try:
+        return await check(model)
+    except ServerError as error:
+        return Check("no", error.public, "does without")
+
+
+def _verdict(right: list[bool]) -> Verdict:
+    return "yes" if all(right) else "unclear" if any(right) else "no"
+
+
+def _mean(reply: Reply) -> float:
+    return sum(token.logprob for token in reply.tokens or ()) / max(1, len(reply.tokens or ()))
+
+
+def render(report: Report) -> Any:
+    """The report as a rich table."""
+    from rich.table import Table
+
+    table = Table(title=f"{report.model} (profile {report.family})", title_justify="left")
+    for column in ("", "works", "found", "so zoomagent"):
+        table.add_column(column, overflow="fold")
+    colours = {"yes": "green", "no": "red", "unclear": "yellow"}
+    for check in report.checks:
+        shown = "" if check.works == "yes" else check.instead
+        table.add_row(check.name, f"[{colours[check.works]}]{check.works}[/]", check.found, shown)
+    return table
+
+
+def doctor(model: str, json_output: bool = False) -> None:
+    """Print what `model` can do; exits with the error's own status when it does not answer."""
+    from rich.console import Console
+
+    async def run() -> Report:
+        loaded = load_model(model)
+        try:
+            return await examine(loaded)
+        finally:
+            await loaded.aclose()
+
+    try:
+        report = asyncio.run(run())
+    except ZoomAgentError as error:
+        print(error.public)
+        raise typer.Exit(error.exit_status) from error
+    if json_output:
+        print(report.as_json())
+        return
+    Console().print(render(report))
+    print(f"ZOOMAGENT_PROFILE='{json.dumps(report.measured)}'")
+
+
+def main(model: str, json_output: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Measure MODEL: "nano", a checkpoint folder, or a server's base URL."""
+    doctor(model, json_output)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,114 @@
+"""Drawn pictures whose answers are known: what `doctor.py` shows a model to find out what it can do.
+
+A probe is a grey view with a coloured square or two: shapes that the packaged nano model knows as well as large models
+do. `fit_space` judges boxes: in which of the four coordinate spaces do they fall on what was drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from PIL import Image, ImageDraw
+
+from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
+from zoomagent.models.base import Message, Pixels, Text
+from zoomagent.models.profiles import Profile
+
+COLOURS = {"red": (208, 32, 36), "green": (30, 138, 52), "blue": (36, 72, 206), "yellow": (238, 204, 28)}
+GROUND = (150, 150, 150)
+SPACES: tuple[Space, ...] = ("pixels", "unit", "thousand", "square")
+
+CLEAR_IOU = 0.5
+"""A space is believed when the median overlap reaches this (the usual bar of grounding benches) …"""
+
+CLEAR_LEAD = 0.2
+"""… and is this much better than the next space's (ours)."""
+
+
+@dataclass(frozen=True)
+class BoxProbe:
+    """A view, the colour of the square to be found on it, and where that square is."""
+
+    view: Pixels
+    size: Size
+    colour: str
+    box: Box
+
+
+def square_view(
+    profile: Profile, colours: Sequence[str], shape: Size, places: Sequence[tuple[float, float]]
+) -> BoxProbe:
+    """A view of about this shape with a square of each colour; the first is the one that will be asked for.
+
+    Places are shares of the room that a square leaves. Views stay below 700 pixels a side, so that pixels and
+    thousandths can not be confused.
+    """
+    size = profile.fit(shape, min(profile.max_pixels, 480 * 480))
+    image = Image.new("RGB", (size.width, size.height), GROUND)
+    side = max(8, round(min(size.width, size.height) * 0.3))
+    boxes = [_placed(size, side, place) for place in places]
+    for colour, box in zip(colours, boxes, strict=True):
+        ImageDraw.Draw(image).rectangle((box.left, box.top, box.right - 1, box.bottom - 1), COLOURS[colour])
+    key = f"probe-{'-'.join(colours)}-{size.width}x{size.height}-{boxes[0].as_list()}"
+    return BoxProbe(Pixels(key, image), size, colours[0], boxes[0])
+
+
+def box_probes(profile: Profile) -> list[BoxProbe]:
+    """Six views of three shapes; the squares lie far from the diagonal, where the spaces differ most."""
+    wide, tall, plain = Size(2, 1), Size(1, 2), Size(3, 2)
+    return [
+        square_view(profile, ("red", "blue"), wide, ((0.9, 0.1), (0.1, 0.8))),
+        square_view(profile, ("green", "red"), wide, ((0.15, 0.9), (0.9, 0.3))),
+        square_view(profile, ("blue", "yellow"), tall, ((0.1, 0.9), (0.8, 0.1))),
+        square_view(profile, ("yellow", "green"), tall, ((0.9, 0.2), (0.2, 0.8))),
+        square_view(profile, ("red", "yellow"), plain, ((0.85, 0.85), (0.1, 0.1))),
+        square_view(profile, ("blue", "green"), plain, ((0.05, 0.6), (0.9, 0.6))),
+    ]
+
+
+def one_square(profile: Profile, colour: str) -> Pixels:
+    """A view with one square in its middle."""
+    return square_view(profile, (colour,), Size(1, 1), ((0.5, 0.5),)).view
+
+
+def ask(*parts: Pixels | str) -> list[Message]:
+    """One user turn."""
+    return [Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))]
+
+
+def names_only(text: str, colour: str) -> bool:
+    """Whether the text names this colour and no other."""
+    return [name for name in COLOURS if name in text.lower()] == [colour]
+
+
+def fit_space(answers: Sequence[tuple[BoxProbe, Sequence[float]]]) -> dict[Space, float]:
+    """The median overlap of the answered boxes with the drawn ones, were they written in each of the spaces."""
+    return {
+        space: median([overlap(probe, numbers, space) for probe, numbers in answers]) if answers else 0.0
+        for space in SPACES
+    }
+
+
+def decide_space(fits: dict[Space, float]) -> Space | None:
+    """The space that explains the answers clearly better than the others, or None."""
+    (best, score), (_, second) = sorted(fits.items(), key=lambda item: -item[1])[:2]
+    return best if score >= CLEAR_IOU and score - second >= CLEAR_LEAD else None
+
+
+def overlap(probe: BoxProbe, numbers: Sequence[float], space: Space) -> float:
+    """Intersection over union of the drawn box and these numbers read in `space`, both as shares of the view."""
+    view = View(probe.view.key, whole(probe.size), probe.size)
+    left, top, right, bottom = box_to_model(view.box, space, view)
+    x0, x1 = ((x - left) / (right - left) for x in (numbers[0], numbers[2]))
+    y0, y1 = ((y - top) / (bottom - top) for y in (numbers[1], numbers[3]))
+    drawn = probe.box
+    u0, u1 = drawn.left / probe.size.width, drawn.right / probe.size.width
+    v0, v1 = drawn.top / probe.size.height, drawn.bottom / probe.size.height
+    common = max(0.0, min(x1, u1) - max(x0, u0)) * max(0.0, min(y1, v1) - max(y0, v0))
+    union = max(0.0, x1 - x0) * max(0.0, y1 - y0) + (u1 - u0) * (v1 - v0) - common
+    return common / union if union > 0 else 0.0
+
+
+def _placed(size: Size, side: int, place: tuple[float, float]) -> Box:
+    left, top = round((size.width - side) * place[0]), round((size.height - side) * place[1])
+    return Box(left, top, left + side, top + side)
