@@ -1,0 +1,110 @@
+"""A decoder that hangs, aborts, eats memory or lies costs one refusal; the next picture opens (I23)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from zoo import jpeg
+
+from zoomagent.errors import InputRefused
+from zoomagent.geometry import Size, whole
+from zoomagent.media import Limits, open_picture, worker
+
+FAULTS = {
+    "hangs": ("import time; time.sleep(60)", "decode_timeout"),
+    "spins": ("while True: pass", "decode_timeout"),
+    "aborts": ("os.abort()", "decode_crashed"),
+    "segfaults": ("os.kill(os.getpid(), 11)", "decode_crashed"),
+    "exits": ("os._exit(0)", "decode_crashed"),
+    "raises": ("raise RuntimeError('surprise')", "decode_crashed"),
+    "eats": ("keep = [bytearray(1 << 26) for _ in range(128)]", "decode_memory"),
+    "killed": ("os.kill(os.getpid(), 9)", "decode_memory"),
+    "lies": ("return {'size': [1, 1], 'notes': []}", "decode_crashed"),
+    "damaged": ("raise OSError('0x7f00 /home/secret')", "corrupt_image"),
+}
+
+
+def faulty(code: str) -> tuple[str, ...]:
+    """A real decoder process whose decoding is replaced by `code`."""
+    program = (
+        "import os, zoomagent.media.decoder as d\n"
+        f"def fault(job, source, target):\n    {code}\n"
+        "d._OPERATIONS['rows'] = fault\n"
+        "d.main()"
+    )
+    return sys.executable, "-c", program
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_decoder_costs_one_refusal(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, expected = FAULTS[fault]
+    worker._POOL.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "COMMAND", faulty(code))
+        with pytest.raises(InputRefused) as refusal:
+            open_picture(jpeg(), limits=Limits(decode_seconds=0.6))
+        assert refusal.value.code == expected
+        assert "secret" not in refusal.value.public
+        worker._POOL.close()
+    with open_picture(jpeg()) as picture:
+        assert picture.view(whole(picture.size), Size(56, 56)).size == (56, 56)
+
+
+def test_a_worker_killed_while_idle_is_replaced() -> None:
+    open_picture(jpeg()).close()
+    idle = worker._POOL._idle
+    assert idle is not None
+    os.kill(idle._process.pid, signal.SIGKILL)
+    idle._process.wait()
+    open_picture(jpeg()).close()
+
+
+def test_a_warm_worker_is_kept_and_quick() -> None:
+    open_picture(jpeg()).close()
+    before = worker._POOL._idle
+    start = time.perf_counter()
+    for _ in range(5):
+        open_picture(jpeg()).close()
+    assert worker._POOL._idle is before
+    assert time.perf_counter() - start < 2
+
+
+def test_the_decoder_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert "sk-secret" not in str(worker._environment())
+
+
+def test_the_decoder_imports_no_numpy_and_no_network() -> None:
+    """It starts in a tenth of a second because it holds so little."""
+    program = "import sys, zoomagent.media.decoder; print([m for m in ('numpy', 'httpcore2') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_no_process_outlives_the_interpreter() -> None:
+    program = (
+        "from zoomagent.media import open_picture, worker\nfrom PIL import Image\nimport io\n"
+        "f = io.BytesIO(); Image.new('RGB', (64, 64)).save(f, 'PNG'); open_picture(f.getvalue())\n"
+        "print(worker._POOL._idle._process.pid)"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(out), 0)
+
+
+@pytest.mark.slow
+def test_300_faults_cost_300_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(300):
+        name = ("aborts", "hangs", "eats")[number % 3]
+        code, expected = FAULTS[name]
+        worker._POOL.close()
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "COMMAND", faulty(code))
+            with pytest.raises(InputRefused) as refusal:
+                open_picture(jpeg(), limits=Limits(decode_seconds=0.3))
+            assert refusal.value.code == expected
+            worker._POOL.close()
+    open_picture(jpeg()).close()
