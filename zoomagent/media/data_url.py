@@ -8,7 +8,7 @@ from zoomagent.errors import InputRefused
 from zoomagent.media.limits import Limits
 
 _HEAD = re.compile(r"data:[^,]{0,1024},", re.IGNORECASE)
-_PLAIN = re.compile(r"(?:[!$-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})*")
+_PLAIN = re.compile(r"(?:[!$&-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})*")
 
 
 def decode_data_url(url: str, limits: Limits) -> bytes:
@@ -24,8 +24,11 @@ def decode_data_url(url: str, limits: Limits) -> bytes:
 
 
 def _from_base64(body: str) -> bytes:
+    plain = body.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=")
+    if plain.endswith("===") or len(plain) % 4:
+        raise _bad("its base64 is broken")
     try:
-        return base64.b64decode(body.replace("%2B", "+").replace("%2F", "/").replace("%3D", "="), validate=True)
+        return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _bad("its base64 is broken") from error
 

@@ -5,6 +5,7 @@ Whatever happens to the file or stream afterwards, every later step sees these b
 
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
@@ -84,7 +85,7 @@ def spool_path(path: Path, limits: Limits) -> Spool:
 
 def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
     text = os.fspath(path)
-    if "\0" in text or len(os.fsencode(text)) > 4096:
+    if "\0" in text or len(text) > 4096:
         raise _refused("that is no file name")
     try:
         real = os.path.realpath(text, strict=True) if roots is not None else text
@@ -103,7 +104,7 @@ def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
 
 def _checked(fd: int, roots: tuple[str, ...] | None) -> int:
     """The descriptor, if it is a regular file and (asked of the kernel, after opening) inside the roots."""
-    is_file = os.stat(fd).st_mode & 0o170000 == 0o100000
+    is_file = stat.S_ISREG(os.fstat(fd).st_mode)
     opened = f"/proc/self/fd/{fd}"
     if is_file and roots is not None and os.path.exists(opened):
         is_file = any(_within(os.readlink(opened), root) for root in roots)
