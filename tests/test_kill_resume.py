@@ -1,0 +1,37 @@
+"""Runs that are killed at random moments and resumed: nothing lost, nothing wrong, hardly anything paid twice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).parent / "kill_harness.py"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and SIGKILL")
+
+
+def killed(tmp_path: Path, kills: int, seed: int) -> dict[str, int]:
+    command = [sys.executable, str(HARNESS), "--kills", str(kills), "--seed", str(seed), "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=kills * 10)
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    print(counts)
+    return counts
+
+
+def judge(counts: dict[str, int]) -> None:
+    assert counts["lost"] == 0 and counts["wrong"] == 0, counts
+    assert counts["runs_killed_inside"] >= counts["kills"] // 3, "too few kills hit a run: nothing was tested"
+    assert counts["repeated_calls"] <= counts["kills"], "at most the call in flight is made again"
+
+
+def test_thirty_kills_lose_nothing(tmp_path: Path) -> None:
+    judge(killed(tmp_path, 30, seed=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_three_hundred_kills_lose_nothing(tmp_path: Path, seed: int) -> None:
+    judge(killed(tmp_path, 100, seed))
