@@ -152,7 +152,7 @@ def test_the_cell_under_an_items_centre_names_it() -> None:
 
 
 def test_the_dense_loss_falls_to_nothing_when_the_head_is_right() -> None:
-    head = DenseHead(8, LEVEL)
+    head = DenseHead(8, 8, LEVEL)
     targets = torch.zeros((4, len(head.sizes)), dtype=torch.long)
     targets[:, 0] = 2
     with torch.no_grad():

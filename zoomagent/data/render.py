@@ -124,12 +124,29 @@ def _draw(canvas: Pixels, item: Item, region: Region) -> None:
         _write(canvas, item, region, pixels)
 
 
+def text_box(item: Item) -> Region:
+    """Where the item's text lies, in scene coordinates."""
+    name, weight = _FONTS[item.font]
+    _, _, width, height = cv2.getTextSize((0, 0), item.text, (0, 0), _face(name), 100, weight)
+    half = item.text_height / 2, item.text_height / 2 * width / max(1, height)
+    y = item.y + _drop(item) * item.size / 2
+    return item.x - half[1], y - half[0], item.x + half[1], y + half[0]
+
+
+def _face(name: str) -> cv2.FontFace:
+    return _faces.setdefault(name, cv2.FontFace(name))
+
+
+def _drop(item: Item) -> float:
+    """How far below the centre the text lies, as a share of half the size: where the shape has most room."""
+    return 0.5 if item.shape == "triangle" else 0.0
+
+
 def _write(canvas: Pixels, item: Item, region: Region, pixels: float) -> None:
     """The item's text, its capitals `pixels` high, centred where the shape has most room."""
     name, weight = _FONTS[item.font]
-    face = _faces.setdefault(name, cv2.FontFace(name))
-    drop = 0.5 if item.shape == "triangle" else 0.0
-    centre = np.array([[item.x, item.y + drop * item.size / 2]])
+    face = _face(name)
+    centre = np.array([[item.x, item.y + _drop(item) * item.size / 2]])
     cx, cy = _to_canvas(centre, canvas, region)[0] / (1 << _SHIFT)
     size = max(3, round(pixels / 0.72))
     left, top, width, height = cv2.getTextSize((0, 0), item.text, (0, 0), face, size, weight)

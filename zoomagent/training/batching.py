@@ -21,6 +21,8 @@ class Batch:
     crops: torch.Tensor
     macro_cells: torch.Tensor
     crop_cells: torch.Tensor
+    macro_glyphs: torch.Tensor
+    crop_glyphs: torch.Tensor
     ids: torch.Tensor
     labels: torch.Tensor
     positions: torch.Tensor
@@ -46,6 +48,8 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
         "crops": np.stack([crop for row in rows for crop in row.crops]),
         "macro_cells": np.stack([row.macro_cells for row in rows]),
         "crop_cells": np.stack([cells for row in rows for cells in row.crop_cells]),
+        "macro_glyphs": np.stack([row.macro_glyphs for row in rows]),
+        "crop_glyphs": np.stack([glyphs for row in rows for glyphs in row.crop_glyphs]),
         "ids": ids,
         "labels": labels,
         "positions": positions,
@@ -74,16 +78,21 @@ def patchify(images: torch.Tensor, patch: int, merge: int) -> tuple[torch.Tensor
     return x.reshape(n * rows * columns * merge**2, -1), grid
 
 
-def see(model: Any, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The vision tower on equal-sized images: merged tokens and deepstack features, each (n, tokens, width)."""
+Seen = tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]
+
+
+def see(model: Any, images: torch.Tensor) -> Seen:
+    """The vision tower on equal-sized images: merged tokens and deepstack features, each (n, tokens, width), and
+    patches (n * patches, vision width)."""
     config = model.config.vision_config
     flat, grid = patchify(images, config.patch_size, config.spatial_merge_size)
     out = model.model.visual(flat, grid_thw=grid, return_dict=True)
     shape = (len(images), -1, config.out_hidden_size)
-    return out.pooler_output.reshape(shape), [f.reshape(shape) for f in out.deepstack_features]
+    deep = [f.reshape(shape) for f in out.deepstack_features]
+    return out.pooler_output.reshape(shape), deep, out.last_hidden_state
 
 
-def read(model: Any, batch: Batch, macro: Any, crop: Any) -> torch.Tensor:
+def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> torch.Tensor:
     """Hidden states (n, length, width) of packed rows, given what `see` returned for the two sorts of view."""
     n = len(batch.ids)
     tokens = _by_row(macro[0], crop[0], n)

@@ -1,8 +1,8 @@
 """Dense supervision of the vision tower: what is in each visual token's cell.
 
-Next-token loss alone leaves a small model at chance on reading for tens of thousands of images. A linear head on the
-merged tokens that names, for every cell, the item there (shape, colour, characters, box digits) makes the tower learn
-in a tenth of them. The head is dropped from the shipped weights.
+Next-token loss alone leaves a small model at chance on reading for tens of thousands of images. Linear heads that name,
+for every merged token, the item there (shape, colour, characters, box digits) and, for every patch, the character drawn
+over it, make the tower learn in a tenth of them. The heads are dropped from the shipped weights.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from zoomagent.data.questions import ILLEGIBLE, LEGIBLE
-from zoomagent.data.render import Region
+from zoomagent.data.render import Region, text_box
 from zoomagent.data.scene import GROUNDS, Item, Level, Scene
 from zoomagent.training.packing import IGNORE
 
@@ -31,13 +31,20 @@ class Fields:
         characters = [len(level.alphabet) + 1] * max(level.text_lengths)
         return [len(level.shapes) + 1, len(level.colours) + 1, *characters, *([11, 10] * 4), len(GROUNDS)]
 
+    def weights(self) -> list[float]:
+        """How much each field counts. Tens digits of boxes are mostly noise until the rest is learnt."""
+        characters = [1.5] * max(self.level.text_lengths)
+        return [1.5, 1.0, *characters, *([0.7, 0.3] * 4), 0.3]
+
 
 class DenseHead(nn.Module):
-    """Linear classifiers over merged visual tokens, all fields at once."""
+    """Linear classifiers over merged visual tokens, all fields at once, and over patches: which character."""
 
-    def __init__(self, width: int, level: Level) -> None:
+    def __init__(self, width: int, patch_width: int, level: Level) -> None:
         super().__init__()
-        self.sizes = Fields(level).sizes()
+        self.sizes, self.weights = Fields(level).sizes(), Fields(level).weights()
+        self.patch_norm = nn.LayerNorm(patch_width)
+        self.patch_out = nn.Linear(patch_width, len(level.alphabet) + 1)
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, sum(self.sizes))
 
@@ -51,11 +58,20 @@ class DenseHead(nn.Module):
             loss = nn.functional.cross_entropy(scores, wanted, ignore_index=IGNORE, reduction="none")
             known = wanted != IGNORE
             if field < 2:
-                losses.append(_mean(loss, known & occupied) + 0.5 * _mean(loss, known & ~occupied))
+                value = _mean(loss, known & occupied) + 0.5 * _mean(loss, known & ~occupied)
             else:
-                losses.append(_mean(loss, known))
+                value = _mean(loss, known)
+            losses.append(value * self.weights[field])
             hits.append(_mean((scores.argmax(-1) == wanted).float(), known & (occupied | (field >= 2))))
         return torch.stack(losses).sum(), torch.stack(hits).detach()
+
+    def glyphs(self, patches: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss and accuracy (over patches with a character) of naming characters. patches (n, width)."""
+        scores = self.patch_out(self.patch_norm(patches))
+        loss = nn.functional.cross_entropy(scores, targets, ignore_index=IGNORE, reduction="none")
+        drawn = targets > 0
+        value = 2.0 * _mean(loss, drawn) + 0.5 * _mean(loss, targets == 0)
+        return value, _mean((scores.argmax(-1) == targets).float(), drawn).detach()
 
 
 def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -118,3 +134,28 @@ def thousandths(corners: npt.NDArray[np.float64]) -> list[int]:
     low = [int(np.floor(np.clip(v, 0, 1) * 100 + 1e-6)) * 10 for v in corners[:2]]
     high = [int(np.ceil(np.clip(v, 0, 1) * 100 - 1e-6)) * 10 for v in corners[2:]]
     return low + high
+
+
+def glyph_targets(scene: Scene, level: Level, region: Region, side: int, patch: int, merge: int) -> Targets:
+    """The character (1-based, 0 none) under the centre of every patch, in the image processor's patch order.
+
+    Shape (patches,). IGNORE where letters are neither clearly readable nor clearly not, and at their edges.
+    """
+    count, width = side // patch, region[2] - region[0]
+    targets = np.zeros((count, count), np.int64)
+    centres = (np.arange(count) + 0.5) / count * width
+    for item in scene.items:
+        left, top, right, bottom = text_box(item)
+        height = item.text_height * side / width
+        columns = (centres + region[0] - left) / (right - left) * len(item.text)
+        rows = (centres + region[1] - top) / (bottom - top)
+        inside = np.outer((rows > 0) & (rows < 1), (columns > 0) & (columns < len(item.text)))
+        near = np.outer((rows > -0.3) & (rows < 1.3), (columns > -0.3) & (columns < len(item.text) + 0.3))
+        if height < LEGIBLE:
+            targets[near & (height > ILLEGIBLE)] = IGNORE
+            continue
+        ids = np.array([level.alphabet.index(c) + 1 for c in item.text])
+        named = ids[np.clip(columns.astype(int), 0, len(ids) - 1)]
+        targets = np.where(inside, named[None, :], np.where(near, IGNORE, targets))
+    blocks = count // merge
+    return targets.reshape(blocks, merge, blocks, merge).transpose(0, 2, 1, 3).reshape(-1)

@@ -16,7 +16,7 @@ from zoomagent.data.render import WHOLE, Pixels, Region, render
 from zoomagent.data.scene import Level, Scene, draw_scene
 from zoomagent.graphs.prompts import VISIBLE, box_prompt, macro_prompt, micro_prompt
 from zoomagent.models.nano import NanoConfig
-from zoomagent.training.dense import Targets, cell_targets, thousandths
+from zoomagent.training.dense import Targets, cell_targets, glyph_targets, thousandths
 from zoomagent.training.packing import Branch, Packed, Segment, pack
 
 KINDS: dict[Kind, float] = {
@@ -54,6 +54,8 @@ class Row:
     crops: tuple[Pixels, ...]
     macro_cells: Targets
     crop_cells: tuple[Targets, ...]
+    macro_glyphs: Targets
+    crop_glyphs: tuple[Targets, ...]
     packed: Packed
     names: tuple[str, ...]
 
@@ -65,6 +67,8 @@ class Views(TypedDict):
     crops: tuple[Pixels, ...]
     macro_cells: Targets
     crop_cells: tuple[Targets, ...]
+    macro_glyphs: Targets
+    crop_glyphs: tuple[Targets, ...]
 
 
 Named = tuple[str, Branch]
@@ -106,7 +110,14 @@ class Mix:
         crops = tuple(render(scene, c.crop_side, c.crop_side, region) for region in regions)
         cells = tuple(cell_targets(scene, self.level, r, c.crop_side, c.cell) for r in regions)
         whole = cell_targets(scene, self.level, WHOLE, c.macro_side, c.cell)
-        return {"macro": macro, "crops": crops, "macro_cells": whole, "crop_cells": cells}
+        return {
+            "macro": macro,
+            "crops": crops,
+            "macro_cells": whole,
+            "crop_cells": cells,
+            "macro_glyphs": glyph_targets(scene, self.level, WHOLE, c.macro_side, c.patch, c.merge),
+            "crop_glyphs": tuple(glyph_targets(scene, self.level, r, c.crop_side, c.patch, c.merge) for r in regions),
+        }
 
     def _text(self, text: str, learn: bool = False) -> Segment:
         if text not in self._ids:
@@ -235,7 +246,7 @@ class Mix:
     def _close_region(self, scene: Scene, rng: np.random.Generator) -> Region:
         """A crop around an item, of random zoom and offset."""
         item = scene.items[int(rng.integers(len(scene.items)))]
-        side = min(1.0, item.size * float(rng.uniform(1.4, 4.0)))
+        side = min(1.0, item.size * float(rng.uniform(1.3, 3.0)))
         free = side - item.size
         x0 = item.x - item.size / 2 - free * float(rng.uniform(0.1, 0.9))
         y0 = item.y - item.size / 2 - free * float(rng.uniform(0.1, 0.9))

@@ -31,6 +31,7 @@ from zoomagent.training.packing import IGNORE
 
 PRESETS: dict[str, NanoConfig] = {"nano": SMALL, "nano-large": LARGE}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+EVALUATE_ROWS = 160
 HELD_OUT_SEED = SPLITS["held-out"] + 1
 
 
@@ -89,6 +90,9 @@ def losses(model: Any, head: DenseHead, batch: Batch, settings: Settings) -> tup
     tokens = torch.cat([macro[0].flatten(0, 1), crop[0].flatten(0, 1)])
     cells = torch.cat([batch.macro_cells.flatten(0, 1), batch.crop_cells.flatten(0, 1)])
     dense, hits = head(tokens, cells)
+    glyphs = torch.cat([batch.macro_glyphs.flatten(), batch.crop_glyphs.flatten()])
+    drawn, hit = head.glyphs(torch.cat([macro[2], crop[2]]), glyphs)
+    dense, hits = dense + drawn, torch.cat([hits, hit[None]])
     if (batch.labels == IGNORE).all():
         return dense, {"dense": dense.detach(), "cells": hits}
     hidden = read(model, batch, macro, crop)
@@ -118,12 +122,12 @@ def score_branches(batch: Batch, predicted: torch.Tensor, hits: dict[str, list[f
 
 
 @torch.no_grad()
-def evaluate(model: Any, head: DenseHead, mix: Mix, settings: Settings, pad: int, rows: int = 160) -> dict[str, float]:
+def evaluate(model: Any, head: DenseHead, mix: Mix, settings: Settings, pad: int) -> dict[str, float]:
     """Held-out exact match per branch name and accuracy of the tower's fields (unseen seed)."""
     model.eval()
     device = next(model.parameters()).device
     hits: dict[str, list[float]] = defaultdict(list)
-    for start in range(0, rows, 16):
+    for start in range(0, EVALUATE_ROWS, 16):
         batch = collate([mix.row(i) for i in range(start, start + 16)], pad).to(device)
         _, noted = losses(model, head, batch, settings)
         score_branches(batch, noted["predicted"], hits)
@@ -133,7 +137,7 @@ def evaluate(model: Any, head: DenseHead, mix: Mix, settings: Settings, pad: int
     return {name: sum(values) / len(values) for name, values in sorted(hits.items())}
 
 
-FIELDS = ("shape", "colour", "char1", "char2", "x0", "x0b", "y0", "y0b", "x1", "x1b", "y1", "y1b", "ground")
+FIELDS = ("shape", "colour", "char1", "char2", "x0", "x0b", "y0", "y0b", "x1", "x1b", "y1", "y1b", "ground", "glyph")
 
 
 def train(settings: Settings) -> Path:
@@ -145,7 +149,7 @@ def train(settings: Settings) -> Path:
     config, level = PRESETS[settings.preset], LEVELS[settings.level]
     torch.manual_seed(settings.seed)
     tokenizer = build_tokenizer(corpus(level), PHRASES)
-    model, head = build_model(config, tokenizer), DenseHead(config.text_width, level)
+    model, head = build_model(config, tokenizer), DenseHead(config.text_width, config.vision_width, level)
     optimizer = torch.optim.AdamW(
         [*model.parameters(), *head.parameters()], lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.02
     )
@@ -157,7 +161,7 @@ def train(settings: Settings) -> Path:
         state = store.load(found, modules, optimizer)
         step, curve = state["step"], state["curve"]
     elif settings.start_from:
-        store.load(settings.start_from, modules, None)
+        store.load(settings.start_from, {"model": model}, None)
     if accelerator.is_main_process:
         settings.out.mkdir(parents=True, exist_ok=True)
         (settings.out / "settings.json").write_text(json.dumps(asdict(settings), default=str, indent=2))
@@ -221,7 +225,7 @@ def _progress(loader: Any, settings: Settings, step: int, show: bool) -> Iterato
 
 
 def _log(settings: Settings, step: int, noted: dict[str, Any]) -> None:
-    line = {
+    line: dict[str, Any] = {
         "step": step,
         "time": time.time(),
         "rate": rate_at(step, settings),

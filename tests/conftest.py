@@ -1,0 +1,8 @@
+"""What every test stands on: one thread per process (tiny tensors gain nothing from more) and no way out to a network."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["LANGSMITH_TRACING"] = "false"
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"

@@ -1,0 +1,199 @@
+"""Measure the nano model part by part and write its model card.
+
+    python -m zoomagent.bench.nano_card [MODEL] [--scenes 300] [--write]
+
+Parts: reading in the whole view and in a sufficient crop by letter height, boxes by object size, yes/no, colours,
+shapes, sides, counts, "cannot tell". Greedy generation on unseen scenes (test split), exact match, 95 % Wilson
+intervals. `--write` puts the card beside the weights. Strategies are compared by `zoomagent bench haystack`.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+
+from zoomagent.bench.scoring import same_answer, wilson
+from zoomagent.data.questions import CANNOT_TELL, ILLEGIBLE, LEGIBLE, Question, ask
+from zoomagent.data.render import WHOLE, Region, render
+from zoomagent.data.scene import SMALL as LEVEL
+from zoomagent.data.scene import SPLITS, Item, Scene, draw_scene
+from zoomagent.graphs.prompts import box_prompt, macro_prompt, micro_prompt
+from zoomagent.models.base import Message, Model, Pixels, Text
+from zoomagent.models.nano import SMALL, WEIGHTS
+from zoomagent.models.parsing import parse_boxes
+from zoomagent.training.mix import KINDS, box_text, crop_region, true_box
+
+SEED = SPLITS["test"] + 77
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing to ask: messages, the row of the card it counts for, and what would be right."""
+
+    row: str
+    messages: tuple[Message, ...]
+    wanted: str
+    box: tuple[float, ...] | None = None
+
+
+def view(scene: Scene, side: int, region: Region = WHOLE) -> Pixels:
+    image = Image.fromarray(render(scene, side, side, region))
+    return Pixels(f"{scene.seed}-{side}-{region}", image)
+
+
+def user(*parts: Pixels | str) -> Message:
+    return Message("user", tuple(Text(p) if isinstance(p, str) else p for p in parts))
+
+
+def trials(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]:
+    """Everything asked about one scene."""
+    scene = draw_scene(LEVEL, SEED, index)
+    rng = np.random.default_rng([SEED, index])
+    macro = view(scene, macro_side)
+    for kind in KINDS:
+        question = ask(kind, scene, LEVEL, rng)
+        if question is None:
+            continue
+        if kind == "read":
+            yield from _reading(question, scene, macro, macro_side, crop_side)
+        else:
+            yield Trial(f"{kind}, whole view", (user(macro, macro_prompt(question.text)),), question.answer)
+
+
+def _reading(question: Question, scene: Scene, macro: Pixels, macro_side: int, crop_side: int) -> Iterator[Trial]:
+    """The whole view, the box, and the answer with the true crop, for one text."""
+    item = scene.items[question.targets[0]]
+    height = item.text_height * macro_side
+    prompt = macro_prompt(question.text)
+    if height >= LEGIBLE:
+        yield Trial(f"read, whole view, letters {_bin(height)}", (user(macro, prompt),), question.answer)
+    elif height <= ILLEGIBLE:
+        yield Trial("read, whole view, illegible: cannot tell", (user(macro, prompt),), CANNOT_TELL)
+    ask_box = user(macro, box_prompt(question.text, "thousand"))
+    yield Trial(f"box, IoU 0.5, object {_bin(item.size * macro_side)}", (ask_box,), "", item.box)
+    box = true_box(question, scene)
+    region = crop_region(box)
+    height = item.text_height / (region[2] - region[0]) * crop_side
+    said = Message("assistant", (Text(box_text(box)),))
+    closer = user(view(scene, crop_side, region), micro_prompt(question.text))
+    yield Trial(f"read, with the true crop, letters {_bin(height)}", (ask_box, said, closer), question.answer)
+    other = _far_from(item, scene)
+    if other is not None and item.text_height * macro_side <= ILLEGIBLE:
+        said = Message("assistant", (Text(box_text(other.box)),))
+        astray = user(view(scene, crop_side, crop_region(other.box)), micro_prompt(question.text))
+        yield Trial("read, with a wrong crop: cannot tell", (ask_box, said, astray), CANNOT_TELL)
+
+
+def _far_from(item: Item, scene: Scene) -> Item | None:
+    """Another item whose crop holds nothing of this one."""
+    apart = [o for o in scene.items if overlap(item.box, crop_region(o.box)) == 0]
+    return apart[0] if apart else None
+
+
+def _bin(pixels: float) -> str:
+    for low, high in ((0, 8), (8, 12), (12, 16), (16, 32)):
+        if pixels < high:
+            return f"{low}-{high} px"
+    return "over 32 px"
+
+
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Intersection over union of two boxes in shares of the side."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    common = max(0.0, width) * max(0.0, height)
+    union = sum((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)) - common
+    return common / union if union > 0 else 0.0
+
+
+async def judge(model: Model, trial: Trial) -> bool:
+    """Whether the greedy reply is right."""
+    [reply] = await model.generate(trial.messages, max_tokens=32)
+    if trial.box is None:
+        return same_answer(reply.text, trial.wanted)
+    boxes = parse_boxes(reply.text)
+    return bool(boxes) and overlap(tuple(v / 1000 for v in boxes[0]), trial.box) >= 0.5
+
+
+async def measure(model: Model, scenes: int, macro_side: int, crop_side: int) -> dict[str, list[bool]]:
+    """Outcomes per row of the card."""
+    from tqdm import tqdm
+
+    outcomes: dict[str, list[bool]] = defaultdict(list)
+    for index in tqdm(range(scenes), mininterval=5):
+        for trial in trials(index, macro_side, crop_side):
+            outcomes[trial.row].append(await judge(model, trial))
+    return dict(sorted(outcomes.items()))
+
+
+def table(outcomes: dict[str, list[bool]]) -> str:
+    """The scores as Markdown."""
+    lines = ["| what | n | exact [95 %] |", "|---|--:|---|"]
+    for row, hits in outcomes.items():
+        low, high = wilson(sum(hits), len(hits))
+        lines.append(f"| {row} | {len(hits)} | {sum(hits) / len(hits):.1%} [{low:.1%}, {high:.1%}] |")
+    return "\n".join(lines)
+
+
+CARD = """\
+# The packaged nano model
+
+Qwen3-VL architecture (`Qwen3VLForConditionalGeneration`, stock transformers), {parameters:.1f} million parameters,
+bf16, own tokenizer of {tokens} tokens, Qwen chat format, boxes 0-1000 rounded to tens. Trained from random weights on
+the synthetic world, level `{level}`, by `zoomagent train sft --preset nano`. It answers about that world only: {shapes}
+in {colours}, carrying {lengths} digits, on backgrounds of four kinds. On any other picture its answers mean nothing.
+
+Whole views are {macro_side} pixels a side, crops {crop_side}. Scores on {scenes} unseen scenes (test split, greedy,
+exact match; boxes count from IoU 0.5), by `python -m zoomagent.bench.nano_card --scenes {scenes}`:
+
+{table}
+
+Letters and objects are measured in pixels of the view they are read in. What it can not do: letters, more than two
+characters, objects smaller than 5.5 % of the picture's side, other languages, other pictures, multiple-choice letters,
+tool calls.
+"""
+
+
+def card(model: Model, outcomes: dict[str, list[bool]], scenes: int) -> str:
+    """The model card as Markdown."""
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer
+
+    tensors = [load_file(path) for path in sorted(WEIGHTS.glob("*.safetensors"))]
+    parameters = sum(tensor.numel() for shard in tensors for tensor in shard.values())
+    return CARD.format(
+        parameters=parameters / 1e6,
+        tokens=len(AutoTokenizer.from_pretrained(WEIGHTS)),
+        level=LEVEL.name,
+        shapes=", ".join(f"{s}s" for s in LEVEL.shapes),
+        colours=", ".join(LEVEL.colours),
+        lengths=" or ".join(map(str, LEVEL.text_lengths)),
+        macro_side=SMALL.macro_side,
+        crop_side=SMALL.crop_side,
+        scenes=scenes,
+        table=table(outcomes),
+    )
+
+
+def main(
+    model: Annotated[str, typer.Argument(help="nano or a folder with weights.")] = "nano",
+    scenes: Annotated[int, typer.Option(min=1)] = 300,
+    write: Annotated[bool, typer.Option(help="Write the card beside the packaged weights.")] = False,
+) -> None:
+    """Measure the nano model part by part."""
+    from zoomagent.models.loading import load_model
+
+    loaded = load_model(model)
+    outcomes = asyncio.run(measure(loaded, scenes, SMALL.macro_side, SMALL.crop_side))
+    typer.echo(table(outcomes))
+    if write:
+        (WEIGHTS / "README.md").write_text(card(loaded, outcomes, scenes))
+
+
+if __name__ == "__main__":
+    typer.run(main)
