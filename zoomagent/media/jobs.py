@@ -1,7 +1,7 @@
 """Jobs for the decoder process, made from a file's header: what to do, how, and under which limits."""
 
-import importlib.util
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import IO, Any
 
 from zoomagent.geometry import Box
@@ -43,7 +43,7 @@ class Decoding:
         plain_jpeg = self.header.format == "JPEG" and self.header.layout[0] in "13"
         plain_png = self.header.format == "PNG" and "-16" not in self.header.layout
         still = self.options.frame == 0 and "i" not in self.header.layout
-        return (plain_jpeg or plain_png) and still and importlib.util.find_spec("pyvips") is not None
+        return (plain_jpeg or plain_png) and still and find_spec("pyvips") is not None
 
     @property
     def shrinks(self) -> bool:
