@@ -1,0 +1,173 @@
+"""The house stands as it is drawn: packages declared, wheel complete, imports one way, docs in step."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import readme_help
+
+from zoomagent.errors import ZoomAgentError
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LAYERS = [
+    {"errors", "geometry", "strategy"},
+    {"media"},
+    {"models", "confidence"},
+    {"tools"},
+    {"graphs"},
+    {"answer", "background", "store", "running", "report", "page_data", "agent", "terminal"},
+    {"plugins", "bench", "training", "data", "cli"},
+]
+"""Imports point up this list only, or stay within a line of it."""
+
+
+def packages() -> list[str]:
+    settings: list[str] = PROJECT["tool"]["setuptools"]["packages"]
+    return settings
+
+
+def folder_of(package: str) -> Path:
+    mapped: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
+    return ROOT / mapped.get(package, package.replace(".", "/"))
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """Every module of the package, by its dotted name."""
+    for package in packages():
+        for file in sorted(folder_of(package).glob("*.py")):
+            yield (package if file.stem == "__init__" else f"{package}.{file.stem}"), file
+
+
+def test_every_package_directory_is_declared() -> None:
+    """What is not declared works in a checkout and is missing from the wheel."""
+    found = {
+        ".".join(init.parent.relative_to(ROOT).parts)
+        for init in (ROOT / "zoomagent").rglob("__init__.py")
+        if not init.parent.is_symlink()
+    }
+    assert found | {"zoomagent.tools", "zoomagent.graphs"} == set(packages())
+
+
+@pytest.mark.parametrize("name", ["tools", "graphs"])
+def test_the_mapped_folders_are_flat_and_linked(name: str) -> None:
+    folders = [item.name for item in (ROOT / name).iterdir() if item.is_dir() and item.name != "__pycache__"]
+    assert folders == []
+    assert (ROOT / "zoomagent" / name).resolve() == (ROOT / name).resolve()
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every zoomagent module that a file imports when it runs, lazily or not."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def layer(module: str) -> int | None:
+    """The line of LAYERS that a module is on; None for the package itself and for strangers."""
+    parts = module.split(".")
+    if parts[0] != "zoomagent" or len(parts) == 1:
+        return None
+    return next(i for i, names in enumerate(LAYERS) if parts[1] in names)
+
+
+def test_imports_point_one_way() -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name, file in sources()
+        if (own := layer(name)) is not None
+        for other in imported(ast.parse(file.read_text(encoding="utf-8")))
+        if (its := layer(other)) is not None and its > own
+    ]
+    assert wrong == []
+
+
+def test_no_text_is_ever_run_as_code() -> None:
+    """No eval, exec, pickle or torch.load anywhere: model text, checkpoints and weights are data."""
+    found = [f"{name}: {what}" for name, file in sources() for what in dangers(ast.parse(file.read_text()))]
+    assert found == []
+
+
+def dangers(tree: ast.Module) -> Iterator[str]:
+    """What could run code that comes from outside."""
+    for name in imported(tree):
+        if name.split(".")[0] in ("pickle", "cPickle", "dill", "joblib", "shelve", "marshal"):
+            yield name
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if ast.unparse(node.func) in ("eval", "exec", "compile", "torch.load", "numpy.load", "np.load"):
+            yield ast.unparse(node.func)
+        yield from (
+            f"{k.arg}=True" for k in node.keywords if k.arg == "trust_remote_code" and ast.unparse(k.value) != "False"
+        )
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    def family(kind: type[ZoomAgentError]) -> list[type[ZoomAgentError]]:
+        return [kind, *(one for child in kind.__subclasses__() for one in family(child))]
+
+    codes = [kind.code for kind in family(ZoomAgentError) if kind.__module__ == "zoomagent.errors"]
+    assert len(codes) == len(set(codes))
+
+
+def test_langgraph_json_names_compiled_graphs_as_modules() -> None:
+    """By path a graph would be loaded as a second module; with a checkpointer `langgraph dev` refuses it."""
+    config = json.loads((ROOT / "langgraph.json").read_text())
+    assert config["graphs"]
+    for name, entry in config["graphs"].items():
+        module, attribute = entry.split(":")
+        graph = getattr(import_module(module), attribute)
+        assert module.startswith("zoomagent.graphs.")
+        assert graph.checkpointer is None and graph.name == name
+        assert graph.get_context_jsonschema() and graph.get_input_jsonschema()
+
+
+def test_the_readme_shows_the_help_that_the_program_prints() -> None:
+    text = readme_help.README.read_text(encoding="utf-8")
+    if not readme_help.commands(text):
+        pytest.skip("README.md shows no `$ zoomagent --help` block")
+    assert readme_help.renewed(text) == text, "run: python tests/readme_help.py --write"
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> None:
+    """Built from a copy of what git knows, so that nothing here gets in or is left behind."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        source, target = ROOT / name, tmp_path / "copy" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.exists() or source.is_symlink():
+            shutil.copy2(source, target, follow_symlinks=False)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)]
+    subprocess.run(build, cwd=tmp_path / "copy", capture_output=True, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in names} == {"zoomagent"}
+    expected = {f"{name.replace('.', '/')}.py" for name, file in sources() if file.stem != "__init__"}
+    missing = {name for name in expected if name not in names and _tracked(name, listed)}
+    assert missing == set()
+    assert {"zoomagent/py.typed", "zoomagent/page/page.html", "zoomagent/page/page.css"} <= names
+
+
+def _tracked(name: str, listed: str) -> bool:
+    """Whether git knows the file, under its own path or under the folder it is mapped from."""
+    return name in listed.splitlines() or name.removeprefix("zoomagent/") in listed.splitlines()
