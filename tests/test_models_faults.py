@@ -245,6 +245,17 @@ def test_s19_frozen_calls_hold_few_sockets_and_recover() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_s13_a_jumping_wall_clock_changes_no_deadline(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    server = FakeServer()
+    server.enqueue([Status(503), Status(429, {"retry-after": "0.05"})])
+    started = time.monotonic()
+    assert run(ask(model_of(server), deadline=time.monotonic() + 5)) == "Yes"
+    assert time.monotonic() - started < 2
+
+
 class Toxic(FakeServer):
     """20 % 429, 10 % 500, 5 % refused, 5 % 504: which, is drawn from the call and the number of its attempt."""
 

@@ -19,9 +19,11 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, PolicyFileRefused
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
-from zoomagent.models.in_process import InProcessModel
+from zoomagent.models.chat import arrange
+from zoomagent.models.in_process import InProcessModel, _template_turn
 from zoomagent.models.loading import load_model
-from zoomagent.models.profiles import QWEN2_5_VL, QWEN3_VL, UNKNOWN
+from zoomagent.models.nano import CHAT_TEMPLATE
+from zoomagent.models.profiles import NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN
 
 TOOL = {"type": "function", "function": {"name": "zoom", "parameters": {"type": "object"}}}
 
@@ -258,3 +260,26 @@ def test_the_interface_imports_neither_torch_nor_openai() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_tools_as_text_are_what_nanos_own_chat_template_writes(model: InProcessModel) -> None:
+    """The template renders tools for servers; `arrange` does here. Both must give the model the same prompt."""
+    calls = (ToolCall("a", "zoom", '{"n": 1}'), ToolCall("b", "zoom", '{"n": 2}'))
+    told = [
+        Message("system", (Text("Be brief."),)),
+        *asking(view(), Text("What is written?")),
+        Message("assistant", (Text("I look."),), calls),
+        Message("tool", (Text("one"),), tool_call_id="a"),
+        Message("tool", (Text("two"),), tool_call_id="b"),
+        *asking(view("crop"), Text("Go on.")),
+    ]
+    written = [_template_turn(message) for message in arrange(told, NANO, [TOOL])]
+    native = [_template_turn(message) for message in told]
+    native[2]["tool_calls"] = [
+        {"type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in calls
+    ]
+    tokenizer = model._loaded.tokenizer
+    options = {"chat_template": CHAT_TEMPLATE, "tokenize": False, "add_generation_prompt": True}
+    ours = tokenizer.apply_chat_template(written, **options)
+    assert ours == tokenizer.apply_chat_template(native, tools=[TOOL], **options)
+    assert "# Tools" in ours and ours.count("<tool_response>") == 2

@@ -35,9 +35,7 @@ def neutral(text: str) -> str:
     return _SPECIAL.sub(lambda match: match.group() + " ", text)
 
 
-def arrange(
-    messages: Sequence[Message], profile: Profile, tools: Sequence[Mapping[str, Any]] = ()
-) -> list[Message]:
+def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mapping[str, Any]] = ()) -> list[Message]:
     """The conversation as `profile`'s model is told it."""
     arranged = [_neutral_message(message) for message in messages]
     if not profile.images_in_tool_messages:
@@ -56,7 +54,7 @@ def _sendable(call: ToolCall) -> ToolCall:
     """Arguments that are no JSON object make servers refuse every later turn, so an empty object stands for
     them."""
     arguments = call.arguments if strict_object(call.arguments) is not None else "{}"
-    return replace(call, arguments=arguments.replace("<", "\\u003c"))
+    return replace(call, arguments=_SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments))
 
 
 def _move_views(messages: Sequence[Message]) -> list[Message]:
@@ -89,9 +87,7 @@ def _as_text(messages: Sequence[Message]) -> list[Message]:
             written.append(Message("user", parts))
         elif message.tool_calls:
             text = "\n" if any(not isinstance(part, Text) or part.text for part in message.parts) else ""
-            written.append(
-                Message("assistant", (*message.parts, Text(text + calls_text(message.tool_calls))))
-            )
+            written.append(Message("assistant", (*message.parts, Text(text + calls_text(message.tool_calls)))))
         else:
             written.append(message)
         previous = message.role

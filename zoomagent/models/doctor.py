@@ -3,7 +3,7 @@
     python -m zoomagent.models.doctor http://localhost:8000/v1 [--json]        (also: zoomagent doctor --model …)
 
 Answers are checked, not status codes: some servers say 200 and ignore half of the request. For everything that does not
-work, the table says what zoomagent does instead. About 25 short calls. "unclear" means that the model answered, but not
+work, the table says what follows for zoomagent. About 25 short calls. "unclear" means that the model answered, but not
 well enough to tell; then the profile's own value stays. The last line can be exported to use what was measured.
 """
 
@@ -56,7 +56,7 @@ SAME = 0.5
 
 @dataclass(frozen=True)
 class Check:
-    """One question about the model: what was found, and what zoomagent does when it does not work."""
+    """One question about the model: what was found, and what follows when it does not work."""
 
     works: Verdict
     found: str
@@ -98,7 +98,7 @@ async def sees(model: Model) -> Check:
     return Check(
         _verdict(right),
         f"{sum(right)} of {len(right)} colours named",
-        "nothing: without seeing there is no answer. Check that this model takes images.",
+        "Without seeing there is no answer: check that this model takes images.",
     )
 
 
@@ -113,7 +113,7 @@ async def boxes(model: Model) -> Check:
     shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())
     found = f"{space or 'unclear'} ({len(answers)} of 6 boxes read; median overlap {shown})"
     if space is None:
-        instead = f"goes by the profile ({model.profile.space}); the search strategy needs no boxes"
+        instead = f"Boxes are read as the profile says ({model.profile.space}); without any, the whole picture decides."
         return Check("unclear" if answers else "no", found, instead)
     return Check("yes", found, measured={"space": space})
 
@@ -124,14 +124,14 @@ async def several_images(model: Model) -> Check:
     right = [
         await _names(model, ask(*pair, SECOND), name) for pair, name in (((red, blue), "blue"), ((blue, red), "red"))
     ]
-    instead = "shows one view at a time: answers from the crop do not see the whole picture"
+    instead = "When the crop beside the whole is refused, the answer from the whole stands."
     return Check(_verdict(right), f"{sum(right)} of 2 second pictures named", instead)
 
 
 async def reply_likelihoods(model: Model) -> Check:
     """Do replies come with log-probabilities that could be real?"""
     [reply] = await model.generate(ask(one_square(model.profile, "red"), SEEN), max_tokens=8)
-    instead = "asks several times and takes agreement as confidence"
+    instead = "Confidence is agreement over several samples, and says so."
     if reply.tokens is None:
         return Check("no", "none given", instead, {"likelihood_of_reply": False})
     real = any(token.logprob < 0 for token in reply.tokens)
@@ -144,21 +144,21 @@ async def given_likelihoods(model: Model) -> Check:
     told = ask(one_square(model.profile, "red"), SEEN)
     [reply] = await model.generate(told, max_tokens=8)
     likelihoods = await model.score(told, [reply.text or "Yes", "a long answer that fits nothing"])
-    instead = "scores Yes and No by the first token where it can, else asks several times"
+    instead = "Answers are weighed by their own replies' likelihoods, else by agreement; Yes and No by the first token."
     if likelihoods is None:
         return Check("no", "none given", instead, {"likelihood_of_given": False})
     own, other = likelihoods
     gap = abs(own.logprob - sum(token.logprob for token in reply.tokens)) if reply.tokens else 0.0
     agrees = gap <= SAME and own.mean > other.mean
     found = f"{reply.text!r} {own.mean:.2f}, nonsense {other.mean:.2f}, differs from its reply's by {gap:.2f}"
-    return Check("yes" if agrees else "unclear", found, instead, {"likelihood_of_given": agrees})
+    return Check("yes" if agrees else "unclear", found, instead, {"likelihood_of_given": True} if agrees else {})
 
 
 async def samples(model: Model) -> Check:
     """Four samples at a high temperature: are they all the same?"""
     replies = await model.generate(ask(WORD), n=4, temperature=1.5, max_tokens=8)
     different = len({reply.text for reply in replies})
-    instead = "agreement over samples means nothing here: confidence comes from likelihoods alone"
+    instead = "Agreement over copies is always full: do not rely on it as confidence."
     return Check("yes" if different > 1 else "no", f"{different} different of 4", instead)
 
 
@@ -168,13 +168,13 @@ async def samples_at_once(model: Model) -> Check:
 
     await model.generate(ask(WORD), n=2, temperature=1.0, max_tokens=4)
     ignored = isinstance(model, OpenAIModel) and model.ignores_n
-    return Check("no" if ignored else "yes", "n ignored" if ignored else "2 of 2", "calls n times")
+    return Check("no" if ignored else "yes", "n ignored" if ignored else "2 of 2", "The model is called n times.")
 
 
 async def tools(model: Model) -> Check:
     """A tool call with the right argument."""
     [reply] = await model.generate(ask(one_square(model.profile, "green"), CALL), tools=[TOOL], max_tokens=96)
-    instead = "asks for boxes in words instead of tool calls"
+    instead = "Boxes are asked for in words."
     if not reply.tool_calls:
         return Check("no", f"none; it said {reply.text[:40]!r}", instead)
     call = reply.tool_calls[0]
@@ -187,7 +187,7 @@ async def tools(model: Model) -> Check:
 async def tool_images(model: Model) -> Check:
     """A view inside a tool's result, with the profile told that this is allowed."""
     usual = model.profile
-    instead = "sends views of tool results in the next user message"
+    instead = "Views of tool results go into the next user message."
     model.profile = replace(usual, images_in_tool_messages=True)
     try:
         right = [await _names(model, _tool_turns(one_square(usual, colour)), colour) for colour in ("yellow", "blue")]
@@ -227,7 +227,7 @@ async def _guarded(check: Callable[[Model], Awaitable[Check]], model: Model) -> 
     try:
         return await check(model)
     except ServerError as error:
-        return Check("no", error.public, "does without")
+        return Check("no", error.public, "The run does without, or ends with this code.")
 
 
 def _verdict(right: list[bool]) -> Verdict:
@@ -243,7 +243,7 @@ def render(report: Report) -> Any:
     from rich.table import Table
 
     table = Table(title=f"{report.model} (profile {report.family})", title_justify="left")
-    for column in ("", "works", "found", "so zoomagent"):
+    for column in ("", "works", "found", "what follows"):
         table.add_column(column, overflow="fold")
     colours = {"yes": "green", "no": "red", "unclear": "yellow"}
     for check in report.checks:

@@ -211,7 +211,7 @@ class OpenAIModel:
             request["tools"] = list(tools)
         if "max_tokens" in self._refused:
             request["max_completion_tokens"] = request.pop("max_tokens")
-        if "logprobs" in self._refused:
+        if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
             request.pop("logprobs", None)
             request.pop("top_logprobs", None)
         return request
