@@ -7,12 +7,15 @@ not when they are used.
 """
 
 import asyncio
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
+from zoomagent.errors import InputRefused
 from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
 from zoomagent.models.base import Model
@@ -63,7 +66,7 @@ class Live(Context):
     bench: InstanceOf[Bench]
 
 
-_benches: dict[tuple[str, str, int | None], Bench] = {}
+_benches: dict[tuple[object, ...], Bench] = {}
 _KEPT = 4
 
 
@@ -76,12 +79,28 @@ async def bench_of(state: State, runtime: Runtime[Context]) -> Bench:
 
 
 async def _opened(image: str, context: Context) -> Bench:
-    """Without a live context (Studio): open what is named, and keep the last few."""
-    key = (image, context.model, context.max_view_pixels)
+    """Without a live context (Studio): open what is named, and keep the last few. A changed file is another one."""
+    path = await asyncio.to_thread(_allowed, image)
+    stamp = 0 if isinstance(path, str) else (await asyncio.to_thread(path.stat)).st_mtime_ns
+    key = (image, stamp, context.model, context.max_view_pixels)
     if key not in _benches:
-        picture = await asyncio.to_thread(open_picture, image)
+        picture = await asyncio.to_thread(open_picture, path)
         model = await asyncio.to_thread(load_model, context.model)
         while len(_benches) >= _KEPT:
-            _benches.pop(next(iter(_benches))).views.picture.close()
+            _benches.pop(next(iter(_benches)))
         _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)
     return _benches[key]
+
+
+def _allowed(image: str) -> str | Path:
+    """Whoever reaches a server may name pictures: data: URLs, and files below one folder, no others."""
+    if image[:5].lower() == "data:":
+        return image
+    root = Path(os.environ.get("ZOOMAGENT_IMAGES", ".")).resolve()
+    path = Path("/") if "\0" in image else (root / image).resolve()
+    if not path.is_relative_to(root):
+        text = "Pictures are opened below the folder ZOOMAGENT_IMAGES (the working folder) only. Send a data: URL."
+        raise InputRefused(text, code="path_not_allowed")
+    if not path.is_file():
+        raise InputRefused("There is no such picture. Name a file or send a data: URL.", code="not_a_file")
+    return path

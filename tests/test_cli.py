@@ -2,9 +2,9 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +50,21 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
-    """Under half a second, measured as the best of three on a machine that may be busy."""
+    """Under half a second of processor time, which a busy machine does not stretch."""
     code = (
         "import sys; sys.argv = ['zoomagent', '--help']\n"
         "from zoomagent.cli import app\n"
         "try: app()\n"
         f"except SystemExit: print('HEAVY', [m for m in {HEAVY} if m in sys.modules])"
     )
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - began)
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
     assert "HEAVY []" in done.stdout
     for command in ("ask", "demo", "doctor", "data", "train", "bench"):
         assert f"  {command} " in done.stdout
-    assert min(seconds) < 0.5, seconds
+    assert seconds < 0.5
 
 
 @pytest.mark.parametrize("group", ["data", "train", "bench"])

@@ -7,6 +7,7 @@ Exit codes: 0 answered, 2 wrong usage, 65 bad input, 69 the model or its server,
 import json
 import os
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; th
 
 @app.command()
 def ask(
-    image: Annotated[str, typer.Argument(help="The picture: a file.")],
+    image: Annotated[str, typer.Argument(help="The picture: a file, or a URL whose host is allowed.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeat for each.")] = None,
     model: Model = "nano",
@@ -81,9 +82,10 @@ def ask(
     deadline: Deadline = 120.0,
     save: Save = None,
     as_json: Json = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
 ) -> None:
     """Ask one question about one picture."""
-    with _agent(model, strategy, max_calls, deadline) as agent:
+    with _agent(model, strategy, max_calls, deadline, tuple(allow_host or ())) as agent:
         _answer(agent, image, question, option or [], save, as_json)
 
 
@@ -133,10 +135,13 @@ def _fail(error: Exception) -> None:
     sys.exit(BUG)
 
 
-def _agent(model: str, strategy: Strategy, max_calls: int, deadline: float) -> "ZoomAgent":
-    from zoomagent import Budget, ZoomAgent
+def _agent(model: str, strategy: Strategy, max_calls: int, deadline: float, hosts: tuple[str, ...] = ()) -> "ZoomAgent":
+    from zoomagent import Budget, ZoomAgent, open_picture
+    from zoomagent.media import UrlRules
 
-    return ZoomAgent(model, strategy=strategy, budget=Budget(calls=max_calls, seconds=deadline))
+    budget = Budget(calls=max_calls, seconds=deadline)
+    opener = partial(open_picture, allow_urls=UrlRules(hosts) if hosts else None)
+    return ZoomAgent(model, strategy=strategy, budget=budget, opener=opener)
 
 
 def _wants_json(as_json: bool) -> bool:

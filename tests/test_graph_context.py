@@ -1,0 +1,68 @@
+"""The graph as a server runs it: without an agent, from settings and a picture's name alone."""
+
+import asyncio
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_model import FakeModel
+from PIL import Image
+
+import zoomagent.graphs.context as context_module
+from zoomagent.graphs.context import Context
+from zoomagent.graphs.macro_micro import graph
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of pictures that the server may open, and a model behind every name."""
+    monkeypatch.setattr(context_module, "_benches", {})
+    monkeypatch.setattr(context_module, "load_model", lambda spec: FakeModel(respond=lambda call: "Exit"))
+    monkeypatch.setenv("ZOOMAGENT_IMAGES", str(tmp_path / "images"))
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (100, 80)).save(tmp_path / "images" / "in.png")
+    Image.new("RGB", (100, 80)).save(tmp_path / "out.png")
+    return tmp_path / "images"
+
+
+def outcome(image: str) -> Any:
+    question = {"image": image, "question": "What?"}
+    return asyncio.run(graph.ainvoke(question, context=Context(strategy="macro")))["outcome"]  # type: ignore[call-overload]
+
+
+def test_a_picture_below_the_folder_is_opened(opened: Path) -> None:
+    assert outcome("in.png")["kind"] == "answered"
+    assert outcome(str(opened / "in.png"))["kind"] == "answered"
+
+
+@pytest.mark.parametrize("name", ["../out.png", "/etc/passwd", "a\0b", "link.png", "../images/../out.png"])
+def test_no_other_file_is_opened(opened: Path, name: str) -> None:
+    (opened / "link.png").symlink_to(opened.parent / "out.png")
+    assert (outcome(name)["kind"], outcome(name)["code"]) == ("refused", "path_not_allowed")
+
+
+@pytest.mark.parametrize("name", ["missing.png", "."])
+def test_what_is_no_file_is_refused(opened: Path, name: str) -> None:
+    assert outcome(name)["code"] == "not_a_file"
+
+
+def test_a_data_url_is_opened(opened: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (100, 80)).save(buffer, "PNG")
+    assert outcome(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}")["kind"] == "answered"
+
+
+def test_a_changed_file_is_opened_again(opened: Path) -> None:
+    outcome("in.png")
+    Image.new("RGB", (200, 80)).save(opened / "in.png")
+    outcome("in.png")
+    assert len(context_module._benches) == 2
+
+
+def test_few_pictures_are_kept(opened: Path) -> None:
+    for number in range(8):
+        Image.new("RGB", (100 + number, 80)).save(opened / f"{number}.png")
+        assert outcome(f"{number}.png")["kind"] == "answered"
+    assert len(context_module._benches) <= 4

@@ -1,0 +1,116 @@
+"""The crop and zoom tools alone: what a box names is what is shown, always from the original pixels."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from fake_model import FAKE_PROFILE
+from PIL import Image, ImageDraw
+
+from zoomagent.errors import BoxInvalid, ToolArgsInvalid
+from zoomagent.geometry import Box, Space
+from zoomagent.media import Picture, open_picture
+from zoomagent.tools.cropping import crop
+from zoomagent.tools.viewing import ViewStore, box_of
+from zoomagent.tools.zooming import DUALFOCUS_PIXELS, zoom
+
+TARGET = (1200, 800, 1400, 900)
+
+
+@pytest.fixture(scope="module")
+def picture() -> Iterator[Picture]:
+    image = Image.new("RGB", (2000, 1500), "grey")
+    ImageDraw.Draw(image).rectangle((TARGET[0], TARGET[1], TARGET[2] - 1, TARGET[3] - 1), fill="red")
+    with open_picture(image) as opened:
+        yield opened
+
+
+@pytest.fixture
+def views(picture: Picture) -> ViewStore:
+    return ViewStore(picture, FAKE_PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("space", "box"),
+    [
+        ("thousand", [600, 533.3333, 700, 600]),
+        ("unit", [0.6, 0.5333333, 0.7, 0.6]),
+        ("square", [0.6, 0.525, 0.7, 0.575]),
+    ],
+)
+def test_a_crop_shows_what_the_box_names_in_the_models_own_space(
+    picture: Picture, space: Space, box: list[float]
+) -> None:
+    views = ViewStore(picture, replace(FAKE_PROFILE, space=space))
+    result = crop(views, views.whole()["id"], box)
+    image = views.image(result.views[0]["id"])
+    assert box_of(result.views[0]) == Box(*TARGET)
+    assert {image.getpixel(at) for at in ((3, 3), (image.width - 4, image.height - 4))} == {(255, 0, 0)}
+
+
+def test_pixel_boxes_are_pixels_of_the_view_and_not_of_the_picture(picture: Picture) -> None:
+    views = ViewStore(picture, replace(FAKE_PROFILE, space="pixels"))
+    whole = views.whole()
+    scale = whole["size"][0] / 2000, whole["size"][1] / 1500
+    box = [value * scale[i % 2] for i, value in enumerate(TARGET)]
+    assert box_of(crop(views, whole["id"], box).views[0]) == Box(*TARGET)
+
+
+def test_a_crop_of_a_crop_is_composed_to_original_pixels(views: ViewStore) -> None:
+    outer = crop(views, views.whole()["id"], [500, 500, 900, 700]).views[0]
+    inner = crop(views, outer["id"], [250, 166.6667, 500, 500]).views[0]
+    assert box_of(inner) == Box(*TARGET)
+    assert inner["depth"] == 2 and inner["source"] == outer["id"]
+    assert views.image(inner["id"]).getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_zoom_squares_and_widens_as_dualfocus_does(views: ViewStore) -> None:
+    box = [600, 533.3333, 700, 600]
+    fixed = zoom(views, views.whole()["id"], box, margin=0.0, margin_pixels=DUALFOCUS_PIXELS)
+    assert box_of(fixed.views[0]) == Box(1175, 725, 1425, 975)
+    relative = zoom(views, views.whole()["id"], box, margin=0.5)
+    assert box_of(relative.views[0]) == Box(1100, 650, 1500, 1050)
+    assert relative.target == Box(*TARGET)
+
+
+def test_at_the_border_the_square_is_clipped(views: ViewStore) -> None:
+    corner = box_of(zoom(views, views.whole()["id"], [0, 0, 50, 20], margin=0.25).views[0])
+    assert (corner.left, corner.top) == (0, 0) and corner.right <= 2000
+
+
+def test_an_unknown_view_is_told_with_the_known_ones(views: ViewStore) -> None:
+    known = views.whole()["id"]
+    with pytest.raises(ToolArgsInvalid, match=known):
+        crop(views, "view-none", [0, 0, 10, 10])
+
+
+def test_an_unusable_box_is_the_models_mistake(views: ViewStore) -> None:
+    with pytest.raises(BoxInvalid):
+        zoom(views, views.whole()["id"], [5000, 5000, 9000, 9000])
+
+
+def test_equal_views_have_equal_ids_and_other_views_others(views: ViewStore, picture: Picture) -> None:
+    again = ViewStore(picture, FAKE_PROFILE)
+    assert views.whole()["id"] == again.whole()["id"]
+    assert crop(views, views.whole()["id"], [0, 0, 500, 500]).views[0]["id"] != views.whole()["id"]
+    with open_picture(Image.new("RGB", (2000, 1500), "black")) as other:
+        assert ViewStore(other, FAKE_PROFILE).whole()["id"] != views.whole()["id"]
+
+
+def test_views_can_be_rebuilt_from_their_records(views: ViewStore, picture: Picture) -> None:
+    record = crop(views, views.whole()["id"], [600, 533, 700, 600]).views[0]
+    again = ViewStore(picture, FAKE_PROFILE)
+    again.know([record])
+    assert again.image(record["id"]).tobytes() == views.image(record["id"]).tobytes()
+
+
+def test_views_keep_to_the_limits(picture: Picture) -> None:
+    views = ViewStore(picture, FAKE_PROFILE, max_pixels=200 * 200)
+    width, height = views.whole()["size"]
+    assert width * height <= 200 * 200
+    assert views.tokens([views.whole()["id"]]) == width * height // 32**2
+
+
+def test_a_small_crop_is_not_blown_up_without_end(views: ViewStore) -> None:
+    width, height = crop(views, views.whole()["id"], [600, 600, 620, 627]).views[0]["size"]
+    assert width * height <= 16 * 40 * 41, "40 x 40 original pixels are drawn at most four times as large"
