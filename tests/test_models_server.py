@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_server import Body, FakeServer, Guise, choice, completion, images_of, token_logprobs
+from fake_server import Body, FakeServer, Guise, Status, choice, completion, images_of, token_logprobs
 from PIL import Image
 
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound
@@ -118,6 +118,31 @@ def test_without_prompt_logprobs_single_tokens_are_scored_by_the_alternatives() 
         likelihoods = run(model.score(QUESTION, ["Yes", "No"]))
         assert [(x.logprob, x.tokens) for x in likelihoods] == [(-0.2, 1), (-1.7, 1)]
         assert run(model.score(QUESTION, ["Yes", "a red car"])) is None
+
+
+class CrashesOverScores(FakeServer):
+    """As some vLLM versions did when asked for `prompt_logprobs` of a prompt with images."""
+
+    def decide(self, path: str, body: bytes) -> Any:
+        return Status(500) if b"prompt_logprobs" in body else super().decide(path, body)
+
+
+def test_a_server_that_crashes_over_scores_is_asked_another_way() -> None:
+    server = CrashesOverScores()
+    model = model_of(server)
+    for _ in range(2):
+        assert [x.logprob for x in run(model.score(QUESTION, ["Yes", "No"]))] == [-0.2, -1.7]
+    assert len(server.paths) == 2
+    assert run(model.generate(QUESTION))[0].text == "Yes"
+
+
+def test_a_score_once_given_is_not_given_up_for_one_odd_reply() -> None:
+    server = FakeServer()
+    model = model_of(server)
+    run(model.score(QUESTION, ["a red car"]))
+    server.enqueue([completion([choice(0, "Yes")])])
+    assert run(model.score(QUESTION, ["a red car"])) is None
+    assert run(model.score(QUESTION, ["a red car"])) is not None
 
 
 def test_a_server_without_log_probabilities_scores_nothing_and_says_so() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -27,6 +28,8 @@ MODEL_TYPES = {
     "qwen3_vl": "qwen3-vl",
     "qwen3_vl_moe": "qwen3-vl",
 }
+# What the libraries raise for files that are missing, torn, or hold something else.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError)
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -59,7 +62,7 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
         tokenizer = AutoTokenizer.from_pretrained(source)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(source)
         model = _load_weights(source, dtype)
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise ModelNotFound(f"{name!r} could not be loaded ({type(error).__name__}). Is it a checkpoint?") from error
     model = model.to(device).eval()
     return Checkpoint(

@@ -101,6 +101,8 @@ class InProcessModel:
     async def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
     ) -> list[Likelihood] | None:
+        if not continuations:
+            return []
         return await self._alone(lambda clock: self._score(messages, continuations, clock), deadline)
 
     async def aclose(self) -> None:

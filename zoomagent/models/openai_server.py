@@ -93,6 +93,7 @@ class OpenAIModel:
         self._urls = wire_urls(self.profile)
         self._refused: set[str] = set()
         self.ignores_n = False
+        self._scores_given: bool | None = None
         self._session: _Session | None = None
 
     async def generate(
@@ -120,13 +121,14 @@ class OpenAIModel:
     async def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
     ) -> list[Likelihood] | None:
+        if not continuations:
+            return []
         deadline = self._end(deadline)
-        if self.profile.likelihood_of_given and "prompt_logprobs" not in self._refused:
-            given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
-            known = [likelihood for likelihood in given if likelihood is not None]
-            if len(known) == len(given):
-                return known
-        return await self._score_first_tokens(messages, continuations, deadline)
+        if self._scores_given is None and self.profile.likelihood_of_given:
+            return await self._score_for_the_first_time(messages, continuations, deadline)
+        return await self._score_given(messages, continuations, deadline) or await self._score_first_tokens(
+            messages, continuations, deadline
+        )
 
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
@@ -158,19 +160,41 @@ class OpenAIModel:
         replies = read_replies(body, self._visual_tokens(messages))
         return [_with_text_calls(reply) for reply in replies] if tools else replies
 
-    async def _score_one(self, messages: Sequence[Message], text: str, deadline: float | None) -> Likelihood | None:
+    async def _score_for_the_first_time(
+        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+    ) -> list[Likelihood] | None:
+        """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
+        images; a crash counts once another call shows that the server is alive."""
+        try:
+            first = await self._score_one(messages, continuations[0], deadline, attempts=2)
+        except ServerError as error:
+            if error.code not in (BAD_REQUEST, ModelUnavailable.code):
+                raise
+            first = None
+        if first is None:
+            alternatives = await self._score_first_tokens(messages, continuations, deadline)
+            self._scores_given = False
+            return alternatives
+        self._scores_given = True
+        return await self._score_given(messages, continuations, deadline)
+
+    async def _score_given(
+        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+    ) -> list[Likelihood] | None:
+        if not self._scores_given:
+            return None
+        given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
+        known = [likelihood for likelihood in given if likelihood is not None]
+        return known if len(known) == len(given) else None
+
+    async def _score_one(
+        self, messages: Sequence[Message], text: str, deadline: float | None, attempts: int | None = None
+    ) -> Likelihood | None:
         """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end."""
         extra = {"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True}
         told = [*messages, Message("assistant", (Text(text),))]
-        try:
-            body = await self._complete(told, {"max_tokens": 1, "temperature": 0.0, "extra_body": extra}, (), deadline)
-        except ServerError as error:
-            if error.code != BAD_REQUEST:
-                raise
-            body = {}
-        if not isinstance(body.get("prompt_logprobs"), list):
-            self._refused.add("prompt_logprobs")
-        return given_likelihood(body, text)
+        options = {"max_tokens": 1, "temperature": 0.0, "extra_body": extra}
+        return given_likelihood(await self._complete(told, options, (), deadline, attempts), text)
 
     async def _score_first_tokens(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
@@ -188,6 +212,7 @@ class OpenAIModel:
         options: Mapping[str, Any],
         tools: Sequence[Mapping[str, Any]],
         deadline: float | None,
+        attempts: int | None = None,
     ) -> dict[str, Any]:
         """One completion. What the server refuses by name is left out, and the request sent again."""
         await self._resolve_name(deadline)
@@ -195,7 +220,7 @@ class OpenAIModel:
         while True:
             request = self._request(messages, options, tools)
             try:
-                return await self._retried(partial(self._create, request), deadline)
+                return await self._retried(partial(self._create, request), deadline, attempts)
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
             except ServerError as error:
@@ -229,14 +254,16 @@ class OpenAIModel:
         log.info("The server refused a parameter; going on without it.")
         return True
 
-    async def _retried(self, send: Send, deadline: float | None) -> dict[str, Any]:
+    async def _retried(self, send: Send, deadline: float | None, attempts: int | None) -> dict[str, Any]:
+        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
+
         async def attempt(end: float) -> dict[str, Any]:
             session = self._current_session()
             async with session.slots:
                 await self._breaker.admit(lambda: self._counted(self._probe, session, end))
                 return await self._counted(send, session, end)
 
-        return await with_retries(attempt, self._retries, deadline, retry_after)
+        return await with_retries(attempt, policy, deadline, retry_after)
 
     async def _counted(self, send: Send, session: _Session, end: float) -> dict[str, Any]:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
