@@ -116,10 +116,7 @@ class FakeModel:
         if row is None:
             return None
         assert len(row) == len(continuations), f"{len(continuations)} continuations, scripted {row}"
-        return [
-            Likelihood(value, max(1, len(text.split())))
-            for value, text in zip(row, continuations, strict=True)
-        ]
+        return [Likelihood(value, max(1, len(text.split()))) for value, text in zip(row, continuations, strict=True)]
 
     async def aclose(self) -> None:
         self.closed = True

@@ -44,9 +44,7 @@ def tiny_tokenizer() -> Any:
     tokenizer = Tokenizer(BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     fast.add_special_tokens({"additional_special_tokens": SPECIAL})
     fast.add_tokens(ADDED)
     fast.chat_template = TEMPLATE
@@ -102,9 +100,7 @@ def tiny_qwen3(tokenizer: Any) -> Any:
 def tiny_qwen2_5(tokenizer: Any) -> Any:
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3]}
     vision = _vision(window_size=64, fullatt_block_indexes=[1])
-    config = Qwen2_5_VLConfig(
-        text_config=_text(len(tokenizer), rope), vision_config=vision, **_ids(tokenizer)
-    )
+    config = Qwen2_5_VLConfig(text_config=_text(len(tokenizer), rope), vision_config=vision, **_ids(tokenizer))
     return Qwen2_5_VLForConditionalGeneration(config)
 
 

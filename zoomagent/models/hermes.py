@@ -43,8 +43,7 @@ def tools_text(tools: Sequence[Mapping[str, Any]]) -> str:
 def calls_text(calls: Sequence[ToolCall]) -> str:
     """Calls as the assistant wrote them."""
     return "\n".join(
-        f'{OPEN}\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}\n{CLOSE}'
-        for call in calls
+        f'{OPEN}\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}\n{CLOSE}' for call in calls
     )
 
 
@@ -60,9 +59,7 @@ def parse_calls(text: str, first_id: int = 0) -> tuple[str, tuple[ToolCall, ...]
     position = 0
     for _ in range(MAX_CALLS):
         start = text.find(OPEN, position)
-        found = (
-            _BODY.match(text, start + len(OPEN), start + len(OPEN) + MAX_CALL_BYTES) if start >= 0 else None
-        )
+        found = _BODY.match(text, start + len(OPEN), start + len(OPEN) + MAX_CALL_BYTES) if start >= 0 else None
         if found is None:
             break
         call = _read_call(found.group(1), f"call_{first_id + len(calls)}")

@@ -210,9 +210,7 @@ def environment_overrides() -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields."
-        ) from None
+        raise ValueError(f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields.") from None
     if not isinstance(value, dict):
         raise ValueError(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {value!r}.")
     return value
