@@ -14,7 +14,7 @@ from zoomagent.graphs.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.models.nano import SMALL, NanoConfig, build_model, build_tokenizer, preprocessor
 from zoomagent.training.batching import collate, patchify, read, see
 from zoomagent.training.corpus import PHRASES, corpus
-from zoomagent.training.dense import DenseHead, Fields, cell_targets
+from zoomagent.training.dense import DenseHead, Fields, cell_items, cell_targets
 from zoomagent.training.mix import Mix, Shapes
 from zoomagent.training.packing import IGNORE
 
@@ -46,7 +46,7 @@ def test_a_branch_gets_the_logits_it_would_get_alone(model: Any, tokenizer: Any)
     rows = [make_mix(tokenizer).row(i) for i in range(2)]
     batch = collate(rows, tokenizer.pad_token_id)
     with torch.no_grad():
-        packed = model.lm_head(read(model, batch, see(model, batch.macros), see(model, batch.crops)))
+        packed = model.lm_head(read(model, batch, see(model, batch.macros), see(model, batch.crops))[0])
     crops = 0
     for r, row in enumerate(rows):
         for number, name in enumerate(row.names, 1):
@@ -142,7 +142,8 @@ def test_the_cell_under_an_items_centre_names_it() -> None:
 
     for index in range(20):
         scene = draw_scene(LEVEL, 1, index)
-        cells = cell_targets(scene, LEVEL, (0, 0, 1, 1), 128, 16).reshape(8, 8, -1)
+        items = cell_items(scene, (0, 0, 1, 1), 128, 16)
+        cells = cell_targets(scene, LEVEL, (0, 0, 1, 1), 128, items).reshape(8, 8, -1)
         named = 0
         for item in scene.items:
             cell = cells[int(item.y * 8), int(item.x * 8)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoomagent.training.mix import Row
+from zoomagent.training.mix import TEXT, Row
 from zoomagent.training.packing import IGNORE, visible
 
 
@@ -28,6 +28,8 @@ class Batch:
     positions: torch.Tensor
     mask: torch.Tensor
     branch: torch.Tensor
+    items: torch.Tensor
+    targets: torch.Tensor
     names: tuple[tuple[str, ...], ...]
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -55,6 +57,8 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
         "positions": positions,
         "mask": mask,
         "branch": branch,
+        "items": np.stack([_pad(row.items, length, TEXT) for row in rows]),
+        "targets": np.stack([_pad(row.targets, length, -1) for row in rows]),
     }
     return Batch(**{k: torch.from_numpy(a) for k, a in arrays.items()}, names=tuple(row.names for row in rows))
 
@@ -92,8 +96,9 @@ def see(model: Any, images: torch.Tensor) -> Seen:
     return out.pooler_output.reshape(shape), deep, out.last_hidden_state
 
 
-def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> torch.Tensor:
-    """Hidden states (n, length, width) of packed rows, given what `see` returned for the two sorts of view."""
+def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """Hidden states (n, length, width) of packed rows, after the last layer and after each, given what `see` returned
+    for the two sorts of view."""
     n = len(batch.ids)
     tokens = _by_row(macro[0], crop[0], n)
     deep = [_by_row(a, b, n) for a, b in zip(macro[1], crop[1], strict=True)]
@@ -104,9 +109,9 @@ def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> torch.Tensor:
         position_ids=batch.positions,
         mm_encoder_outputs={"image": seen},
         use_cache=False,
+        output_hidden_states=True,
     )
-    hidden: torch.Tensor = out.last_hidden_state
-    return hidden
+    return out.last_hidden_state, out.hidden_states
 
 
 def _by_row(macro: torch.Tensor, crop: torch.Tensor, n: int) -> torch.Tensor:

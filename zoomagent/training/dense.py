@@ -78,37 +78,44 @@ def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
-def cell_targets(scene: Scene, level: Level, region: Region, side: int, cell: int) -> Targets:
-    """Targets of a square view, shape (cells, fields), cells in row order; IGNORE where nothing is asked."""
+def cell_items(scene: Scene, region: Region, side: int, cell: int) -> Targets:
+    """The index of the item that covers most of each cell of a square view, -1 for none; cells in row order."""
     count = side // cell
-    fields = len(Fields(level).sizes())
-    targets = np.full((count, count, fields), IGNORE, np.int64)
-    targets[:, :, :2] = 0
-    targets[:, :, -1] = list(GROUNDS).index(scene.ground_colour)
-    shares = np.zeros((count, count))
-    for item in scene.items:
-        _mark(targets, shares, item, level, region, side, cell)
-    return targets.reshape(count * count, fields)
+    shares, items = np.full((count, count), 0.12), np.full((count, count), -1, np.int64)
+    for index, item in enumerate(scene.items):
+        score = _cover(_corners(item, region), count)
+        items[score > shares] = index
+        shares = np.maximum(shares, score)
+    return items.reshape(-1)
 
 
-def _mark(targets, shares, item: Item, level: Level, region: Region, side: int, cell: int) -> None:  # type: ignore[no-untyped-def]
-    """Write the item into every cell of which it covers more than the items before."""
+def _corners(item: Item, region: Region) -> npt.NDArray[np.float64]:
     width = region[2] - region[0]
-    corners = np.array([(v - region[i % 2]) / width for i, v in enumerate(item.box)])
-    if corners[2] <= 0 or corners[3] <= 0 or corners[0] >= 1 or corners[1] >= 1:
-        return
-    edges = np.arange(side // cell + 1) * cell / side
+    return np.array([(v - region[i % 2]) / width for i, v in enumerate(item.box)])
+
+
+def _cover(corners: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Share of each cell that the box covers, with a bonus for the cell of its centre; shape (count, count)."""
+    edges = np.arange(count + 1) / count
     across = np.clip(np.minimum(edges[1:], corners[2]) - np.maximum(edges[:-1], corners[0]), 0, None)
     down = np.clip(np.minimum(edges[1:], corners[3]) - np.maximum(edges[:-1], corners[1]), 0, None)
-    area = np.outer(down, across) * (side / cell) ** 2
-    centre = np.zeros_like(area)
+    area: npt.NDArray[np.float64] = np.outer(down, across) * count**2
     cx, cy = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
     if 0 <= cx < 1 and 0 <= cy < 1:
-        centre[int(cy * len(down)), int(cx * len(across))] = 0.3
-    score = area + centre
-    take = (score > 0.12) & (score > shares)
-    shares[take] = score[take]
-    targets[take, : targets.shape[-1] - 1] = _describe(item, level, corners, side / width)
+        area[int(cy * count), int(cx * count)] += 0.3
+    return area
+
+
+def cell_targets(scene: Scene, level: Level, region: Region, side: int, items: Targets) -> Targets:
+    """What each cell is to be named, shape (cells, fields), given `cell_items`; IGNORE where nothing is asked."""
+    targets = np.full((len(items), len(Fields(level).sizes())), IGNORE, np.int64)
+    targets[:, :2] = 0
+    targets[:, -1] = list(GROUNDS).index(scene.ground_colour)
+    scale = side / (region[2] - region[0])
+    for index in set(items.tolist()) - {-1}:
+        item = scene.items[index]
+        targets[items == index, :-1] = _describe(item, level, _corners(item, region), scale)
+    return targets
 
 
 def _describe(item: Item, level: Level, corners: npt.NDArray[np.float64], scale: float) -> Targets:

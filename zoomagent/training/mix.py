@@ -16,7 +16,7 @@ from zoomagent.data.render import WHOLE, Pixels, Region, render
 from zoomagent.data.scene import Level, Scene, draw_scene
 from zoomagent.graphs.prompts import VISIBLE, box_prompt, macro_prompt, micro_prompt
 from zoomagent.models.nano import NanoConfig
-from zoomagent.training.dense import Targets, cell_targets, glyph_targets, thousandths
+from zoomagent.training.dense import Targets, cell_items, cell_targets, glyph_targets, thousandths
 from zoomagent.training.packing import Branch, Packed, Segment, pack
 
 KINDS: dict[Kind, float] = {
@@ -29,6 +29,8 @@ LOOK_KINDS: dict[Kind, float] = {
     "count": 0.04, "ground": 0.02, "absent": 0.04,
 }  # fmt: skip
 """Share of each kind among box and micro turns."""
+TEXT = -2
+"""Marks tokens that are not visual in `Row.items`."""
 MARGIN = 0.6
 """Share of the located box's side that is added on every side before cropping."""
 
@@ -47,7 +49,9 @@ class Shapes:
 class Row:
     """One packed row: the whole view and its crops (RGB), dense targets per view, and the sequence.
 
-    `names` says what each branch practises, for the held-out curve (`read/seen`, `box`, `micro/read` ...).
+    `names` says what each branch practises, for the held-out curve (`read`, `box`, `micro/read` ...). `items` is the
+    item under every visual token (TEXT elsewhere), and `targets` the one item that the token's question is about;
+    -1 for none.
     """
 
     macro: Pixels
@@ -58,6 +62,8 @@ class Row:
     crop_glyphs: tuple[Targets, ...]
     packed: Packed
     names: tuple[str, ...]
+    items: Targets
+    targets: Targets
 
 
 class Views(TypedDict):
@@ -71,7 +77,7 @@ class Views(TypedDict):
     crop_glyphs: tuple[Targets, ...]
 
 
-Named = tuple[str, Branch]
+Named = tuple[str, Branch, int]
 
 
 class Mix:
@@ -93,23 +99,37 @@ class Mix:
             *(self._box(scene, rng) for _ in range(self.shapes.boxes)),
             *(branch for branch, _ in micro),
         ]
-        packed = pack(self._prefix(), [branch for _, branch in named])
-        views = self._views(scene, [region for _, region in micro])
-        return Row(**views, packed=packed, names=tuple(name for name, _ in named))
+        packed = pack(self._prefix(), [branch for _, branch, _ in named])
+        regions = [region for _, region in micro]
+        about = np.array([-1, *(target for _, _, target in named)])[packed.branch]
+        items = self._items(scene, packed, regions)
+        views = self._views(scene, regions)
+        return Row(**views, packed=packed, names=tuple(name for name, _, _ in named), items=items, targets=about)
+
+    def _items(self, scene: Scene, packed: Packed, regions: list[Region]) -> Targets:
+        """The item under each visual token of the row, -1 for none; TEXT for text."""
+        c = self.config
+        cells = [cell_items(scene, WHOLE, c.macro_side, c.cell)]
+        cells += [cell_items(scene, region, c.crop_side, c.cell) for region in regions]
+        items = np.full(len(packed.ids), TEXT, np.int64)
+        items[packed.ids == self._image] = np.concatenate(cells)
+        return items
 
     def dense(self, index: int, crops: int) -> Row:
         """A row without questions: the whole view and `crops` random close views, for the tower alone."""
         rng = np.random.default_rng([self.seed, index, 11])
         scene = draw_scene(self.level, self.seed, index)
         regions = [self._close_region(scene, rng) for _ in range(crops)]
-        return Row(**self._views(scene, regions), packed=pack(self._prefix(), []), names=())
+        packed = pack(self._prefix(), [])
+        none = np.full(len(packed.ids), TEXT, np.int64)
+        return Row(**self._views(scene, regions), packed=packed, names=(), items=none, targets=none)
 
     def _views(self, scene: Scene, regions: list[Region]) -> Views:
         c = self.config
         macro = render(scene, c.macro_side, c.macro_side)
         crops = tuple(render(scene, c.crop_side, c.crop_side, region) for region in regions)
-        cells = tuple(cell_targets(scene, self.level, r, c.crop_side, c.cell) for r in regions)
-        whole = cell_targets(scene, self.level, WHOLE, c.macro_side, c.cell)
+        cells = tuple(self._cells(scene, region, c.crop_side) for region in regions)
+        whole = self._cells(scene, WHOLE, c.macro_side)
         return {
             "macro": macro,
             "crops": crops,
@@ -118,6 +138,10 @@ class Mix:
             "macro_glyphs": glyph_targets(scene, self.level, WHOLE, c.macro_side, c.patch, c.merge),
             "crop_glyphs": tuple(glyph_targets(scene, self.level, r, c.crop_side, c.patch, c.merge) for r in regions),
         }
+
+    def _cells(self, scene: Scene, region: Region, side: int) -> Targets:
+        items = cell_items(scene, region, side, self.config.cell)
+        return cell_targets(scene, self.level, region, side, items)
 
     def _text(self, text: str, learn: bool = False) -> Segment:
         if text not in self._ids:
@@ -171,18 +195,18 @@ class Mix:
         question = self._ask(KINDS, scene, rng, self._settled(scene))
         answer = self._answer(question, scene)
         name = question.kind if question.kind != "read" else ("hidden" if answer == CANNOT_TELL else "read")
-        return name, self._turn(macro_prompt(question.text), answer)
+        return name, self._turn(macro_prompt(question.text), answer), only(question)
 
     def _visible(self, scene: Scene, rng: np.random.Generator) -> Named:
         question = self._ask(KINDS, scene, rng, self._settled(scene))
         seen = self._answer(question, scene) != CANNOT_TELL
-        return "visible", self._turn(VISIBLE + question.text, "Yes" if seen else "No")
+        return "visible", self._turn(VISIBLE + question.text, "Yes" if seen else "No"), only(question)
 
     def _box(self, scene: Scene, rng: np.random.Generator) -> Named:
         question = self._ask(LOOK_KINDS, scene, rng, lambda q: True)
-        return ("box" if len(question.targets) == 1 else "box/many"), self._turn(
-            box_prompt(question.text, "thousand"), box_text(true_box(question, scene))
-        )
+        answer = box_text(true_box(question, scene))
+        name = "box" if len(question.targets) == 1 else "box/many"
+        return name, self._turn(box_prompt(question.text, "thousand"), answer), only(question)
 
     def _micro(self, scene: Scene, rng: np.random.Generator) -> tuple[Named, Region]:
         question = self._ask(LOOK_KINDS, scene, rng, self._crop_ok(scene))
@@ -200,7 +224,7 @@ class Mix:
             *self._turn(micro_prompt(question.text), answer),
         )
         lost = question.kind == "read" and answer == CANNOT_TELL
-        return ("micro/lost" if lost else f"micro/{question.kind}", branch), region
+        return ("micro/lost" if lost else f"micro/{question.kind}", branch, only(question)), region
 
     def _crop_ok(self, scene: Scene) -> Callable[[Question], bool]:
         """Leaves out texts that even the true crop would not show well."""
@@ -252,6 +276,11 @@ class Mix:
         y0 = item.y - item.size / 2 - free * float(rng.uniform(0.1, 0.9))
         x0, y0 = min(max(x0, 0.0), 1 - side), min(max(y0, 0.0), 1 - side)
         return x0, y0, x0 + side, y0 + side
+
+
+def only(question: Question) -> int:
+    """The one item that the question is about, or -1."""
+    return question.targets[0] if len(question.targets) == 1 else -1
 
 
 def true_box(question: Question, scene: Scene) -> tuple[float, ...]:

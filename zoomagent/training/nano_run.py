@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from zoomagent.data.scene import LEVELS, SPLITS
+from zoomagent.data.scene import LEVELS, SPLITS, Level
 from zoomagent.models.nano import LARGE, SMALL, NanoConfig, build_model, build_tokenizer, save_checkpoint
 from zoomagent.training import store
 from zoomagent.training.batching import Batch, collate, read, see
@@ -28,6 +28,7 @@ from zoomagent.training.corpus import PHRASES, corpus
 from zoomagent.training.dense import DenseHead
 from zoomagent.training.mix import Mix, Row, Shapes
 from zoomagent.training.packing import IGNORE
+from zoomagent.training.pointing import Pointer
 
 PRESETS: dict[str, NanoConfig] = {"nano": SMALL, "nano-large": LARGE}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -53,8 +54,18 @@ class Settings:
     workers: int = 1
     evaluate_every: int = 500
     save_every: int = 500
-    dense_weight: float = 0.25
+    dense_weight: float = 0.3
+    pointer_weight: float = 0.5
     start_from: Path | None = None
+
+
+class Heads(nn.Module):
+    """What training adds to the model and the shipped weights leave out."""
+
+    def __init__(self, config: NanoConfig, level: Level) -> None:
+        super().__init__()
+        self.dense = DenseHead(config.text_width, config.vision_width, level)
+        self.pointer = Pointer(config.text_width)
 
 
 class Stream(Dataset[Row]):
@@ -84,28 +95,25 @@ def rate_at(step: int, settings: Settings) -> float:
     return settings.rate * max(0.05, min(1.0, left))
 
 
-def losses(model: Any, head: DenseHead, batch: Batch, settings: Settings) -> tuple[torch.Tensor, dict[str, Any]]:
+def losses(model: Any, heads: Heads, batch: Batch, settings: Settings) -> tuple[torch.Tensor, dict[str, Any]]:
     """Loss of a batch and what to log. A batch without questions trains the tower alone."""
     macro, crop = see(model, batch.macros), see(model, batch.crops)
     tokens = torch.cat([macro[0].flatten(0, 1), crop[0].flatten(0, 1)])
     cells = torch.cat([batch.macro_cells.flatten(0, 1), batch.crop_cells.flatten(0, 1)])
-    dense, hits = head(tokens, cells)
+    dense, hits = heads.dense(tokens, cells)
     glyphs = torch.cat([batch.macro_glyphs.flatten(), batch.crop_glyphs.flatten()])
-    drawn, hit = head.glyphs(torch.cat([macro[2], crop[2]]), glyphs)
+    drawn, hit = heads.dense.glyphs(torch.cat([macro[2], crop[2]]), glyphs)
     dense, hits = dense + drawn, torch.cat([hits, hit[None]])
     if (batch.labels == IGNORE).all():
         return dense, {"dense": dense.detach(), "cells": hits}
-    hidden = read(model, batch, macro, crop)
+    last, every = read(model, batch, macro, crop)
     asked = batch.labels != IGNORE
-    logits = model.lm_head(hidden[asked])
+    logits = model.lm_head(last[asked])
     text = nn.functional.cross_entropy(logits, batch.labels[asked])
-    noted = {
-        "dense": dense.detach(),
-        "cells": hits,
-        "text": text.detach(),
-        "predicted": logits.argmax(-1).detach(),
-    }
-    return text + settings.dense_weight * dense, noted
+    pointed, found = heads.pointer(every[len(every) // 2], batch)
+    noted = {"dense": dense.detach(), "cells": hits, "text": text.detach(), "predicted": logits.argmax(-1).detach()}
+    loss = text + settings.dense_weight * dense + settings.pointer_weight * pointed
+    return loss, {**noted, "pointer": pointed.detach(), "found": found}
 
 
 def score_branches(batch: Batch, predicted: torch.Tensor, hits: dict[str, list[float]]) -> None:
@@ -122,17 +130,18 @@ def score_branches(batch: Batch, predicted: torch.Tensor, hits: dict[str, list[f
 
 
 @torch.no_grad()
-def evaluate(model: Any, head: DenseHead, mix: Mix, settings: Settings, pad: int) -> dict[str, float]:
+def evaluate(model: Any, heads: Heads, mix: Mix, settings: Settings, pad: int) -> dict[str, float]:
     """Held-out exact match per branch name and accuracy of the tower's fields (unseen seed)."""
     model.eval()
     device = next(model.parameters()).device
     hits: dict[str, list[float]] = defaultdict(list)
     for start in range(0, EVALUATE_ROWS, 16):
         batch = collate([mix.row(i) for i in range(start, start + 16)], pad).to(device)
-        _, noted = losses(model, head, batch, settings)
+        _, noted = losses(model, heads, batch, settings)
         score_branches(batch, noted["predicted"], hits)
         for field, value in zip(FIELDS, noted["cells"].tolist(), strict=False):
             hits["tower/" + field].append(value)
+        hits["tower/pointer"].append(float(noted["found"]))
     model.train()
     return {name: sum(values) / len(values) for name, values in sorted(hits.items())}
 
@@ -149,11 +158,11 @@ def train(settings: Settings) -> Path:
     config, level = PRESETS[settings.preset], LEVELS[settings.level]
     torch.manual_seed(settings.seed)
     tokenizer = build_tokenizer(corpus(level), PHRASES)
-    model, head = build_model(config, tokenizer), DenseHead(config.text_width, config.vision_width, level)
+    model, heads = build_model(config, tokenizer), Heads(config, level)
     optimizer = torch.optim.AdamW(
-        [*model.parameters(), *head.parameters()], lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.02
+        [*model.parameters(), *heads.parameters()], lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.02
     )
-    modules: dict[str, nn.Module] = {"model": model, "head": head}
+    modules: dict[str, nn.Module] = {"model": model, "heads": heads}
     curve: list[dict[str, Any]] = []
     step = 0
     found = store.newest(settings.out / "state")
@@ -161,7 +170,8 @@ def train(settings: Settings) -> Path:
         state = store.load(found, modules, optimizer)
         step, curve = state["step"], state["curve"]
     elif settings.start_from:
-        store.load(settings.start_from, {"model": model}, None)
+        known = {name: m for name, m in modules.items() if (settings.start_from / f"{name}.safetensors").exists()}
+        store.load(settings.start_from, known, None)
     if accelerator.is_main_process:
         settings.out.mkdir(parents=True, exist_ok=True)
         (settings.out / "settings.json").write_text(json.dumps(asdict(settings), default=str, indent=2))
@@ -169,11 +179,13 @@ def train(settings: Settings) -> Path:
     held_out = Mix(tokenizer, config, level, HELD_OUT_SEED, Shapes())
     pad = tokenizer.pad_token_id
     loader = accelerator.prepare(_loader(mix, settings, step, pad))
-    ready, head, optimizer = accelerator.prepare(model, head, optimizer)
+    ready, heads, optimizer = accelerator.prepare(model, heads, optimizer)
     for batch in _progress(loader, settings, step, accelerator.is_main_process):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, settings)
-        loss, noted = losses(accelerator.unwrap_model(ready), head, batch.to(accelerator.device), settings)
+        loss, noted = losses(
+            accelerator.unwrap_model(ready), accelerator.unwrap_model(heads), batch.to(accelerator.device), settings
+        )
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(ready.parameters(), 1.0)
         optimizer.step()
@@ -184,7 +196,7 @@ def train(settings: Settings) -> Path:
         if step % 50 == 0:
             _log(settings, step, noted)
         if step % settings.evaluate_every == 0 or step == settings.steps:
-            held = evaluate(model, accelerator.unwrap_model(head), held_out, settings, pad)
+            held = evaluate(model, accelerator.unwrap_model(heads), held_out, settings, pad)
             curve.append({"step": step, "seen_rows": step * settings.rows, **held})
             (settings.out / "curve.json").write_text(json.dumps(curve, indent=1))
         if step % settings.save_every == 0 or step == settings.steps:
@@ -233,7 +245,7 @@ def _log(settings: Settings, step: int, noted: dict[str, Any]) -> None:
     }
     line["cells"] = [round(v, 3) for v in noted["cells"].tolist()]
     if "text" in noted:
-        line["text"] = float(noted["text"])
+        line |= {name: float(noted[name]) for name in ("text", "pointer", "found")}
     with (settings.out / "log.jsonl").open("a") as handle:
         handle.write(json.dumps(line) + "\n")
 
