@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
-from zoomagent.graphs.context import Bench, Budget, Context
+from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
 from zoomagent.models.base import Likelihood, Message, Reply, Text, Usage
 
@@ -84,10 +84,11 @@ def spent_tokens(state: State) -> int:
 
 
 def seconds_left(desk: Desk) -> float | None:
-    """Seconds of the budget that are left now; steps of an interrupted run count, the pause does not."""
+    """Seconds of the budget that are left now; opening and earlier steps count, the pause after a kill does not."""
     if desk.context.budget.seconds is None:
         return None
     before = sum(step["seconds"] for step in desk.state.get("steps", []))
+    before += desk.context.spent if isinstance(desk.context, Live) else 0.0
     return desk.context.budget.seconds - before - (time.monotonic() - desk.opened)
 
 

@@ -61,9 +61,10 @@ class Bench:
 
 
 class Live(Context):
-    """A context whose picture and model are open already."""
+    """A context whose picture and model are open already, which took `spent` seconds of the budget."""
 
     bench: InstanceOf[Bench]
+    spent: float = 0.0
 
 
 _benches: dict[tuple[object, ...], Bench] = {}

@@ -88,7 +88,8 @@ def concluded(state: State, strategy: Strategy) -> Update:
         confidence_from=choice.source,
         reason=choice.reason,
     )
-    return Update(verdict=verdict, outcome=_outcome(state, chosen))
+    cut = any(turn["cut"] and turn["text"] == chosen["reply"] for turn in state.get("messages", []))
+    return Update(verdict=verdict, outcome=_outcome(state, chosen, cut))
 
 
 def _choice(state: State, strategy: Strategy) -> Choice:
@@ -103,13 +104,15 @@ def _choice(state: State, strategy: Strategy) -> Choice:
     return selection.choose(*pair, _weighed(state))
 
 
-def _outcome(state: State, chosen: CandidateRecord) -> OutcomeRecord:
+def _outcome(state: State, chosen: CandidateRecord, cut: bool) -> OutcomeRecord:
     if not chosen["text"]:
         text = "The model replied nothing. Ask again, or ask another model."
         return OutcomeRecord(kind="failed", reasons=[text], code="no_answer", exit_status=69)
     reasons = [problem["text"] for problem in state.get("problems", [])]
     if not chosen["valid"]:
         reasons.append("The reply names none of the options.")
+    if cut:
+        reasons.append("The reply was cut off. Raise max_tokens.")
     kind = "answered_degraded" if reasons else "answered"
     return OutcomeRecord(
         kind="answered_degraded" if kind == "answered_degraded" else "answered",

@@ -155,6 +155,20 @@ def test_a_bug_is_one_line_and_70(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_demo_tells_the_whole_run_even_when_piped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: FakeModel, tmp_path: Path
+) -> None:
+    Image.new("RGB", (800, 600), "grey").save(tmp_path / "scene.jpg")
+    (tmp_path / "question.json").write_text(json.dumps({"question": "What is written?", "answer": "Exit 12"}))
+    monkeypatch.setattr(cli, "EXAMPLE", tmp_path)
+    assert run(monkeypatch, "demo", "--save", str(tmp_path / "out")) == 0
+    out = capsys.readouterr().out
+    for words in ("macro answer", "micro answer", "chosen", "why", "confidence", "cost", "page.html"):
+        assert words in out.replace("\n", "")
+    assert run(monkeypatch, "demo", "--json", "--save", str(tmp_path / "out")) == 0
+    assert Answer.model_validate_json(capsys.readouterr().out).text == "Exit 12"
+
+
 # On a terminal
 
 

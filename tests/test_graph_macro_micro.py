@@ -105,9 +105,7 @@ def test_the_fixed_margin_of_dualfocus_is_an_argument(picture: Picture) -> None:
     [([-2.0, -0.4], "micro", "Exit 12"), ([-0.1, -9.0], "macro", "Exit"), ([-1.0, -2.0], "macro", "Exit")],
     ids=["micro_weighs_more", "macro_weighs_more", "a_tie_goes_to_macro"],
 )
-def test_the_higher_mean_likelihood_wins(
-    picture: Picture, scores: list[float], perspective: str, text: str
-) -> None:
+def test_the_higher_mean_likelihood_wins(picture: Picture, scores: list[float], perspective: str, text: str) -> None:
     state = scripted(picture, ["Exit", BOX, "Exit 12"], [scores])()
     assert state["verdict"]["perspective"] == perspective
     assert state["verdict"]["text"] == text
@@ -174,7 +172,8 @@ def test_without_scoring_the_likelihoods_of_the_replies_decide_and_the_run_says_
     state = scripted(picture, [reply_of("Exit", -1.0), BOX, sure], [None])()
     assert state["verdict"]["perspective"] == "micro"
     assert state["verdict"]["confidence"] == pytest.approx(0.970, abs=0.001)
-    assert "can not score given text" in state["verdict"]["reason"]
+    assert "could not be scored in one" in state["verdict"]["reason"]
+    assert "can not score given text" in state["steps"][-2]["text"]
 
 
 def test_without_any_likelihood_samples_vote_and_the_run_says_so(picture: Picture) -> None:
@@ -262,6 +261,12 @@ def test_a_box_that_was_cut_off_is_never_used(picture: Picture) -> None:
     assert "cut off" in run()["outcome"]["reasons"][0]
 
 
+def test_an_answer_that_was_cut_off_says_so(picture: Picture) -> None:
+    state = scripted(picture, [Reply("a very long", "length")], strategy="macro")()
+    assert state["outcome"]["kind"] == "answered_degraded"
+    assert "max_tokens" in state["outcome"]["reasons"][0]
+
+
 def test_an_empty_reply_is_no_answer(picture: Picture) -> None:
     state = scripted(picture, [""], strategy="macro")()
     assert (state["outcome"]["kind"], state["outcome"]["code"]) == ("failed", "no_answer")
@@ -302,14 +307,14 @@ class Slow(FakeModel):
 
     async def generate(self, messages: Any, **options: Any) -> list[Reply]:
         if self.history:
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         return await super().generate(messages, **options)
 
 
 def test_when_time_ends_the_run_still_answers(picture: Picture) -> None:
     model = Slow()
     model.enqueue(["Exit"])
-    state = Run(picture, model, budget=Budget(seconds=0.3))()
+    state = Run(picture, model, budget=Budget(seconds=1.5))()
     assert state["verdict"]["text"] == "Exit"
     assert state["problems"][0]["code"] == "budget_seconds"
 

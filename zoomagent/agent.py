@@ -170,7 +170,7 @@ class ZoomAgent:
                 stack.enter_context(store_errors())
                 bench = await self._bench(stack, image)
                 start = self._question(bench.views.picture.id, question, options)
-                live = Live(**dict(self.context), bench=bench)
+                live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
                 saver = await self._saver(stack)
                 async for item in run(start, live, saver, thread or ""):
                     if isinstance(item, Step):

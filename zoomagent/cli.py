@@ -98,10 +98,13 @@ def demo(
 ) -> None:
     """Ask about the 4K example that comes with the package."""
     asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
-    if not _wants_json(as_json):
-        typer.echo(f"{EXAMPLE / 'scene.jpg'}\n{asked['question']}  (the right answer: {asked['answer']})\n")
+    scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
     with _agent(model, strategy, 8, 120.0) as agent:
-        _answer(agent, str(EXAMPLE / "scene.jpg"), asked["question"], [], save, as_json)
+        if as_json:
+            _answer(agent, scene, question, [], save, as_json)
+        typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
+        answer = _shown(agent, scene, question, [], save)
+    raise typer.Exit(answer.outcome.exit_status)
 
 
 @app.command()

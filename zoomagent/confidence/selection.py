@@ -119,6 +119,6 @@ def _measure(weighed: Weighed) -> str:
     where = {
         "shared": "in the dialogue with both images",
         "published": "in the dialogue with both images, box turn counted in as published",
-        "own": "each in its own dialogue, as the model can not score given text",
+        "own": "each in its own dialogue, as they could not be scored in one",
     }[weighed.how]
     return f"mean log-likelihood {a:.3f} (macro) against {b:.3f} (micro), {where}"
