@@ -1,0 +1,99 @@
+"""The model with what training adds to it, its loss on packed rows, and its held-out scores."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoomagent.data.scene import Level
+from zoomagent.models.nano import NanoConfig
+from zoomagent.training.batching import Batch, collate, read, see
+from zoomagent.training.dense import DenseHead
+from zoomagent.training.mix import Mix
+from zoomagent.training.packing import IGNORE
+from zoomagent.training.pointing import Pointer
+
+FIELDS = ("shape", "colour", "char1", "char2", "x0", "x0b", "y0", "y0b", "x1", "x1b", "y1", "y1b", "ground", "glyph")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the added losses count beside the text's."""
+
+    dense: float = 0.3
+    pointer: float = 0.5
+
+
+class Heads(nn.Module):
+    """What training adds to the model and the shipped weights leave out."""
+
+    def __init__(self, config: NanoConfig, level: Level) -> None:
+        super().__init__()
+        self.dense = DenseHead(config.text_width, config.vision_width, level)
+        self.pointer = Pointer(config.text_width)
+
+
+class Learner(nn.Module):
+    """Model and heads as one module, so that data-parallel training sees every gradient."""
+
+    def __init__(self, model: Any, heads: Heads, weights: Weights) -> None:
+        super().__init__()
+        self.model, self.heads, self.weights = model, heads, weights
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Loss of a batch and what to log. A batch without questions trains the tower alone."""
+        macro, crop = see(self.model, batch.macros), see(self.model, batch.crops)
+        tokens = torch.cat([macro[0].flatten(0, 1), crop[0].flatten(0, 1)])
+        cells = torch.cat([batch.macro_cells.flatten(0, 1), batch.crop_cells.flatten(0, 1)])
+        dense, hits = self.heads.dense(tokens, cells)
+        glyphs = torch.cat([batch.macro_glyphs.flatten(), batch.crop_glyphs.flatten()])
+        drawn, hit = self.heads.dense.glyphs(torch.cat([macro[2], crop[2]]), glyphs)
+        dense, noted = dense + drawn, {"cells": torch.cat([hits, hit[None]])}
+        noted["dense"] = dense.detach()
+        if (batch.labels == IGNORE).all():
+            return dense, noted
+        text, more = self._text(batch, *read(self.model, batch, macro, crop))
+        return text + self.weights.dense * dense, noted | more
+
+    def _text(
+        self, batch: Batch, last: torch.Tensor, every: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Next-token loss over the assistants' words, and the pointing loss in the middle of the layers."""
+        asked = batch.labels != IGNORE
+        logits = self.model.lm_head(last[asked])
+        text = nn.functional.cross_entropy(logits, batch.labels[asked])
+        pointed, found = self.heads.pointer(every[len(every) // 2], batch)
+        noted = {"text": text.detach(), "pointer": pointed.detach(), "found": found}
+        return text + self.weights.pointer * pointed, noted | {"predicted": logits.argmax(-1).detach()}
+
+
+@torch.no_grad()
+def evaluate(learner: Learner, mix: Mix, pad: int, rows: int) -> dict[str, float]:
+    """Held-out exact match per branch name, and accuracy of the heads' fields, over `rows` rows of an unseen seed."""
+    learner.eval()
+    device = next(learner.parameters()).device
+    hits: dict[str, list[float]] = defaultdict(list)
+    for start in range(0, rows, 16):
+        batch = collate([mix.row(i) for i in range(start, start + 16)], pad).to(device)
+        _, noted = learner(batch)
+        score_branches(batch, noted["predicted"], hits)
+        for field, value in zip(FIELDS, noted["cells"].tolist(), strict=True):
+            hits["tower/" + field].append(value)
+        hits["pointer"].append(float(noted["found"]))
+    learner.train()
+    return {name: sum(values) / len(values) for name, values in sorted(hits.items())}
+
+
+def score_branches(batch: Batch, predicted: torch.Tensor, hits: dict[str, list[float]]) -> None:
+    """Exact answers per branch name. With the true answer as context, all tokens right means greedy gives it."""
+    asked = batch.labels != IGNORE
+    right = torch.zeros_like(batch.labels, dtype=torch.bool)
+    right[asked] = predicted == batch.labels[asked]
+    for row, names in enumerate(batch.names):
+        for number, name in enumerate(names, 1):
+            mine = asked[row] & (batch.branch[row] == number)
+            hits[name].append(float(right[row][mine].all()))
+            if name.startswith("box"):
+                hits[name + "/tokens"].append(float(right[row][mine].float().mean()))
