@@ -1,0 +1,37 @@
+"""How fast training views are drawn on one core: `python -m zoomagent.bench.views [N]`. Training rows included."""
+
+import sys
+import time
+from collections.abc import Callable
+
+import cv2
+
+from zoomagent.data.render import render
+from zoomagent.data.scene import SMALL, draw_scene
+from zoomagent.models import nano
+from zoomagent.training.corpus import PHRASES, corpus
+from zoomagent.training.mix import Mix, Shapes, crop_region
+
+
+def rate(work: Callable[[int], object], count: int) -> float:
+    """Calls per second."""
+    work(0)
+    start = time.perf_counter()
+    for index in range(count):
+        work(index)
+    return count / (time.perf_counter() - start)
+
+
+def main(count: int = 300) -> None:
+    cv2.setNumThreads(1)
+    scenes = [draw_scene(SMALL, 1, index) for index in range(count)]
+    mix = Mix(nano.build_tokenizer(corpus(SMALL), PHRASES), nano.SMALL, SMALL, 1, Shapes())
+    print(f"whole views of 128 px: {rate(lambda i: render(scenes[i], 128, 128), count):.0f} views/s")
+    crops = [crop_region(scene.items[0].box) for scene in scenes]
+    print(f"crops of 80 px: {rate(lambda i: render(scenes[i], 80, 80, crops[i]), count):.0f} views/s")
+    rows = rate(mix.row, count)
+    print(f"training rows (3 views, 9 dialogues, dense targets): {rows:.0f} rows/s, {3 * rows:.0f} views/s")
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:2]))
