@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
@@ -29,7 +30,8 @@ from zoomagent.models.openai_server import OpenAIModel
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("serve_transformers.py")
-START = 120.0
+START = 300.0
+PATIENT: dict[str, Any] = {"idle": 300.0, "run": 300.0}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def question(size: tuple[int, int], colour: str) -> list[Message]:
 def test_a_served_model_says_what_it_says_in_process(base_url: str, checkpoint: Path) -> None:
     async def scenario() -> None:
         here = InProcessModel(str(checkpoint))
-        served = OpenAIModel(base_url, str(checkpoint), profile=here.profile)
+        served = OpenAIModel(base_url, str(checkpoint), profile=here.profile, **PATIENT)
         for told in (question((128, 128), "red"), question((112, 80), "blue")):
             [mine], [theirs] = await here.generate(told, max_tokens=6), await served.generate(told, max_tokens=6)
             assert theirs.text.strip() == mine.text.strip()
@@ -103,7 +105,7 @@ def test_a_served_model_says_what_it_says_in_process(base_url: str, checkpoint: 
 
 def test_what_the_server_ignores_is_found_by_its_answers(base_url: str, checkpoint: Path) -> None:
     async def scenario() -> None:
-        served = OpenAIModel(base_url, str(checkpoint))
+        served = OpenAIModel(base_url, str(checkpoint), **PATIENT)
         told = question((128, 128), "red")
         [reply] = await served.generate(told, max_tokens=4)
         assert reply.tokens is None and await served.score(told, ["Yes", "No"]) is None
