@@ -9,7 +9,7 @@ the server did. Left out: what to do about it (`endings.py`).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
@@ -18,6 +18,8 @@ from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord,
 from zoomagent.models.base import Likelihood, Message, Reply, Text, Usage
 
 Answer = TypeVar("Answer")
+MAX_REPLY = 64 * 1024
+"""Characters of a reply that are kept: a server that ignores `max_tokens` must not fill the checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ async def ask(desk: Desk, turns: Sequence[TurnRecord], *, n: int = 1, keep_calls
     temperature = 0.0 if n == 1 else 0.7
 
     async def generate(messages: list[Message], deadline: float | None) -> list[Reply]:
-        return await desk.bench.model.generate(
+        replies = await desk.bench.model.generate(
             messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, deadline=deadline
         )
+        return [replace(reply, text=storable(reply.text)) for reply in replies]
 
     began = time.monotonic()
     replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
@@ -77,6 +80,11 @@ async def score(
     if likelihoods is None:
         return None, Update(problems=shown.problems)
     return likelihoods, _booked(desk, shown, "score", Usage(), time.monotonic() - began)
+
+
+def storable(text: str) -> str:
+    """Text that every store and page takes: no half characters (lone surrogates), and no more than a reply can be."""
+    return text[:MAX_REPLY].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def spent_tokens(state: State) -> int:

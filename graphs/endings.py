@@ -17,6 +17,9 @@ from zoomagent.errors import ContextTooLong, InputRefused, RunError
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
 
+MAX_WORDS = 400
+"""Characters of a step's text: a model may have said much more, which is kept where it belongs."""
+
 
 class Node(Protocol):
     """A step of the graph: what the run knows and was given, to what it knows more."""
@@ -42,7 +45,8 @@ def step(node: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Update]])
 
 def said(text: str, views: list[str] | None = None, boxes: list[list[int]] | None = None) -> list[StepRecord]:
     """The step of a node, in words; `step` adds its name and time."""
-    return [StepRecord(id="", name="", text=text, views=views or [], boxes=boxes or [], seconds=0.0)]
+    short = text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]} …"
+    return [StepRecord(id="", name="", text=short, views=views or [], boxes=boxes or [], seconds=0.0)]
 
 
 def what_now(state: State, node: str, error: RunError) -> Update:

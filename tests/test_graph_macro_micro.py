@@ -267,6 +267,13 @@ def test_an_answer_that_was_cut_off_says_so(picture: Picture) -> None:
     assert "max_tokens" in state["outcome"]["reasons"][0]
 
 
+def test_half_characters_and_endless_replies_are_made_storable(picture: Picture) -> None:
+    state = scripted(picture, ["\ud800Exit" + "x" * 10**6], strategy="macro")()
+    json.dumps(state, ensure_ascii=False).encode()
+    assert state["verdict"]["text"].startswith("\ufffdExit")
+    assert len(json.dumps(state)) < 500_000
+
+
 def test_an_empty_reply_is_no_answer(picture: Picture) -> None:
     state = scripted(picture, [""], strategy="macro")()
     assert (state["outcome"]["kind"], state["outcome"]["code"]) == ("failed", "no_answer")
