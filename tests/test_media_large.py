@@ -94,7 +94,7 @@ def test_every_way_to_the_pixels_shows_the_same(kind: str, backend: str, monkeyp
             ours, theirs = picture.view(whole(picture.size), size), known.view(whole(picture.size), size)
             assert np.abs(array(ours) - array(theirs)).mean() < 2.5
     with open_picture(data) as picture:
-        views = picture.views([(box, box.size) for box in BOXES] + [(whole(picture.size), Size(120, 90))])
+        views = list(picture.views([(box, box.size) for box in BOXES] + [(whole(picture.size), Size(120, 90))]))
         for box, view in zip(BOXES, views, strict=False):
             assert np.abs(array(view) - array(known.view(box, box.size))).max() <= 2
         assert views[-1].size == (120, 90)
@@ -112,6 +112,15 @@ def test_turned_files_show_upright_regions(orientation: int, monkeypatch: pytest
         size = Size(picture.size.width // 10, picture.size.height // 10)
         ours, theirs = picture.view(whole(picture.size), size), known.view(whole(picture.size), size)
         assert np.abs(array(ours) - array(theirs)).mean() < 2.5
+
+
+def settle(picture: Picture) -> None:
+    """Wait until level 1 is whole."""
+    assert isinstance(picture._pixels, large.LargeFile)
+    picture.prepare()
+    growing = picture._pixels._level_1()
+    growing._thread.join()
+    growing.rows(HIGH)
 
 
 def levels(cache: Path) -> list[str]:
@@ -174,7 +183,7 @@ def test_the_cache_keeps_to_its_cap_and_drops_the_oldest(tmp_path: Path, monkeyp
     names = []
     for shade in range(4):
         with open_picture(png(Image.new("RGB", (WIDE, HIGH), (shade, 0, 0)))) as picture:
-            picture.prepare()
+            settle(picture)
             names = sorted((tmp_path / "cache").iterdir(), key=os.path.getmtime)
             assert sum(path.stat().st_size for path in names) <= 2 * level + 100
     assert len(names) == 2
@@ -200,14 +209,14 @@ def test_a_full_disk_is_told_apart_from_a_broken_picture(monkeypatch: pytest.Mon
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("zoomagent.media.cache.shutil.disk_usage", lambda path: usage)
     with open_picture(png(scene())) as picture, pytest.raises(StoreError) as full:
-        picture.prepare()
+        settle(picture)
     assert full.value.code == "store_full"
 
 
 def test_a_torn_level_is_not_believed(tmp_path: Path) -> None:
     data = png(scene())
     with open_picture(data) as picture:
-        picture.prepare()
+        settle(picture)
     (kept,) = (tmp_path / "cache").iterdir()
     os.truncate(kept, 1000)
     with open_picture(data) as picture:
@@ -245,6 +254,16 @@ def test_threads_decode_once_and_see_the_same(jobs_run: list[str]) -> None:
         with ThreadPoolExecutor(6) as pool:
             found = list(pool.map(look, [BOXES[2]] * 6))
     assert len(set(found)) == 1 and jobs_run.count("rows") == 1
+
+
+def test_processes_do_not_share_a_place_in_the_file() -> None:
+    """An overview and close looks at once, in two decoders over the same bytes, again and again."""
+    rng = np.random.default_rng(1)
+    data = jpeg(Image.fromarray(rng.integers(0, 256, (HIGH, WIDE, 3), dtype=np.uint8)))
+    for number in range(5):
+        with open_picture(data + bytes([number])) as picture:
+            views = picture.views([(whole(picture.size), Size(120, 90)), *((box, box.size) for box in BOXES)])
+            assert len(list(views)) == 1 + len(BOXES)
 
 
 def test_hostile_files_meet_the_same_end_when_large() -> None:

@@ -1,8 +1,23 @@
-"""Pixels: open safely, any region at any size, never more memory than needed."""
+"""Pixels: open safely, any region at any size, never more memory than needed.
 
-from zoomagent.media.limits import Limits
-from zoomagent.media.opening import open_picture
-from zoomagent.media.picture import Picture
-from zoomagent.media.url_rules import UrlRules
+Names are imported when first used: the decoder process lives in this package and needs next to nothing of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoomagent.media.limits import Limits
+    from zoomagent.media.opening import open_picture
+    from zoomagent.media.picture import Picture
+    from zoomagent.media.url_rules import UrlRules
+
+_HOMES = {"Limits": "limits", "Picture": "picture", "UrlRules": "url_rules", "open_picture": "opening"}
 
 __all__ = ["Limits", "Picture", "UrlRules", "open_picture"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"zoomagent.media.{_HOMES[name]}"), name)

@@ -18,8 +18,14 @@ from zoomagent.errors import StoreError
 _SPARE = 64 << 20
 
 
-def cached(name: str, size: int, make: Callable[[IO[bytes]], None]) -> IO[bytes]:
-    """The file of `size` bytes called `name`, from the cache, or made by `make` and kept there if it can be."""
+Make = Callable[[IO[bytes]], None]
+
+
+def cached(name: str, size: int, make: Make) -> IO[bytes]:
+    """The file of `size` bytes called `name`, from the cache, or made by `make` and kept there if it can be.
+
+    `make` may be called twice, with another file, when the first could not be written.
+    """
     folder = _folder()
     if folder is not None:
         with contextlib.suppress(OSError):
@@ -64,7 +70,7 @@ def _find(path: Path, size: int) -> IO[bytes] | None:
     return file
 
 
-def _make_in(folder: Path, name: str, size: int, make: Callable[[IO[bytes]], None]) -> IO[bytes]:
+def _make_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
     """Fill a file beside its place, then move it there: no reader ever sees half of it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_room(folder, size)
@@ -79,7 +85,7 @@ def _make_in(folder: Path, name: str, size: int, make: Callable[[IO[bytes]], Non
     return file
 
 
-def _filled(file: IO[bytes], size: int, make: Callable[[IO[bytes]], None]) -> IO[bytes]:
+def _filled(file: IO[bytes], size: int, make: Make) -> IO[bytes]:
     try:
         make(file)
         file.flush()

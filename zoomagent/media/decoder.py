@@ -2,8 +2,11 @@
 
 It holds nothing worth stealing, may be killed at any time, and is the only place where a decoder meets bytes
 of others. Its parent is `worker.py`; it is started as `python -m zoomagent.media.decoder SOCKET_FD`. It never
-opens a file by name, and Pillow and libvips are told the format that the header reader found.
+opens a file by name, and Pillow and libvips are told the format that the header reader found; each is imported when
+first needed, Pillow's own limits off, for ours were checked before.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -12,11 +15,10 @@ import socket
 import struct
 import sys
 import warnings
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile, PngImagePlugin
-
-from zoomagent.media.canonical import to_rgb
+if TYPE_CHECKING:
+    from PIL import Image
 
 STRIP_PIXELS = 1 << 20
 
@@ -65,6 +67,8 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
         from zoomagent.media.decoder_vips import vips_rows
 
         return vips_rows(job, source, target)
+    from zoomagent.media.canonical import to_rgb
+
     image = _open(job, source)
     background = _colour(job)
     width, height = image.size
@@ -79,6 +83,12 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
 
 def coarse(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
     """A JPEG decoded at an eighth, a quarter or half of its size, without decoding the rest."""
+    if job["vips"]:
+        from zoomagent.media.decoder_vips import vips_rows
+
+        return vips_rows(job, source, target, shrink=job["shrink"])
+    from zoomagent.media.canonical import to_rgb
+
     image = _open(job, source, shrink=job["shrink"])
     rgb, notes = to_rgb(image, _colour(job))
     write_all(target, rgb.tobytes())
@@ -105,6 +115,10 @@ def write_all(target: IO[bytes], data: bytes) -> None:
 
 
 def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Image:
+    from PIL import Image, ImageFile, PngImagePlugin
+
+    Image.MAX_IMAGE_PIXELS = None
+    PngImagePlugin.MAX_TEXT_CHUNK = 8_000_000
     ImageFile.LOAD_TRUNCATED_IMAGES = job["truncated"]
     image: Image.Image = Image.open(source, formats=[job["format"]])
     if list(image.size) != job["size"]:
@@ -123,11 +137,9 @@ def _colour(job: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def _confine() -> None:
-    """No core dumps, no new privileges, no warnings, no limits of Pillow's own below those already checked."""
+    """No core dumps, no warnings; limits come with each job."""
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    Image.MAX_IMAGE_PIXELS = None
-    PngImagePlugin.MAX_TEXT_CHUNK = 8_000_000
 
 
 def _allow(memory: int, seconds: float) -> None:

@@ -9,10 +9,14 @@ from typing import IO, Any
 import pyvips
 
 
-def vips_rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
-    """All rows as stored, top to bottom, three bytes a pixel."""
+def vips_rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes], shrink: int = 1) -> dict[str, Any]:
+    """All rows as stored, top to bottom, three bytes a pixel; a JPEG perhaps at 1/`shrink`."""
     try:
-        image = _open(job, source)
+        image = _open(job, source, {"shrink": shrink} if shrink > 1 else {})
+        if shrink > 1:
+            # libvips drops a last part of a pixel; a level holds it.
+            width, height = (-(-side // shrink) for side in job["size"])
+            image = image.embed(0, 0, width, height, extend="copy")
         image.rawsave_target(pyvips.Target.new_to_descriptor(target.fileno()))
     except pyvips.Error:
         return _failure(target)
@@ -69,13 +73,13 @@ class _Slicer:
         return len(block)
 
 
-def _open(job: dict[str, Any], source: IO[bytes]) -> Any:
+def _open(job: dict[str, Any], source: IO[bytes], options: dict[str, int] | None = None) -> Any:
     """The picture as a lazy RGB pipeline. `fail_on` makes damage an error unless it is allowed."""
     os.lseek(source.fileno(), 0, os.SEEK_SET)
     stream = pyvips.Source.new_from_descriptor(source.fileno())
     fail_on = "none" if job["truncated"] else "error"
     load = pyvips.Image.jpegload_source if job["format"] == "JPEG" else pyvips.Image.pngload_source
-    image = load(stream, access="sequential", fail_on=fail_on)
+    image = load(stream, access="sequential", fail_on=fail_on, **(options or {}))
     if image.bands in (1, 2):
         image = image.colourspace("srgb")
     return image.flatten(background=job["background"]) if image.hasalpha() else image

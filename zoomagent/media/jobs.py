@@ -57,7 +57,7 @@ class Decoding:
 
     def coarse(self, target: IO[bytes], shrink: int) -> None:
         """The picture at 1/`shrink` into `target`."""
-        self._run({"do": "coarse", "shrink": shrink}, target)
+        self._run({"do": "coarse", "shrink": shrink, "vips": self.streams}, target)
 
     def regions(self, target: IO[bytes], boxes: list[Box]) -> None:
         """The stored boxes one after the other into `target`."""
@@ -75,4 +75,5 @@ class Decoding:
             "memory": limits.decode_bytes + limits.decode_bytes_per_pixel * size.pixels,
             "seconds": limits.decode_seconds * max(1.0, size.pixels / _LEISURE_PIXELS),
         }
-        return decode(job, self.spool.fd, target.fileno())
+        with self.spool.lent() as source_fd:
+            return decode(job, source_fd, target.fileno())

@@ -10,13 +10,16 @@ PIXEL_CEILING = 178_956_970
 
 @dataclass(frozen=True)
 class Limits:
-    """Every bound on an input. `roots`, when given, are the only folders from which paths may be opened."""
+    """Every bound on an input. `roots`, when given, are the only folders from which paths may be opened.
+
+    `decode_seconds` is processor time; a decoder that merely waits is stopped after three times as long.
+    """
 
     max_pixels: int = 100_000_000
     max_bytes: int = 25_000_000
     max_aspect: float = 200.0
     max_metadata: int = 4_000_000
-    decode_seconds: float = 20.0
+    decode_seconds: float = 10.0
     decode_bytes_per_pixel: int = 4
     decode_bytes: int = 256_000_000
     roots: tuple[str, ...] | None = None

@@ -6,7 +6,7 @@
 Where the pixels come from is a `Pixels` source's business; opening is `opening.py`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -27,7 +27,7 @@ Request = tuple[Box, Size]
 class Pixels(Protocol):
     """Where a picture's pixels come from. `regions` may be called from several threads."""
 
-    def regions(self, requests: Sequence[Request]) -> list[Image.Image]: ...
+    def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]: ...
 
     def prepare(self) -> None: ...
 
@@ -41,8 +41,9 @@ class InMemory:
         image.load()
         self._image = image
 
-    def regions(self, requests: Sequence[Request]) -> list[Image.Image]:
-        return [render(self._image, (box.left, box.top, box.right, box.bottom), size) for box, size in requests]
+    def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        for box, size in requests:
+            yield render(self._image, (box.left, box.top, box.right, box.bottom), size)
 
     def prepare(self) -> None:
         """All is ready."""
@@ -63,10 +64,10 @@ class Picture:
 
     def view(self, box: Box, size: Size) -> Image.Image:
         """The region `box` of the original, rendered at `size`. May be called from several threads."""
-        return self.views([(box, size)])[0]
+        return next(self.views([(box, size)]))
 
-    def views(self, requests: Sequence[Request]) -> list[Image.Image]:
-        """Several views at once: on a large file that is not yet decoded, much quicker than one by one."""
+    def views(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        """Several views, one after the other: on a large file not yet decoded, much quicker than asking singly."""
         if self._closed:
             raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
         for _, size in requests:
@@ -75,7 +76,7 @@ class Picture:
         return self._pixels.regions([(plain_box(box, self.size), size) for box, size in requests])
 
     def prepare(self) -> None:
-        """Decode a large file whole (to disk), say while a model thinks; views are then quick."""
+        """Begin to decode a large file in the background, say while a model thinks. Returns at once."""
         self._pixels.prepare()
 
     def close(self) -> None:

@@ -55,6 +55,10 @@ class RawFile:
             result.paste(strip.reduce(factor), (0, (top - box.top) // factor))
         return result
 
+    def length(self) -> int:
+        """Bytes of pixels in the file so far."""
+        return os.fstat(self._file.fileno()).st_size - self._offset
+
     def close(self) -> None:
         self._file.close()
 
@@ -65,7 +69,7 @@ class RawFile:
             data = self._at(start, (box.height - 1) * row + 3 * box.width)
             data += bytes(row - 3 * box.width)
             return Image.frombuffer("RGB", (box.width, box.height), data, "raw", "RGB", row, 1)
-        lines = [self._at(y * row + 3 * box.left, 3 * box.width) for y in range(box.top, box.bottom)]
+        lines = (self._at(y * row + 3 * box.left, 3 * box.width) for y in range(box.top, box.bottom))
         return Image.frombuffer("RGB", (box.width, box.height), b"".join(lines), "raw", "RGB", 0, 1)
 
     def _at(self, offset: int, count: int) -> bytes:

@@ -6,7 +6,11 @@ Whatever happens to the file or stream afterwards, every later step sees these b
 import hashlib
 import os
 import stat
+import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
@@ -31,6 +35,7 @@ class Spool:
         self._file = file
         self.size = size
         self.digest = digest
+        self._turn = threading.Lock()
 
     @property
     def fd(self) -> int:
@@ -39,6 +44,20 @@ class Spool:
     def at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`; fewer at the end."""
         return os.pread(self.fd, count, offset)
+
+    @contextmanager
+    def lent(self) -> Iterator[int]:
+        """A descriptor for another process. Processes must not share one read position: on Linux each gets its
+        own; elsewhere they take turns."""
+        if sys.platform != "linux":
+            with self._turn:
+                yield self.fd
+            return
+        fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         self._file.close()
@@ -125,6 +144,6 @@ def _refused(why: str) -> InputRefused:
 
 def _scratch(size: int) -> IO[bytes]:
     """A file without a name: in memory while small, else on disk."""
-    if size <= _IN_MEMORY and os.name == "posix" and os.uname().sysname == "Linux":
+    if size <= _IN_MEMORY and sys.platform == "linux":
         return os.fdopen(os.memfd_create("zoomagent", os.MFD_CLOEXEC), "w+b")
     return tempfile.TemporaryFile(prefix="zoomagent-")

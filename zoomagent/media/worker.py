@@ -14,12 +14,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from zoomagent.errors import InputRefused, StoreError
 
 START_SECONDS = 60.0
-COMMAND = (sys.executable, "-m", "zoomagent.media.decoder")
+_HOME = str(Path(__file__).resolve().parents[2])
+COMMAND = (sys.executable, "-S", "-m", "zoomagent.media.decoder")
 
 _WHY = {
     "corrupt_image": "The picture file is damaged and can not be decoded. Give an intact file.",
@@ -69,7 +71,7 @@ class Worker:
         self._ready = False
 
     def ask(self, job: dict[str, Any], source_fd: int, target_fd: int) -> dict[str, Any]:
-        """Send a job and wait for its reply, at most its seconds of wall clock."""
+        """Send a job and wait for its reply: its seconds of processor time, three times that by the clock."""
         if not self._ready:
             self._receive(START_SECONDS)
             self._ready = True
@@ -79,7 +81,7 @@ class Worker:
             self._socket.sendall(message[4096:])
         except OSError as error:
             raise refusal("decode_crashed") from error
-        return self._receive(job["seconds"] + 1)
+        return self._receive(3 * job["seconds"] + 1)
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         deadline, message = time.monotonic() + seconds, b""
@@ -150,7 +152,7 @@ def _environment() -> dict[str, str]:
     """What the decoder needs and nothing of ours: no keys, no proxies."""
     return {
         "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "PYTHONPATH": os.pathsep.join([_HOME, *(entry for entry in sys.path if entry)]),
         "PYTHONSAFEPATH": "1",
         "MALLOC_ARENA_MAX": "2",
         "VIPS_CONCURRENCY": "1",
