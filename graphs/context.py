@@ -45,7 +45,9 @@ class Context(BaseModel):
     model: Annotated[str, Field(description="nano, a folder with weights, or the base URL of a server.")] = "nano"
     strategy: Strategy = "dualfocus"
     budget: Budget = Budget()
-    margin: Annotated[float, Field(ge=0, le=4, description="Crop margin as a share of the square's side.")] = 0.25
+    margin: Annotated[
+        float | None, Field(ge=0, le=4, description="Crop margin as a share of the square's side; None: the model's.")
+    ] = None
     margin_pixels: Annotated[int, Field(ge=0, description="Crop margin in original pixels; DualFocus uses 25.")] = 0
     max_view_pixels: Annotated[int | None, Field(ge=1, description="Limit for every view; None: the model's.")] = None
     max_tokens: Annotated[int, Field(ge=1, description="Length of one reply.")] = 128

@@ -87,10 +87,13 @@ async def zoom(state: State, runtime: Runtime[Context]) -> Update:
     """Cut what the model pointed at from the original picture, or tell the model why that is not possible."""
     desk = await _desk("zoom", state, runtime)
     first, *_, last = dialogue(state, "micro")
-    margin, pixels = desk.context.margin, desk.context.margin_pixels
+    views, context = desk.bench.views, desk.context
+    margin = views.profile.crop_margin if context.margin is None else context.margin
+    clip = context.strategy == "dualfocus-published"
     try:
         box = _first_box(last)
-        result = zoom_in(desk.bench.views, first["views"][0], box, margin=margin, margin_pixels=pixels)
+        pixels = context.margin_pixels
+        result = zoom_in(views, first["views"][0], box, margin=margin, margin_pixels=pixels, clip=clip)
     except ToolError as error:
         return _complain(desk, error)
     crop = result.views[0]

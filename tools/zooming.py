@@ -4,12 +4,13 @@
 
 The box becomes a square around its centre (`expand_box`), gets a margin (`enlarge_box`), and is cut from the
 original. DualFocus' margin is 25 pixels whatever the picture's size; at 4K that is less than the rounding of
-a box with two decimals, so here it is a share of the square's side, and the fixed pixels are an argument.
+a box with two decimals, so here it is a share of the square's side, and the fixed pixels are an argument. Where
+DualFocus clips at the picture's border, the square is moved inside instead, unless `clip` asks for theirs.
 """
 
 from collections.abc import Sequence
 
-from zoomagent.geometry import Box, Size, square_around, with_margin
+from zoomagent.geometry import Box, Size, moved_inside, square_around, with_margin
 from zoomagent.tools.cropping import locate, show
 from zoomagent.tools.viewing import ToolResult, ViewStore
 
@@ -21,13 +22,24 @@ DUALFOCUS_PIXELS = 25
 
 
 def zoom(
-    views: ViewStore, view: str, box: Sequence[float], *, margin: float = MARGIN, margin_pixels: int = 0
+    views: ViewStore,
+    view: str,
+    box: Sequence[float],
+    *,
+    margin: float = MARGIN,
+    margin_pixels: int = 0,
+    clip: bool = False,
 ) -> ToolResult:
     """A new view of the square around `box` in `view`, widened by the margins."""
     target = locate(views, view, box)
-    return show(views, view, surroundings(target, views.picture.size, margin, margin_pixels), target)
+    return show(views, view, surroundings(target, views.picture.size, margin, margin_pixels, clip), target)
 
 
-def surroundings(box: Box, picture: Size, margin: float, margin_pixels: int) -> Box:
-    """The region shown for `box`: squared, widened, clipped to the picture."""
-    return with_margin(square_around(box, picture), picture, pixels=margin_pixels, share=margin)
+def surroundings(box: Box, picture: Size, margin: float, margin_pixels: int, clip: bool = False) -> Box:
+    """The region shown for `box`: squared, widened, and moved inside the picture (or clipped, as DualFocus does)."""
+    if clip:
+        return with_margin(square_around(box, picture), picture, pixels=margin_pixels, share=margin)
+    side = max(box.width, box.height)
+    side += 2 * (margin_pixels + round(margin * side))
+    left, top = (box.left + box.right - side) // 2, (box.top + box.bottom - side) // 2
+    return moved_inside(Box(left, top, left + side, top + side), picture)

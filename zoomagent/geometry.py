@@ -124,6 +124,14 @@ def square_around(box: Box, picture: Size) -> Box:
     return intersect(Box(left, top, left + side, top + side), whole(picture))
 
 
+def moved_inside(box: Box, picture: Size) -> Box:
+    """`box` shifted by the least that puts it inside the picture, cut where it is larger than the picture."""
+    width, height = min(box.width, picture.width), min(box.height, picture.height)
+    left = min(max(box.left, 0), picture.width - width)
+    top = min(max(box.top, 0), picture.height - height)
+    return Box(left, top, left + width, top + height)
+
+
 def with_margin(box: Box, picture: Size, pixels: int = 0, share: float = 0.0) -> Box:
     """`box` with `pixels` plus `share` of its own width or height added on every side, clipped.
 

@@ -5,6 +5,8 @@ template) and leaves the video half out. safetensors only; `trust_remote_code` i
 weights are refused.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,7 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
         model=model,
         tokenizer=tokenizer,
         image_processor=image_processor,
-        profile=checkpoint_profile(name, config, image_processor),
+        profile=checkpoint_profile(name, config, image_processor, own_overrides(Path(source))),
         stop_ids=_stop_ids(model, tokenizer),
         never=(config.image_token_id, config.video_token_id, *range(len(tokenizer), config.text_config.vocab_size)),
         image_id=config.image_token_id,
@@ -101,9 +103,16 @@ def refuse_pickles(source: str) -> None:
     raise ModelNotFound("The folder holds no *.safetensors file. Name a folder saved by save_pretrained.")
 
 
-def checkpoint_profile(name: str, config: Any, image_processor: Any) -> Profile:
-    """The family's profile with the checkpoint's own patch size and pixel limits; then the user's
-    overrides."""
+def own_overrides(folder: Path) -> dict[str, Any]:
+    """What the folder's `zoomagent.json`, where there is one, says of the profile."""
+    file = folder / "zoomagent.json"
+    content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return content
+
+
+def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mapping[str, Any]) -> Profile:
+    """The family's profile with the checkpoint's own patch size and pixel limits; then the overrides of its
+    `zoomagent.json`; then the user's."""
     family = profile_for(MODEL_TYPES[config.model_type], {})
     multiple = image_processor.patch_size * image_processor.merge_size
     small = image_processor.size["longest_edge"] < family.min_pixels
@@ -118,7 +127,7 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any) -> Profile:
         tool_dialect="hermes",
         source=f"{name}: config.json and preprocessor_config.json",
     )
-    return override(profile, environment_overrides())
+    return override(override(profile, own), environment_overrides())
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

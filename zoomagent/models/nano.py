@@ -89,6 +89,7 @@ class NanoConfig:
     deepstack: tuple[int, ...] = (1,)
     macro_side: int = 128
     crop_side: int = 80
+    crop_margin: float = 0.6
 
     @property
     def cell(self) -> int:
@@ -216,3 +217,5 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
     model.config.dtype = torch.float32
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor(config), indent=2) + "\n")
+    crop = {"crop_pixels": config.crop_side**2, "crop_margin": config.crop_margin}
+    (folder / "zoomagent.json").write_text(json.dumps(crop, indent=2) + "\n")

@@ -30,7 +30,8 @@ Grid = Literal["cells", "tiles", "fixed"]
 class Profile:
     """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
-    per tile plus a thumbnail; or `tokens_per_tile` for any view."""
+    per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (None: as
+    the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise."""
 
     family: str
     space: Space
@@ -47,6 +48,8 @@ class Profile:
     likelihood_of_given: bool = True
     grid: Grid = "cells"
     tokens_per_tile: int = 0
+    crop_pixels: int | None = None
+    crop_margin: float = 0.25
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:

@@ -63,10 +63,21 @@ class Learner(nn.Module):
         """Next-token loss over the assistants' words, and the pointing loss in the middle of the layers."""
         asked = batch.labels != IGNORE
         logits = self.model.lm_head(last[asked])
-        text = nn.functional.cross_entropy(logits, batch.labels[asked])
+        each = nn.functional.cross_entropy(logits, batch.labels[asked], reduction="none")
+        shares = token_shares(batch)[asked]
+        text = (each * shares).sum() / shares.sum()
         pointed, found = self.heads.pointer(every[len(every) // 2], batch)
         noted = {"text": text.detach(), "pointer": pointed.detach(), "found": found}
         return text + self.weights.pointer * pointed, noted | {"predicted": logits.argmax(-1).detach()}
+
+
+def token_shares(batch: Batch) -> torch.Tensor:
+    """What each supervised token counts: 1 / sqrt(words of its answer), so that boxes do not drown one-word answers."""
+    asked = (batch.labels != IGNORE).float()
+    lengths = torch.zeros(len(asked), int(batch.branch.max()) + 1, device=asked.device)
+    owner = batch.branch.clamp(min=0)
+    lengths.scatter_add_(1, owner, asked)
+    return asked / lengths.gather(1, owner).clamp(min=1).sqrt()
 
 
 @torch.no_grad()

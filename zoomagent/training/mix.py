@@ -15,7 +15,7 @@ from zoomagent.data.questions import CANNOT_TELL, ILLEGIBLE, LEGIBLE, Kind, Ques
 from zoomagent.data.render import WHOLE, Pixels, Region, render
 from zoomagent.data.scene import Level, Scene, draw_scene
 from zoomagent.graphs.prompts import VISIBLE, box_prompt, macro_prompt, micro_prompt
-from zoomagent.models.nano import NanoConfig
+from zoomagent.models.nano import SMALL, NanoConfig
 from zoomagent.training.dense import Targets, cell_items, cell_targets, glyph_targets, thousandths
 from zoomagent.training.packing import Branch, Packed, Segment, pack
 
@@ -31,8 +31,6 @@ LOOK_KINDS: dict[Kind, float] = {
 """Share of each kind among box and micro turns."""
 TEXT = -2
 """Marks tokens that are not visual in `Row.items`."""
-MARGIN = 0.6
-"""Share of the located box's side that is added on every side before cropping."""
 
 
 @dataclass(frozen=True)
@@ -296,10 +294,10 @@ def box_text(box: tuple[float, ...]) -> str:
     return str(thousandths(np.array(box)))
 
 
-def crop_region(box: tuple[float, ...]) -> Region:
+def crop_region(box: tuple[float, ...], margin: float = SMALL.crop_margin) -> Region:
     """DualFocus' crop: the square around the box plus a relative margin, moved inside the picture."""
     side = max(box[2] - box[0], box[3] - box[1])
-    side = min(1.0, max(side * (1 + 2 * MARGIN), 0.02))
+    side = min(1.0, max(side * (1 + 2 * margin), 0.02))
     x0 = min(max((box[0] + box[2] - side) / 2, 0.0), 1 - side)
     y0 = min(max((box[1] + box[3] - side) / 2, 0.0), 1 - side)
     return x0, y0, x0 + side, y0 + side
