@@ -188,6 +188,13 @@ def test_a_finished_run_is_not_run_again(image: Image.Image, tmp_path: Path) -> 
     assert (again.text, again.steps) == (first.text, first.steps)
 
 
+def test_a_run_without_a_name_gets_one(image: Image.Image) -> None:
+    with ZoomAgent(FakeModel(respond=respond, respond_score=scores), checkpointer=InMemorySaver()) as agent:
+        first, second = agent.batch([(image, QUESTION), (image, QUESTION)])
+        assert first.thread_id and second.thread_id and first.thread_id != second.thread_id
+        assert agent.ask(image, QUESTION, thread_id=first.thread_id).steps == first.steps
+
+
 def test_a_failed_call_of_a_bug_is_resumed_where_it_was(image: Image.Image) -> None:
     broken = True
 

@@ -16,6 +16,7 @@ finished one returns its answer. Left out: the state machine itself (zoomagent/g
 import asyncio
 import re
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ class ZoomAgent:
         strategy: Strategy = "dualfocus",
         budget: Budget | None = None,
         checkpointer: str | Path | BaseCheckpointSaver[Any] | None = None,
-        margin: float = 0.25,
+        margin: float | None = None,
         margin_pixels: int = 0,
         max_view_pixels: int | None = None,
         max_tokens: int = 128,
@@ -162,7 +163,7 @@ class ZoomAgent:
     ) -> AsyncIterator[Step | Answer]:
         """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
         began = time.monotonic()
-        self._check_thread(thread)
+        thread = self._thread(thread)
         try:
             _check_question(question, options)
             async with AsyncExitStack() as stack:
@@ -219,16 +220,15 @@ class ZoomAgent:
         finally:
             self._active.discard(thread)
 
-    def _check_thread(self, thread: str | None) -> None:
-        """Misuse of this class, which is not a run's outcome."""
-        if thread is None and self._store is not None:
-            raise ValueError("An agent with a checkpointer needs a thread_id to find the run again. Give one.")
+    def _thread(self, thread: str | None) -> str | None:
+        """The name under which the run is kept: the one given, else a new one. A wrong one is misuse of this class."""
         if thread is None:
-            return
+            return None if self._store is None else str(uuid.uuid4())
         if self._store is None:
             raise ValueError("A thread_id needs a checkpointer to keep the run in. Give the agent one.")
         if not THREAD_ID.fullmatch(thread):
             raise ValueError(f"A thread_id is 1 to 128 of A-Z a-z 0-9 _ . : -, not {thread!r}.")
+        return thread
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         name = self._model.name if self._model else self.context.model
