@@ -29,7 +29,7 @@ def locate(views: ViewStore, view: str, box: Sequence[float]) -> Box:
 
 def show(views: ViewStore, source: str, box: Box, target: Box) -> ToolResult:
     """The new view of `box`, made for `target`, with words that say what it is."""
-    record = views.add(box, source=source, max_pixels=views.profile.crop_pixels)
+    record = views.add(box, source=source, max_pixels=views.profile.crop_pixels or None)
     width, height = record["size"]
     return ToolResult(
         f"{record['id']} shows {box.as_list()} of the original picture at {width}x{height} pixels.",

@@ -30,7 +30,7 @@ Grid = Literal["cells", "tiles", "fixed"]
 class Profile:
     """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
-    per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (None: as
+    per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (0: as
     the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise."""
 
     family: str
@@ -48,7 +48,7 @@ class Profile:
     likelihood_of_given: bool = True
     grid: Grid = "cells"
     tokens_per_tile: int = 0
-    crop_pixels: int | None = None
+    crop_pixels: int = 0
     crop_margin: float = 0.25
     source: str = ""
 
@@ -226,6 +226,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+_MAY_BE_ZERO = ("tokens_per_tile", "crop_pixels", "crop_margin")
+
+
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
     """`profile` with some fields replaced; ValueError names the field that is unknown or of the wrong
     kind."""
@@ -244,9 +247,6 @@ def _check(profile: Profile, name: str, value: object) -> None:
     fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{name!r} must be {kind.__name__}, not {value!r}.")
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and value < (0 if name == "tokens_per_tile" else 1)
-    ):
-        raise ValueError(f"{name!r} must be at least 1, not {value!r}.")
+    least = 0 if name in _MAY_BE_ZERO else 1
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
+        raise ValueError(f"{name!r} must be at least {least}, not {value!r}.")

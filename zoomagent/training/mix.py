@@ -25,8 +25,8 @@ KINDS: dict[Kind, float] = {
 }  # fmt: skip
 """Share of each kind among direct questions."""
 LOOK_KINDS: dict[Kind, float] = {
-    "read": 0.66, "colour": 0.04, "shape": 0.04, "side": 0.06, "presence": 0.06, "relation": 0.04,
-    "count": 0.04, "ground": 0.02, "absent": 0.04,
+    "read": 0.60, "colour": 0.04, "shape": 0.04, "side": 0.06, "presence": 0.06, "relation": 0.04,
+    "count": 0.04, "ground": 0.02, "absent": 0.10,
 }  # fmt: skip
 """Share of each kind among box and micro turns."""
 TEXT = -2
@@ -238,7 +238,8 @@ class Mix:
     def _located(self, question: Question, scene: Scene, rng: np.random.Generator) -> tuple[tuple[float, ...], Region]:
         """A box as a policy would give it: mostly right within a little, sometimes plainly wrong."""
         box = np.array(true_box(question, scene))
-        if rng.random() < 0.12 and question.targets:
+        astray = 0.7 if question.kind == "absent" else 0.18
+        if rng.random() < astray:
             other = scene.items[int(rng.integers(len(scene.items)))]
             box = np.array(other.box)
         side = max(box[2] - box[0], box[3] - box[1])
