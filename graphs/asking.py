@@ -124,7 +124,7 @@ async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_call
             return await call(messages, deadline)
     except (TimeoutError, ModelUnavailable) as error:
         if deadline is not None and time.monotonic() >= deadline:
-            raise _time_is_up(desk.context.budget) from error
+            raise _time_is_up(desk.context.budget, str(error)) from error
         raise
 
 
@@ -144,8 +144,10 @@ def _check_budget(desk: Desk, shown: Shown, keep_calls: int) -> None:
         raise _time_is_up(budget)
 
 
-def _time_is_up(budget: Budget) -> RunError:
-    return RunError(f"The budget of {budget.seconds:g} seconds is spent. Raise it.", code="budget_seconds")
+def _time_is_up(budget: Budget, last: str = "") -> RunError:
+    """`last` is what the model's server said when time ran out: it may be the cause."""
+    text = f"The budget of {budget.seconds:g} seconds is spent. Raise it."
+    return RunError(f"{text} {last}".rstrip(), code="budget_seconds")
 
 
 def _smaller(desk: Desk, shown: Shown) -> Shown:
