@@ -18,6 +18,9 @@ from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord,
 from zoomagent.models.base import Likelihood, Message, Reply, Text, Usage
 
 Answer = TypeVar("Answer")
+GRACE = 1.0
+"""Seconds after its deadline that a model has to end the call itself, with its own reason, before it is cut off."""
+
 MAX_REPLY = 64 * 1024
 """Characters of a reply that are kept: a server that ignores `max_tokens` must not fill the checkpoints."""
 
@@ -120,7 +123,7 @@ async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_call
     left = seconds_left(desk)
     deadline = None if left is None else time.monotonic() + left
     try:
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(None if left is None else left + GRACE):
             return await call(messages, deadline)
     except (TimeoutError, ModelUnavailable) as error:
         if deadline is not None and time.monotonic() >= deadline:
