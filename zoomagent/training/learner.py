@@ -13,7 +13,7 @@ from zoomagent.training.batching import Batch, collate, read, see
 from zoomagent.training.dense import DenseHead
 from zoomagent.training.mix import Mix
 from zoomagent.training.packing import IGNORE
-from zoomagent.training.pointing import Pointer
+from zoomagent.training.pointing import Pointer, attended, spoken
 
 FIELDS = ("shape", "colour", "char1", "char2", "x0", "x0b", "y0", "y0b", "x1", "x1b", "y1", "y1b", "ground", "glyph")
 
@@ -23,7 +23,8 @@ class Weights:
     """What the added losses count beside the text's."""
 
     dense: float = 0.3
-    pointer: float = 0.5
+    pointer: float = 0.3
+    attention: float = 0.3
 
 
 class Heads(nn.Module):
@@ -66,9 +67,12 @@ class Learner(nn.Module):
         each = nn.functional.cross_entropy(logits, batch.labels[asked], reduction="none")
         shares = token_shares(batch)[asked]
         text = (each * shares).sum() / shares.sum()
-        pointed, found = self.heads.pointer(every[len(every) // 2], batch)
-        noted = {"text": text.detach(), "pointer": pointed.detach(), "found": found}
-        return text + self.weights.pointer * pointed, noted | {"predicted": logits.argmax(-1).detach()}
+        middle, said = len(every) // 2, spoken(batch)
+        pointed, found = self.heads.pointer(every[middle], batch, said)
+        looked, hit = attended(self.model.model.language_model, middle, every[middle], batch, said)
+        noted = {"text": text.detach(), "predicted": logits.argmax(-1).detach()}
+        noted |= {"pointer": pointed.detach(), "found": found, "looked": looked.detach(), "attended": hit}
+        return text + self.weights.pointer * pointed + self.weights.attention * looked, noted
 
 
 def token_shares(batch: Batch) -> torch.Tensor:
@@ -93,6 +97,7 @@ def evaluate(learner: Learner, mix: Mix, pad: int, rows: int) -> dict[str, float
         for field, value in zip(FIELDS, noted["cells"].tolist(), strict=True):
             hits["tower/" + field].append(value)
         hits["pointer"].append(float(noted["found"]))
+        hits["attended"].append(float(noted["attended"]))
     learner.train()
     return {name: sum(values) / len(values) for name, values in sorted(hits.items())}
 

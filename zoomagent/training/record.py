@@ -11,7 +11,7 @@ def log(out: Path, step: int, rate: float, noted: dict[str, Any]) -> None:
     line: dict[str, Any] = {"step": step, "time": time.time(), "rate": rate, "dense": float(noted["dense"])}
     line["cells"] = [round(v, 3) for v in noted["cells"].tolist()]
     if "text" in noted:
-        line |= {name: float(noted[name]) for name in ("text", "pointer", "found")}
+        line |= {name: float(noted[name]) for name in ("text", "pointer", "found", "looked", "attended")}
     with (out / "log.jsonl").open("a") as handle:
         handle.write(json.dumps(line) + "\n")
 
