@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import pyvips
 
+pyvips.cache_set_max(0)
+
 
 def vips_rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes], shrink: int = 1) -> dict[str, Any]:
     """All rows as stored, top to bottom, three bytes a pixel; a JPEG perhaps at 1/`shrink`."""

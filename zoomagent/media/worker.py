@@ -154,7 +154,10 @@ def _environment() -> dict[str, str]:
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join([_HOME, *(entry for entry in sys.path if entry)]),
         "PYTHONSAFEPATH": "1",
+        # Large buffers go back to the system after each job, so that a warm worker stays small.
         "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+        "MALLOC_TRIM_THRESHOLD_": "1000000",
         "VIPS_CONCURRENCY": "1",
         "VIPS_BLOCK_UNTRUSTED": "1",
     }
