@@ -62,7 +62,8 @@ class OutputTruncated(ToolError):
 
 
 class RunError(ZoomAgentError):
-    """Not the model's mistake: the run ends with this error's code."""
+    """Not the model's mistake: the run ends with this error's code. Codes of its own: budget_calls,
+    budget_visual_tokens, budget_seconds, budget_depth, no_answer, other_picture."""
 
     code = "run_error"
 
@@ -112,6 +113,9 @@ class BadServerResponse(ServerError):
 
 
 class StoreError(RunError):
+    """Codes: store_full, store_read_only, store_busy, store_io, checkpoint_corrupt, run_already_active,
+    run_mismatch."""
+
     code = "store_error"
     exit_status = 75
 
