@@ -110,15 +110,15 @@ def test_a_batch_keeps_its_order_and_outlives_a_bad_item(agent: ZoomAgent, image
     assert [answer.outcome.kind for answer in answers] == ["answered", "refused", "answered"]
 
 
-def test_a_batch_never_runs_more_than_it_was_allowed(image: Image.Image) -> None:
-    running, most = 0, 0
+def test_a_batch_runs_as_many_as_it_was_allowed_and_never_more(image: Image.Image) -> None:
+    running, most, three = 0, 0, asyncio.Barrier(3)
 
     class Counting(FakeModel):
         async def generate(self, messages: Any, **options: Any) -> Any:
             nonlocal running, most
             running += 1
             most = max(most, running)
-            await asyncio.sleep(0.01)
+            await asyncio.wait_for(three.wait(), 30)
             running -= 1
             return await super().generate(messages, **options)
 
