@@ -71,7 +71,7 @@ class RunError(ZoomAgentError):
 class InputRefused(RunError):
     """Codes: unsupported_image, corrupt_image, too_many_pixels, too_many_bytes, bad_aspect, bad_data_url,
     bad_frame, metadata_too_large, decode_timeout, decode_crashed, decode_memory, path_not_allowed, not_a_file,
-    bad_question."""
+    bad_question, picture_closed."""
 
     code = "input_refused"
     exit_status = 65
