@@ -20,13 +20,13 @@ from zoomagent.training.dense import Targets, cell_items, cell_targets, glyph_ta
 from zoomagent.training.packing import Branch, Packed, Segment, pack
 
 KINDS: dict[Kind, float] = {
-    "read": 0.38, "colour": 0.07, "shape": 0.07, "side": 0.10, "count": 0.08,
-    "presence": 0.10, "relation": 0.06, "ground": 0.04, "absent": 0.10,
+    "read": 0.34, "colour": 0.09, "shape": 0.09, "side": 0.08, "count": 0.08,
+    "presence": 0.10, "relation": 0.06, "ground": 0.07, "absent": 0.09,
 }  # fmt: skip
 """Share of each kind among direct questions."""
 LOOK_KINDS: dict[Kind, float] = {
-    "read": 0.60, "colour": 0.04, "shape": 0.04, "side": 0.06, "presence": 0.06, "relation": 0.04,
-    "count": 0.04, "ground": 0.02, "absent": 0.10,
+    "read": 0.56, "colour": 0.05, "shape": 0.05, "side": 0.05, "presence": 0.06, "relation": 0.04,
+    "count": 0.04, "ground": 0.05, "absent": 0.10,
 }  # fmt: skip
 """Share of each kind among box and micro turns."""
 TEXT = -2
