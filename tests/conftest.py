@@ -1,4 +1,4 @@
-"""What every test stands on: one thread per process (tiny tensors gain nothing from more) and no way out to a network."""
+"""What every test stands on: one thread per process (tiny tensors gain nothing from more), no way out to a network."""
 
 import os
 

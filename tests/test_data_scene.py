@@ -111,4 +111,4 @@ def test_a_crop_holds_the_box_it_was_made_for() -> None:
         if question:
             box, crop = true_box(question, scene), crop_region(true_box(question, scene))
             assert crop[0] <= box[0] and crop[1] <= box[1] and crop[2] >= box[2] and crop[3] >= box[3]
-            assert 0 <= min(crop) and max(crop) <= 1
+            assert min(crop) >= 0 and max(crop) <= 1

@@ -23,8 +23,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(out: Path, steps: int, **changes: Any) -> Settings:
-    given = {"steps": steps, "dense_steps": 2, "rows": 2, "workers": 0, "save_every": 2, "evaluate_every": 4, "warmup": 1}
-    return Settings(out=out, **(given | changes))
+    given = {"dense_steps": 2, "rows": 2, "workers": 0, "save_every": 2, "evaluate_every": 4, "warmup": 1}
+    return Settings(out=out, steps=steps, **(given | changes))
 
 
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 While an answer about one item is written, (1) the text model's middle hidden state must pick, by a projection of its
 own, that item's visual tokens among those it can see, and (2) the first heads of the next layer must attend to them.
 Finding the item is what a small model learns last from next-token loss; asked for directly, it comes in a thousand
-steps. Ours, in the spirit of grounding supervision. The projection is dropped from the shipped weights; attention stays stock.
+steps. Ours, in the spirit of grounding supervision. The projection is dropped from the shipped weights; attention
+stays stock.
 """
 
 from dataclasses import dataclass
