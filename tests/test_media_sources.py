@@ -58,7 +58,7 @@ def code_of(source: object, limits: Limits | None = None) -> str:
     start = time.perf_counter()
     with pytest.raises(InputRefused) as refusal:
         open_picture(source, limits=limits)  # type: ignore[arg-type]
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 10
     assert "tmp" not in str(refusal.value) and "passwd" not in str(refusal.value)
     return refusal.value.code
 

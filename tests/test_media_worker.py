@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from zoo import jpeg
@@ -62,14 +61,12 @@ def test_a_worker_killed_while_idle_is_replaced() -> None:
     open_picture(jpeg()).close()
 
 
-def test_a_warm_worker_is_kept_and_quick() -> None:
+def test_a_warm_worker_is_kept() -> None:
     open_picture(jpeg()).close()
     before = worker._POOL._idle
-    start = time.perf_counter()
     for _ in range(5):
         open_picture(jpeg()).close()
     assert worker._POOL._idle is before
-    assert time.perf_counter() - start < 2
 
 
 def test_the_decoder_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

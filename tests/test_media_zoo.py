@@ -41,10 +41,10 @@ def test_what_the_header_tells_reaches_no_decoder(animal: Animal, monkeypatch: p
 
     monkeypatch.setattr(worker.Worker, "ask", no_worker)
     data = animal.make()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputRefused):
         open_picture(data)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_our_limits_leave_pillows_own_alone() -> None:
@@ -58,9 +58,9 @@ def test_animations_show_their_first_frame_and_say_so(name: str) -> None:
     """I9, I15."""
     data = next(animal for animal in ZOO if animal.name == name).make()
     open_picture(jpeg()).close()
-    start = time.perf_counter()
+    start = time.process_time()
     picture = open_picture(data)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 0.2
     note = "frames_ignored_999_or_more" if name == "gif_10000_frames" else "frames_ignored_29"
     assert note in picture.notes
 
@@ -110,11 +110,11 @@ def test_too_many_bytes_are_refused_before_they_are_read(tmp_path: Path) -> None
 
     endless = Endless()
     for source in (file, "data:image/png;base64," + "A" * 100_000_000, endless, bytes(30_000_000)):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(InputRefused) as refusal:
             open_picture(source)  # type: ignore[arg-type]
         assert refusal.value.code == "too_many_bytes"
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
     assert endless.taken <= 25_000_001
 
 

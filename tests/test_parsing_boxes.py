@@ -39,9 +39,9 @@ def test_boxes_are_read_as_written(text: str, boxes: list[list[float]]) -> None:
 )
 def test_pathological_text_is_read_in_no_time(unit: str) -> None:
     text = (unit * (64_000 // len(unit)))[:64_000] + "x"
-    start = time.perf_counter()
+    start = time.process_time()
     parse_boxes(text)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_longer_text_holds_no_box() -> None:
