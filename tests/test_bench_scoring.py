@@ -69,5 +69,3 @@ def test_questions_come_in_equal_shares_and_the_same_every_time() -> None:
 def test_the_picture_handed_over_is_the_scene_at_full_size() -> None:
     picture, _, _ = next(questions(Settings(n=4, size=300)))
     assert picture.size == Size(300, 300)
-
-
