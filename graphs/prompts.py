@@ -6,10 +6,10 @@ names the coordinate space, and answers may be "Cannot tell".
 
 from collections.abc import Sequence
 
+from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.geometry import Space
 
-CANNOT_TELL = "Cannot tell"
-SHORT = "Answer with a single word or phrase, or Cannot tell."
+SHORT = f"Answer with a single word or phrase, or {CANNOT_TELL}."
 LETTER = "Answer with the option's letter from the given choices directly."
 BOX = "Please provide the bounding box coordinate of the region this question asks: "
 MICRO = "Please combine the information from these two images and answer this question: "

@@ -6,7 +6,7 @@ import pytest
 
 from zoomagent.bench.haystack import KINDS_OF, Result, Settings, markdown, questions, report, rows
 from zoomagent.bench.scoring import gain_and_harm, same_answer, wilson
-from zoomagent.data.questions import CANNOT_TELL
+from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.geometry import Size
 
 

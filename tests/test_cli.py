@@ -1,5 +1,6 @@
 """The command line as people and scripts meet it: speed, exit codes, JSON, and no traceback ever."""
 
+import importlib
 import io
 import json
 import os
@@ -177,15 +178,15 @@ def shown(photo: str, reply: str = "Exit 12") -> str:
     fake.enqueue_scores([[-3.0, -0.1]])
     console = Console(width=100, record=True, force_terminal=True, markup=False, highlight=False, file=io.StringIO())
     with ZoomAgent(fake) as agent:
-        print_answer(follow(agent.stream(photo, "What?"), console), console, Path("out/page.html"))
+        print_answer(follow(agent.stream(photo, "What?"), console), console)
     return console.export_text()
 
 
 def test_the_end_of_a_run_says_all_there_is_to_say(photo: str) -> None:
     text = shown(photo)
-    for words in ("macro answer", "Exit", "micro answer", "Exit 12", "chosen", "why", "confidence", "cost", "page"):
+    for words in ("macro answer", "Exit", "micro answer", "Exit 12", "chosen", "why", "confidence", "cost"):
         assert words in text
-    assert "out/page.html" in text and "model calls" in text and "answer_again" in text
+    assert "model calls" in text and "answer_again" in text
 
 
 def test_text_of_strangers_can_not_move_hide_or_colour_anything(photo: str) -> None:
@@ -205,3 +206,39 @@ def test_steps_without_boxes_print(photo: str) -> None:
         answer = agent.ask(photo, "What?")
     follow([Step(id="step-1", name="look", text="Looked"), answer], console)
     assert "look" in console.export_text()
+
+
+# Mistakes of users
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--level", "bogus"], ["--strategy", "macro,bogus"], ["--json", "no/such/x.json"]]
+)
+def test_a_bench_refuses_what_it_does_not_know_before_it_asks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(monkeypatch, "bench", "haystack", "--n", "4", *arguments) == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_an_answer_is_printed_before_a_bad_folder_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str, model: FakeModel
+) -> None:
+    assert run(monkeypatch, "ask", photo, "What is written?", "--save", photo) == 75
+    shown = capsys.readouterr()
+    assert Answer.model_validate_json(shown.out).text == "Exit 12" and "store_io" in shown.err
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(cli, "app", lambda: importlib.import_module("matplotlib"))
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 78 and "zoomagent[train]" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_no_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str
+) -> None:
+    assert run(monkeypatch, "ask", photo, "What?", "--model", "runs/typo") == 69
+    assert "no such folder" in capsys.readouterr().out

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from zoomagent.data.questions import CANNOT_TELL, ask, group_of
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.questions import ask, group_of
 from zoomagent.data.render import render
 from zoomagent.data.scene import COLOURS, FULL, SMALL, SPLITS, Item, Level, Scene, draw_scene
 from zoomagent.training.mix import KINDS, crop_region, true_box
@@ -97,7 +98,7 @@ def test_close_means_the_letters_are_too_small_in_the_whole_view() -> None:
         question = ask("read", scene, SMALL, rng)
         if question:
             height = scene.items[question.targets[0]].text_height * 128
-            group = group_of(question, scene, 128)
+            group = group_of(question, scene, 128, 4096)
             assert (group == "close") == (height <= 5.0)
             seen.add(group)
     assert seen == {"close", None}

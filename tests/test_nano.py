@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,6 @@ from zoomagent.models.loading import load_model
 from zoomagent.models.nano import WEIGHTS
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
-ASKED = json.loads((EXAMPLE / "question.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,12 @@ def nano() -> Iterator[Model]:
     asyncio.run(model.aclose())
 
 
+@pytest.fixture(scope="module")
+def asked() -> dict[str, Any]:
+    question: dict[str, Any] = json.loads((EXAMPLE / "question.json").read_text())
+    return question
+
+
 def test_the_weights_are_small_and_hold_no_code() -> None:
     files = list(WEIGHTS.iterdir())
     assert {f.suffix for f in files} <= {".safetensors", ".json", ".jinja", ".md"}
@@ -35,28 +41,28 @@ def test_the_weights_are_small_and_hold_no_code() -> None:
     assert sum(f.stat().st_size for f in files) <= 45e6
 
 
-def test_the_example_is_read_only_up_close(nano: Model) -> None:
+def test_the_example_is_read_only_up_close(nano: Model, asked: dict[str, Any]) -> None:
     with ZoomAgent(nano, strategy="macro") as agent:
-        assert agent.ask(EXAMPLE / "scene.jpg", ASKED["question"]).text != ASKED["answer"]
+        assert agent.ask(EXAMPLE / "scene.jpg", asked["question"]).text != asked["answer"]
     with ZoomAgent(nano, strategy="dualfocus") as agent:
-        answer = agent.ask(EXAMPLE / "scene.jpg", ASKED["question"])
-    assert (answer.text, answer.perspective, answer.outcome.kind) == (ASKED["answer"], "micro", "answered")
+        answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
+    assert (answer.text, answer.perspective, answer.outcome.kind) == (asked["answer"], "micro", "answered")
     assert answer.confidence is not None and 0 < answer.confidence <= 1
     assert any(
-        coverage(Box(*ASKED["box"]), Box(*evidence.box)) > 0.9 for evidence in answer.evidence if evidence.chosen
+        coverage(Box(*asked["box"]), Box(*evidence.box)) > 0.9 for evidence in answer.evidence if evidence.chosen
     )
 
 
-def test_the_command_line_answers_the_example_as_json() -> None:
-    command = [sys.executable, "-m", "zoomagent.cli", "ask", str(EXAMPLE / "scene.jpg"), ASKED["question"], "--json"]
+def test_the_command_line_answers_the_example_as_json(asked: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "zoomagent.cli", "ask", str(EXAMPLE / "scene.jpg"), asked["question"], "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["text"] == ASKED["answer"]
+    assert json.loads(done.stdout)["text"] == asked["answer"]
 
 
 def test_zooming_reads_what_the_whole_view_can_not(nano: Model) -> None:
     settings = Settings(n=48, seed=5, size=1024, strategies=("macro", "dualfocus"))
-    agents = {name: ZoomAgent(nano, strategy=name) for name in ("macro", "dualfocus")}  # type: ignore[arg-type]
+    agents = {name: ZoomAgent(nano, strategy=name) for name in ("macro", "dualfocus")}
     table = {(r["strategy"], r["kind"]): r for r in rows(asyncio.run(run(settings, agents)))}
     assert table["dualfocus", "close"]["accuracy"] >= table["macro", "close"]["accuracy"] + 0.4
     assert all(row["errors"] == 0 for row in table.values())

@@ -1,6 +1,7 @@
 """Training runs for real at a tiny size, resumes to the very same weights, and keeps whole checkpoints only."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from zoomagent.models.nano import NanoConfig
+from zoomagent.data.scene import SMALL as LEVEL
+from zoomagent.errors import SettingInvalid
+from zoomagent.models.nano import NanoConfig, build_tokenizer
 from zoomagent.training import nano_run, store
+from zoomagent.training.corpus import PHRASES, corpus
+from zoomagent.training.mix import Mix, Shapes
 from zoomagent.training.nano_run import Settings, rate_at, train
 
 TINY = NanoConfig(vision_width=32, vision_depth=2, vision_mlp=32, text_width=64, text_depth=2, text_mlp=32, heads=2)
@@ -25,6 +30,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(out: Path, steps: int, **changes: Any) -> Settings:
     given = {"dense_steps": 2, "rows": 2, "workers": 0, "save_every": 2, "evaluate_every": 4, "warmup": 1}
     return Settings(out=out, steps=steps, **(given | changes))
+
+
+def make_mix() -> Mix:
+    return Mix(build_tokenizer(corpus(LEVEL, scenes=20), PHRASES), TINY, LEVEL, 1, Shapes())
 
 
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +89,14 @@ def test_the_rate_warms_up_stays_and_cools_down() -> None:
     assert rate_at(100, run) == rate_at(799, run) == 1.0
     assert rate_at(900, run) == pytest.approx(0.5)
     assert rate_at(999, run) == pytest.approx(0.05)
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
+    train(settings(tmp_path, 2))
+    with pytest.raises(SettingInvalid, match="seed 1 .now 2."):
+        train(settings(tmp_path, 4, seed=2))
+
+
+def test_rows_are_drawn_in_another_process_however_it_is_started(tmp_path: Path) -> None:
+    loader = nano_run._loader(make_mix(), settings(tmp_path, 2, workers=1), 0, 2, 0)
+    pickle.dumps((loader.dataset, loader.collate_fn))

@@ -27,7 +27,8 @@ GROUPS = {
     "bench": ("zoomagent.bench.cli", "Measure strategies beside no zoom."),
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
-BUG = 70
+BUG, MISSING = 70, 78
+EXTRAS = {"accelerate": "train", "matplotlib": "train", "tqdm": "train"}
 
 
 class LazyGroup(TyperGroup):
@@ -131,6 +132,12 @@ def _fail(error: Exception) -> None:
     from zoomagent.errors import ZoomAgentError
     from zoomagent.terminal import complain
 
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        complain(f"{error.name} is missing, which this needs. Run: pip install 'zoomagent[{EXTRAS[error.name]}]'")
+        sys.exit(MISSING)
+    if isinstance(error, OSError):
+        complain(f"store_io: {error.strerror}. Give a folder that can be written.")
+        sys.exit(75)
     if isinstance(error, ZoomAgentError):
         complain(error.public)
         sys.exit(error.exit_status)
@@ -157,8 +164,8 @@ def _answer(
     """Run, show, save, and leave with the outcome's exit code."""
     if _wants_json(as_json):
         answer = agent.ask(image, question, options)
-        _saved(answer, save)
         typer.echo(json.dumps(answer.model_dump(mode="json"), indent=2))
+        _saved(answer, save)
     else:
         answer = _shown(agent, image, question, options, save)
     raise typer.Exit(answer.outcome.exit_status)
@@ -171,7 +178,10 @@ def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], sa
 
     console = Console(markup=False, highlight=False, emoji=False)
     answer = follow(agent.stream(image, question, options), console)
-    print_answer(answer, console, _saved(answer, save))
+    print_answer(answer, console)
+    page = _saved(answer, save)
+    if page is not None:
+        console.print(f"page          {page}")
     return answer
 
 

@@ -4,7 +4,6 @@
     ├── ToolError                   told to the model; the run goes on
     │   ├── BoxInvalid              a box that names no part of the picture
     │   ├── ToolArgsInvalid         arguments that fit no tool
-    │   ├── ToolCallUnreadable      text that is not one call
     │   └── OutputTruncated         the reply ended before the call did
     └── RunError                    stops the run; the caller sees its code
         ├── InputRefused            the picture or the question can not be used          exit 65
@@ -16,6 +15,7 @@
         │   ├── ContextTooLong      the conversation does not fit                        exit 69
         │   └── BadServerResponse   it answered with something that is no answer         exit 69
         ├── StoreError              results or checkpoints could not be kept             exit 75
+        ├── SettingInvalid          a setting that can not be                            exit 2
         └── PolicyFileRefused       weights in a format that can run code                exit 78
 
 Codes are stable; messages are for people. No message holds a path, an address or a key: `public` is safe to show.
@@ -51,10 +51,6 @@ class BoxInvalid(ToolError):
 
 class ToolArgsInvalid(ToolError):
     code = "tool_args_invalid"
-
-
-class ToolCallUnreadable(ToolError):
-    code = "tool_call_unreadable"
 
 
 class OutputTruncated(ToolError):
@@ -118,6 +114,13 @@ class StoreError(RunError):
 
     code = "store_error"
     exit_status = 75
+
+
+class SettingInvalid(RunError, ValueError):
+    """A setting of the user's that can not be: told in full, exit 2."""
+
+    code = "setting_invalid"
+    exit_status = 2
 
 
 class PolicyFileRefused(RunError):

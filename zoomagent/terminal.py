@@ -7,7 +7,6 @@ character spelled out (`printable`), and never read as markup. Left out: JSON, w
 import sys
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -51,8 +50,8 @@ def print_step(step: Step, console: Console) -> None:
     console.print(line)
 
 
-def print_answer(answer: Answer, console: Console, page: Path | None = None) -> None:
-    """Both answers, the choice and why, the confidence, the cost, and where the page lies."""
+def print_answer(answer: Answer, console: Console) -> None:
+    """Both answers, the choice and why, the confidence, the cost."""
     console.print()
     if answer.answered:
         console.print(Text(printable(answer.text), style="bold green"))
@@ -61,12 +60,12 @@ def print_answer(answer: Answer, console: Console, page: Path | None = None) -> 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in summary(answer, page):
+    for name, value in summary(answer):
         table.add_row(name, Text(printable(value)))
     console.print(table)
 
 
-def summary(answer: Answer, page: Path | None = None) -> list[tuple[str, str]]:
+def summary(answer: Answer) -> list[tuple[str, str]]:
     """What there is to say about a run, as names and values."""
     rows = [("macro answer", _said(answer.macro)), ("micro answer", _said(answer.micro))]
     if answer.perspective:
@@ -76,8 +75,6 @@ def summary(answer: Answer, page: Path | None = None) -> list[tuple[str, str]]:
     rows.append(("cost", cost_words(answer)))
     if answer.boxes:
         rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
-    if page is not None:
-        rows.append(("page", str(page)))
     return rows
 
 

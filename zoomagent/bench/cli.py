@@ -1,7 +1,7 @@
 """`zoomagent bench`: measure strategies beside the same model without zoom."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -29,11 +29,22 @@ def haystack(
     from rich.progress import Progress
 
     from zoomagent.bench.haystack import Settings, markdown, measure, plot, report
+    from zoomagent.data.scene import LEVELS
+    from zoomagent.models.loading import load_model
+    from zoomagent.strategy import Strategy
 
-    settings = Settings(n, seed, size, level, tuple(part.strip() for part in strategy.split(",")))
+    strategies = tuple(part.strip() for part in strategy.split(","))
+    for name, given, known in (("--level", (level,), tuple(LEVELS)), ("--strategy", strategies, get_args(Strategy))):
+        if wrong := [value for value in given if value not in known]:
+            raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
+    if json is not None:
+        if not json.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {json.parent}", param_hint="--json")
+        import matplotlib  # noqa: F401  # wanted for the plot: better missed now than after an hour
+    settings, loaded = Settings(n, seed, size, level, strategies), load_model(model)
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
-        results = measure(settings, model, lambda done: bar.update(task, completed=done))
+        settings, results = measure(settings, loaded, lambda done: bar.update(task, completed=done))
     content = report(settings, model, results, answers)
     typer.echo(markdown(content["rows"]))
     if json is not None:

@@ -10,7 +10,7 @@ as wrong and is counted. Scenes come from the test split, which no training stre
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -21,8 +21,9 @@ from zoomagent.bench.scoring import gain_and_harm, same_answer, wilson
 from zoomagent.data.questions import Group, Kind, Question, ask, group_of
 from zoomagent.data.render import render
 from zoomagent.data.scene import LEVELS, SPLITS, draw_scene
-from zoomagent.data.world import MACRO_SIDE
+from zoomagent.geometry import Size
 from zoomagent.media import Picture, open_picture
+from zoomagent.models.base import Model
 
 KINDS_OF: dict[Group, tuple[Kind, ...]] = {
     "close": ("read",),
@@ -34,13 +35,15 @@ KINDS_OF: dict[Group, tuple[Kind, ...]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """One bench. `n` questions in all, equal shares of the four groups."""
+    """One bench: `n` questions in all, equal shares of the four groups. `macro_side` is the width in pixels at which
+    the model sees a whole picture: it decides what counts as readable only up close."""
 
     n: int = 500
     seed: int = 1
     size: int = 4096
     level: str = "small"
     strategies: tuple[str, ...] = ("macro", "micro", "dualfocus")
+    macro_side: int = 128
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def questions(settings: Settings) -> Iterator[tuple[Picture, Group, Question]]:
         found: list[tuple[Group, Question]] = []
         for group in (g for g in groups if left[g]):
             question = ask(KINDS_OF[group][int(rng.integers(len(KINDS_OF[group])))], scene, level, rng)
-            if question is not None and group_of(question, scene, MACRO_SIDE) == group:
+            if question is not None and group_of(question, scene, settings.macro_side, settings.size) == group:
                 found.append((group, question))
                 left[group] -= 1
         if found:
@@ -84,12 +87,17 @@ def questions(settings: Settings) -> Iterator[tuple[Picture, Group, Question]]:
 
 
 async def run(
-    settings: Settings, agents: dict[str, ZoomAgent], progress: Callable[[int], None] = lambda done: None
+    settings: Settings,
+    agents: dict[str, ZoomAgent],
+    progress: Callable[[int], None] = lambda done: None,
+    forget: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    """Ask every question with every strategy, one at a time, so that seconds mean something."""
+    """Ask every question with every strategy, one at a time and after `forget`, so that no strategy profits from what
+    the one before it left in the model's caches."""
     results: list[Result] = []
     for done, (picture, group, question) in enumerate(questions(settings), 1):
         for strategy, agent in agents.items():
+            forget()
             start = time.perf_counter()
             answer = await agent.aask(picture, question.text)
             results.append(_result(strategy, group, question, answer, time.perf_counter() - start))
@@ -157,7 +165,7 @@ def report(settings: Settings, model: str, results: Sequence[Result], keep_answe
 
 
 def markdown(table: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table, with a line for runs that ended in an error (they count as wrong)."""
     head = "| strategy | kind | n | accuracy [95 %] | gain | harm | calls | visual tokens | seconds |"
     lines = [head, "|---|---|--:|---|--:|--:|--:|--:|--:|"]
     for row in table:
@@ -165,7 +173,8 @@ def markdown(table: Sequence[dict[str, Any]]) -> str:
         moved = " | ".join("–" if row[k] is None else f"{row[k]:.1%}" for k in ("gain", "harm"))
         cost = f"{row['calls']:.2f} | {row['visual_tokens']:.0f} | {row['seconds']:.2f}"
         lines.append(f"| {row['strategy']} | {row['kind']} | {row['n']} | {interval} | {moved} | {cost} |")
-    return "\n".join(lines)
+    errors = sum(row["errors"] for row in table if row["kind"] == "all")
+    return "\n".join(lines + ([f"\n{errors} runs ended without an answer and count as wrong."] if errors else []))
 
 
 def plot(table: Sequence[dict[str, Any]], path: str) -> None:
@@ -194,10 +203,18 @@ def plot(table: Sequence[dict[str, Any]], path: str) -> None:
     pyplot.close(figure)
 
 
-def measure(settings: Settings, model: str, progress: Callable[[int], None] = lambda done: None) -> list[Result]:
-    """Load the model once and run the bench."""
-    from zoomagent.models.loading import load_model
+def measure(
+    settings: Settings, model: Model, progress: Callable[[int], None] = lambda done: None
+) -> tuple[Settings, list[Result]]:
+    """Run the bench on one model; returns the settings with the model's own macro side."""
+    from zoomagent.models.in_process import InProcessModel
 
-    loaded = load_model(model)
-    agents = {s: ZoomAgent(model=loaded, strategy=s) for s in settings.strategies}  # type: ignore[arg-type]
-    return asyncio.run(run(settings, agents, progress))
+    forget = model.forget if isinstance(model, InProcessModel) else lambda: None
+    side = model.profile.fit(Size(settings.size, settings.size)).width
+    settings = replace(settings, macro_side=side)
+    agents = {s: ZoomAgent(model=model, strategy=s) for s in settings.strategies}  # type: ignore[arg-type]
+    try:
+        return settings, asyncio.run(run(settings, agents, progress, forget))
+    finally:
+        for agent in agents.values():
+            agent.close()

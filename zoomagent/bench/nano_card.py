@@ -18,7 +18,8 @@ import typer
 from PIL import Image
 
 from zoomagent.bench.scoring import same_answer, wilson
-from zoomagent.data.questions import CANNOT_TELL, ILLEGIBLE, LEGIBLE, Question, ask
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Question, ask
 from zoomagent.data.render import WHOLE, Region, render
 from zoomagent.data.scene import SMALL as LEVEL
 from zoomagent.data.scene import SPLITS, Item, Scene, draw_scene

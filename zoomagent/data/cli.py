@@ -19,7 +19,7 @@ def world(
     scenes: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 4096,
-    level: Annotated[str, typer.Option(help="small (what nano knows) or full.")] = "small",
+    level: Annotated[str, typer.Option(help="full, or small (what nano knows).")] = "full",
     split: Annotated[str, typer.Option(help="train, held-out or test: disjoint seeds.")] = "train",
 ) -> None:
     """Write a synthetic world: pictures and Visual Genome's own JSON files."""

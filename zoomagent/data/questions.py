@@ -11,12 +11,12 @@ from typing import Literal
 
 import numpy as np
 
+from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.scene import GROUNDS, Item, Level, Scene
 
 Kind = Literal["read", "colour", "shape", "side", "count", "presence", "relation", "ground", "absent"]
 Group = Literal["close", "global", "both", "absent"]
 
-CANNOT_TELL = "Cannot tell"
 LEGIBLE = 6.5
 """Capitals of this many pixels or more count as readable in a view."""
 ILLEGIBLE = 5.0
@@ -33,16 +33,26 @@ class Question:
     targets: tuple[int, ...] = ()
 
 
-def group_of(question: Question, scene: Scene, macro_side: int) -> Group | None:
-    """What the question needs when the whole picture is shown `macro_side` pixels wide; None when on the border."""
+SMALLEST = 5.0
+"""An item of fewer pixels can not be told from others by colour and shape."""
+
+
+def group_of(question: Question, scene: Scene, macro_side: int, full_side: int) -> Group | None:
+    """What the question needs when the whole picture of `full_side` pixels is shown `macro_side` pixels wide.
+
+    None when on the border, when the items are too small to be seen at all, or the letters too small even in full.
+    """
+    about = [scene.items[i] for i in question.targets]
+    if any(item.size * macro_side < SMALLEST for item in about):
+        return None
     if question.kind == "absent":
         return "absent"
     if question.kind in ("count", "relation"):
         return "both"
     if question.kind != "read":
         return "global"
-    height = scene.items[question.targets[0]].text_height * macro_side
-    return "close" if height <= ILLEGIBLE else None
+    letters = about[0].text_height
+    return "close" if letters * macro_side <= ILLEGIBLE and letters * full_side >= LEGIBLE else None
 
 
 def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator) -> Question | None:

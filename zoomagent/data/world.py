@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from zoomagent.data.questions import Kind, Question, ask, group_of
+from zoomagent.data.questions import LEGIBLE, Kind, Question, ask, group_of
 from zoomagent.data.render import render
 from zoomagent.data.scene import Item, Level, Scene, draw_scene
 
@@ -85,7 +85,7 @@ def describe(files: Files, scene: Scene, level: Level, seed: int, index: int, si
     files.relationships.append({"image_id": image, "relationships": _relations(scene, things, image)})
     regions = [_region(t, i, image) for t, i in zip(things, scene.items, strict=True)]
     files.region_descriptions.append({"id": image, "regions": regions})
-    _questions(files, scene, level, things, regions, np.random.default_rng([seed, index, 3]))
+    _questions(files, scene, level, things, regions, size, np.random.default_rng([seed, index, 3]))
 
 
 def _pixels(item: Item, size: int) -> tuple[int, int, int, int]:
@@ -144,6 +144,7 @@ def _questions(
     level: Level,
     things: list[Json],
     regions: list[Json],
+    size: int,
     rng: np.random.Generator,
 ) -> None:
     image = files.image_data[-1]["image_id"]
@@ -151,7 +152,7 @@ def _questions(
     asked: set[str] = set()
     for kind in KINDS:
         question = ask(kind, scene, level, rng)
-        if question is None or question.text in asked:
+        if question is None or question.text in asked or _unreadable(question, scene, size):
             continue
         asked.add(question.text)
         number = image * 1000 + len(rows)
@@ -166,12 +167,17 @@ def _questions(
                 "a_objects": [],
             }
         )
-        _note(files, number, question, scene, regions)
+        _note(files, number, question, scene, regions, size)
     files.question_answers.append({"id": image, "qas": rows})
 
 
-def _note(files: Files, number: int, question: Question, scene: Scene, regions: list[Json]) -> None:
-    group = group_of(question, scene, MACRO_SIDE)
+def _unreadable(question: Question, scene: Scene, size: int) -> bool:
+    """Whether the letters asked for are too small even in the full picture."""
+    return question.kind == "read" and scene.items[question.targets[0]].text_height * size < LEGIBLE
+
+
+def _note(files: Files, number: int, question: Question, scene: Scene, regions: list[Json], size: int) -> None:
+    group = group_of(question, scene, MACRO_SIDE, size)
     files.question_kinds[str(number)] = {"kind": question.kind, "needs": group}
     if len(question.targets) == 1:
         files.qa_to_region_mapping[str(number)] = regions[question.targets[0]]["region_id"]

@@ -48,8 +48,8 @@ def read_header(spool: Spool) -> Header:
 
 def _unsupported(start: bytes) -> InputRefused:
     names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
-    what = f"This looks like {names[0]}, which" if names else "This is no picture that"
-    return InputRefused(f"{what} zoomagent does not read. Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
+    what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
+    return InputRefused(f"{what} Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
 
 
 def _jpeg(cursor: Cursor) -> Header:

@@ -1,11 +1,10 @@
-"""Reading the body of a chat completion: strict about what an answer is, lenient about what servers leave
-out.
+"""Reading the body of a chat completion: strict about what an answer is, lenient about what servers leave out.
 
-    missing id, usage, model, object; null finish reason, empty content    tolerated logprobs missing,
-    short, null or NaN                                   Reply.tokens is None, the text stands
-    log-probabilities of -inf or -9999                                     clipped at FLOOR {"error": …}
-    with status 200                                           the error it names no choices, no message,
-    content of a wrong type, HTML, torn JSON       BadServerResponse
+    missing id, usage, model, object; null finish reason; empty content  ->  tolerated
+    log-probabilities missing, short, null or NaN                        ->  Reply.tokens is None, the text stands
+    log-probabilities of -inf or -9999                                   ->  clipped at FLOOR
+    {"error": ...} with status 200                                       ->  the error it names
+    no choices, no message, content of a wrong type, HTML, torn JSON     ->  BadServerResponse
 
 Only whole, non-streamed bodies are read: a broken transfer yields no partial text that could be scored.
 """

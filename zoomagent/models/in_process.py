@@ -105,6 +105,11 @@ class InProcessModel:
             return []
         return await self._alone(lambda clock: self._score(messages, continuations, clock), deadline)
 
+    def forget(self) -> None:
+        """Drop every remembered view and prompt. For fair timing, while no call is under way."""
+        self.vision = VisionCache(self.vision.max_bytes)
+        self._last = None
+
     async def aclose(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 

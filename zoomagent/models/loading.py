@@ -2,6 +2,7 @@
 
     load_model("nano")
     load_model("runs/my-checkpoint")
+    load_model("hf:Qwen/Qwen3-VL-2B-Instruct")    # downloads, because it was asked to
     load_model("http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct", api_key="...")
 
 Only the implementation that is needed gets imported.
@@ -13,6 +14,7 @@ from typing import Any
 from zoomagent.errors import ModelNotFound
 from zoomagent.models.base import Model
 
+HUB = "hf:"
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
 
 
@@ -23,16 +25,18 @@ def load_model(spec: str | Model, **options: Any) -> Model:
         return spec
     if spec.startswith(("http://", "https://")):
         return _server(spec, options)
+    if spec != "nano" and not spec.startswith(HUB) and not Path(spec).is_dir():
+        raise ModelNotFound(
+            f"No model {spec!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub name "
+            "(hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
+        )
     from zoomagent.models.in_process import InProcessModel
 
     if spec == "nano":
         return InProcessModel(str(NANO_WEIGHTS), name="nano", **options)
-    if Path(spec).is_dir() or _is_hub_name(spec):
+    if Path(spec).is_dir():
         return InProcessModel(spec, **options)
-    raise ModelNotFound(
-        f"No model {spec!r}. Give 'nano', a checkpoint folder, a hub name like 'Qwen/Qwen3-VL-2B-Instruct', "
-        "or a server's base URL."
-    )
+    return InProcessModel(spec.removeprefix(HUB), **options)
 
 
 def _server(spec: str, options: dict[str, Any]) -> Model:
@@ -40,8 +44,3 @@ def _server(spec: str, options: dict[str, Any]) -> Model:
 
     base_url, _, named = spec.partition("#")
     return OpenAIModel(base_url, options.pop("model", "") or named, **options)
-
-
-def _is_hub_name(spec: str) -> bool:
-    owner, slash, name = spec.partition("/")
-    return bool(slash and owner and name) and "/" not in name and not spec.startswith((".", "~"))

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Size, Space, fit_size
 
 ToolDialect = Literal["openai", "hermes", "none"]
@@ -213,9 +214,11 @@ def environment_overrides() -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
     except json.JSONDecodeError as error:
-        raise ValueError(f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields.") from None
+        raise SettingInvalid(
+            f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields."
+        ) from None
     if not isinstance(value, dict):
-        raise ValueError(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {value!r}.")
+        raise SettingInvalid(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {value!r}.")
     return value
 
 
@@ -230,7 +233,7 @@ _MAY_BE_ZERO = ("tokens_per_tile", "crop_pixels", "crop_margin")
 
 
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
-    """`profile` with some fields replaced; ValueError names the field that is unknown or of the wrong
+    """`profile` with some fields replaced; SettingInvalid names the field that is unknown or of the wrong
     kind."""
     for name, value in values.items():
         _check(profile, name, value)
@@ -240,13 +243,13 @@ def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
 def _check(profile: Profile, name: str, value: object) -> None:
     if name not in {field.name for field in fields(profile)}:
         known = ", ".join(field.name for field in fields(profile))
-        raise ValueError(f"A profile has no field {name!r}. Its fields are: {known}.")
+        raise SettingInvalid(f"A profile has no field {name!r}. Its fields are: {known}.")
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise ValueError(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
+        raise SettingInvalid(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
     kind = type(getattr(profile, name))
     fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{name!r} must be {kind.__name__}, not {value!r}.")
+        raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {value!r}.")
     least = 0 if name in _MAY_BE_ZERO else 1
     if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
-        raise ValueError(f"{name!r} must be at least {least}, not {value!r}.")
+        raise SettingInvalid(f"{name!r} must be at least {least}, not {value!r}.")

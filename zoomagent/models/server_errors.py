@@ -2,7 +2,7 @@
 
 Retryable are 429, 5xx, timeouts and broken connections; every other 4xx is final. Messages are our own
 words; what the server said is quoted only after addresses, paths and keys are removed.
-`tests/test_models_errors.py` checks that no error class of the SDK is forgotten.
+`tests/test_models_faults.py` checks that no error class of the SDK is forgotten.
 """
 
 import re

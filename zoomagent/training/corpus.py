@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from zoomagent.data.questions import CANNOT_TELL, ask, every_name
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.questions import ask, every_name
 from zoomagent.data.scene import Level, draw_scene
 from zoomagent.graphs.prompts import BOX, BOX_FORMAT, LETTER, MICRO, SHORT, VISIBLE
 from zoomagent.training.mix import KINDS

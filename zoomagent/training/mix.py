@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from zoomagent.data.questions import CANNOT_TELL, ILLEGIBLE, LEGIBLE, Kind, Question, ask
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Kind, Question, ask
 from zoomagent.data.render import WHOLE, Pixels, Region, render
 from zoomagent.data.scene import Level, Scene, draw_scene
 from zoomagent.graphs.prompts import VISIBLE, box_prompt, macro_prompt, micro_prompt

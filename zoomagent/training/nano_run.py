@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from zoomagent.data.scene import LEVELS, SPLITS
+from zoomagent.errors import SettingInvalid
 from zoomagent.models.nano import LARGE, SMALL, NanoConfig, build_model, build_tokenizer, save_checkpoint
 from zoomagent.training import store
 from zoomagent.training.batching import Batch, collate
@@ -66,7 +68,7 @@ class Stream(Dataset[Row]):
         self.mix, self.settings, self.start, self.batch = mix, settings, start, batch
 
     def __len__(self) -> int:
-        return (self.settings.steps - self.start) * self.batch
+        return max(0, self.settings.steps - self.start) * self.batch
 
     def __getitem__(self, index: int) -> Row:
         import cv2
@@ -142,6 +144,7 @@ def _resume(
     """Step and curve of the newest checkpoint, which is loaded; else what `start_from` holds is loaded."""
     found = store.newest(settings.out / "state")
     if found:
+        _check_same(settings)
         state = store.load(found, modules, optimizer)
         return state["step"], state["curve"]
     if settings.start_from:
@@ -150,11 +153,23 @@ def _resume(
     return 0, []
 
 
-def _loader(mix: Mix, settings: Settings, step: int, batch: int, pad: int) -> DataLoader[Row]:
-    def together(rows: list[Row]) -> Batch:
-        return collate(rows, pad)
+FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from"}
+"""Settings that may change when a run goes on."""
 
+
+def _check_same(settings: Settings) -> None:
+    """Raise SettingInvalid when the run in `out` was started with other settings than are given now."""
+    given = json.loads(json.dumps(asdict(settings), default=str))
+    kept = json.loads((settings.out / "settings.json").read_text())
+    changed = sorted(name for name in given if name not in FREE and given[name] != kept.get(name))
+    if changed:
+        was = ", ".join(f"{name} {kept.get(name)!r} (now {given[name]!r})" for name in changed)
+        raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
+
+
+def _loader(mix: Mix, settings: Settings, step: int, batch: int, pad: int) -> DataLoader[Row]:
     ahead = 4 if settings.workers else None
+    together = partial(collate, pad=pad)
     stream = Stream(mix, settings, step, batch)
     return DataLoader(stream, settings.rows, num_workers=settings.workers, collate_fn=together, prefetch_factor=ahead)
 
