@@ -272,6 +272,8 @@ def doctor(model: str, json_output: bool = False) -> None:
         print(report.as_json())
         return
     Console().print(render(report))
+    if report.family == "nano":
+        print("nano answers about its own synthetic world only; these probes are other pictures. See its model card.")
     print(f"ZOOMAGENT_PROFILE='{json.dumps(report.measured)}'")
 
 
