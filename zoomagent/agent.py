@@ -68,8 +68,8 @@ class ZoomAgent:
         """`model`: "nano", a folder, "hf:" and a hub name, a base URL (`#name` picks the model), or a Model.
 
         `margin` is the share of the located square's side that is added around it (None: the model's own),
-        `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn to
-        vote where a model gives no likelihoods; `opener` turns what `ask` is given into a Picture. Raises
+        `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
+        to vote where a model gives no likelihoods; `opener` turns what `ask` is given into a Picture. Raises
         pydantic.ValidationError (a ValueError) for values that can not be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
@@ -94,11 +94,11 @@ class ZoomAgent:
     def ask(self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None) -> Answer:
         """The answer to one question about `image`.
 
-        `image` is a path, bytes, a file object, a `data:` URL, a Pillow image, an array (height, width[, channels]) or an
-        open Picture; an http(s) URL needs an `opener` that allows its host. With `options` the answer is one of them.
-        `thread_id` names the run in the checkpointer: asked again, it goes on or returns what it ended with. Boxes of the
-        answer are original pixels. What goes wrong with picture, model or server is the answer's outcome; raises
-        ValueError only for a `thread_id` without a checkpointer or of a wrong form."""
+        `image` is a path, bytes, a file object, a `data:` URL, a Pillow image, an array (height, width[, channels])
+        or an open Picture; an http(s) URL needs an `opener` that allows its host. With `options` the answer is one of
+        them. `thread_id` names the run in the checkpointer: asked again, it goes on or returns what it ended with.
+        Boxes of the answer are original pixels. What goes wrong with picture, model or server is the answer's outcome;
+        raises ValueError only for a `thread_id` without a checkpointer or of a wrong form."""
         return self._background.run(self._ask(image, question, options, thread_id))
 
     async def aask(
