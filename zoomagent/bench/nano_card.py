@@ -166,7 +166,7 @@ def card(model: Model, outcomes: dict[str, list[bool]], scenes: int) -> str:
     from transformers import AutoTokenizer
 
     tensors = [load_file(path) for path in sorted(WEIGHTS.glob("*.safetensors"))]
-    parameters = sum(tensor.numel() for shard in tensors for tensor in shard.values())
+    parameters = sum(tensor.numel() for shard in tensors for name, tensor in shard.items() if name != "lm_head.weight")
     return CARD.format(
         parameters=parameters / 1e6,
         tokens=len(AutoTokenizer.from_pretrained(WEIGHTS)),
