@@ -2,7 +2,8 @@
 
 A resumed run is invoked with no input, and is done only when its state holds an outcome: after a crash
 LangGraph may say that nothing is next although the run is unfinished. It must ask the same as before; else it
-is refused with what differs.
+is refused with what differs. A run killed before its question was in the state (its first checkpoint holds empty
+lists only) has done nothing and starts anew.
 """
 
 from collections.abc import AsyncIterator
@@ -28,7 +29,8 @@ async def run(
         return
     kept = builder.compile(checkpointer=saver, name="macro_micro")
     config = RunnableConfig(configurable={"thread_id": thread})
-    before = cast(State, (await kept.aget_state(config)).values)
+    stored = cast(State, (await kept.aget_state(config)).values)
+    before = stored if "question" in stored else State()
     _check_same(before, start)
     if "outcome" in before:
         yield before
