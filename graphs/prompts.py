@@ -1,7 +1,9 @@
 """The words the model is asked with. Training, benches and graphs all take them from here, so they can not drift apart.
 
 DualFocus' three turns (systems: DualFocus eval scripts, macro / box / micro) with two additions of ours: the box turn
-names the coordinate space, and answers may be "Cannot tell".
+names the coordinate space, and answers may be "Cannot tell". The rest serves the other policies: yes/no questions for
+search and checks (in the spirit of ZoomEye's existence, latent and answering prompts), one question whose single-digit
+answers score nine regions in one call (ours), what to look for, where a named thing is, and several crops at once.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,19 @@ LETTER = "Answer with the option's letter from the given choices directly."
 BOX = "Please provide the bounding box coordinate of the region this question asks: "
 MICRO = "Please combine the information from these two images and answer this question: "
 VISIBLE = "Can the answer to this question be seen here? Answer Yes or No. "
+SEE = "Can you see this in the picture? Answer Yes or No. "
+CLOSER = "Could this be found in the picture by looking closer? Answer Yes or No. "
+HOLDS = "Is this answer to the question right? Answer Yes or No. "
+CUES = "Which objects must be seen to answer this question? Name them, separated by commas, or say whole picture. "
+GROUND = "Please provide the bounding box coordinate of the region this sentence describes: "
+PARTS = (
+    "The picture is divided into 3 by 3 parts, numbered from 1 to 9, row by row. "
+    "Which part shows this? Answer with its number, or 0 if none does. "
+)
+TAGS = "Which objects are in the picture? Name them, separated by commas."
+MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
+WHOLE_PICTURE = "whole picture"
+"""What `CUES` is answered with when no object in particular decides."""
 
 BOX_FORMAT: dict[Space, str] = {
     "pixels": "Reply [x1, y1, x2, y2] in pixels.",
@@ -41,3 +56,18 @@ def micro_prompt(question: str, options: Sequence[str] = ()) -> str:
 def with_options(question: str, options: Sequence[str]) -> str:
     """The question with its options as lines `A. text`."""
     return "\n".join([question, *(f"{chr(65 + i)}. {option}" for i, option in enumerate(options))])
+
+
+def ground_prompt(phrase: str, space: Space) -> str:
+    """Ask where the thing named is (the referring-expression prompt of LLaVA-1.5's data)."""
+    return f"{GROUND}{phrase}\n{BOX_FORMAT[space]}"
+
+
+def holds_prompt(question: str, answer: str) -> str:
+    """Ask whether an answer is right."""
+    return f"{HOLDS}{question} {answer}"
+
+
+def several_prompt(question: str, options: Sequence[str] = ()) -> str:
+    """Ask again with the marked whole and several crops."""
+    return f"{MARKED}{micro_prompt(question, options)}"

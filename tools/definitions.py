@@ -1,0 +1,63 @@
+"""The tools as a model is offered them: OpenAI function definitions, and the words of their results.
+
+`zoom_in` has the name and the arguments that Qwen's own zoom tool has, so models trained on that one know ours.
+Boxes are in the space that the model's profile declares, of the image that `img_idx` names; 0 is the whole
+picture, and every tool result says which index its image has. Left out: running them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from zoomagent.geometry import Space
+
+ZOOM_IN = "image_zoom_in_tool"
+ZOOM_OUT = "image_zoom_out_tool"
+SEARCH = "image_search_tool"
+READ = "image_read_tool"
+VERIFY = "image_verify_tool"
+TAG = "image_tag_tool"
+GROUND = "image_ground_tool"
+
+UNITS: dict[Space, str] = {
+    "pixels": "in pixels of that image",
+    "unit": "each from 0 to 1",
+    "thousand": "each from 0 to 1000",
+    "square": "each from 0 to 1",
+}
+NOT_FOUND = "Not found."
+
+_INDEX = {"type": "integer", "description": "index of the image, 0 is the whole picture"}
+
+
+def zoom_in_definition(space: Space) -> dict[str, Any]:
+    box = {
+        "type": "array",
+        "items": {"type": "number"},
+        "minItems": 4,
+        "maxItems": 4,
+        "description": f"[x1, y1, x2, y2], {UNITS[space]}",
+    }
+    label = {"type": "string", "description": "what the region shows"}
+    text = "Zoom in on a region of an image. The region is cut from the original pixels."
+    return _function(ZOOM_IN, text, {"bbox_2d": box, "label": label, "img_idx": _INDEX})
+
+
+def search_definition() -> dict[str, Any]:
+    label = {"type": "string", "description": "what to look for"}
+    text = "Search an image for something too small to be seen in it, and zoom in on it."
+    return _function(SEARCH, text, {"label": label, "img_idx": _INDEX})
+
+
+def shown(index: int, box: Sequence[float], source: int) -> str:
+    """What a tool says about the image it made; `box` in the model's space of image `source`."""
+    return f"img_idx {index} shows {list(box)} of img_idx {source}."
+
+
+def _function(name: str, description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
