@@ -81,7 +81,7 @@ def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator) -> Que
 
 def _unique(scene: Scene) -> list[int]:
     counts = Counter(item.name for item in scene.items)
-    return [i for i, item in enumerate(scene.items) if counts[item.name] == 1]
+    return [i for i, item in enumerate(scene.items) if counts[item.name] == 1 and item.inside]
 
 
 def _pick(indices: list[int], rng: np.random.Generator) -> int:
@@ -106,7 +106,7 @@ def _about_one(
 
 def _colour(scene: Scene, rng: np.random.Generator) -> Question | None:
     shapes = Counter(item.shape for item in scene.items)
-    indices = [i for i, item in enumerate(scene.items) if shapes[item.shape] == 1]
+    indices = [i for i, item in enumerate(scene.items) if shapes[item.shape] == 1 and item.inside]
     if not indices:
         return None
     index = _pick(indices, rng)
@@ -116,7 +116,7 @@ def _colour(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 def _shape(scene: Scene, rng: np.random.Generator) -> Question | None:
     colours = Counter(item.colour for item in scene.items)
-    indices = [i for i, item in enumerate(scene.items) if colours[item.colour] == 1]
+    indices = [i for i, item in enumerate(scene.items) if colours[item.colour] == 1 and item.inside]
     if not indices:
         return None
     index = _pick(indices, rng)
@@ -124,31 +124,35 @@ def _shape(scene: Scene, rng: np.random.Generator) -> Question | None:
     return Question(f"What shape is the {item.colour} one?", item.shape, "shape", (index,))
 
 
-def _count(scene: Scene, level: Level, rng: np.random.Generator) -> Question:
+def _count(scene: Scene, level: Level, rng: np.random.Generator) -> Question | None:
     if rng.random() < 0.5:
         shape = str(rng.choice(level.shapes))
         hits = [i for i, item in enumerate(scene.items) if item.shape == shape]
-        return Question(f"How many {shape}s are there?", str(len(hits)), "count", tuple(hits))
-    colour = str(rng.choice(level.colours))
-    hits = [i for i, item in enumerate(scene.items) if item.colour == colour]
-    return Question(f"How many {colour} ones are there?", str(len(hits)), "count", tuple(hits))
+        text = f"How many {shape}s are there?"
+    else:
+        colour = str(rng.choice(level.colours))
+        hits = [i for i, item in enumerate(scene.items) if item.colour == colour]
+        text = f"How many {colour} ones are there?"
+    if not all(scene.items[i].inside for i in hits):
+        return None
+    return Question(text, str(len(hits)), "count", tuple(hits))
 
 
 def _missing(scene: Scene, level: Level, rng: np.random.Generator) -> str:
     """A name that no item has, by preference one attribute away from an item that is there."""
     names = {item.name for item in scene.items}
-    near = scene.items[int(rng.integers(len(scene.items)))]
+    words = scene.items[int(rng.integers(len(scene.items)))].name.split() if scene.items else []
     every = [f"{colour} {shape}" for colour in level.colours for shape in level.shapes]
-    close = [n for n in every if n not in names and (near.colour in n.split() or near.shape in n.split())]
+    close = [n for n in every if n not in names and any(word in n.split() for word in words)]
     rest = close if close and rng.random() < 0.7 else [n for n in every if n not in names]
     return str(rng.choice(rest))
 
 
 def _presence(scene: Scene, level: Level, rng: np.random.Generator) -> Question:
-    if rng.random() < 0.5:
+    whole = [item.name for item in scene.items if item.inside]
+    if not whole or rng.random() < 0.5:
         return Question(f"Is there a {_missing(scene, level, rng)}?", "No", "presence")
-    index = int(rng.integers(len(scene.items)))
-    name = scene.items[index].name
+    name = whole[int(rng.integers(len(whole)))]
     hits = tuple(i for i, item in enumerate(scene.items) if item.name == name)
     return Question(f"Is there a {name}?", "Yes", "presence", hits)
 
@@ -163,6 +167,46 @@ def _relation(scene: Scene, rng: np.random.Generator) -> Question | None:
         return None
     text = f"Is the {first.name} left of the {second.name}?"
     return Question(text, "Yes" if first.x < second.x else "No", "relation", (a, b))
+
+
+def options_for(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, ...]:
+    """Up to four shuffled options: the answer, "Cannot tell", and plausible wrong ones (texts of other items first)."""
+    wrong = [text for text in _alike(question, scene, level, rng) if text != question.answer]
+    picked = list(dict.fromkeys([question.answer, CANNOT_TELL, *dict.fromkeys(wrong)]))[:4]
+    return tuple(picked[i] for i in rng.permutation(len(picked)))
+
+
+def _alike(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> list[str]:
+    """Answers of the same sort, in random order."""
+    match question.kind:
+        case "read" | "absent":
+            other = [item.text for item in scene.items]
+            drawn = ["".join(rng.choice(list(level.alphabet), max(level.text_lengths))) for _ in range(4)]
+            return [str(text) for text in rng.permutation(other)][:2] + drawn
+        case "colour":
+            sort = list(level.colours)
+        case "shape":
+            sort = list(level.shapes)
+        case "ground":
+            sort = list(GROUNDS)
+        case "side":
+            sort = ["Left", "Right"]
+        case "presence" | "relation":
+            sort = ["Yes", "No"]
+        case "count":
+            sort = [str(max(0, int(question.answer) + step)) for step in (-2, -1, 1, 2)]
+    return [str(text) for text in rng.permutation(sort)]
+
+
+def phrase_of(question: Question, scene: Scene) -> tuple[str, ...]:
+    """The things that must be seen to answer, in the question's order; none when the whole picture decides."""
+    if question.kind in ("count", "ground"):
+        return ()
+    if question.kind in ("colour", "shape"):
+        return (question.text.removesuffix("?").removeprefix("What colour is the ").removeprefix("What shape is the "),)
+    if question.kind in ("absent", "presence"):
+        return (question.text.removesuffix("?").removeprefix("What is written on the ").removeprefix("Is there a "),)
+    return tuple(scene.items[i].name for i in question.targets)
 
 
 def every_name(level: Level) -> list[str]:

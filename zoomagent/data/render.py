@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zoomagent.data.scene import COLOURS, DARK_TEXT, GROUNDS, TEXT_HEIGHT, Item, Scene
+from zoomagent.data.scene import COLOURS, DARK_TEXT, GROUNDS, TEXT_HEIGHT, Item, Region, Scene, within
 
 Pixels = npt.NDArray[np.uint8]
-Region = tuple[float, float, float, float]
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
 _SHIFT = 4
 _FONTS = (("sans", 400), ("sans", 700), ("italic", 500), ("sans", 250), ("italic", 800), ("sans", 550))
@@ -24,12 +23,13 @@ def render(scene: Scene, width: int, height: int, region: Region = WHOLE, full_s
     `full_side` is the side of the picture that this view stands for; it sets how much noise is left after averaging.
     """
     over = 1 if min(width, height) >= 1024 else 2
-    canvas = _background(scene, width * over, height * over, region)
+    world = within(scene.frame, region)
+    canvas = _background(scene, width * over, height * over, world)
     for item in scene.items:
         if _meets(item, region):
             _draw(canvas, item, region)
     view = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA) if over > 1 else canvas
-    return _with_noise(scene, np.asarray(view, np.uint8), region, full_side)
+    return _with_noise(scene, np.asarray(view, np.uint8), world, full_side)
 
 
 def _meets(item: Item, region: Region) -> bool:

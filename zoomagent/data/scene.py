@@ -1,17 +1,19 @@
 """The synthetic world's scenes: what lies where, free of pixels.
 
 A scene is a square of side 1 with coloured shapes that carry short texts, on a background of one of four kinds. It is
-drawn at any size by `render.py` and asked about by `questions.py`. `Level` says how rich the world is: `SMALL` is what
-the shipped nano model was trained on, `FULL` is the whole world. Scenes are a pure function of (level, seed, index).
+drawn at any size by `render.py` and asked about by `questions.py`. `Level` says how rich the world is: `SMALL` and
+`DEEP` (the same things, much smaller) are what the shipped nano model was trained on, `FULL` is the whole world. Scenes
+are a pure function of (level, seed, index). `cut_out` makes a region of a scene a scene of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 Shape = Literal["circle", "square", "triangle", "diamond", "star", "cross"]
 Ground = Literal["plain", "textured", "cluttered", "noisy"]
+Region = tuple[float, float, float, float]
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (208, 32, 36),
@@ -62,6 +64,7 @@ SMALL = Level(
     min_distance=0.13,
     fonts=3,
 )
+DEEP = replace(SMALL, name="deep", sizes=(0.016, 0.09), min_distance=0.05)
 FULL = Level(
     name="full",
     shapes=("circle", "square", "triangle", "diamond", "star", "cross"),
@@ -74,7 +77,7 @@ FULL = Level(
     min_distance=0.012,
     fonts=6,
 )
-LEVELS = {level.name: level for level in (SMALL, FULL)}
+LEVELS = {level.name: level for level in (SMALL, DEEP, FULL)}
 NEVER_THERE = 4
 SPLITS = {"train": 0, "held-out": 1_000_000_000, "test": 2_000_000_000}
 """Added to a seed, so that no scene is in two splits. Training streams use the bare seeds."""
@@ -104,6 +107,11 @@ class Item:
         return self.x - half, self.y - half, self.x + half, self.y + half
 
     @property
+    def inside(self) -> bool:
+        """Whether it lies within the scene but for a sliver. Only cut-out scenes hold others."""
+        return min(self.box) > -0.02 and max(self.box) < 1.02
+
+    @property
     def text_height(self) -> float:
         """Height of the capital letters as a share of the scene's side."""
         return self.size * TEXT_HEIGHT[len(self.text)]
@@ -115,12 +123,14 @@ TEXT_HEIGHT = {0: 0.0, 1: 0.44, 2: 0.40, 3: 0.29, 4: 0.22, 5: 0.18, 6: 0.15}
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture's content. `seed` also drives the background's details."""
+    """One picture's content. `seed` also drives the background's details; `frame` is the region of the drawn world
+    (x0, y0, x1, y1 as shares of its side) that this scene is, all of it unless cut out."""
 
     seed: int
     ground: Ground
     ground_colour: str
     items: tuple[Item, ...]
+    frame: Region = (0.0, 0.0, 1.0, 1.0)
 
 
 def draw_scene(level: Level, seed: int, index: int) -> Scene:
@@ -133,6 +143,22 @@ def draw_scene(level: Level, seed: int, index: int) -> Scene:
     ground: Ground = ("plain", "textured", "cluttered", "noisy")[int(rng.integers(4))]
     colour = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
     return Scene(int(rng.integers(2**31)), ground, colour, items)
+
+
+def cut_out(scene: Scene, region: Region) -> Scene:
+    """The square `region` of a scene as a scene of side 1: what lies outside is gone, what is cut stays, cut."""
+    x0, y0, x1, y1 = region
+    side = x1 - x0
+    moved = (replace(i, x=(i.x - x0) / side, y=(i.y - y0) / side, size=i.size / side) for i in scene.items)
+    kept = tuple(i for i in moved if min(i.box[2:]) > 0 and max(i.box[:2]) < 1)
+    return replace(scene, items=kept, frame=within(scene.frame, region))
+
+
+def within(frame: Region, region: Region) -> Region:
+    """`region` of `frame`, in the coordinates in which `frame` is given."""
+    width, height = frame[2] - frame[0], frame[3] - frame[1]
+    x0, y0, x1, y1 = region
+    return frame[0] + x0 * width, frame[1] + y0 * height, frame[0] + x1 * width, frame[1] + y1 * height
 
 
 def _size(level: Level, rng: np.random.Generator) -> float:
