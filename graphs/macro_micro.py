@@ -23,7 +23,6 @@ from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
 from zoomagent.graphs.asking import Desk, ask
 from zoomagent.graphs.context import Context, bench_of
 from zoomagent.graphs.endings import said, step, stop
-from zoomagent.graphs.prompts import BOX_FORMAT, box_prompt, macro_prompt, micro_prompt
 from zoomagent.graphs.state import (
     Dialogue,
     PictureRecord,
@@ -37,6 +36,7 @@ from zoomagent.graphs.state import (
 from zoomagent.graphs.weighing import candidate_record, concluded, likelihood_record, measured, undecided
 from zoomagent.models.base import Reply
 from zoomagent.models.parsing import parse_boxes
+from zoomagent.prompts import BOX_FORMAT, box_prompt, macro_prompt, micro_prompt
 from zoomagent.tools.viewing import ViewRecord
 from zoomagent.tools.zooming import zoom as zoom_in
 

@@ -10,7 +10,6 @@ from zoomagent.confidence import replies, selection
 from zoomagent.confidence.likelihood import diluted, of_tokens, usable
 from zoomagent.confidence.selection import Candidate, Choice, Weighed
 from zoomagent.graphs.asking import Desk, ask, score
-from zoomagent.graphs.prompts import micro_prompt
 from zoomagent.graphs.state import (
     CandidateRecord,
     LikelihoodRecord,
@@ -23,6 +22,7 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.models.base import Likelihood, Reply
+from zoomagent.prompts import micro_prompt
 from zoomagent.strategy import Strategy
 
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelUnavailable
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.macro_micro import builder, graph
-from zoomagent.graphs.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.graphs.state import Question, State, merge
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Pixels, Reply, Token
+from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.tools.viewing import ViewStore
 
 QUESTION = "What is written on the sign?"

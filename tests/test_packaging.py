@@ -22,7 +22,7 @@ LAYERS = [
     {"errors", "geometry", "strategy"},
     {"media"},
     {"models", "confidence"},
-    {"tools"},
+    {"prompts", "tools"},
     {"graphs"},
     {"answer", "background", "store", "running", "report", "page_data", "agent", "terminal"},
     {"plugins", "bench", "training", "data", "cli"},

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from zoomagent.data.scene import SMALL as LEVEL
-from zoomagent.graphs.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.models.nano import SMALL, NanoConfig, build_model, build_tokenizer, preprocessor
+from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.training.batching import collate, patchify, read, see
 from zoomagent.training.corpus import PHRASES, corpus
 from zoomagent.training.dense import DenseHead, Fields, cell_items, cell_targets

@@ -23,10 +23,10 @@ from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Question, ask
 from zoomagent.data.render import WHOLE, Region, render
 from zoomagent.data.scene import SMALL as LEVEL
 from zoomagent.data.scene import SPLITS, Item, Scene, draw_scene
-from zoomagent.graphs.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.nano import SMALL, WEIGHTS
 from zoomagent.models.parsing import parse_boxes
+from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.training.mix import KINDS, box_text, crop_region, true_box
 
 SEED = SPLITS["test"] + 77

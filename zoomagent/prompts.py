@@ -1,0 +1,73 @@
+"""The words the model is asked with. Training, benches and graphs all take them from here, so they can not drift apart.
+
+DualFocus' three turns (systems: DualFocus eval scripts, macro / box / micro) with two additions of ours: the box turn
+names the coordinate space, and answers may be "Cannot tell". The rest serves the other policies: yes/no questions for
+search and checks (in the spirit of ZoomEye's existence, latent and answering prompts), one question whose single-digit
+answers score nine regions in one call (ours), what to look for, where a named thing is, and several crops at once.
+"""
+
+from collections.abc import Sequence
+
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.geometry import Space
+
+SHORT = f"Answer with a single word or phrase, or {CANNOT_TELL}."
+LETTER = "Answer with the option's letter from the given choices directly."
+BOX = "Please provide the bounding box coordinate of the region this question asks: "
+MICRO = "Please combine the information from these two images and answer this question: "
+VISIBLE = "Can the answer to this question be seen here? Answer Yes or No. "
+SEE = "Can you see this in the picture? Answer Yes or No. "
+CLOSER = "Could this be found in the picture by looking closer? Answer Yes or No. "
+HOLDS = "Is this answer to the question right? Answer Yes or No. "
+CUES = "Which objects must be seen to answer this question? Name them, separated by commas, or say whole picture. "
+GROUND = "Please provide the bounding box coordinate of the region this sentence describes: "
+PARTS = (
+    "The picture is divided into 3 by 3 parts, numbered from 1 to 9, row by row. "
+    "Which part shows this? Answer with its number, or 0 if none does. "
+)
+TAGS = "Which objects are in the picture? Name them, separated by commas."
+MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
+WHOLE_PICTURE = "whole picture"
+"""What `CUES` is answered with when no object in particular decides."""
+
+BOX_FORMAT: dict[Space, str] = {
+    "pixels": "Reply [x1, y1, x2, y2] in pixels.",
+    "unit": "Reply [x1, y1, x2, y2], each from 0 to 1.",
+    "thousand": "Reply [x1, y1, x2, y2], each from 0 to 1000.",
+    "square": "Reply [x1, y1, x2, y2], each from 0 to 1.",
+}
+
+
+def macro_prompt(question: str, options: Sequence[str] = ()) -> str:
+    """Ask about the whole picture; the image comes before this text."""
+    return f"{with_options(question, options)}\n{LETTER if options else SHORT}"
+
+
+def box_prompt(question: str, space: Space) -> str:
+    """Ask where to look. DualFocus leaves options out of this turn."""
+    return f"{BOX}{question}\n{BOX_FORMAT[space]}"
+
+
+def micro_prompt(question: str, options: Sequence[str] = ()) -> str:
+    """Ask again with the crop as second image, in the same dialogue as the box turn."""
+    return f"{MICRO}{macro_prompt(question, options)}"
+
+
+def with_options(question: str, options: Sequence[str]) -> str:
+    """The question with its options as lines `A. text`."""
+    return "\n".join([question, *(f"{chr(65 + i)}. {option}" for i, option in enumerate(options))])
+
+
+def ground_prompt(phrase: str, space: Space) -> str:
+    """Ask where the thing named is (the referring-expression prompt of LLaVA-1.5's data)."""
+    return f"{GROUND}{phrase}\n{BOX_FORMAT[space]}"
+
+
+def holds_prompt(question: str, answer: str) -> str:
+    """Ask whether an answer is right."""
+    return f"{HOLDS}{question} {answer}"
+
+
+def several_prompt(question: str, options: Sequence[str] = ()) -> str:
+    """Ask again with the marked whole and several crops."""
+    return f"{MARKED}{micro_prompt(question, options)}"
