@@ -32,7 +32,8 @@ class Profile:
     """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
     per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (0: as
-    the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise."""
+    the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise.
+    `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for it."""
 
     family: str
     space: Space
@@ -51,6 +52,13 @@ class Profile:
     tokens_per_tile: int = 0
     crop_pixels: int = 0
     crop_margin: float = 0.25
+    tools: tuple[str, ...] = (
+        "image_zoom_in_tool",
+        "image_zoom_out_tool",
+        "image_search_tool",
+        "image_verify_tool",
+        "image_ground_tool",
+    )
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
@@ -235,9 +243,10 @@ _MAY_BE_ZERO = ("tokens_per_tile", "crop_pixels", "crop_margin")
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
     """`profile` with some fields replaced; SettingInvalid names the field that is unknown or of the wrong
     kind."""
-    for name, value in values.items():
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    for name, value in given.items():
         _check(profile, name, value)
-    return replace(profile, **values)
+    return replace(profile, **given)
 
 
 def _check(profile: Profile, name: str, value: object) -> None:
@@ -248,6 +257,8 @@ def _check(profile: Profile, name: str, value: object) -> None:
         raise SettingInvalid(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
     kind = type(getattr(profile, name))
     fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+    if isinstance(value, tuple):
+        fits = fits and all(isinstance(item, str) for item in value)
     if not fits or (isinstance(value, bool) and kind is not bool):
         raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {value!r}.")
     least = 0 if name in _MAY_BE_ZERO else 1
