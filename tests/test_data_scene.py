@@ -10,7 +10,8 @@ from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.questions import ask, group_of
 from zoomagent.data.render import render
 from zoomagent.data.scene import COLOURS, FULL, SMALL, SPLITS, Item, Level, Scene, draw_scene
-from zoomagent.training.mix import KINDS, crop_region, true_box
+from zoomagent.training.branches import KINDS
+from zoomagent.training.located import crop_region, true_box
 
 LEVELS = pytest.mark.parametrize("level", [SMALL, FULL], ids=lambda level: level.name)
 

@@ -1,5 +1,6 @@
 """Packed training rows mean exactly what the same dialogues mean one by one, in the format they are asked in."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,15 @@ import torch
 from PIL import Image
 
 from zoomagent.data.scene import SMALL as LEVEL
+from zoomagent.models.base import Message, Pixels, Text
+from zoomagent.models.chat import arrange
+from zoomagent.models.hermes import parse_calls
+from zoomagent.models.in_process import _template_turn
 from zoomagent.models.nano import SMALL, NanoConfig, build_model, build_tokenizer, preprocessor
-from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
+from zoomagent.models.profiles import profile_for
+from zoomagent.prompts import CUES, box_prompt, micro_prompt, several_prompt
 from zoomagent.training.batching import collate, patchify, read, see
+from zoomagent.training.branches_tools import OFFERED
 from zoomagent.training.corpus import PHRASES, corpus
 from zoomagent.training.dense import DenseHead, Fields, cell_items, cell_targets
 from zoomagent.training.mix import Mix, Shapes
@@ -43,16 +50,19 @@ def alone(row: Any, number: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, 
 
 
 def test_a_branch_gets_the_logits_it_would_get_alone(model: Any, tokenizer: Any) -> None:
-    rows = [make_mix(tokenizer).row(i) for i in range(2)]
+    rows = [
+        make_mix(tokenizer).row(i) for i in (first(tokenizer, "several/relation"), first(tokenizer, "tools/search"))
+    ]
     batch = collate(rows, tokenizer.pad_token_id)
     with torch.no_grad():
         packed = model.lm_head(read(model, batch, see(model, batch.macros), see(model, batch.crops))[0])
-    crops = 0
+    assert {name.split("/")[0] for row in rows for name in row.names} >= {"tools", "several", "micro"}
     for r, row in enumerate(rows):
+        waiting = list(row.looks[1:])
         for number, name in enumerate(row.names, 1):
             ids, mine = alone(row, number)
-            images = [row.macro] + ([row.crops[crops % 2]] if name.startswith("micro") else [])
-            crops += name.startswith("micro")
+            count = int((ids == tokenizer.convert_tokens_to_ids("<|vision_start|>")).sum()) - 1
+            images = [row.looks[0].pixels, *(waiting.pop(0).pixels for _ in range(count))]
             expected = forward_stock(model, ids, images)[mine]
             got = packed[r][torch.from_numpy(np.nonzero(row.packed.branch == number)[0])]
             assert torch.allclose(got, expected, atol=2e-4), name
@@ -91,42 +101,80 @@ def test_only_assistant_text_carries_labels(tokenizer: Any) -> None:
         for number, name in enumerate(row.names, 1):
             mine = (row.packed.branch == number) & (row.packed.labels != IGNORE)
             text = tokenizer.decode(row.packed.labels[mine])
-            assert text.endswith("<|im_end|>") and text.count("<|im_end|>") == 1
-            assert "<|" not in text.removesuffix("<|im_end|>")
+            assert text.endswith("<|im_end|>") and text.count("<|im_end|>") == text.count("<tool_call>") + 1
+            assert "<|" not in text.replace("<|im_end|>", "")
             assert text.startswith("[") == name.startswith("box")
+            assert ("<tool_call>" in text) == (name.startswith("tools") and name != "tools/none")
 
 
-def test_training_text_is_what_the_chat_template_gives(tokenizer: Any) -> None:
-    """A micro dialogue, rendered as a run renders it, has the very tokens it was trained on."""
-    row = make_mix(tokenizer).row(3)
-    number = next(n for n, name in enumerate(row.names, 1) if name.startswith("micro"))
-    ids, _ = alone(row, number)
-    text = collapse(tokenizer.decode(ids))
-    question = text.split("this question asks: ")[1].split("\nReply")[0]
-    box = text.split("assistant\n")[1].split("<|im_end|>")[0]
-    answer = text.split("assistant\n")[2].removesuffix("<|im_end|>")
-    image = {"type": "image"}
-    messages = [
-        {"role": "user", "content": [image, {"type": "text", "text": box_prompt(question, "thousand")}]},
-        {"role": "assistant", "content": box},
-        {"role": "user", "content": [image, {"type": "text", "text": micro_prompt(question)}]},
-        {"role": "assistant", "content": answer},
-    ]
-    rendered = tokenizer.apply_chat_template(messages, tokenize=False).removesuffix("\n")
-    assert collapse(rendered) == text
-    assert macro_prompt(question) in text
+def first(tokenizer: Any, name: str) -> int:
+    """The first row that practises `name`."""
+    return next(i for i in range(300) if name in make_mix(tokenizer).row(i).names)
 
 
-def collapse(text: str) -> str:
+def words(tokenizer: Any, name: str) -> str:
+    """A practised dialogue as text, every view one placeholder."""
+    row = make_mix(tokenizer).row(first(tokenizer, name))
+    ids, _ = alone(row, row.names.index(name) + 1)
+    text: str = tokenizer.decode(ids)
     while "<|image_pad|><|image_pad|>" in text:
         text = text.replace("<|image_pad|><|image_pad|>", "<|image_pad|>")
     return text
 
 
+def rendered(tokenizer: Any, messages: list[Message], tools: Any = ()) -> str:
+    """The same as a run renders it."""
+    told = arrange(messages, replace(profile_for("Qwen3-VL-2B-Instruct"), tool_dialect="hermes"), tools)
+    text: str = tokenizer.apply_chat_template([_template_turn(m) for m in told], tokenize=False)
+    return text.removesuffix("\n")
+
+
+def user(*parts: str) -> Message:
+    image = Image.new("RGB", (16, 16))
+    return Message("user", tuple(Pixels("v", image) if part == "" else Text(part) for part in parts))
+
+
+def said(text: str) -> Message:
+    return Message("assistant", (Text(text),))
+
+
+def test_training_text_of_a_closer_look_is_what_a_run_renders(tokenizer: Any) -> None:
+    text = words(tokenizer, "micro/read")
+    question = text.split("this question asks: ")[1].split("\nReply")[0]
+    box, answer = (part.split("<|im_end|>")[0] for part in text.split("assistant\n")[1:])
+    options = re.findall(r"^[A-D]\. (.+)$", text, re.MULTILINE)
+    messages = [user("", box_prompt(question, "thousand")), said(box)]
+    messages += [user("", micro_prompt(question, options)), said(answer)]
+    assert rendered(tokenizer, messages) == text
+
+
+def test_training_text_of_several_crops_is_what_a_run_renders(tokenizer: Any) -> None:
+    text = words(tokenizer, "several/relation")
+    question = text.split("picture. ")[1].split("<|im_end|>")[0]
+    cues, answer = (part.split("<|im_end|>")[0] for part in text.split("assistant\n")[1:])
+    options = re.findall(r"^[A-D]\. (.+)$", text, re.MULTILINE)
+    messages = [user("", CUES + question), said(cues)]
+    messages += [user("", "", "", several_prompt(question, options)), said(answer)]
+    assert rendered(tokenizer, messages) == text
+
+
+def test_training_text_of_tool_calls_is_what_a_run_renders(tokenizer: Any) -> None:
+    text = words(tokenizer, "tools/search+zoom_in")
+    spoken = [part.split("<|im_end|>")[0] for part in text.split("assistant\n")[1:]]
+    responses = [part.split("\n</tool_response>")[0] for part in text.split("<tool_response>\n")[1:]]
+    question = text.split("<|vision_end|>")[1].split("<|im_end|>")[0]
+    messages = [user("", question)]
+    for call, response in zip(spoken, responses, strict=False):
+        [parsed] = parse_calls(call)[1]
+        messages.append(Message("assistant", (), tool_calls=(parsed,)))
+        messages.append(Message("tool", (Text(response), *user("").parts), tool_call_id=parsed.id))
+    assert rendered(tokenizer, [*messages, said(spoken[-1])], OFFERED) == text
+
+
 def test_a_row_depends_on_seed_and_index_only(tokenizer: Any) -> None:
     a, b = make_mix(tokenizer).row(7), make_mix(tokenizer).row(7)
-    assert np.array_equal(a.packed.ids, b.packed.ids) and np.array_equal(a.macro, b.macro)
-    assert not np.array_equal(a.macro, make_mix(tokenizer).row(8).macro)
+    assert np.array_equal(a.packed.ids, b.packed.ids) and np.array_equal(a.looks[0].pixels, b.looks[0].pixels)
+    assert not np.array_equal(a.looks[0].pixels, make_mix(tokenizer).row(8).looks[0].pixels)
 
 
 def test_the_tokenizer_is_small_and_keeps_digits_letters_and_yes_no_single(tokenizer: Any) -> None:

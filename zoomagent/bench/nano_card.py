@@ -27,7 +27,8 @@ from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.nano import SMALL, WEIGHTS
 from zoomagent.models.parsing import parse_boxes
 from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
-from zoomagent.training.mix import KINDS, box_text, crop_region, true_box
+from zoomagent.training.branches import KINDS
+from zoomagent.training.located import box_text, crop_region, true_box
 
 SEED = SPLITS["test"] + 77
 

@@ -10,7 +10,8 @@ from zoomagent.data.render import render
 from zoomagent.data.scene import SMALL, draw_scene
 from zoomagent.models import nano
 from zoomagent.training.corpus import PHRASES, corpus
-from zoomagent.training.mix import Mix, Shapes, crop_region
+from zoomagent.training.located import crop_region
+from zoomagent.training.mix import Mix, Shapes
 
 
 def rate(work: Callable[[int], object], count: int) -> float:
@@ -29,8 +30,9 @@ def main(count: int = 300) -> None:
     print(f"whole views of 128 px: {rate(lambda i: render(scenes[i], 128, 128), count):.0f} views/s")
     crops = [crop_region(scene.items[0].box) for scene in scenes]
     print(f"crops of 80 px: {rate(lambda i: render(scenes[i], 80, 80, crops[i]), count):.0f} views/s")
+    views = sum(len(mix.row(index).looks) for index in range(count)) / count
     rows = rate(mix.row, count)
-    print(f"training rows (3 views, 9 dialogues, dense targets): {rows:.0f} rows/s, {3 * rows:.0f} views/s")
+    print(f"training rows ({views:.1f} views each, dense targets): {rows:.0f} rows/s, {views * rows:.0f} views/s")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoomagent.training.mix import TEXT, Row
+from zoomagent.training.looks import TEXT, Look, Row
 from zoomagent.training.packing import IGNORE, visible
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of n rows. Images uint8 (count, side, side, 3); ids and labels (n, length); mask (n, 1, length,
-    length)."""
+    """Tensors of n rows. Images uint8 (count, side, side, 3), whole-sized and crop-sized ones apart; ids and labels
+    (n, length); mask (n, 1, length, length). `order` puts the visual tokens of both sorts, laid one after the other,
+    into the order of their placeholders."""
 
     macros: torch.Tensor
     crops: torch.Tensor
@@ -30,6 +31,7 @@ class Batch:
     branch: torch.Tensor
     items: torch.Tensor
     targets: torch.Tensor
+    order: torch.Tensor
     names: tuple[tuple[str, ...], ...]
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -38,20 +40,23 @@ class Batch:
 
 
 def collate(rows: Sequence[Row], pad: int) -> Batch:
-    """Pad the sequences to the longest; views of one sort must be of one size."""
+    """Pad the sequences to the longest. Looks are of two sizes; the larger ones are `macros`."""
     length = max(len(row.packed.ids) for row in rows)
     ids = np.stack([_pad(row.packed.ids, length, pad) for row in rows])
     labels = np.stack([_pad(row.packed.labels, length, IGNORE) for row in rows])
     branch = np.stack([_pad(row.packed.branch, length, -1) for row in rows])
     positions = np.stack([_pad(row.packed.positions, length, 0) for row in rows], axis=1)
     mask = np.stack([visible(row) for row in branch])[:, None]
+    looks = [look for row in rows for look in row.looks]
+    large, small = _by_size(looks)
     arrays = {
-        "macros": np.stack([row.macro for row in rows]),
-        "crops": np.stack([crop for row in rows for crop in row.crops]),
-        "macro_cells": np.stack([row.macro_cells for row in rows]),
-        "crop_cells": np.stack([cells for row in rows for cells in row.crop_cells]),
-        "macro_glyphs": np.stack([row.macro_glyphs for row in rows]),
-        "crop_glyphs": np.stack([glyphs for row in rows for glyphs in row.crop_glyphs]),
+        "macros": np.stack([looks[i].pixels for i in large]),
+        "crops": _stack([looks[i].pixels for i in small], looks[0].pixels),
+        "macro_cells": np.stack([looks[i].cells for i in large]),
+        "crop_cells": _stack([looks[i].cells for i in small], looks[0].cells),
+        "macro_glyphs": np.stack([looks[i].glyphs for i in large]),
+        "crop_glyphs": _stack([looks[i].glyphs for i in small], looks[0].glyphs),
+        "order": _order(looks, [*large, *small]),
         "ids": ids,
         "labels": labels,
         "positions": positions,
@@ -61,6 +66,25 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
         "targets": np.stack([_pad(row.targets, length, -1) for row in rows]),
     }
     return Batch(**{k: torch.from_numpy(a) for k, a in arrays.items()}, names=tuple(row.names for row in rows))
+
+
+def _by_size(looks: Sequence[Look]) -> tuple[list[int], list[int]]:
+    """The places of the larger and of the smaller looks, of which there may be none."""
+    largest = max(len(look.pixels) for look in looks)
+    large = [i for i, look in enumerate(looks) if len(look.pixels) == largest]
+    return large, [i for i in range(len(looks)) if i not in set(large)]
+
+
+def _stack(arrays: Sequence[Any], like: Any) -> Any:
+    """The arrays as one; of none, an empty one that is shaped `like` their kind."""
+    return np.stack(arrays) if arrays else np.zeros((0, *like.shape), like.dtype)
+
+
+def _order(looks: Sequence[Look], stacked: Sequence[int]) -> Any:
+    """Where each look's tokens are, in the order of the looks, when the looks' tokens are laid in order `stacked`."""
+    counts = {i: len(looks[i].cells) for i in stacked}
+    starts = dict(zip(stacked, np.cumsum([0, *(counts[i] for i in stacked)]), strict=False))
+    return np.concatenate([starts[i] + np.arange(counts[i]) for i in range(len(looks))])
 
 
 def _pad(array: Any, length: int, value: int) -> Any:
@@ -89,6 +113,9 @@ def see(model: Any, images: torch.Tensor) -> Seen:
     """The vision tower on equal-sized images: merged tokens and deepstack features, each (n, tokens, width), and
     patches (n * patches, vision width)."""
     config = model.config.vision_config
+    if not len(images):
+        none = torch.zeros((0, 1, config.out_hidden_size), device=images.device)
+        return none, [none] * len(config.deepstack_visual_indexes), none.new_zeros((0, config.hidden_size))
     flat, grid = patchify(images, config.patch_size, config.spatial_merge_size)
     out = model.model.visual(flat, grid_thw=grid, return_dict=True)
     shape = (len(images), -1, config.out_hidden_size)
@@ -99,9 +126,8 @@ def see(model: Any, images: torch.Tensor) -> Seen:
 def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """Hidden states (n, length, width) of packed rows, after the last layer and after each, given what `see` returned
     for the two sorts of view."""
-    n = len(batch.ids)
-    tokens = _by_row(macro[0], crop[0], n)
-    deep = [_by_row(a, b, n) for a, b in zip(macro[1], crop[1], strict=True)]
+    tokens = _in_order(macro[0], crop[0], batch.order)
+    deep = [_in_order(a, b, batch.order) for a, b in zip(macro[1], crop[1], strict=True)]
     seen = SimpleNamespace(pooler_output=(tokens,), deepstack_features=[(d,) for d in deep])
     out = model.model(
         input_ids=batch.ids,
@@ -114,7 +140,6 @@ def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> tuple[torch.Tenso
     return out.last_hidden_state, out.hidden_states
 
 
-def _by_row(macro: torch.Tensor, crop: torch.Tensor, n: int) -> torch.Tensor:
-    """Visual tokens in the order of their placeholders: each row's whole view, then its crops."""
-    width = macro.shape[-1]
-    return torch.cat([macro, crop.reshape(n, -1, width)], dim=1).reshape(-1, width)
+def _in_order(macro: torch.Tensor, crop: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Visual tokens in the order of their placeholders, shape (tokens, width)."""
+    return torch.cat([macro.flatten(0, 1), crop.flatten(0, 1)])[order]

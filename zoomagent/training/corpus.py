@@ -1,17 +1,49 @@
 """What the nano tokenizer is built from: every question form of a level, the prompts, tool-call JSON."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import ask, every_name
+from zoomagent.data.questions import Kind, ask, every_name
 from zoomagent.data.scene import Level, draw_scene
-from zoomagent.graphs.prompts import BOX, BOX_FORMAT, LETTER, MICRO, SHORT, VISIBLE
-from zoomagent.training.mix import KINDS
+from zoomagent.models.hermes import tools_text
+from zoomagent.prompts import (
+    BOX,
+    BOX_FORMAT,
+    CLOSER,
+    CUES,
+    GROUND,
+    HOLDS,
+    LETTER,
+    MARKED,
+    MICRO,
+    PARTS,
+    SEE,
+    SHORT,
+    TAGS,
+    VISIBLE,
+)
+from zoomagent.tools.definitions import SEARCH, ZOOM_IN, search_definition, zoom_in_definition
 
-PHRASES = (SHORT, LETTER, BOX, MICRO, VISIBLE, BOX_FORMAT["thousand"])
-"""Fixed sentences of the prompts, one token each."""
+KINDS: tuple[Kind, ...] = (
+    "read", "colour", "shape", "side", "count", "presence", "relation", "ground", "absent",
+)  # fmt: skip
+PROMPTS = (SHORT, LETTER, BOX, MICRO, VISIBLE, BOX_FORMAT["thousand"])
+CALLS = (
+    tools_text(()).split("</tools>")[0],
+    "</tools>" + tools_text(()).split("</tools>")[1],
+    json.dumps(zoom_in_definition("thousand"), ensure_ascii=False),
+    json.dumps(search_definition(), ensure_ascii=False),
+    f'{{"name": "{ZOOM_IN}", "arguments": {{"bbox_2d":',
+    f'{{"name": "{SEARCH}", "arguments": {{"label":"',
+    ',"label":"',
+    '","img_idx":',
+    " of img_idx ",
+)
+PHRASES = (*PROMPTS, SEE, CLOSER, HOLDS, CUES, GROUND, PARTS, TAGS, MARKED, *CALLS)
+"""Fixed sentences of the prompts and fixed parts of tool calls, one token each."""
 
 CALL = '<tool_call>\n{"name": "image_zoom_in_tool", "arguments": {"bbox_2d": [0, 0, 1, 1], "label": "a"}}\n'
 _WORDS = (
@@ -24,7 +56,7 @@ _WORDS = (
 def corpus(level: Level, scenes: int = 400) -> Iterator[str]:
     """Lines for the BPE trainer, the same every time."""
     rng = np.random.default_rng(0)
-    yield from PHRASES
+    yield from PROMPTS
     for word in [*_WORDS.split(), *every_name(level), CANNOT_TELL, "Left", "Right", "Yes", "No"]:
         yield from [word, " " + word] * 40
     for index in range(scenes):

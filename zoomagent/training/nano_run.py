@@ -28,7 +28,8 @@ from zoomagent.training import store
 from zoomagent.training.batching import Batch, collate
 from zoomagent.training.corpus import PHRASES, corpus
 from zoomagent.training.learner import Heads, Learner, Weights, evaluate
-from zoomagent.training.mix import Mix, Row, Shapes
+from zoomagent.training.looks import Row
+from zoomagent.training.mix import Mix, Shapes
 from zoomagent.training.record import log, write_curve
 
 PRESETS: dict[str, NanoConfig] = {"nano": SMALL, "nano-large": LARGE}
@@ -148,8 +149,7 @@ def _resume(
         state = store.load(found, modules, optimizer)
         return state["step"], state["curve"]
     if settings.start_from:
-        known = {name: m for name, m in modules.items() if (settings.start_from / f"{name}.safetensors").exists()}
-        store.load(settings.start_from, known, None)
+        store.start(settings.start_from, modules)
     return 0, []
 
 

@@ -1,7 +1,7 @@
-"""Look where you speak of: two losses that tie a question to the item it is about.
+"""Look where you speak of: two losses that tie a question to the items it is about.
 
-While an answer about one item is written, (1) the text model's middle hidden state must pick, by a projection of its
-own, that item's visual tokens among those it can see, and (2) the first heads of the next layer must attend to them.
+While an answer is written, (1) the text model's middle hidden state must pick, by a projection of its own, the visual
+tokens of the items it is about among those it can see, and (2) the first heads of the next layer must attend to them.
 Finding the item is what a small model learns last from next-token loss; asked for directly, it comes in a thousand
 steps. Ours, in the spirit of grounding supervision. The projection is dropped from the shipped weights; attention
 stays stock.
@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from zoomagent.training.batching import Batch
-from zoomagent.training.mix import TEXT
+from zoomagent.training.looks import TEXT
 from zoomagent.training.packing import IGNORE
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """The answer tokens that speak of one item: row and place of each, what it may see, and what would be right."""
+    """The answer tokens that speak of items: row and place of each, what it may see, and what would be right."""
 
     row: torch.Tensor
     place: torch.Tensor
@@ -29,10 +29,12 @@ class Spoken:
 
 
 def spoken(batch: Batch) -> Spoken:
-    """Masks `seen` and `right` have shape (answer tokens, length); tokens whose item no view shows are left out."""
-    row, place = ((batch.labels != IGNORE) & (batch.targets >= 0)).nonzero(as_tuple=True)
+    """Masks `seen` and `right` have shape (answer tokens, length); tokens whose items no view shows are left out."""
+    row, place = ((batch.labels != IGNORE) & (batch.targets > 0)).nonzero(as_tuple=True)
     seen = batch.mask[row, 0, place]
-    right = seen & (batch.items[row] == batch.targets[row, place][:, None]) & (batch.items[row] != TEXT)
+    items = batch.items[row]
+    about = (batch.targets[row, place][:, None] >> (items + 1).clamp(min=0)) & 1
+    right = seen & about.bool() & (items != TEXT)
     known = right.any(-1)
     return Spoken(row[known], place[known], seen[known], right[known])
 

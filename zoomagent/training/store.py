@@ -53,6 +53,24 @@ def load(checkpoint: Path, modules: dict[str, nn.Module], optimizer: torch.optim
     return state
 
 
+def start(folder: Path, modules: dict[str, nn.Module]) -> None:
+    """Fill the modules that `folder` has weights for. Vocabularies may have grown: new tokens keep their random
+    start."""
+    for name, module in modules.items():
+        path = folder / f"{name}.safetensors"
+        if path.exists():
+            own = module.state_dict()
+            module.load_state_dict({key: _grown(value, own[key]) for key, value in load_file(path).items()})
+
+
+def _grown(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    if old.shape == new.shape:
+        return old
+    grown = new.clone()
+    grown[: len(old)] = old
+    return grown
+
+
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     state = optimizer.state_dict()["state"]
     return {f"{i}.{k}": v.detach().cpu().contiguous().clone() for i, entry in state.items() for k, v in entry.items()}
