@@ -1,0 +1,130 @@
+"""Answering only when sure enough: the promised error is kept as often as promised, and not without the correction."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from zoomagent.confidence.abstention import (
+    Cutoff,
+    binomial_cdf,
+    clopper_pearson,
+    grid_from,
+    learn_then_test,
+    p_value,
+    risk_control,
+)
+from zoomagent.errors import SettingInvalid
+
+Array = NDArray[np.float64]
+ALPHA, DELTA, SETS = 0.1, 0.1, 300
+
+
+def drawn(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+    """Confidence c is 1 - u ** 2 for a uniform u; the answer is right with probability c."""
+    confidence = 1 - rng.random(n) ** 2
+    return confidence, rng.random(n) < confidence
+
+
+def true_error(threshold: float) -> float:
+    """P(wrong | confidence >= threshold) in the world of `drawn`: the mean of u ** 2 below its root."""
+    return (1 - threshold) / 3
+
+
+def naive(confidence: Array, right: NDArray[np.bool_]) -> Cutoff:
+    """What one would do without the theory: the laxest threshold whose counted error is at most alpha."""
+    fine = [t for t in np.linspace(0.98, 0, 50) if np.mean(~right[confidence >= t]) <= ALPHA]
+    return Cutoff(min(fine), 0.0, ALPHA, "learn_then_test", "")
+
+
+def certified(confidence: Array, right: NDArray[np.bool_]) -> Cutoff:
+    reference = 1 - np.linspace(0, 1, 201) ** 2
+    return learn_then_test(confidence, list(right), grid_from(reference, 500, ALPHA, DELTA), ALPHA, DELTA)
+
+
+def broken_promises(rule: Callable[[Array, NDArray[np.bool_]], Cutoff]) -> int:
+    """In how many of SETS calibration sets the rule's threshold lets more than alpha errors through."""
+    rng = np.random.default_rng(7)
+    thresholds = [rule(*drawn(500, rng)).threshold for _ in range(SETS)]
+    return sum(t is not None and true_error(t) > ALPHA for t in thresholds)
+
+
+def test_the_error_is_above_alpha_in_at_most_a_share_delta_of_calibration_sets() -> None:
+    slack = 2.5 * math.sqrt(SETS * DELTA * (1 - DELTA))
+    assert broken_promises(certified) <= SETS * DELTA + slack
+
+
+def test_without_the_correction_the_promise_is_broken_far_more_often() -> None:
+    """So the test above can fail."""
+    assert broken_promises(naive) > 0.3 * SETS
+
+
+def test_the_promise_is_not_kept_by_never_answering() -> None:
+    rng = np.random.default_rng(8)
+    found = [certified(*drawn(500, rng)) for _ in range(50)]
+    possible = math.sqrt(3 * ALPHA)
+    assert np.mean([cutoff.coverage for cutoff in found]) > 0.6 * possible
+
+
+def test_risk_control_keeps_wrong_answers_below_alpha_on_average() -> None:
+    """P(answered and wrong) at threshold t is the integral of u ** 2 from 0 to sqrt(1 - t)."""
+    rng = np.random.default_rng(9)
+    thresholds = [risk_control(*drawn(100, rng), 0.05).threshold for _ in range(SETS)]
+    wrong = [(1 - t) ** 1.5 / 3 for t in thresholds if t is not None]
+    assert len(wrong) == SETS
+    assert 0.03 < np.mean(wrong) <= 0.05 + 2.5 * np.std(wrong) / math.sqrt(SETS)
+
+
+def test_risk_control_answers_everything_where_errors_are_rare_enough() -> None:
+    cutoff = risk_control([0.2, 0.9] * 100, [True, True] * 100, 0.05)
+    assert cutoff.answers(0.0) and cutoff.coverage == 1
+
+
+def test_few_questions_promise_nothing_and_say_so() -> None:
+    few = [0.99] * 20
+    for cutoff in (learn_then_test(few, [True] * 20, [0.5], 0.05), risk_control(few[:10], [True] * 10, 0.05)):
+        assert cutoff.threshold is None
+        assert "abstain always" in cutoff.reason
+        assert "abstain always" in (cutoff.refusal(1.0) or "")
+
+
+def test_more_certainty_costs_answers() -> None:
+    confidence, right = drawn(3000, np.random.default_rng(10))
+    grid = np.linspace(0, 0.85, 86)
+    coverage = [learn_then_test(confidence, list(right), grid, 0.1, d).coverage for d in (0.4, 0.01)]
+    assert coverage[0] > coverage[1] > 0
+
+
+def test_an_unknown_confidence_is_not_answered() -> None:
+    cutoff = Cutoff(0.5, 1.0, 0.05, "learn_then_test", "Promise.")
+    assert not cutoff.answers(None) and cutoff.answers(0.5) and cutoff.refusal(0.5) is None
+    assert "0.400" in (cutoff.refusal(0.4) or "") and "unknown" in (cutoff.refusal(None) or "")
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0.001, 0.999))
+def test_the_binomial_tail_is_the_sum_of_its_terms(k: int, n: int, p: float) -> None:
+    exact = sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(min(k, n) + 1))
+    assert binomial_cdf(k, n, p) == pytest.approx(min(exact, 1.0), abs=1e-9)
+
+
+def test_large_counts_do_not_overflow() -> None:
+    assert binomial_cdf(5_000, 10_000, 0.5) == pytest.approx(0.504, abs=1e-3)
+    assert p_value(0, 45, 0.05) == pytest.approx(0.95**45)
+
+
+def test_exact_intervals_match_published_ones() -> None:
+    """0 of 10: (0, 1 - 0.025 ** 0.1); 5 of 10: (0.187, 0.813)."""
+    assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025**0.1))
+    assert clopper_pearson(10, 10) == pytest.approx((0.025**0.1, 1))
+    assert clopper_pearson(5, 10) == pytest.approx((0.18709, 0.81291), abs=1e-5)
+    assert clopper_pearson(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0])
+def test_a_share_that_is_none_is_refused(alpha: float) -> None:
+    with pytest.raises(SettingInvalid, match="alpha"):
+        risk_control([0.5], [True], alpha)

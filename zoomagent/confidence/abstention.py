@@ -1,0 +1,162 @@
+"""From which confidence on to answer, so that at most a share alpha of the answers is wrong.
+
+    cutoff = learn_then_test(confidence, right, grid, alpha=0.05, delta=0.1)
+    cutoff.answers(0.83)       -> bool
+    cutoff.refusal(0.41)       -> why not, in words; None when it answers
+
+`learn_then_test` (the default): Angelopoulos et al. 2021. With probability at least 1 - delta over the calibration
+set, P(wrong | answered) <= alpha. It tests "the error among the answered is above alpha" at every threshold of a grid,
+from strict to lax, and stops at the first that can not be rejected (fixed-sequence testing: no price for the many
+thresholds); every p-value is the exact binomial tail (Clopper-Pearson turned round). The risk is that of Geifman and
+El-Yaniv 2017 (SGR), whose search costs a Bonferroni factor instead.
+
+`risk_control`: conformal risk control, Angelopoulos et al. 2022, for the loss "answered and wrong", which can only fall
+as the threshold rises. On average over calibration sets, P(answered and wrong) <= alpha: errors counted over all
+questions, answered or not, and in expectation only, hence a laxer promise.
+
+Both assume that the questions calibrated on and those to come are exchangeable, and that the calibration set was not
+used for fitting; `learn_then_test` also that they are independent and that `grid` was chosen without looking at them.
+Neither says anything about other pictures, other models, or any single question. numpy alone.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoomagent.errors import SettingInvalid
+
+Array = NDArray[np.float64]
+Flags = Sequence[bool] | NDArray[np.bool_]
+Method = Literal["learn_then_test", "risk_control"]
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """The least confidence with which to answer; None: abstain always. `coverage` is the share of the calibration
+    questions that it answers, `reason` says what is promised, or why nothing could be."""
+
+    threshold: float | None
+    coverage: float
+    alpha: float
+    method: Method
+    reason: str
+
+    def answers(self, confidence: float | None) -> bool:
+        """Whether a question with this confidence is answered. An unknown confidence is not enough."""
+        return self.threshold is not None and confidence is not None and confidence >= self.threshold
+
+    def refusal(self, confidence: float | None) -> str | None:
+        """Why a question with this confidence is not answered; None when it is."""
+        if self.answers(confidence):
+            return None
+        if self.threshold is None:
+            return f"Not answered: {self.reason}"
+        known = "unknown" if confidence is None else f"{confidence:.3f}"
+        return f"Not answered: the confidence is {known}, the least for an answer {self.threshold:.3f}. {self.reason}"
+
+
+def learn_then_test(
+    confidence: Sequence[float] | Array, right: Flags, grid: Sequence[float] | Array, alpha: float, delta: float = 0.1
+) -> Cutoff:
+    """The laxest threshold of `grid` that is reached from the strictest by rejected tests. See the module's text."""
+    _check(alpha, delta)
+    c, wrong = np.asarray(confidence, dtype=np.float64), ~np.asarray(right, dtype=bool)
+    found = None
+    for threshold in sorted({float(t) for t in grid}, reverse=True):
+        answered = c >= threshold
+        if p_value(int(np.sum(wrong & answered)), int(np.sum(answered)), alpha) > delta:
+            break
+        found = threshold
+    if found is None:
+        return Cutoff(None, 0.0, alpha, "learn_then_test", _nothing(alpha, delta, c.size))
+    promise = f"At most {alpha:.1%} of the answers are wrong, with {1 - delta:.0%} certainty, for questions like those"
+    return Cutoff(found, float(np.mean(c >= found)), alpha, "learn_then_test", f"{promise} calibrated on.")
+
+
+def risk_control(confidence: Sequence[float] | Array, right: Flags, alpha: float) -> Cutoff:
+    """The least threshold at which (wrong answers + 1) / (questions + 1) <= alpha. See the module's text."""
+    _check(alpha, 0.5)
+    c = np.asarray(confidence, dtype=np.float64)
+    wrong = np.sort(c[~np.asarray(right, dtype=bool)])[::-1]
+    allowed = math.floor(alpha * (c.size + 1) + 1e-9) - 1
+    if allowed < 0:
+        reason = f"{c.size} calibration questions are too few for {alpha:.1%} wrong answers: abstain always."
+        return Cutoff(None, 0.0, alpha, "risk_control", reason)
+    threshold = float(np.nextafter(wrong[allowed], np.inf)) if allowed < wrong.size else 0.0
+    reason = f"On average at most {alpha:.1%} of questions like those calibrated on are answered wrongly."
+    return Cutoff(threshold, float(np.mean(c >= threshold)), alpha, "risk_control", reason)
+
+
+def grid_from(
+    reference: Sequence[float] | Array, n: int, alpha: float, delta: float = 0.1, steps: int = 50
+) -> list[float]:
+    """Thresholds to try, from confidences that are no part of the calibration set of size `n`: even steps of coverage.
+
+    The first failed test ends the search, so the strictest threshold is the one most probably rejected, going by the
+    errors that `reference` predicts. That choice costs no certainty, as it looks at no calibration answer."""
+    _check(alpha, delta)
+    surest = np.sort(np.asarray(reference, dtype=np.float64))[::-1]
+    coverage = np.arange(1, surest.size + 1) / surest.size
+    predicted = np.cumsum(1 - surest) / np.arange(1, surest.size + 1)
+    strength = (alpha - predicted) * np.sqrt(coverage * n)
+    testable = coverage * n >= math.log(delta) / math.log1p(-alpha)
+    start = coverage[np.argmax(np.where(testable, strength, -np.inf))] if testable.any() else 1.0
+    levels = 1 - np.linspace(start, 1, steps)
+    return sorted(set(np.quantile(surest, levels, method="lower").tolist()), reverse=True)
+
+
+def p_value(errors: int, answered: int, alpha: float) -> float:
+    """P(at most `errors` wrong among `answered`) if each were wrong with probability alpha."""
+    return binomial_cdf(errors, answered, alpha)
+
+
+def binomial_cdf(k: int, n: int, p: float) -> float:
+    """P(X <= k) for X ~ Binomial(n, p), summed in logarithms."""
+    if k >= n or p <= 0:
+        return 1.0
+    if k < 0 or p >= 1:
+        return 0.0
+    logs = _log_factorials(n)
+    i = np.arange(k + 1)
+    terms = logs[n] - logs[i] - logs[n - i] + i * math.log(p) + (n - i) * math.log1p(-p)
+    top = float(np.max(terms))
+    return min(1.0, math.exp(top) * float(np.sum(np.exp(terms - top))))
+
+
+def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share (Clopper and Pearson 1934); (0, 1) when nothing was asked."""
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else _share_where(hits - 1, n, 1 - tail)
+    high = 1.0 if hits == n else _share_where(hits, n, tail)
+    return low, high
+
+
+def _share_where(k: int, n: int, level: float) -> float:
+    """The share p at which P(X <= k) is `level`, by halving: the binomial tail falls as p rises."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if binomial_cdf(k, n, middle) > level else (low, middle)
+    return (low + high) / 2
+
+
+def _log_factorials(n: int) -> Array:
+    """log(0!), …, log(n!)."""
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+
+
+def _nothing(alpha: float, delta: float, n: int) -> str:
+    return (
+        f"No threshold gets to at most {alpha:.1%} wrong answers with {1 - delta:.0%} certainty on {n} calibration "
+        "questions: abstain always."
+    )
+
+
+def _check(alpha: float, delta: float) -> None:
+    for name, share in (("alpha", alpha), ("delta", delta)):
+        if not 0 < share < 1:
+            raise SettingInvalid(f"{name} is a share above 0 and below 1, such as 0.05, not {share!r}.")
