@@ -1,15 +1,16 @@
 """The views of one run: named records outside of which no pixel is ever shown to a model.
 
 A record is plain JSON: which picture, which box of it in original pixels, rendered at which size, cut from
-which earlier view. Its id is the hash of picture, box and size, so equal ids promise equal pixels, and a
-store can be rebuilt from the picture and the records of a checkpoint. Left out: deciding what to look at
-(`cropping.py`, `zooming.py`).
+which earlier view, with which boxes drawn in, or blanked. Its id is the hash of what decides its pixels, so
+equal ids promise equal pixels, and a store can be rebuilt from the picture and the records of a checkpoint.
+Left out: deciding what to look at (`cropping.py`, `zooming.py`).
 """
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NotRequired
 
 from PIL import Image
 from typing_extensions import TypedDict
@@ -19,13 +20,17 @@ from zoomagent.geometry import Box, Size, View, whole
 from zoomagent.media import Picture
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import Profile
+from zoomagent.tools.marking import marked
 
+BLANK = (127, 127, 127)
+"""The grey of a blanked view."""
 MAGNIFY = 4.0
 """A small crop is drawn at most this much larger than it is (ours): more costs tokens and shows nothing."""
 
 
 class ViewRecord(TypedDict):
-    """A view as plain JSON. `source` is the id of the view it was cut from, "" for the whole picture."""
+    """A view as plain JSON. `source` is the id of the view it was cut from, "" for the whole picture. `marks` are
+    boxes in original pixels that are drawn in; a `blank` view shows nothing but grey."""
 
     id: str
     picture: str
@@ -33,6 +38,8 @@ class ViewRecord(TypedDict):
     size: list[int]
     source: str
     depth: int
+    marks: NotRequired[list[list[int]]]
+    blank: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -67,13 +74,26 @@ class ViewStore:
         size = self.profile.fit(box.size, min(limit for limit in limits if limit is not None))
         depth = self._records[source]["depth"] + 1 if source else 0
         record = ViewRecord(
-            id=view_id(self.picture.id, box, size),
+            id=view_id(f"{self.picture.id}|{size.width}x{size.height}", box),
             picture=self.picture.id,
             box=box.as_list(),
             size=[size.width, size.height],
             source=source,
             depth=depth,
         )
+        return self._records.setdefault(record["id"], record)
+
+    def marked(self, name: str, boxes: Sequence[Box]) -> ViewRecord:
+        """The same view with `boxes` (original pixels) drawn in."""
+        record = self.record(name)
+        marks = [box.as_list() for box in boxes]
+        record = ViewRecord(**{**record, "marks": marks, "id": view_id(record["id"], *boxes)})
+        return self._records.setdefault(record["id"], record)
+
+    def blank(self, name: str) -> ViewRecord:
+        """A view of the same size that shows nothing: the counterfactual of an evidence proof."""
+        record = self.record(name)
+        record = ViewRecord(**{**record, "blank": True, "id": view_id(record["id"])})
         return self._records.setdefault(record["id"], record)
 
     def know(self, records: Iterable[ViewRecord]) -> None:
@@ -93,7 +113,11 @@ class ViewStore:
         record = self.record(name)
         half = record["size"][0] * record["size"][1] // 2
         limit = max(half, self.profile.min_pixels)
-        return self.add(box_of(record), source=record["source"], max_pixels=limit)
+        plain = self.add(box_of(record), source=record["source"], max_pixels=limit)
+        if record.get("blank"):
+            return self.blank(plain["id"])
+        marks = [Box(*mark) for mark in record.get("marks", [])]
+        return self.marked(plain["id"], marks) if marks else plain
 
     def tokens(self, names: Iterable[str]) -> int:
         """Visual tokens that these views cost, each time they are shown."""
@@ -102,19 +126,33 @@ class ViewStore:
     def image(self, name: str) -> Image.Image:
         """The view's pixels, cut from the original. The few views of a run are kept once rendered."""
         if name not in self._images:
-            record = self.record(name)
-            self._images[name] = self.picture.view(box_of(record), size_of(record))
+            self._images[name] = self._drawn(self.record(name))
         return self._images[name]
+
+    def _drawn(self, record: ViewRecord) -> Image.Image:
+        if record.get("blank"):
+            return Image.new("RGB", (record["size"][0], record["size"][1]), BLANK)
+        image = self.picture.view(box_of(record), size_of(record))
+        shares = [_share(mark, record["box"]) for mark in record.get("marks", [])]
+        return marked(image, shares) if shares else image
 
     async def pixels(self, name: str) -> Pixels:
         """The view as a part of a message; rendering does not block the event loop."""
         return Pixels(name, await asyncio.to_thread(self.image, name))
 
 
-def view_id(picture: str, box: Box, size: Size) -> str:
-    """The content name of a view."""
-    text = f"{picture}|{box.as_list()}|{size.width}x{size.height}"
+def view_id(what: str, *boxes: Box) -> str:
+    """The content name of a view: `boxes` of `what`."""
+    text = f"{what}|{[box.as_list() for box in boxes]}"
     return f"view-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def _share(mark: list[int], box: list[int]) -> tuple[float, float, float, float]:
+    """A box in original pixels as shares of the region `box`."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    left, right = (min(max((v - box[0]) / width, 0.0), 1.0) for v in (mark[0], mark[2]))
+    top, bottom = (min(max((v - box[1]) / height, 0.0), 1.0) for v in (mark[1], mark[3]))
+    return left, top, right, bottom
 
 
 def box_of(record: ViewRecord) -> Box:

@@ -67,5 +67,5 @@ def draw(view: View, scene: Scene, level: Level, config: NanoConfig) -> Look:
         return Look(pixels, np.full_like(items, -1), np.full_like(cells, IGNORE), np.zeros_like(glyphs))
     pixels = render(scene, view.side, view.side, region)
     if view.marks:
-        pixels = np.asarray(marked(Image.fromarray(pixels), view.marks), np.uint8)
+        pixels = np.array(marked(Image.fromarray(pixels), view.marks), np.uint8)
     return Look(pixels, items, cells, glyphs)
