@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import pytest
 from fake_model import FAKE_PROFILE
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from zoomagent.errors import BoxInvalid, ToolArgsInvalid
-from zoomagent.geometry import Box, Space
+from zoomagent.geometry import Box, Space, coverage, iou
 from zoomagent.media import Picture, open_picture
-from zoomagent.tools.cropping import crop
+from zoomagent.tools.cropping import crop, crop_all, written
 from zoomagent.tools.viewing import ViewStore, box_of
-from zoomagent.tools.zooming import DUALFOCUS_PIXELS, zoom
+from zoomagent.tools.zooming import DUALFOCUS_PIXELS, zoom, zoom_all
+from zoomagent.tools.zooming_out import zoom_out
 
 TARGET = (1200, 800, 1400, 900)
 
@@ -114,3 +117,65 @@ def test_views_keep_to_the_limits(picture: Picture) -> None:
 def test_a_small_crop_is_not_blown_up_without_end(views: ViewStore) -> None:
     width, height = crop(views, views.whole()["id"], [600, 600, 620, 627]).views[0]["size"]
     assert width * height <= 16 * 40 * 41, "40 x 40 original pixels are drawn at most four times as large"
+
+
+def test_several_boxes_are_cropped_at_once_or_none(views: ViewStore) -> None:
+    whole = views.whole()["id"]
+    boxes = [[600, 533, 700, 600], [0, 0, 500, 500]]
+    both = crop_all(views, whole, boxes)
+    assert [record["id"] for record in both.views] == [crop(views, whole, box).views[0]["id"] for box in boxes]
+    zoomed = zoom_all(views, whole, boxes, margin=0.5)
+    assert [record["id"] for record in zoomed.views] == [
+        zoom(views, whole, box, margin=0.5).views[0]["id"] for box in boxes
+    ]
+    with pytest.raises(BoxInvalid, match="Box 2 of 2"):
+        crop_all(views, whole, [boxes[0], [9, 9, 1, 1]])
+    with pytest.raises(BoxInvalid, match="at least one"):
+        zoom_all(views, whole, [])
+
+
+def test_zooming_out_leads_to_the_whole_picture_and_ends_there(views: ViewStore) -> None:
+    whole = views.whole()
+    view = crop(views, whole["id"], [600, 533, 640, 560]).views[0]
+    seen = [view]
+    while seen[-1]["id"] != whole["id"]:
+        wider = zoom_out(views, seen[-1]["id"]).views[0]
+        assert coverage(box_of(seen[-1]), box_of(wider)) == 1.0 and box_of(wider).area > box_of(seen[-1]).area
+        seen.append(wider)
+    assert 3 < len(seen) < 10
+    with pytest.raises(ToolArgsInvalid, match="nothing around it"):
+        zoom_out(views, whole["id"])
+
+
+def test_zooming_out_stays_in_the_view_it_was_cut_from(views: ViewStore) -> None:
+    outer = crop(views, views.whole()["id"], [400, 400, 800, 800]).views[0]
+    corner = crop(views, outer["id"], [0, 0, 100, 100]).views[0]
+    wider = zoom_out(views, corner["id"]).views[0]
+    assert box_of(wider) == Box(800, 600, 960, 720)
+    most = crop(views, outer["id"], [100, 100, 800, 800]).views[0]
+    assert zoom_out(views, most["id"]).views == (outer,)
+
+
+@given(box=st.tuples(*[st.integers(0, 900)] * 2, *[st.integers(5, 1000)] * 2), factor=st.floats(1.2, 8))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_zooming_out_always_shows_more(views: ViewStore, box: tuple[int, int, int, int], factor: float) -> None:
+    left, top, width, height = box
+    numbers = [left, top, min(left + width, 1000), min(top + height, 1000)]
+    view = zoom(views, views.whole()["id"], numbers).views[0]
+    if box_of(view).size == views.picture.size:
+        return
+    wider = box_of(zoom_out(views, view["id"], factor=factor).views[0])
+    assert coverage(box_of(view), wider) == 1.0 and wider.area > box_of(view).area
+
+
+@pytest.mark.parametrize("space", ["thousand", "pixels", "unit", "square"])
+def test_a_box_is_written_as_the_model_would_write_it(picture: Picture, space: Space) -> None:
+    views = ViewStore(picture, replace(FAKE_PROFILE, space=space))
+    whole = views.whole()["id"]
+    numbers = written(views, whole, Box(*TARGET))
+    again = crop(views, whole, numbers).target
+    assert again is not None and iou(again, Box(*TARGET)) > 0.97
+    assert all(isinstance(n, int) for n in numbers) == (space in ("thousand", "pixels"))
+    inside = crop(views, whole, written(views, whole, Box(0, 0, 1000, 750))).views[0]["id"]
+    corner = written(views, inside, Box(500, 375, 1500, 1125))
+    assert corner[2:] == written(views, inside, Box(0, 0, 1000, 750))[2:], "cut at the border of the view"

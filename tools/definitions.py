@@ -8,6 +8,7 @@ picture, and every tool result says which index its image has. Left out: running
 from collections.abc import Sequence
 from typing import Any
 
+from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Space
 
 ZOOM_IN = "image_zoom_in_tool"
@@ -25,6 +26,8 @@ UNITS: dict[Space, str] = {
     "square": "each from 0 to 1",
 }
 NOT_FOUND = "Not found."
+MAX_LABELS = 32
+"""Names that one call may give to choose from (ours): each costs the model a question."""
 
 _INDEX = {"type": "integer", "description": "index of the image, 0 is the whole picture"}
 
@@ -46,6 +49,56 @@ def search_definition() -> dict[str, Any]:
     label = {"type": "string", "description": "what to look for"}
     text = "Search an image for something too small to be seen in it, and zoom in on it."
     return _function(SEARCH, text, {"label": label, "img_idx": _INDEX})
+
+
+def zoom_out_definition() -> dict[str, Any]:
+    text = "Go back from a close view to a wider region around it."
+    return _function(ZOOM_OUT, text, {"img_idx": _INDEX})
+
+
+def read_definition() -> dict[str, Any]:
+    text = "Read the text in an image."
+    return _function(READ, text, {"img_idx": _INDEX})
+
+
+def verify_definition() -> dict[str, Any]:
+    label = {"type": "string", "description": "what may be seen in the image"}
+    text = "Check whether something can really be seen in an image."
+    return _function(VERIFY, text, {"label": label, "img_idx": _INDEX})
+
+
+def tag_definition() -> dict[str, Any]:
+    labels = {
+        "type": "array",
+        "items": {"type": "string"},
+        "maxItems": MAX_LABELS,
+        "description": "names to choose from; empty to have the objects named",
+    }
+    text = "Name the objects in an image."
+    return _function(TAG, text, {"labels": labels, "img_idx": _INDEX})
+
+
+def ground_definition() -> dict[str, Any]:
+    label = {"type": "string", "description": "what to point at"}
+    text = "Say where something is in an image."
+    return _function(GROUND, text, {"label": label, "img_idx": _INDEX})
+
+
+def definitions(names: Sequence[str], space: Space) -> list[dict[str, Any]]:
+    """The definitions of the tools called `names`, in that order, for a model that writes boxes in `space`."""
+    known = {
+        ZOOM_IN: zoom_in_definition(space),
+        ZOOM_OUT: zoom_out_definition(),
+        SEARCH: search_definition(),
+        READ: read_definition(),
+        VERIFY: verify_definition(),
+        TAG: tag_definition(),
+        GROUND: ground_definition(),
+    }
+    for name in names:
+        if name not in known:
+            raise SettingInvalid(f"There is no tool {name!r}. The tools are: {', '.join(known)}.")
+    return [known[name] for name in names]
 
 
 def shown(index: int, box: Sequence[float], source: int) -> str:

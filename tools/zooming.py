@@ -6,12 +6,13 @@ The box becomes a square around its centre (`expand_box`), gets a margin (`enlar
 original. DualFocus' margin is 25 pixels whatever the picture's size; at 4K that is less than the rounding of
 a box with two decimals, so here it is a share of the square's side, and the fixed pixels are an argument. Where
 DualFocus clips at the picture's border, the square is moved inside instead, unless `clip` asks for theirs.
+`zoom_all` looks closer at several boxes. Left out: the way back (`zooming_out.py`).
 """
 
 from collections.abc import Sequence
 
 from zoomagent.geometry import Box, Size, moved_inside, square_around, with_margin
-from zoomagent.tools.cropping import locate, show
+from zoomagent.tools.cropping import each, locate, show
 from zoomagent.tools.viewing import ToolResult, ViewStore
 
 MARGIN = 0.25
@@ -33,6 +34,13 @@ def zoom(
     """A new view of the square around `box` in `view`, widened by the margins."""
     target = locate(views, view, box)
     return show(views, view, surroundings(target, views.picture.size, margin, margin_pixels, clip), target)
+
+
+def zoom_all(
+    views: ViewStore, view: str, boxes: Sequence[Sequence[float]], *, margin: float = MARGIN, margin_pixels: int = 0
+) -> ToolResult:
+    """A new view of the square around each of `boxes`; one unusable box and there is none."""
+    return each(lambda box: zoom(views, view, box, margin=margin, margin_pixels=margin_pixels), boxes)
 
 
 def surroundings(box: Box, picture: Size, margin: float, margin_pixels: int, clip: bool = False) -> Box:

@@ -1,0 +1,88 @@
+"""The tag tool: names of what an image shows, each with a score.
+
+    tags = await tag(model, views, whole["id"], ["car", "sign"])     # each asked for
+    tags = await tag(model, views, whole["id"])                      # named by the model, then each asked for
+    tags = await tag(model, views, whole["id"], tagger=mine)         # (picture, labels) -> tags, instead of the model
+
+Tags are what LION gives its language model beside the pixels. A score is the model's probability of Yes; None when it
+can not score. Left out: other taggers; any function that takes a picture and labels will do.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from zoomagent.confidence.replies import abstains, plain
+from zoomagent.models.base import Message, Model, Reply, Text
+from zoomagent.prompts import TAGS
+from zoomagent.tools.definitions import MAX_LABELS
+from zoomagent.tools.verifying import sees
+from zoomagent.tools.viewing import ViewStore
+
+MAX_WORDS = 60
+"""Characters of the longest tag: more is a sentence (ours)."""
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A name for something in a picture; `score` from 0 to 1, None when nothing could be measured."""
+
+    label: str
+    score: float | None
+
+
+_BETWEEN = re.compile(r"[,;\n]")
+_BULLET = re.compile(r"\s*(?:\d{1,3}[.)]|[-*\u2022])\s")
+
+Tagger = Callable[[Image.Image, Sequence[str]], Sequence[Tag]]
+"""Tags of a picture: of the labels given or, without labels, of its own choice. Called in a thread of its own."""
+
+
+async def tag(
+    model: Model,
+    views: ViewStore,
+    view: str,
+    labels: Sequence[str] = (),
+    *,
+    tagger: Tagger | None = None,
+    deadline: float | None = None,
+) -> list[Tag]:
+    """The tags of `view`, the surest first."""
+    if tagger is not None:
+        found = await asyncio.to_thread(tagger, views.image(view), labels)
+    else:
+        names = labels or await _named(model, views, view, deadline)
+        found = await _scored(model, views, view, names[:MAX_LABELS], deadline)
+    return sorted(found, key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
+
+
+def names_in(reply: Reply) -> list[str]:
+    """The names in a comma-separated reply, each once. The last one of a reply that was cut off is dropped."""
+    if abstains(reply.text):
+        return []
+    pieces = _BETWEEN.split(reply.text[: MAX_LABELS * MAX_WORDS * 2])
+    if reply.finish == "length":
+        pieces = pieces[:-1]
+    names = dict.fromkeys(plain(_BULLET.sub("", piece, count=1)) for piece in pieces)
+    return [name for name in names if name and len(name) <= MAX_WORDS][:MAX_LABELS]
+
+
+async def _named(model: Model, views: ViewStore, view: str, deadline: float | None) -> list[str]:
+    message = Message("user", (await views.pixels(view), Text(TAGS)))
+    [reply] = await model.generate([message], deadline=deadline)
+    return names_in(reply)
+
+
+async def _scored(model: Model, views: ViewStore, view: str, names: Sequence[str], deadline: float | None) -> list[Tag]:
+    """Every name asked for, all at once; when one call fails the others are ended."""
+    await views.pixels(view)  # drawn once, for all of them
+    asked = [asyncio.ensure_future(sees(model, views, view, name, deadline=deadline)) for name in names]
+    try:
+        scores = await asyncio.gather(*asked)
+    finally:
+        for call in asked:
+            call.cancel()
+    return [Tag(name, score) for name, score in zip(names, scores, strict=True)]
