@@ -1,13 +1,17 @@
-"""Scores: exact, with honest intervals; the haystack's table counts gain, harm and price."""
+"""Scores: exact, with honest intervals; the haystack's table counts gain, harm, price, abstentions and confidence."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from zoomagent.bench.haystack import KINDS_OF, Result, Settings, markdown, questions, report, rows
+from zoomagent.bench.cases import Settings
+from zoomagent.bench.plots import plots
+from zoomagent.bench.results import Key, Result
 from zoomagent.bench.scoring import gain_and_harm, same_answer, wilson
+from zoomagent.bench.table import markdown, report, rows, with_oracle
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.geometry import Size
 
 
 @pytest.mark.parametrize(
@@ -37,35 +41,81 @@ def test_gain_and_harm_are_counted_question_by_question() -> None:
     assert gain_and_harm([True, True, False, False], [True, False, True, True]) == (0.5, 0.25)
 
 
-def result(strategy: str, group: str, right: bool, outcome: str = "answered") -> Result:
-    return Result(strategy, group, "q", "a", "a", right, outcome, "macro", 0.5, 2, 100, 0.1)
+def result(strategy: str, group: str, right: bool, scene: int = 0, seed: int = 1) -> Result:
+    key = Key("fake", 256, "small", 128, False, seed, scene, group, strategy)
+    given = "a" if right else "b"
+    return Result(key, "q", (), "a", given, right, False, "answered", strategy != "macro", 0.5, 2, 100, 0.1)
+
+
+MIXED = [
+    result("macro", "close", False),
+    result("macro", "global", True),
+    replace(result("dualfocus", "global", False), outcome="failed: no_answer"),
+    result("dualfocus", "close", True),
+]
+"""The rows' order differs on purpose: they are matched by question."""
 
 
 def test_rows_hold_every_column_and_count_errors() -> None:
-    results = [
-        result("macro", "close", False),
-        result("macro", "global", True),
-        result("dualfocus", "close", True),
-        result("dualfocus", "global", False, "failed"),
-    ]
-    table = {(r["strategy"], r["kind"]): r for r in rows(results)}
+    table = {(r["strategy"], r["kind"]): r for r in rows(MIXED)}
     both = table["dualfocus", "all"]
     assert (both["n"], both["accuracy"], both["gain"], both["harm"], both["errors"]) == (2, 0.5, 0.5, 0.5, 1)
     assert (both["calls"], both["visual_tokens"], both["seconds"]) == (2, 100, 0.1)
-    assert table["macro", "close"]["accuracy"] == 0
-    assert "| dualfocus | close | 1 | 100.0%" in markdown(list(table.values()))
-    assert set(json.loads(json.dumps(report(Settings(), "nano", results)))) == {"settings", "rows"}
+    assert table["dualfocus", "close"]["gain"] == 1 and table["dualfocus", "global"]["harm"] == 1
+    text = markdown(list(table.values()))
+    assert "| dualfocus | close | 1 | 100.0%" in text and "1 runs ended without an answer" in text
+    assert set(json.loads(json.dumps(report(Settings(), MIXED)))) == {"settings", "rows"}
 
 
-def test_questions_come_in_equal_shares_and_the_same_every_time() -> None:
-    settings = Settings(n=13, seed=4, size=256)
-    asked = [(group, q.text, q.answer, q.kind) for _, group, q in questions(settings)]
-    assert asked == [(group, q.text, q.answer, q.kind) for _, group, q in questions(settings)]
-    groups = [group for group, *_ in asked]
-    assert sorted(groups.count(g) for g in KINDS_OF) == [3, 3, 3, 4]
-    assert all(kind in KINDS_OF[group] for group, _, _, kind in asked)
+def test_gain_is_not_told_where_macro_was_not_asked_everything() -> None:
+    table = {(r["strategy"], r["kind"]): r for r in rows(MIXED[1:])}
+    assert table["dualfocus", "all"]["gain"] is None and "| – | – |" in markdown(list(table.values()))
 
 
-def test_the_picture_handed_over_is_the_scene_at_full_size() -> None:
-    picture, _, _ = next(questions(Settings(n=4, size=300)))
-    assert picture.size == Size(300, 300)
+def test_abstentions_are_counted_apart_from_what_was_answered() -> None:
+    told = [replace(result("auto", "absent", i == 0, i), abstained=i < 2) for i in range(4)]
+    [row, _] = rows(told)
+    assert (row["coverage"], row["abstained"], row["selective"], row["accuracy"]) == (0.5, 0.5, 0.0, 0.25)
+
+
+def test_confidence_is_judged_by_calibration_and_by_ranking() -> None:
+    sure = [replace(result("auto", "close", i < 3, i), confidence=0.9 if i < 3 else 0.1) for i in range(4)]
+    [row, _] = rows(sure)
+    assert row["ece"] == pytest.approx(0.1) and row["aurc"] == pytest.approx(1 / 16)
+    [row, _] = rows([replace(r, confidence=None) for r in sure])
+    assert row["ece"] is None and row["aurc"] is None
+
+
+def test_only_close_views_that_were_looked_into_can_have_mattered() -> None:
+    base = [result("macro", "close", False, i) for i in range(4)]
+    mine = [
+        replace(result("auto", "close", True, 0), mattered=True),
+        replace(result("auto", "close", False, 1), mattered=False),
+        replace(result("auto", "close", True, 2), mattered=None),
+        replace(result("auto", "close", True, 3), mattered=False, zoomed=False),
+    ]
+    row = next(r for r in rows([*base, *mine]) if r["strategy"] == "auto")
+    assert row["mattered"] == 0.5 and row["mattered_changed"] == 1.0
+
+
+def test_each_seed_is_told_apart() -> None:
+    [row, _] = rows([result("macro", "close", seed == 1, seed=seed) for seed in (1, 2)])
+    assert row["by_seed"] == {"1": 1.0, "2": 0.0}
+
+
+def test_the_oracle_is_right_where_either_is_and_pays_for_both() -> None:
+    rights = [(False, False), (False, True), (True, False), (True, True)]
+    macro = [result("macro", "close", a, i) for i, (a, _) in enumerate(rights)]
+    micro = [result("micro", "close", b, i) for i, (_, b) in enumerate(rights)]
+    oracle = [r for r in with_oracle([*macro, *micro]) if r.key.strategy == "oracle"]
+    assert [r.right for r in oracle] == [False, True, True, True]
+    assert {(r.calls, r.visual_tokens, r.seconds) for r in oracle} == {(4, 200, 0.2)}
+    assert with_oracle(macro) == macro
+
+
+def test_plots_are_drawn_with_and_without_confidences(tmp_path: Path) -> None:
+    for confidence in (0.5, None):
+        results = [replace(r, confidence=confidence) for r in MIXED]
+        written = plots(rows(results), results, tmp_path / "haystack.json")
+        assert [path.name for path in written] == ["haystack-calls.png", "haystack-risk.png"]
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)

@@ -12,7 +12,10 @@ import pytest
 
 import zoomagent
 from zoomagent import ZoomAgent
-from zoomagent.bench.haystack import Settings, rows, run
+from zoomagent.bench.cases import Settings
+from zoomagent.bench.contestants import of_agent
+from zoomagent.bench.haystack import run
+from zoomagent.bench.table import rows
 from zoomagent.geometry import Box, coverage
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
@@ -61,8 +64,8 @@ def test_the_command_line_answers_the_example_as_json(asked: dict[str, Any]) -> 
 
 
 def test_zooming_reads_what_the_whole_view_can_not(nano: Model) -> None:
-    settings = Settings(n=48, seed=5, size=1024, strategies=("macro", "dualfocus"))
-    agents = {name: ZoomAgent(nano, strategy=name) for name in ("macro", "dualfocus")}
+    settings = Settings(n=48, seeds=(5,), size=1024, strategies=("macro", "dualfocus"))
+    agents = {name: of_agent(ZoomAgent(nano, strategy=name)) for name in ("macro", "dualfocus")}
     table = {(r["strategy"], r["kind"]): r for r in rows(asyncio.run(run(settings, agents)))}
     assert table["dualfocus", "close"]["accuracy"] >= table["macro", "close"]["accuracy"] + 0.4
     assert all(row["errors"] == 0 for row in table.values())

@@ -1,7 +1,7 @@
-"""`zoomagent bench`: measure strategies beside the same model without zoom."""
+"""`zoomagent bench`: measure strategies beside the same model without zoom, and beside rival procedures."""
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any
 
 import typer
 
@@ -15,38 +15,78 @@ def bench() -> None:
 
 @app.command()
 def haystack(
-    n: Annotated[int, typer.Option(min=4, help="Questions, in equal shares per kind.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 1,
+    n: Annotated[int, typer.Option(min=4, help="Questions in all, in equal shares per kind and seed.")] = 500,
+    seeds: Annotated[str, typer.Option(help="Which unseen scenes: comma-separated numbers.")] = "1",
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 4096,
-    strategy: Annotated[str, typer.Option(help="Comma-separated strategies.")] = "macro,micro,dualfocus",
+    strategy: Annotated[
+        str, typer.Option(help="Comma-separated: the agent's, and tiling, oracle, zoomeye, p2r, deepeyes, vicrop.")
+    ] = "macro,micro,dualfocus",
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
-    level: Annotated[str, typer.Option(help="small (what nano knows) or full.")] = "small",
-    json: Annotated[Path | None, typer.Option(help="Write rows and settings here, and a plot beside it.")] = None,
+    level: Annotated[str, typer.Option(help="small, deep (things too small to be seen in the whole), or full.")] = (
+        "small"
+    ),
+    options: Annotated[bool, typer.Option(help="Offer shuffled options, answered by letter.")] = False,
+    results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write rows and settings here, and plots beside it.")] = None,
     answers: Annotated[bool, typer.Option(help="Keep every answer in the JSON.")] = False,
 ) -> None:
     """Questions about unseen scenes: accuracy by kind, gain and harm against no zoom, and what it cost."""
-    import orjson
+    strategies, numbers = _names(strategy), _numbers(seeds)
+    _check(strategies, level, results, json)
     from rich.progress import Progress
 
-    from zoomagent.bench.haystack import Settings, markdown, measure, plot, report
-    from zoomagent.data.scene import LEVELS
+    from zoomagent.bench.cases import Settings
+    from zoomagent.bench.contestants import ORACLE
+    from zoomagent.bench.haystack import measure
+    from zoomagent.bench.results import ResultFile, fingerprint
+    from zoomagent.bench.table import markdown, report, with_oracle
     from zoomagent.models.loading import load_model
-    from zoomagent.strategy import Strategy
 
-    strategies = tuple(part.strip() for part in strategy.split(","))
-    for name, given, known in (("--level", (level,), tuple(LEVELS)), ("--strategy", strategies, get_args(Strategy))):
-        if wrong := [value for value in given if value not in known]:
-            raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
-    if json is not None:
-        if not json.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {json.parent}", param_hint="--json")
-        import matplotlib  # noqa: F401  # wanted for the plot: better missed now than after an hour
-    settings, loaded = Settings(n, seed, size, level, strategies), load_model(model)
+    settings = Settings(n, numbers, size, level, strategies, options, model=fingerprint(model))
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
-        settings, results = measure(settings, loaded, lambda done: bar.update(task, completed=done))
-    content = report(settings, model, results, answers)
+        settings, found = measure(
+            settings, lambda: load_model(model), ResultFile(results), lambda done: bar.update(task, completed=done)
+        )
+    found = with_oracle(found) if ORACLE in strategies else found
+    content = report(settings, found, answers)
     typer.echo(markdown(content["rows"]))
     if json is not None:
-        json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-        plot(content["rows"], str(json.with_suffix(".png")))
+        _write(json, content, found)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = _names(text)
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise typer.BadParameter(f"{text!r} are no seeds; give different numbers, as 1,2,3", param_hint="--seeds")
+    return tuple(int(part) for part in parts)
+
+
+def _check(strategies: tuple[str, ...], level: str, results: Path | None, json: Path | None) -> None:
+    """Refuse before an hour of asking what would be refused after it."""
+    from zoomagent.bench.contestants import NAMES, ORACLE
+    from zoomagent.data.scene import LEVELS
+
+    for name, given, known in (("--level", (level,), tuple(LEVELS)), ("--strategy", strategies, NAMES)):
+        if wrong := [value for value in given if value not in known]:
+            raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
+    if ORACLE in strategies and not {"macro", "micro"} <= set(strategies):
+        raise typer.BadParameter("oracle chooses between macro and micro; name them too", param_hint="--strategy")
+    for name, path in (("--json", json), ("--results", results)):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
+    if json is not None:
+        import matplotlib  # noqa: F401  # wanted for the plots: better missed now than after an hour
+
+
+def _write(json: Path, content: dict[str, Any], results: list[Any]) -> None:
+    import orjson
+
+    from zoomagent.bench.plots import plots
+
+    json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    plots(content["rows"], results, json)

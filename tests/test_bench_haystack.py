@@ -1,0 +1,144 @@
+"""The haystack asks everyone the same, once; a bench that was killed goes on where it was."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_model import FAKE_PROFILE, FakeModel
+
+from zoomagent.bench.cases import KINDS_OF, Case, Settings, cases
+from zoomagent.bench.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
+from zoomagent.bench.haystack import drawn, measure, run
+from zoomagent.bench.results import Result, ResultFile, fingerprint, load
+from zoomagent.bench.rivals.asking import Tried
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.questions import ILLEGIBLE, LEGIBLE
+from zoomagent.data.scene import DEEP, SMALL, draw_scene
+from zoomagent.errors import StoreError
+from zoomagent.geometry import Box, Size
+from zoomagent.graphs.context import Budget
+from zoomagent.media import Picture
+from zoomagent.models.base import Model
+from zoomagent.tools.viewing import ViewStore
+
+TINY = Settings(n=8, seeds=(3, 4), size=256, strategies=("macro",))
+
+
+def every_case(settings: Settings) -> list[Case]:
+    return [case for _, found in cases(settings) for case in found]
+
+
+def answering(text: str, asked: list[str] | None = None) -> Contestant:
+    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+        if asked is not None:
+            asked.append(f"{picture.id} {question}")
+        return Given(text, "answered", False, 0.5, 1, 64)
+
+    return contestant
+
+
+def ask(settings: Settings, contestants: dict[str, Contestant], kept: ResultFile | None = None) -> list[Result]:
+    return asyncio.run(run(settings, contestants, kept))
+
+
+def test_questions_come_in_equal_shares_of_kinds_and_seeds() -> None:
+    found = every_case(Settings(n=26, seeds=(1, 2, 3), size=256))
+    counts = [sum((c.group, c.seed) == (g, s) for c in found) for g in KINDS_OF for s in (1, 2, 3)]
+    assert sum(counts) == 26 and set(counts) == {2, 3}
+    assert all(case.question.kind in KINDS_OF[case.group] for case in found)
+
+
+def test_a_question_stays_the_same_in_a_larger_bench() -> None:
+    small, large = (every_case(replace(TINY, n=n)) for n in (8, 24))
+    assert set(small) <= set(large) and len(large) == 24
+
+
+def test_options_hold_the_answer_and_are_shuffled() -> None:
+    found = every_case(replace(TINY, n=40, with_options=True))
+    places = {case.options.index(case.question.answer) for case in found}
+    assert len(places) >= 3 and all(CANNOT_TELL in case.options for case in found)
+    assert all(case.options == () for case in every_case(TINY))
+
+
+def test_deep_questions_are_about_what_the_whole_does_not_show() -> None:
+    settings = Settings(n=40, size=8192, level="deep")
+    close = [case for case in every_case(settings) if case.group == "close"]
+    items = [draw_scene(DEEP, 2_000_000_000 + c.seed, c.scene).items[c.question.targets[0]] for c in close]
+    assert sum(item.size * 128 < 3 for item in items) >= len(items) / 2
+    assert all(i.text_height * 128 <= ILLEGIBLE and i.text_height * 8192 >= LEGIBLE for i in items)
+
+
+def test_every_contestant_is_asked_every_question_about_the_same_picture() -> None:
+    asked: dict[str, list[str]] = {"a": [], "b": []}
+    results = ask(TINY, {name: answering("x", log) for name, log in asked.items()})
+    assert asked["a"] == asked["b"] and len(asked["a"]) == 8 and len(results) == 16
+
+
+def test_the_picture_handed_over_is_the_scene_at_full_size_and_keeps_its_views() -> None:
+    scene, [case, *_] = next(cases(replace(TINY, size=300)))
+    with drawn(scene, replace(TINY, size=300), case.seed, case.scene) as picture:
+        box, size = Box(10, 10, 90, 90), Size(40, 40)
+        assert picture.size == Size(300, 300) and picture.view(box, size) is picture.view(box, size)
+
+
+def test_a_killed_bench_asks_only_what_is_missing(tmp_path: Path) -> None:
+    file, asked = tmp_path / "results.jsonl", list[str]()
+    whole = ask(TINY, {"a": answering("x", asked), "b": answering("y")}, ResultFile(file))
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:5]) + lines[5][:40])
+    asked.clear()
+    again = ask(TINY, {"a": answering("x", asked), "b": answering("y")}, ResultFile(file))
+    assert [replace(r, seconds=0) for r in again] == [replace(r, seconds=0) for r in whole]
+    assert len(asked) == 8 - 3 and len(file.read_bytes().splitlines()) == 16
+    assert {r.key: r for r in load(file)} == {r.key: r for r in again}
+
+
+@pytest.mark.parametrize("change", [{"model": "other"}, {"size": 300}, {"with_options": True}, {"macro_side": 64}])
+def test_results_of_other_settings_are_not_taken_up(tmp_path: Path, change: dict[str, object]) -> None:
+    kept, asked = ResultFile(tmp_path / "results.jsonl"), list[str]()
+    settings = Settings(n=4, size=256)
+    ask(settings, {"a": answering("x")}, kept)
+    ask(replace(settings, **change), {"a": answering("x", asked)}, kept)  # type: ignore[arg-type]
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("line", [b"[]", b"{}", b"nonsense", b'{"key": {}, "options": []}'])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, line: bytes) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_bytes(line + b"\n")
+    with pytest.raises(StoreError, match="Line 1"):
+        ResultFile(file)
+
+
+def test_a_procedure_that_stops_counts_as_failed_and_wrong() -> None:
+    async def silent(model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget) -> Tried:
+        return Tried("", None, 5, 320, (), 0, False)
+
+    results = ask(TINY, {"silent": of_rival(silent, FakeModel())})
+    assert {(r.outcome, r.right, r.abstained, r.calls) for r in results} == {("failed: no_answer", False, False, 5)}
+
+
+def test_an_agent_and_rivals_stand_in_one_table() -> None:
+    profile = replace(FAKE_PROFILE, max_pixels=128 * 128, crop_pixels=80 * 80, multiple=16)
+
+    def load() -> FakeModel:
+        return FakeModel(profile=profile, respond=lambda call: CANNOT_TELL, respond_score=lambda call: [-1.0, -2.0])
+
+    settings, results = measure(replace(TINY, n=4, seeds=(3,), strategies=("macro", "p2r", "deepeyes")), load)
+    assert settings.macro_side == 128 and len(results) == 12
+    assert all(r.given == CANNOT_TELL and r.right == (r.key.group == "absent") and r.abstained for r in results)
+
+
+def test_every_row_has_a_name_and_tiling_goes_as_deep_as_letters_are_small() -> None:
+    assert {"macro", "dualfocus", "tiling", "oracle", *RIVALS} <= set(NAMES)
+    assert [procedure_of("tiling", level, 128).keywords["depth"] for level in (SMALL, DEEP)] == [2, 3]  # type: ignore[attr-defined]
+
+
+def test_new_weights_are_another_model(tmp_path: Path) -> None:
+    names = []
+    for content in (b"a", b"b"):
+        (tmp_path / "model.safetensors").write_bytes(content)
+        names.append(fingerprint(str(tmp_path)))
+    assert len(set(names)) == 2 and fingerprint("http://host/v1#m") == "http://host/v1#m"
