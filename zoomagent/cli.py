@@ -28,7 +28,7 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
-EXTRAS = {"accelerate": "train", "matplotlib": "train", "tqdm": "train"}
+EXTRAS = {"accelerate": "train", "matplotlib": "train", "sklearn": "train", "tqdm": "train"}
 
 
 class LazyGroup(TyperGroup):

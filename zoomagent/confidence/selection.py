@@ -13,7 +13,7 @@ from zoomagent.confidence.replies import Answered, same
 from zoomagent.models.base import Likelihood
 
 Perspective = Literal["macro", "micro"]
-Source = Literal["likelihood", "agreement"]
+Source = Literal["likelihood", "agreement", "calibrated"]
 
 
 @dataclass(frozen=True)

@@ -44,3 +44,31 @@ def sft(
         )
     )  # fmt: skip
     typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {folder}")
+
+
+@app.command()
+def calibrate(
+    records: Annotated[
+        Path, typer.Argument(help="JSON lines, one asked question each (zoomagent.confidence.records).")
+    ],
+    out: Annotated[Path, typer.Option(help="The arbiter, one JSON file.")],
+    seed: Annotated[int, typer.Option(min=0, help="Which records are fitted on, certified on and held out.")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the model that was asked.")] = "",
+    weights: Annotated[Path | None, typer.Option(help="Folder with its weights, to name them by hash.")] = None,
+) -> None:
+    """Fit how sure to be, and when to answer, from questions whose answers are known."""
+    import json
+
+    from zoomagent.confidence.arbiter import save
+    from zoomagent.confidence.records import read_records, split
+    from zoomagent.training.calibrate import fit, weights_hash
+    from zoomagent.training.calibrate_report import evaluate, table
+
+    kept, held_out = split(read_records(records), 0.25, f"held out {seed}")
+    arbiter = fit(kept, seed, model, weights_hash(weights) if weights else "")
+    figures = evaluate(arbiter, held_out)
+    save(arbiter, out)
+    if report:
+        report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    typer.echo(table(figures))

@@ -1,0 +1,178 @@
+"""The fitted judge of one model: four small logistic models, each calibrated, and the questions it was certified on.
+
+    arbiter = load("nano")                     the packaged one; None when there is none for that model
+    arbiter = load("runs/my-model.json")       what `zoomagent train calibrate --out` wrote
+    arbiter.judge(features)                    -> Judgement: who is right, with which probability
+    arbiter.cutoff(alpha=0.05, delta=0.1)      -> Cutoff: from which confidence on to answer
+
+Heads: `gate` sees the macro answer alone; `same` is for two equal answers, `macro` and `micro` for two that differ. The
+certified questions took no part in fitting, so thresholds from them keep their promise (`abstention.py`). Left out:
+words for people (`learned.py`), fitting (`zoomagent/training/calibrate.py`).
+"""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from zoomagent.confidence.abstention import Cutoff, Method, grid_from, learn_then_test, risk_control
+from zoomagent.confidence.calibration import Calibrator, Value
+from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Array, Features, vector
+from zoomagent.confidence.selection import Perspective
+from zoomagent.errors import SettingInvalid
+
+DIGITS = 6
+"""Confidences are rounded to this, so that stored and later ones compare equal."""
+
+
+class Head(Value):
+    """A linear score and its calibrator: probability = calibrator(intercept + weights . row), never nearer to 0 or 1
+    than `least`, which the questions fitted on are too few to tell from certainty."""
+
+    columns: tuple[str, ...]
+    weights: tuple[float, ...]
+    intercept: float
+    calibrator: Calibrator
+    least: float = Field(gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _one_weight_per_column(self) -> Self:
+        if len(self.columns) != len(self.weights):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.columns)} columns")
+        return self
+
+    def probability(self, row: Array) -> float:
+        """The calibrated probability for a row of `vector`."""
+        score = np.asarray([self.intercept + float(row @ np.asarray(self.weights))])
+        held = min(max(float(self.calibrator.probabilities(score)[0]), self.least), 1 - self.least)
+        return round(held, DIGITS)
+
+
+class Provenance(Value):
+    """What the arbiter was fitted for and on. `weights` is the hash of the model's weights, "" when not known."""
+
+    model: str = ""
+    weights: str = ""
+    seed: int
+    fitted: int
+    certified: int
+
+
+class Certified(Value):
+    """Questions that took no part in fitting, by falling confidence; `*_right` holds a 1 or 0 for each."""
+
+    final: tuple[float, ...] = ()
+    final_right: str = Field(default="", pattern="^[01]*$")
+    gate: tuple[float, ...] = ()
+    gate_right: str = Field(default="", pattern="^[01]*$")
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Self:
+        if len({len(self.final), len(self.final_right), len(self.gate), len(self.gate_right)}) != 1:
+            raise ValueError("certified columns differ in length")
+        return self
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Which answer to take and how probably it is right; `macro` and `micro` are the probabilities of each."""
+
+    perspective: Perspective
+    confidence: float
+    macro: float
+    micro: float | None
+
+
+class Arbiter(Value):
+    """Everything that judging a run needs, in one JSON file. `reference` are quantiles of the confidences of the
+    questions fitted on, from which thresholds to try are taken."""
+
+    version: Literal[1] = 1
+    provenance: Provenance
+    gate: Head
+    same: Head
+    macro: Head
+    micro: Head
+    reference: tuple[float, ...] = ()
+    certified: Certified = Certified()
+
+    @model_validator(mode="after")
+    def _columns_are_ours(self) -> Self:
+        for head, fields in ((self.gate, GATE_FIELDS), (self.same, FIELDS), (self.macro, FIELDS), (self.micro, FIELDS)):
+            if head.columns != vector(Features(), fields)[1]:
+                raise ValueError("fitted for other features than this version of zoomagent computes; fit it again")
+        return self
+
+    def gate_confidence(self, features: Features) -> float:
+        """How probably the macro answer is right, as far as can be said before any closer look."""
+        return self.gate.probability(vector(features, GATE_FIELDS)[0])
+
+    def judge(self, features: Features) -> Judgement:
+        """Which answer to take. An answer that names no option never beats one that does; a tie goes to macro."""
+        if features.agree is None:
+            alone = self.gate_confidence(features)
+            return Judgement("macro", alone, alone, None)
+        row, _ = vector(features)
+        if features.agree:
+            joint = self.same.probability(row)
+            return Judgement("micro", joint, joint, joint)
+        macro, micro = self.macro.probability(row), self.micro.probability(row)
+        perspective = _better(features, macro, micro)
+        return Judgement(perspective, micro if perspective == "micro" else macro, macro, micro)
+
+    def pairs(self, gate_at: float | None = None) -> tuple[list[float], list[bool]]:
+        """(confidence, right) of the certified questions, those above `gate_at` answered by the gate."""
+        rows = zip(*self._rows(), strict=True)
+        taken = [(g, gr) if gate_at is not None and g >= gate_at else (f, fr) for f, fr, g, gr in rows]
+        return [confidence for confidence, _ in taken], [right for _, right in taken]
+
+    def cutoff(
+        self, alpha: float, delta: float = 0.1, method: Method = "learn_then_test", gate_at: float | None = None
+    ) -> Cutoff:
+        """From which confidence on to answer. `gate_at` must be fixed beforehand, not chosen from these numbers."""
+        confidence, right = self.pairs(gate_at)
+        if method == "risk_control":
+            return risk_control(confidence, right, alpha)
+        grid = grid_from(self.reference, len(right), alpha, delta) if self.reference else []
+        return learn_then_test(confidence, right, grid, alpha, delta)
+
+    def _rows(self) -> tuple[tuple[float, ...], list[bool], tuple[float, ...], list[bool]]:
+        kept = self.certified
+        return kept.final, [x == "1" for x in kept.final_right], kept.gate, [x == "1" for x in kept.gate_right]
+
+
+def load(name_or_path: str | Path) -> Arbiter | None:
+    """A file when the name ends in .json, else the packaged arbiter of the model of that name, or None."""
+    if str(name_or_path).endswith(".json"):
+        return _read(Path(name_or_path))
+    packaged = files("zoomagent.confidence") / "arbiters" / f"{name_or_path}.json"
+    if not re.fullmatch(r"[\w.-]+", str(name_or_path)) or not packaged.is_file():
+        return None
+    return Arbiter.model_validate_json(packaged.read_text(encoding="utf-8"))
+
+
+def save(arbiter: Arbiter, path: Path) -> None:
+    """Write what `load` reads."""
+    path.write_text(arbiter.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> Arbiter:
+    try:
+        return Arbiter.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingInvalid(f"There is no arbiter {path.name!r}. Make one: zoomagent train calibrate.") from error
+    except ValidationError as error:
+        what = error.errors()[0]["msg"]
+        raise SettingInvalid(f"{path.name!r} is no arbiter of this version: {what}.") from error
+
+
+def _better(features: Features, macro: float, micro: float) -> Perspective:
+    if features.macro_valid is False and features.micro_valid:
+        return "micro"
+    if features.micro_valid is False and features.macro_valid:
+        return "macro"
+    return "micro" if micro > macro else "macro"
