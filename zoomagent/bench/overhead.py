@@ -4,7 +4,9 @@
 
 Prints milliseconds per question for each strategy, and for dualfocus with a checkpoint file: the median waited for, and
 the processor time (which a busy machine does not stretch). The picture is small and open already, so that what is
-measured is the graph; `--size 4096` adds the price of rendering views, which the first line shows alone.
+measured is the graph; `--size 4096` adds the price of rendering views, which the first line shows alone. Then the same
+beside a loop written by hand over the openai client (`by_hand.py`), by processor time: how many times as long the agent
+takes, and what each of its steps adds.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from typing import Any, get_args
 from PIL import Image
 
 from zoomagent.agent import ZoomAgent
+from zoomagent.bench.by_hand import beside
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Token, Usage
 from zoomagent.models.profiles import NANO, Profile
@@ -62,6 +65,10 @@ def main() -> None:
     with open_picture(Image.new("RGB", (arguments.size, arguments.size), "grey")) as picture:
         for name, waited, processor in measure(picture, arguments.n):
             print(f"{name:34} median {waited:7.2f} ms   processor {processor:7.2f} ms")
+    for row in [*beside("nano", arguments.size, arguments.n), *beside("qwen3-vl", arguments.size, arguments.n)]:
+        times = f"agent {row.agent_processor:7.2f} ms   by hand {row.by_hand_processor:7.2f} ms"
+        share = f"{row.ratio:5.2f} times   {row.per_step:6.2f} ms more per step"
+        print(f"{row.name:22} {row.calls} calls, {row.steps} steps   {times}   {share}")
 
 
 def measure(picture: Picture, n: int) -> list[tuple[str, float, float]]:

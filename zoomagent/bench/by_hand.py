@@ -1,0 +1,180 @@
+"""The agent beside a loop that someone would write by hand over the openai client: same calls, same views, no agent.
+
+    python -m zoomagent.bench.overhead --n 100
+
+Both talk to the same server, which lives in this process and answers at once, so all the time there is is spent outside
+the model: drawing and encoding views, building and sending requests, reading replies, and, on the agent's side, the
+state machine. The hand-written loop checks nothing, keeps nothing, weighs nothing and stops at the first surprise.
+"""
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import openai
+from PIL import Image
+
+from zoomagent.agent import ZoomAgent
+from zoomagent.geometry import Box, Size
+from zoomagent.media import Picture, open_picture
+from zoomagent.models.openai_server import OpenAIModel
+from zoomagent.models.profiles import Profile, profile_for
+from zoomagent.models.wire import data_url
+from zoomagent.prompts import BOX, box_prompt, macro_prompt, micro_prompt
+from zoomagent.tools.zooming import surroundings
+
+QUESTION = "What is written there?"
+BOX_2D = [400, 400, 450, 450]
+STRATEGIES = ("macro", "micro", "dualfocus")
+
+
+class Server(httpx2.AsyncBaseTransport):
+    """Answers chat completions at once: a box when asked for one, else the same word."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        messages = json.loads(await request.aread())["messages"]
+        asked = messages[-1]["content"][-1]["text"]
+        text = str(BOX_2D) if asked.startswith(BOX) else "47"
+        return httpx2.Response(200, json=_completion(text), request=request)
+
+
+def _completion(text: str) -> dict[str, Any]:
+    token = {"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": []}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "logprobs": {"content": [token]},
+        "finish_reason": "stop",
+    }
+    usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Milliseconds per question: the medians waited, and what the processor took on average."""
+
+    name: str
+    calls: int
+    steps: int
+    agent: float
+    by_hand: float
+    agent_processor: float
+    by_hand_processor: float
+
+    @property
+    def ratio(self) -> float:
+        return self.agent_processor / self.by_hand_processor
+
+    @property
+    def per_step(self) -> float:
+        """What a step of the agent adds to the hand-written loop."""
+        return (self.agent_processor - self.by_hand_processor) / self.steps
+
+
+def beside(model: str, side: int, n: int) -> list[Beside]:
+    """Every strategy beside its hand-written loop, for pictures of `side` pixels shown as `model`'s profile says. Each
+    question is about another picture, so that nobody profits from views encoded before."""
+    images = [Image.new("RGB", (side, side), (i % 256, i // 256 % 256, 99)) for i in range(n + 1)]
+    with asyncio.Runner() as runner:
+        return [_one(model, strategy, images, runner) for strategy in STRATEGIES]
+
+
+def _one(model: str, strategy: Any, images: Sequence[Image.Image], runner: asyncio.Runner) -> Beside:
+    pictures = [open_picture(image) for image in images]
+    server = OpenAIModel("http://server/v1", model, transport=Server())
+    http = httpx2.AsyncClient(transport=Server())
+    client = openai.AsyncOpenAI(base_url="http://server/v1", api_key="none", http_client=http, max_retries=0)
+    hand = ByHand(client, profile_for(model), strategy)
+    with ZoomAgent(server, strategy=strategy) as agent:
+        answer = agent.ask(pictures[-1], QUESTION)
+        runner.run(hand.answer(images[-1]))
+        agent_times, hand_times = _alternately(agent, hand, pictures[:-1], images[:-1], runner)
+    runner.run(http.aclose())
+    return Beside(
+        name=f"{model} {strategy}",
+        calls=answer.cost.model_calls,
+        steps=len(answer.steps),
+        agent=statistics.median(wall for wall, _ in agent_times),
+        by_hand=statistics.median(wall for wall, _ in hand_times),
+        agent_processor=statistics.mean(processor for _, processor in agent_times),
+        by_hand_processor=statistics.mean(processor for _, processor in hand_times),
+    )
+
+
+Times = list[tuple[float, float]]
+
+
+def _alternately(
+    agent: ZoomAgent,
+    hand: "ByHand",
+    pictures: Sequence[Picture],
+    images: Sequence[Image.Image],
+    runner: asyncio.Runner,
+) -> tuple[Times, Times]:
+    """Question by question in turn, so that a busy moment of the machine meets both."""
+    agents, hands = [], []
+    for picture, image in zip(pictures, images, strict=True):
+        agents.append(_timed(lambda picture=picture: agent.ask(picture, QUESTION)))  # type: ignore[misc]
+        hands.append(_timed(lambda image=image: runner.run(hand.answer(image))))  # type: ignore[misc]
+    return agents, hands
+
+
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return (time.perf_counter() - wall) * 1000, (time.process_time() - processor) * 1000
+
+
+class ByHand:
+    """The loop without the agent."""
+
+    def __init__(self, client: openai.AsyncOpenAI, profile: Profile, strategy: str) -> None:
+        self.client, self.profile, self.strategy = client, profile, strategy
+
+    async def answer(self, image: Image.Image) -> str:
+        """What the strategy asks, in its order."""
+        whole = data_url(image.resize(self._fit(image.size)))
+        macro = "" if self.strategy == "micro" else await self._ask([_user(whole, macro_prompt(QUESTION))])
+        if self.strategy == "macro":
+            return macro
+        turns = [_user(whole, box_prompt(QUESTION, self.profile.space))]
+        pointed = await self._ask(turns)
+        crop = self._crop(image, json.loads(pointed))
+        turns += [{"role": "assistant", "content": pointed}, _user(crop, micro_prompt(QUESTION))]
+        return await self._ask(turns) or macro
+
+    async def _ask(self, messages: list[dict[str, Any]]) -> str:
+        reply = await self.client.chat.completions.create(
+            model="m",
+            messages=messages,  # type: ignore[arg-type]
+            max_tokens=128,
+            temperature=0,
+            logprobs=True,
+        )
+        return reply.choices[0].message.content or ""
+
+    def _crop(self, image: Image.Image, box: Sequence[float]) -> str:
+        width, height = image.size
+        left, right = (round(box[i] / 1000 * width) for i in (0, 2))
+        top, bottom = (round(box[i] / 1000 * height) for i in (1, 3))
+        region = surroundings(Box(left, top, right, bottom), Size(width, height), self.profile.crop_margin, 0)
+        limit = min(region.area * 16, self.profile.crop_pixels or self.profile.max_pixels)
+        size = self.profile.fit(region.size, limit)
+        return data_url(
+            image.crop((region.left, region.top, region.right, region.bottom)).resize((size.width, size.height))
+        )
+
+    def _fit(self, size: tuple[int, int]) -> tuple[int, int]:
+        fitted = self.profile.fit(Size(*size), size[0] * size[1] * 16)
+        return fitted.width, fitted.height
+
+
+def _user(url: str, text: str) -> dict[str, Any]:
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
+    return {"role": "user", "content": parts}
