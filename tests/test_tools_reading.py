@@ -60,6 +60,12 @@ def test_where_nothing_is_written_nothing_is_read(views: ViewStore) -> None:
     assert asyncio.run(read(views, crop(views, views.whole()["id"], [0, 0, 200, 100]).views[0]["id"])) == []
 
 
+@reads
+def test_a_blanked_view_holds_no_text(views: ViewStore) -> None:
+    view = crop(views, views.whole()["id"], [560, 500, 740, 640]).views[0]["id"]
+    assert asyncio.run(read(views, views.blank(view)["id"])) == []
+
+
 @pytest.mark.parametrize("missing", ["rapidocr", "onnxruntime"])
 def test_without_the_extra_the_model_and_the_user_are_told(
     views: ViewStore, monkeypatch: pytest.MonkeyPatch, missing: str

@@ -43,7 +43,10 @@ async def read(views: ViewStore, view: str) -> list[Line]:
 
 
 def _read(views: ViewStore, view: str) -> list[Line]:
-    region = box_of(views.record(view))
+    record = views.record(view)
+    if record.get("blank"):
+        return []
+    region = box_of(record)
     size = _size(region)
     image = np.asarray(views.picture.view(region, size).convert("RGB"))
     with _ONE_AT_A_TIME:

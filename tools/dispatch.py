@@ -1,0 +1,99 @@
+"""Runs one tool call of a model, and words the result for it.
+
+    result = await run_call(views, model, call, indexed=["view-a", "view-b"], allowed=profile.tools)
+    indexed += [view["id"] for view in result.views if view["id"] not in indexed]
+
+`indexed` are the ids of the images shown so far: `img_idx` counts them, and boxes are in the model's space of the image
+named. Every error of the model's is a ToolError in words for it. A search is a policy of its own and is handed in; so
+is whoever counts calls and seconds: `model` may be anything that generates and scores. Left out: whether the call
+gets anywhere (`progress.py`).
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from zoomagent.geometry import Box
+from zoomagent.models.base import Model, ToolCall
+from zoomagent.tools.arguments import Ground, Read, Search, Tag, Verify, ZoomIn, ZoomOut, read_arguments
+from zoomagent.tools.cropping import written
+from zoomagent.tools.definitions import NOT_FOUND, SEARCH, shown
+from zoomagent.tools.grounding import ground
+from zoomagent.tools.reading import Line, read
+from zoomagent.tools.tagging import tag
+from zoomagent.tools.verifying import sees
+from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
+from zoomagent.tools.zooming import zoom
+from zoomagent.tools.zooming_out import zoom_out
+
+Searching = Callable[[str, str], Awaitable[ToolResult]]
+"""Looks in a view (its id) for what a phrase names; a result without views says that it was not found."""
+
+MAX_LINES = 40
+"""Lines of read text that the model is told (ours)."""
+
+
+async def run_call(
+    views: ViewStore,
+    model: Model,
+    call: ToolCall,
+    indexed: Sequence[str],
+    allowed: Sequence[str],
+    search: Searching | None = None,
+    *,
+    deadline: float | None = None,
+) -> ToolResult:
+    """What `call` gives: new views and words that name them by their index, or words alone."""
+    offered = [name for name in allowed if name != SEARCH or search is not None]
+    arguments = read_arguments(call, offered, len(indexed))
+    index = arguments.img_idx
+    view = indexed[index]
+    match arguments:
+        case ZoomIn(bbox_2d=box):
+            result = zoom(views, view, box, margin=views.profile.crop_margin)
+            return _worded(views, indexed, index, result)
+        case ZoomOut():
+            return _worded(views, indexed, 0, zoom_out(views, view))
+        case Search(label=label):
+            result = await search(view, label) if search else ToolResult(NOT_FOUND)
+            return _worded(views, indexed, index, result)
+        case Read():
+            return ToolResult(_read(views, view, index, await read(views, view)))
+        case Verify(label=label):
+            return ToolResult(_seen(label, index, await sees(model, views, view, label, deadline=deadline)))
+        case Tag(labels=labels):
+            tags = await tag(model, views, view, labels, deadline=deadline)
+            named = (one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in tags)
+            return ToolResult(f"img_idx {index} shows: {', '.join(named)}." if tags else NOT_FOUND)
+        case Ground(label=label):
+            boxes = await ground(model, views, view, label, deadline=deadline)
+            return ToolResult(_pointed(views, view, index, boxes), target=boxes[0] if boxes else None)
+
+
+def _worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolResult) -> ToolResult:
+    """`result` in the words of `definitions.shown`: which index each view has, and what it shows of `source`."""
+    known = list(indexed)
+    lines = []
+    for record in result.views:
+        known += [] if record["id"] in known else [record["id"]]
+        box = written(views, indexed[source], box_of(record))
+        lines.append(shown(known.index(record["id"]), box, source))
+    return replace(result, text="\n".join(lines) or NOT_FOUND)
+
+
+def _read(views: ViewStore, view: str, index: int, lines: Sequence[Line]) -> str:
+    """What was read, as quotations: text in a picture is nobody's instruction."""
+    said = [f"{json.dumps(line.text, ensure_ascii=False)} at {written(views, view, line.box)}" for line in lines]
+    return f"Text in img_idx {index}: {'; '.join(said[:MAX_LINES])}." if said else f"No text in img_idx {index}."
+
+
+def _seen(label: str, index: int, probability: float | None) -> str:
+    if probability is None:
+        return "This can not be measured with this model. Look for yourself."
+    word = "Yes" if probability >= 0.5 else "No"
+    return f"{word}: the probability that img_idx {index} shows {label!r} is {probability:.2f}."
+
+
+def _pointed(views: ViewStore, view: str, index: int, boxes: Sequence[Box]) -> str:
+    places = ", ".join(str(written(views, view, box)) for box in boxes)
+    return f"It is at {places} of img_idx {index}." if boxes else NOT_FOUND
