@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 
 from zoomagent.models.base import ToolCall
+from zoomagent.models.strict_json import strict_object as strict_object
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 MAX_CALL_BYTES = 64 * 1024
 MAX_CALLS = 16
-MAX_DEPTH = 16
 
 # A closing tag inside a JSON string does not end the call. Possessive throughout: no backtracking.
 _BODY = re.compile(r'((?:[^"<]++|"(?:[^"\\]++|\\.)*+"|<(?!/tool_call>))*+)</tool_call>', re.DOTALL)
@@ -78,27 +78,3 @@ def _read_call(body: str, call_id: str) -> ToolCall | None:
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return None
     return ToolCall(call_id, name, orjson.dumps(arguments).decode())
-
-
-def strict_object(text: str) -> dict[str, Any] | None:
-    """The JSON object in `text`, or None: no NaN, no lone surrogates, no key twice, not too deep, not too
-    long."""
-    if len(text) > MAX_CALL_BYTES:
-        return None
-    try:
-        value = orjson.loads(text)
-        json.loads(text, object_pairs_hook=_no_key_twice)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) and _depth(value) <= MAX_DEPTH else None
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key is written twice")
-    return dict(pairs)
-
-
-def _depth(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max((_depth(item) for item in inner), default=0)
