@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_model import FAKE_PROFILE, FakeModel
 
 from zoomagent.bench.cases import KINDS_OF, Case, Settings, cases
 from zoomagent.bench.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
-from zoomagent.bench.haystack import drawn, measure, run
+from zoomagent.bench.haystack import canvas, drawn, measure, run
 from zoomagent.bench.results import Result, ResultFile, fingerprint, load
 from zoomagent.bench.rivals.asking import Tried
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.questions import ILLEGIBLE, LEGIBLE
+from zoomagent.data.render import render
 from zoomagent.data.scene import DEEP, SMALL, draw_scene
 from zoomagent.errors import StoreError
 from zoomagent.geometry import Box, Size
@@ -81,6 +83,13 @@ def test_the_picture_handed_over_is_the_scene_at_full_size_and_keeps_its_views()
     with drawn(scene, replace(TINY, size=300), case.seed, case.scene) as picture:
         box, size = Box(10, 10, 90, 90), Size(40, 40)
         assert picture.size == Size(300, 300) and picture.view(box, size) is picture.view(box, size)
+
+
+def test_drawing_in_bands_leaves_no_seams() -> None:
+    scenes = (draw_scene(SMALL, 5, index) for index in range(9))
+    quiet = next(scene for scene in scenes if scene.ground == "cluttered")
+    differ = np.asarray(canvas(quiet, 2100)) != render(quiet, 2100, 2100, full_side=2100)
+    assert differ.any(axis=2).mean() < 1e-4  # smoothed edges at a band's border, rounded the other way
 
 
 def test_a_killed_bench_asks_only_what_is_missing(tmp_path: Path) -> None:

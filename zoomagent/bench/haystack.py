@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from PIL import Image
 
@@ -27,6 +28,9 @@ from zoomagent.geometry import Size, whole
 from zoomagent.media.picture import InMemory, Picture, Request
 from zoomagent.models.base import Model
 from zoomagent.models.in_process import InProcessModel
+
+BAND = 1024
+"""Least rows that are drawn at a time; fewer would be drawn finer than the rest."""
 
 
 class Remembered(InMemory):
@@ -46,10 +50,20 @@ class Remembered(InMemory):
 def drawn(scene: Scene, settings: Settings, seed: int, index: int) -> Picture:
     """The scene at full size. Its name says which one it is, which is quicker than hashing 200 MB."""
     side = settings.size
-    pixels = Remembered(Image.fromarray(render(scene, side, side, full_side=side)))
-    picture = Picture(f"{settings.level} {seed} {index} {side}", Size(side, side), (), pixels)
+    picture = Picture(f"{settings.level} {seed} {index} {side}", Size(side, side), (), Remembered(canvas(scene, side)))
     picture.view(whole(picture.size), Size(settings.macro_side, settings.macro_side))
     return picture
+
+
+def canvas(scene: Scene, side: int) -> Image.Image:
+    """All of a scene, drawn in bands: noise over all of an 8K picture at once would take gigabytes."""
+    image = Image.new("RGB", (side, side))
+    count = max(1, side // BAND)
+    edges = [side * i // count for i in range(count + 1)]
+    for top, bottom in pairwise(edges):
+        band = render(scene, side, bottom - top, (0.0, top / side, 1.0, bottom / side), full_side=side)
+        image.paste(Image.fromarray(band), (0, top))
+    return image
 
 
 async def run(
