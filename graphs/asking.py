@@ -8,14 +8,16 @@ the server did. Left out: what to do about it (`endings.py`).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
+
+from langgraph.runtime import Runtime
 
 from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
-from zoomagent.graphs.context import Bench, Budget, Context, Live
+from zoomagent.graphs.context import Bench, Budget, Context, Live, bench_of
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
-from zoomagent.models.base import Likelihood, Message, Reply, Text, Usage
+from zoomagent.models.base import Likelihood, Message, Reply, Text, ToolCall, Usage
 
 Answer = TypeVar("Answer")
 GRACE = 1.0
@@ -54,13 +56,26 @@ class Desk:
     opened: float
 
 
-async def ask(desk: Desk, turns: Sequence[TurnRecord], *, n: int = 1, keep_calls: int = 0) -> Asked:
+async def desk_of(name: str, state: State, runtime: Runtime[Context]) -> Desk:
+    """The desk of the node `name`."""
+    opened = time.monotonic()
+    return Desk(state, runtime.context, await bench_of(state, runtime), name, opened)
+
+
+async def ask(
+    desk: Desk,
+    turns: Sequence[TurnRecord],
+    *,
+    n: int = 1,
+    keep_calls: int = 0,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> Asked:
     """Generate the next assistant turn. `keep_calls` calls must stay in the budget for what has to come."""
     temperature = 0.0 if n == 1 else 0.7
 
     async def generate(messages: list[Message], deadline: float | None) -> list[Reply]:
         replies = await desk.bench.model.generate(
-            messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, deadline=deadline
+            messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, tools=tools, deadline=deadline
         )
         return [replace(reply, text=storable(reply.text)) for reply in replies]
 
@@ -118,7 +133,7 @@ async def _fitting(desk: Desk, shown: Shown, call: Call[Answer], keep_calls: int
 
 
 async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_calls: int) -> Answer:
-    _check_budget(desk, shown, keep_calls)
+    check_budget(desk, [view for turn in shown.turns for view in turn["views"]], keep_calls)
     messages = [await _message(desk.bench, turn) for turn in shown.turns]
     left = seconds_left(desk)
     deadline = None if left is None else time.monotonic() + left
@@ -127,15 +142,17 @@ async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_call
             return await call(messages, deadline)
     except (TimeoutError, ModelUnavailable) as error:
         if deadline is not None and time.monotonic() >= deadline:
-            raise _time_is_up(desk.context.budget, str(error)) from error
+            raise time_is_up(desk.context.budget, str(error)) from error
         raise
 
 
-def _check_budget(desk: Desk, shown: Shown, keep_calls: int) -> None:
+def check_budget(desk: Desk, shown: Sequence[str], keep_calls: int = 0, made: int = 0) -> None:
+    """Raise RunError when a call that shows these views is no longer in the budget; `made` calls are not booked
+    yet."""
     budget, state = desk.context.budget, desk.state
-    if len(state.get("calls", [])) + 1 + keep_calls > budget.calls:
+    if len(state.get("calls", [])) + made + 1 + keep_calls > budget.calls:
         raise RunError(f"The budget of {budget.calls} model calls is spent. Raise it.", code="budget_calls")
-    need = desk.bench.views.tokens(view for turn in shown.turns for view in turn["views"])
+    need = desk.bench.views.tokens(shown)
     if budget.visual_tokens is not None and spent_tokens(state) + need > budget.visual_tokens:
         raise RunError(
             f"The next call shows {need} visual tokens and {budget.visual_tokens - spent_tokens(state)} of "
@@ -144,11 +161,12 @@ def _check_budget(desk: Desk, shown: Shown, keep_calls: int) -> None:
         )
     left = seconds_left(desk)
     if left is not None and left <= 0:
-        raise _time_is_up(budget)
+        raise time_is_up(budget)
 
 
-def _time_is_up(budget: Budget, last: str = "") -> RunError:
-    """`last` is what the model's server said when time ran out: it may be the cause."""
+def time_is_up(budget: Budget, last: str = "") -> RunError:
+    """The error of a run whose seconds are spent. `last` is what the model's server said then: it may be the
+    cause."""
     text = f"The budget of {budget.seconds:g} seconds is spent. Raise it."
     return RunError(f"{text} {last}".rstrip(), code="budget_seconds")
 
@@ -164,22 +182,32 @@ def _smaller(desk: Desk, shown: Shown) -> Shown:
 
 async def _message(bench: Bench, turn: TurnRecord) -> Message:
     pixels = [await bench.views.pixels(view) for view in turn["views"]]
-    return Message(turn["role"], (*pixels, Text(turn["text"])))
+    calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in turn.get("calls", []))
+    words = (Text(turn["text"]),) if turn["text"] or not calls else ()
+    return Message(turn["role"], (*pixels, *words), calls, turn.get("answers"))
 
 
-def _booked(desk: Desk, shown: Shown, kind: str, usage: Usage, seconds: float) -> Update:
+def _booked(desk: Desk, shown: Shown, kind: Literal["generate", "score"], usage: Usage, seconds: float) -> Update:
     views = [view for turn in shown.turns for view in turn["views"]]
-    call = CallRecord(
-        id=f"call-{len(desk.state.get('calls', [])) + 1}",
+    call = call_record(desk, kind, views, usage, seconds)
+    records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
+    return Update(calls=[call], views=records, problems=shown.problems)
+
+
+def call_record(
+    desk: Desk, kind: Literal["generate", "score"], views: Sequence[str], usage: Usage, seconds: float, made: int = 0
+) -> CallRecord:
+    """The bill of one call. Nodes that were fanned out name theirs apart."""
+    sent = f"-{desk.state['sent']}" if "sent" in desk.state else ""
+    return CallRecord(
+        id=f"call-{len(desk.state.get('calls', [])) + made + 1}{sent}",
         step=desk.step,
-        kind="score" if kind == "score" else "generate",
+        kind=kind,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         visual_tokens=desk.bench.views.tokens(views),
         seconds=seconds,
     )
-    records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
-    return Update(calls=[call], views=records, problems=shown.problems)
 
 
 def _sum(usages: Sequence[Usage]) -> Usage:

@@ -20,8 +20,11 @@ from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
-from zoomagent.strategy import Strategy
+from zoomagent.strategy import Rule, Strategy
 from zoomagent.tools.viewing import ViewStore
+
+GATE = 0.97
+"""Calibrated confidence in the macro answer from which `auto` looks no closer (ours)."""
 
 
 class Budget(BaseModel):
@@ -29,12 +32,12 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    calls: Annotated[int, Field(ge=1, description="Calls of the model.")] = 8
+    calls: Annotated[int, Field(ge=1, description="Calls of the model.")] = 32
     visual_tokens: Annotated[int | None, Field(ge=1, description="Visual tokens, each time shown.")] = None
     seconds: Annotated[float | None, Field(gt=0, description="Wall-clock seconds inside the run.")] = 120.0
     depth: Annotated[
         int, Field(ge=0, description="How often a zoom may go into a zoom; 0 looks at the whole only.")
-    ] = 1
+    ] = 3
 
 
 class Context(BaseModel):
@@ -43,7 +46,19 @@ class Context(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Annotated[str, Field(description="nano, a folder with weights, or the base URL of a server.")] = "nano"
-    strategy: Strategy = "dualfocus"
+    strategy: Strategy = "auto"
+    rule: Rule = "learned"
+    proof: Annotated[bool, Field(description="Measure whether the crops mattered, with one more call.")] = True
+    check: Annotated[bool, Field(description="Measure whether the thing asked for can be seen in its crop.")] = True
+    ocr: Annotated[bool, Field(description="Read crops letter by letter too (extra `ocr`).")] = False
+    confirm: Annotated[bool, Field(description="Wait for a person to confirm or redraw boxes before zooming.")] = False
+    target_error: Annotated[
+        float | None, Field(gt=0, lt=1, description="Share of given answers that may be wrong; else: Cannot tell.")
+    ] = None
+    gate: Annotated[float, Field(gt=0, le=1, description="Confidence from which `auto` looks no closer.")] = GATE
+    arbiter: Annotated[str | None, Field(description="A file of `zoomagent train calibrate`; None: the model's.")] = (
+        None
+    )
     budget: Budget = Budget()
     margin: Annotated[
         float | None, Field(ge=0, le=4, description="Crop margin as a share of the square's side; None: the model's.")

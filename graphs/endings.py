@@ -83,5 +83,6 @@ def _can_go_on(state: State, node: str, error: RunError) -> bool:
 
 def _named(entry: StepRecord, state: State, name: str, began: float) -> StepRecord:
     number = len(state.get("steps", [])) + 1
+    sent = f"-{state['sent']}" if "sent" in state else ""
     seconds = round(time.monotonic() - began, 6)
-    return {**entry, "id": f"step-{number}", "name": name, "seconds": seconds}
+    return {**entry, "id": f"step-{number}{sent}", "name": name, "seconds": seconds}

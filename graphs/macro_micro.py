@@ -11,8 +11,6 @@ Left out: zooms into zooms, other policies.
     await graph.ainvoke({"image": "photo.jpg", "question": "..."}, context=Context(model="nano"))
 """
 
-import time
-from collections.abc import Sequence
 from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -20,11 +18,10 @@ from langgraph.runtime import Runtime
 
 from zoomagent.confidence.likelihood import of_tokens
 from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
-from zoomagent.graphs.asking import Desk, ask
-from zoomagent.graphs.context import Context, bench_of
+from zoomagent.graphs.asking import Desk, ask, desk_of
+from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step, stop
 from zoomagent.graphs.state import (
-    Dialogue,
     PictureRecord,
     Question,
     State,
@@ -33,8 +30,8 @@ from zoomagent.graphs.state import (
     dialogue,
     stopped,
 )
+from zoomagent.graphs.turns import reply_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import candidate_record, concluded, likelihood_record, measured, undecided
-from zoomagent.models.base import Reply
 from zoomagent.models.parsing import parse_boxes
 from zoomagent.prompts import BOX_FORMAT, box_prompt, macro_prompt, micro_prompt
 from zoomagent.tools.viewing import ViewRecord
@@ -50,15 +47,15 @@ MAX_REPAIRS = 1
 @step
 async def look(state: State, runtime: Runtime[Context]) -> Update:
     """Ask about the whole picture: the macro answer."""
-    desk = await _desk("look", state, runtime)
+    desk = await desk_of("look", state, runtime)
     view = desk.bench.views.whole()["id"]
-    question = _turn("macro", "whole", [view], macro_prompt(state["question"], state.get("options", [])))
+    question = user_turn("macro", "whole", [view], macro_prompt(state["question"], state.get("options", [])))
     asked = await ask(desk, [question])
-    macro = candidate_record(asked.replies[0], state, desk.context.strategy, _shown(asked.shown.turns))
+    macro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(asked.shown.turns))
     return {
         **asked.update,
-        "picture": _picture(desk),
-        "messages": [*asked.shown.turns, _reply("macro", "whole-reply", asked.replies[0])],
+        "picture": picture_record(desk),
+        "messages": [*asked.shown.turns, reply_turn("macro", "whole-reply", asked.replies[0])],
         "macro": macro,
         "steps": said(f"Looked at the whole picture and read: {macro['text']}", macro["views"]),
     }
@@ -67,7 +64,7 @@ async def look(state: State, runtime: Runtime[Context]) -> Update:
 @step
 async def locate(state: State, runtime: Runtime[Context]) -> Update:
     """Ask where in the picture the answer lies; after a complaint, ask again in the same dialogue."""
-    desk = await _desk("locate", state, runtime)
+    desk = await desk_of("locate", state, runtime)
     if desk.context.budget.depth < 1:
         raise RunError("The budget allows no zoom. Raise its depth.", code="budget_depth")
     turns = dialogue(state, "micro") or [_box_question(desk)]
@@ -75,17 +72,17 @@ async def locate(state: State, runtime: Runtime[Context]) -> Update:
     reply = asked.replies[0]
     return {
         **asked.update,
-        "picture": _picture(desk),
-        "messages": [*asked.shown.turns, _reply("micro", f"box-reply-{len(turns)}", reply)],
+        "picture": picture_record(desk),
+        "messages": [*asked.shown.turns, reply_turn("micro", f"box-reply-{len(turns)}", reply)],
         "box_likelihood": likelihood_record(of_tokens(reply.tokens)),
-        "steps": said(f"Asked where to look closer. The model pointed at {reply.text}", _shown(turns)),
+        "steps": said(f"Asked where to look closer. The model pointed at {reply.text}", shown_in(turns)),
     }
 
 
 @step
 async def zoom(state: State, runtime: Runtime[Context]) -> Update:
     """Cut what the model pointed at from the original picture, or tell the model why that is not possible."""
-    desk = await _desk("zoom", state, runtime)
+    desk = await desk_of("zoom", state, runtime)
     first, *_, last = dialogue(state, "micro")
     views, context = desk.bench.views, desk.context
     margin = views.profile.crop_margin if context.margin is None else context.margin
@@ -109,15 +106,15 @@ async def zoom(state: State, runtime: Runtime[Context]) -> Update:
 @step
 async def answer_again(state: State, runtime: Runtime[Context]) -> Update:
     """Ask the question again with the crop beside the whole: the micro answer."""
-    desk = await _desk("answer_again", state, runtime)
+    desk = await desk_of("answer_again", state, runtime)
     prompt = micro_prompt(state["question"], state.get("options", []))
-    question = _turn("micro", "closer", [state["crop"]], prompt)
+    question = user_turn("micro", "closer", [state["crop"]], prompt)
     asked = await ask(desk, [*dialogue(state, "micro"), question])
-    micro = candidate_record(asked.replies[0], state, desk.context.strategy, _shown(asked.shown.turns))
+    micro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(asked.shown.turns))
     return {
         **asked.update,
         "crop": asked.shown.turns[-1]["views"][0],
-        "messages": [*asked.shown.turns, _reply("micro", "closer-reply", asked.replies[0])],
+        "messages": [*asked.shown.turns, reply_turn("micro", "closer-reply", asked.replies[0])],
         "micro": micro,
         "steps": said(f"Looked at the crop beside the whole and read: {micro['text']}", micro["views"]),
     }
@@ -126,7 +123,7 @@ async def answer_again(state: State, runtime: Runtime[Context]) -> Update:
 @step
 async def weigh(state: State, runtime: Runtime[Context]) -> Update:
     """Measure two different answers by one yardstick."""
-    update = await measured(await _desk("weigh", state, runtime))
+    update = await measured(await desk_of("weigh", state, runtime))
     how = update["weighing"]["how"] if "weighing" in update else "own"
     words = {
         "shared": "Scored both answers in the dialogue with both images.",
@@ -184,12 +181,8 @@ def _out(state: State) -> Literal["look", "arbitrate", "__end__"] | None:
 # Helpers
 
 
-async def _desk(name: str, state: State, runtime: Runtime[Context]) -> Desk:
-    opened = time.monotonic()
-    return Desk(state, runtime.context, await bench_of(state, runtime), name, opened)
-
-
-def _picture(desk: Desk) -> PictureRecord:
+def picture_record(desk: Desk) -> PictureRecord:
+    """The picture as opened."""
     picture = desk.bench.views.picture
     width, height = picture.size.width, picture.size.height
     return PictureRecord(id=picture.id, width=width, height=height, notes=list(picture.notes))
@@ -197,7 +190,7 @@ def _picture(desk: Desk) -> PictureRecord:
 
 def _box_question(desk: Desk) -> TurnRecord:
     prompt = box_prompt(desk.state["question"], desk.bench.model.profile.space)
-    return _turn("micro", "box", [desk.bench.views.whole()["id"]], prompt)
+    return user_turn("micro", "box", [desk.bench.views.whole()["id"]], prompt)
 
 
 def _first_box(turn: TurnRecord) -> list[float]:
@@ -222,21 +215,8 @@ def _complain(desk: Desk, error: ToolError) -> Update:
     if repairs >= MAX_REPAIRS:
         return stop(desk.state, error.code, f"The model named no usable box. {error}")
     text = f"{error} {BOX_FORMAT[desk.bench.model.profile.space]}"
-    complaint = _turn("micro", f"complaint-{repairs + 1}", [], text)
+    complaint = user_turn("micro", f"complaint-{repairs + 1}", [], text)
     return {"messages": [complaint], "steps": said(f"The box can not be used; told the model: {error}")}
-
-
-def _turn(dialogue: Dialogue, name: str, views: list[str], text: str) -> TurnRecord:
-    return TurnRecord(id=name, dialogue=dialogue, role="user", views=views, text=text, cut=False)
-
-
-def _reply(dialogue: Dialogue, name: str, reply: Reply) -> TurnRecord:
-    cut = reply.finish == "length"
-    return TurnRecord(id=name, dialogue=dialogue, role="assistant", views=[], text=reply.text, cut=cut)
-
-
-def _shown(turns: Sequence[TurnRecord]) -> list[str]:
-    return [view for turn in turns for view in turn["views"]]
 
 
 # Graph

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
+from zoomagent.tools.searching import RegionRecord
 from zoomagent.tools.viewing import ViewRecord
 
-Dialogue = Literal["macro", "micro"]
+Perspective = Literal["macro", "micro"]
+Policy = Literal["tools", "locate", "search"]
 
 
 class PictureRecord(TypedDict):
@@ -25,15 +27,26 @@ class PictureRecord(TypedDict):
     notes: list[str]
 
 
-class TurnRecord(TypedDict):
-    """One message, its views before its text. `cut`: the reply ended before the model was done."""
+class ToolCallRecord(TypedDict):
+    """A tool call as the model wrote it; `arguments` is JSON text."""
 
     id: str
-    dialogue: Dialogue
-    role: Literal["user", "assistant"]
+    name: str
+    arguments: str
+
+
+class TurnRecord(TypedDict):
+    """One message, its views before its text. `cut`: the reply ended before the model was done. `calls`: the tool
+    calls of an assistant's turn; `answers`: the call that a tool's turn is the result of."""
+
+    id: str
+    dialogue: str
+    role: Literal["user", "assistant", "tool"]
     views: list[str]
     text: str
     cut: bool
+    calls: NotRequired[list[ToolCallRecord]]
+    answers: NotRequired[str]
 
 
 class LikelihoodRecord(TypedDict):
@@ -77,6 +90,49 @@ class CandidateRecord(TypedDict):
     views: list[str]
 
 
+class TargetRecord(TypedDict):
+    """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
+    `seen` the probability that it can be seen there, `source` the view in which it is looked for."""
+
+    id: str
+    phrase: str
+    fate: Literal["wanted", "located", "missing"]
+    source: str
+    depth: int
+    box: list[int] | None
+    crop: str
+    seen: float | None
+    policy: Policy
+
+
+class CheckRecord(TypedDict):
+    """Something that was verified, and its measure: a probability for `seen` and `reads`, nats for `mattered`."""
+
+    id: str
+    kind: Literal["seen", "reads", "mattered"]
+    views: list[str]
+    text: str
+    value: float
+
+
+class ToolLookRecord(TypedDict):
+    """A tool call that was run: which tool on which view, at which box in original pixels, asking what."""
+
+    id: str
+    tool: str
+    view: str
+    box: list[int] | None
+    label: str
+    turn: int
+
+
+class ProofRecord(TypedDict):
+    """The log-likelihood of the micro answer with its crops, and with the crops blanked."""
+
+    shown: float
+    blanked: float
+
+
 class WeighingRecord(TypedDict):
     """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
     likelihood."""
@@ -98,13 +154,14 @@ class ProblemRecord(TypedDict):
 
 
 class VerdictRecord(TypedDict):
-    """The answer chosen, and why."""
+    """The answer chosen, and why. `withheld` is the answer that was not sure enough to be given."""
 
-    perspective: Dialogue
+    perspective: Perspective
     text: str
     confidence: float | None
-    confidence_from: Literal["likelihood", "agreement"] | None
+    confidence_from: Literal["likelihood", "agreement", "calibrated"] | None
     reason: str
+    withheld: NotRequired[str]
 
 
 class OutcomeRecord(TypedDict):
@@ -157,6 +214,30 @@ class Update(TypedDict, total=False):
     """Likelihood of the box turn, for the published selection rule."""
     weighing: WeighingRecord
     """The measurement that decides between two different answers."""
+    policy: Policy
+    """What is being tried."""
+    tried: list[Policy]
+    """What was tried, in order."""
+    settled: str
+    """Why no further look is needed."""
+    phrases: list[str]
+    """What must be seen to answer; empty when the whole picture decides."""
+    targets: list[TargetRecord]
+    """The same things, and where they were found."""
+    regions: list[RegionRecord]
+    """Every region that a search looked at or may look at."""
+    checks: list[CheckRecord]
+    """What was verified."""
+    tool_looks: list[ToolLookRecord]
+    """Tool calls that were run."""
+    proof: ProofRecord
+    """Whether the crops mattered."""
+    proven: str
+    """The dialogue whose answer was put to the proof."""
+    closer: str
+    """The dialogue in which the micro answer stands."""
+    attempts: int
+    """How often the question was asked with crops."""
     calls: list[CallRecord]
     """Every call of the model, for the budget and the bill."""
     steps: list[StepRecord]
@@ -170,7 +251,8 @@ class Update(TypedDict, total=False):
 
 
 class State(Question, total=False):
-    """`Update` with the rules by which updates join the state."""
+    """`Update` with the rules by which updates join the state. `sent` names the target that a fanned-out node is
+    about; it is no part of the state that is kept."""
 
     picture: PictureRecord
     views: Annotated[list[ViewRecord], merge]
@@ -181,6 +263,19 @@ class State(Question, total=False):
     crop: str
     box_likelihood: LikelihoodRecord | None
     weighing: WeighingRecord
+    policy: Policy
+    tried: list[Policy]
+    settled: str
+    phrases: list[str]
+    targets: Annotated[list[TargetRecord], merge]
+    regions: Annotated[list[RegionRecord], merge]
+    checks: Annotated[list[CheckRecord], merge]
+    tool_looks: Annotated[list[ToolLookRecord], merge]
+    proof: ProofRecord
+    proven: str
+    closer: str
+    attempts: int
+    sent: str
     calls: Annotated[list[CallRecord], merge]
     steps: Annotated[list[StepRecord], merge]
     problems: Annotated[list[ProblemRecord], merge]
@@ -188,7 +283,12 @@ class State(Question, total=False):
     outcome: OutcomeRecord
 
 
-def dialogue(state: State, which: Dialogue) -> list[TurnRecord]:
+MERGED = (
+    "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks",
+)  # fmt: skip
+
+
+def dialogue(state: State, which: str) -> list[TurnRecord]:
     """The turns of one dialogue so far."""
     return [turn for turn in state.get("messages", []) if turn["dialogue"] == which]
 
@@ -201,6 +301,6 @@ def stopped(state: State) -> bool:
 def known(state: State, update: Update) -> State:
     """The state after `update`: what the next node will see."""
     after = dict(state) | dict(update)
-    for field in ("views", "messages", "calls", "steps", "problems"):
-        after[field] = merge(state.get(field, []), update.get(field, []))  # type: ignore[arg-type]
+    for field in MERGED:
+        after[field] = merge(cast(Any, state.get(field, [])), cast(Any, update.get(field, [])))
     return cast(State, after)

@@ -22,8 +22,11 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.models.base import Likelihood, Reply
-from zoomagent.prompts import micro_prompt
+from zoomagent.prompts import MARKED, micro_prompt, several_prompt
 from zoomagent.strategy import Strategy
+
+MATTERS = 0.7
+"""Nats from which crops count as having mattered: the answer is at least twice as likely with them."""
 
 
 def read(reply: str, state: State, strategy: Strategy) -> replies.Answered:
@@ -55,7 +58,7 @@ def both(state: State) -> tuple[Candidate, Candidate] | None:
     """Macro's and micro's answer, when there are two."""
     if "macro" not in state or "micro" not in state:
         return None
-    return _candidate(state["macro"]), _candidate(state["micro"])
+    return candidate(state["macro"]), candidate(state["micro"])
 
 
 def undecided(state: State) -> bool:
@@ -88,23 +91,24 @@ def concluded(state: State, strategy: Strategy) -> Update:
         confidence_from=choice.source,
         reason=choice.reason,
     )
-    cut = any(turn["cut"] and turn["text"] == chosen["reply"] for turn in state.get("messages", []))
-    return Update(verdict=verdict, outcome=_outcome(state, chosen, cut))
+    return Update(verdict=verdict, outcome=outcome_of(state, chosen))
 
 
 def _choice(state: State, strategy: Strategy) -> Choice:
     pair = both(state)
     if strategy == "micro" and "micro" in state:
-        return selection.take("micro", _candidate(state["micro"]), "The answer with the crop was asked for.")
+        return selection.take("micro", candidate(state["micro"]), "The answer with the crop was asked for.")
     if strategy == "macro":
-        return selection.take("macro", _candidate(state["macro"]), "Only the whole picture was asked about.")
+        return selection.take("macro", candidate(state["macro"]), "Only the whole picture was asked about.")
     if pair is None:
         reason = "No closer look came about, so the answer from the whole picture stands."
-        return selection.take("macro", _candidate(state["macro"]), reason)
-    return selection.choose(*pair, _weighed(state))
+        return selection.take("macro", candidate(state["macro"]), reason)
+    return selection.choose(*pair, weighed(state))
 
 
-def _outcome(state: State, chosen: CandidateRecord, cut: bool) -> OutcomeRecord:
+def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
+    """How a run that chose this answer ended."""
+    cut = any(turn["cut"] and turn["text"] == chosen["reply"] for turn in state.get("messages", []))
     if not chosen["text"]:
         text = "The model replied nothing. Ask again, or ask another model."
         return OutcomeRecord(kind="failed", reasons=[text], code="no_answer", exit_status=69)
@@ -136,23 +140,37 @@ def _by_words(desk: Desk, macro: Likelihood, micro: Likelihood) -> WeighingRecor
 
 
 async def _by_votes(desk: Desk) -> Update:
-    turns = dialogue(desk.state, "micro")[:-1]
+    turns = dialogue(desk.state, _closer(desk.state))[:-1]
     asked = await ask(desk, turns, n=desk.context.samples)
     said = [read(reply.text, desk.state, desk.context.strategy) for reply in asked.replies]
     macro, micro = (
-        sum(replies.same(answer, _candidate(desk.state[side]).answer) for answer in said) for side in ("macro", "micro")
+        sum(replies.same(answer, candidate(desk.state[side]).answer) for answer in said) for side in ("macro", "micro")
     )
     weighing = WeighingRecord(how="votes", macro=macro, micro=micro, words=None, asked=len(said))
     return {**asked.update, "weighing": weighing}
 
 
+def _closer(state: State) -> str:
+    """The dialogue in which the micro answer stands."""
+    return state.get("closer", "micro")
+
+
 def _scoring_turns(state: State) -> list[TurnRecord]:
     """The micro dialogue up to its last question, which asks for words even where options were given."""
-    *before, question, _ = dialogue(state, "micro")
-    return [*before, {**question, "text": micro_prompt(state["question"])}]
+    *before, question, _ = dialogue(state, _closer(state))
+    if question["role"] != "user":
+        return [*before, question]
+    prompt = several_prompt if question["text"].startswith(MARKED) else micro_prompt
+    return [*before, {**question, "text": prompt(state["question"])}]
 
 
-def _weighed(state: State) -> Weighed | None:
+def abstained(record: CandidateRecord) -> bool:
+    """Whether an answer is none: "Cannot tell", or none of the options."""
+    return replies.abstains(record["text"]) or not record["valid"]
+
+
+def weighed(state: State) -> Weighed | None:
+    """Both answers by one yardstick, as far as they were measured."""
     record = state.get("weighing")
     if record is None:
         return _own(state)
@@ -163,13 +181,16 @@ def _weighed(state: State) -> Weighed | None:
 
 def _own(state: State) -> Weighed | None:
     """Each answer's likelihood where it was generated: the yardstick that costs no call."""
+    if "macro" not in state or "micro" not in state:
+        return None
     macro, micro = (_likelihood(state[side]["likelihood"]) for side in ("macro", "micro"))
     if macro is None or micro is None:
         return None
     return Weighed("own", macro.mean, micro.mean, (macro, micro))
 
 
-def _candidate(record: CandidateRecord) -> Candidate:
+def candidate(record: CandidateRecord) -> Candidate:
+    """A kept answer as the rules see it."""
     answer = replies.Answered(record["text"], record["valid"], record["letter"])
     return Candidate(answer, _likelihood(record["likelihood"]))
 

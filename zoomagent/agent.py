@@ -29,7 +29,7 @@ from zoomagent.answer import Answer, Outcome, Source, Step, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, StoreError
-from zoomagent.graphs.context import Bench, Budget, Context, Live
+from zoomagent.graphs.context import GATE, Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
@@ -37,7 +37,7 @@ from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
-from zoomagent.strategy import Strategy
+from zoomagent.strategy import Rule, Strategy
 from zoomagent.tools.viewing import ViewStore
 
 MAX_QUESTION = 8000
@@ -55,7 +55,14 @@ class ZoomAgent:
         self,
         model: str | Model = "nano",
         *,
-        strategy: Strategy = "dualfocus",
+        strategy: Strategy = "auto",
+        rule: Rule = "learned",
+        proof: bool = True,
+        check: bool = True,
+        ocr: bool = False,
+        target_error: float | None = None,
+        gate: float = GATE,
+        arbiter: str | Path | None = None,
         budget: Budget | None = None,
         checkpointer: str | Path | BaseCheckpointSaver[Any] | None = None,
         margin: float | None = None,
@@ -67,6 +74,11 @@ class ZoomAgent:
     ) -> None:
         """`model`: "nano", a folder, "hf:" and a hub name, a base URL (`#name` picks the model), or a Model.
 
+        `strategy` and `rule` are described in zoomagent/strategy.py. `proof` measures with one more call whether the
+        crops mattered, `check` whether the thing asked for is visible in them, `ocr` reads them letter by letter too.
+        `target_error` is the share of given answers that may be wrong: what is not sure enough is "Cannot tell". `gate`
+        is the confidence from which `auto` looks no closer, `arbiter` a file of `zoomagent train calibrate`.
+
         `margin` is the share of the located square's side that is added around it (None: the model's own),
         `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
         to vote where a model gives no likelihoods; `opener` turns what `ask` is given into a Picture. Raises
@@ -74,6 +86,13 @@ class ZoomAgent:
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
+            rule=rule,
+            proof=proof,
+            check=check,
+            ocr=ocr,
+            target_error=target_error,
+            gate=gate,
+            arbiter=None if arbiter is None else str(arbiter),
             budget=budget or Budget(),
             margin=margin,
             margin_pixels=margin_pixels,

@@ -5,7 +5,7 @@ Boxes are `(left, top, right, bottom)` in pixels of the upright original picture
 renders them again from the picture (`report.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,7 +51,10 @@ class Candidate(Value):
 
 
 class Evidence(Value):
-    """A view and what was read from it. `target` is where the model pointed; the view may show more."""
+    """A view and what was read from it. `target` is where the model pointed, in original pixels; the view may show
+    more. `size` is what the model was shown, (width, height) in pixels. `seen` is the probability that the thing
+    (`phrase`) is visible in it. `delta` is by how many nats the answer is less likely when the crops are blanked,
+    `mattered` whether that is enough; None where it was not measured."""
 
     perspective: Perspective
     view: str
@@ -61,10 +64,50 @@ class Evidence(Value):
     text: str | None = None
     probability: float | None = None
     chosen: bool = False
+    phrase: str | None = None
+    depth: int = 0
+    seen: float | None = None
+    mattered: bool | None = None
+    delta: float | None = None
+
+
+class Region(Value):
+    """A region that a search looked at, or thought of. `prior` is how probable the thing was there by its parents'
+    views, `here` by its own; None when it was not looked at. Boxes are original pixels."""
+
+    id: str
+    phrase: str
+    view: str
+    box: Corners
+    parent: str
+    depth: int
+    prior: float
+    here: float | None = None
+    fate: Literal["open", "split", "refuted", "found"]
+
+
+class Check(Value):
+    """Something that was verified, in words, and its measure: a probability, or nats for `mattered`."""
+
+    id: str
+    kind: Literal["seen", "reads", "mattered"]
+    views: tuple[str, ...] = ()
+    text: str
+    value: float
+
+
+class Looked(Value):
+    """A view that the model was shown, and the earlier view it was cut from ("" for the whole picture)."""
+
+    view: str
+    source: str
+    box: Corners
+    size: tuple[int, int]
+    depth: int
 
 
 class Step(Value):
-    """What one node of the graph did."""
+    """What one node of the graph did. Boxes are original pixels."""
 
     id: str
     name: str
@@ -103,13 +146,15 @@ class Source:
 
 
 class Answer(Value):
-    """One answered, or not answered, question."""
+    """One answered, or not answered, question. `withheld` is the answer that was not sure enough for the error rate
+    asked for; `views` is the tree of what was looked at, `regions` the tree of a search."""
 
     question: str
     options: tuple[str, ...] = ()
     text: str = ""
     confidence: float | None = None
-    confidence_from: Literal["likelihood", "agreement"] | None = None
+    confidence_from: Literal["likelihood", "agreement", "calibrated"] | None = None
+    withheld: str | None = None
     outcome: Outcome
     perspective: Perspective | None = None
     reasons: tuple[str, ...] = ()
@@ -117,6 +162,9 @@ class Answer(Value):
     evidence: tuple[Evidence, ...] = ()
     cost: Cost = Cost()
     steps: tuple[Step, ...] = ()
+    checks: tuple[Check, ...] = ()
+    views: tuple[Looked, ...] = ()
+    regions: tuple[Region, ...] = ()
     macro: Candidate | None = None
     micro: Candidate | None = None
     compared_by: Literal["shared", "published", "own", "votes"] | None = None
@@ -162,6 +210,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         text=verdict["text"] if verdict else "",
         confidence=verdict["confidence"] if verdict else None,
         confidence_from=verdict["confidence_from"] if verdict else None,
+        withheld=verdict.get("withheld") if verdict else None,
         outcome=Outcome.model_validate(outcome),
         perspective=verdict["perspective"] if verdict else None,
         reasons=((verdict["reason"],) if verdict else ()) + tuple(outcome["reasons"]),
@@ -169,6 +218,9 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         evidence=evidence,
         cost=_cost(state, seconds),
         steps=steps_from(state),
+        checks=tuple(Check.model_validate(check) for check in state.get("checks", [])),
+        views=_looked(state),
+        regions=tuple(Region.model_validate(region) for region in state.get("regions", [])),
         macro=_candidate(state, "macro"),
         micro=_candidate(state, "micro"),
         compared_by=_compared_by(state),
@@ -221,30 +273,70 @@ def _probability(record: "CandidateRecord") -> float | None:
     return probability(Likelihood(likelihood["logprob"], likelihood["tokens"]))
 
 
+def _looked(state: "State") -> tuple[Looked, ...]:
+    shown = [view for view in state.get("views", []) if not view.get("blank") and not view.get("marks")]
+    return tuple(
+        Looked(
+            view=view["id"],
+            source=view["source"],
+            box=_corners(view["box"]),
+            size=(view["size"][0], view["size"][1]),
+            depth=view["depth"],
+        )
+        for view in shown
+    )
+
+
+def _corners(box: Sequence[int]) -> Corners:
+    left, top, right, bottom = box
+    return left, top, right, bottom
+
+
 def _evidence(state: "State") -> tuple[Evidence, ...]:
     views = {view["id"]: view for view in state.get("views", [])}
     items = []
     if "macro" in state:
         items.append(_seen(state, "macro", views[state["macro"]["views"][0]]))
     if "crop" in state:
-        items.append(_seen(state, "micro", views[state["crop"]]))
+        items.append(_seen(state, "micro", views[state["crop"]], target=state.get("target")))
+    if "closer" in state:
+        items += [_closer(state, view) for name in _crops(state) if (view := views[name])]
     return tuple(items)
 
 
-def _seen(state: "State", side: Perspective, view: "ViewRecord") -> Evidence:
+def _crops(state: "State") -> list[str]:
+    """The close views that the micro answer was read from: neither the whole picture nor the whole with marks."""
+    whole, views = state["macro"]["views"][0], {view["id"]: view for view in state["views"]}
+    shown = dict.fromkeys(state["micro"]["views"])
+    return [view for view in shown if views[view]["box"] != views[whole]["box"]]
+
+
+def _closer(state: "State", view: "ViewRecord") -> Evidence:
+    """A crop of the zoom graph, with what was found in it and measured."""
+    target = next((t for t in state.get("targets", []) if t["crop"] == view["id"]), None)
+    found = {"target": target["box"], "phrase": target["phrase"], "seen": target["seen"]} if target else {}
+    from zoomagent.graphs.weighing import MATTERS
+
+    if "proof" in state and state.get("proven") == state["closer"]:
+        delta = state["proof"]["shown"] - state["proof"]["blanked"]
+        found |= {"delta": delta, "mattered": delta >= MATTERS}
+    return _seen(state, "micro", view, **found)
+
+
+def _seen(state: "State", side: Perspective, view: "ViewRecord", **found: Any) -> Evidence:
     record = state.get(side)
     verdict = state.get("verdict")
-    target = state.get("target") if side == "micro" else None
     return Evidence.model_validate(
         {
             "perspective": side,
             "view": view["id"],
             "box": view["box"],
             "size": view["size"],
-            "target": target,
+            "depth": view["depth"],
             "text": record["text"] if record else None,
             "probability": _probability(record) if record else None,
             "chosen": bool(verdict and verdict["perspective"] == side),
+            **found,
         }
     )
 

@@ -14,8 +14,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import Step, steps_from
 from zoomagent.errors import StoreError
+from zoomagent.graphs import macro_micro, zoom
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.macro_micro import builder, graph
 from zoomagent.graphs.state import Question, State
 
 
@@ -23,11 +23,12 @@ async def run(
     start: Question, context: Context, saver: BaseCheckpointSaver[Any] | None = None, thread: str = ""
 ) -> AsyncIterator[Step | State]:
     """The steps as they happen, then the final state. A finished run gives its state at once."""
+    machine = zoom if context.strategy in zoom.STRATEGIES else macro_micro
     if saver is None:
-        async for item in _stream(graph, start, context, {}):
+        async for item in _stream(machine.graph, start, context, {}):
             yield item
         return
-    kept = builder.compile(checkpointer=saver, name="macro_micro")
+    kept = machine.builder.compile(checkpointer=saver, name=machine.graph.name)
     config = RunnableConfig(configurable={"thread_id": thread})
     stored = cast(State, (await kept.aget_state(config)).values)
     before = stored if "question" in stored else State()

@@ -23,6 +23,8 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
+TOOLS = ("image_zoom_in_tool", "image_search_tool")
+"""The tools that the model was trained to call."""
 TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 
 CHAT_TEMPLATE = """\
@@ -217,5 +219,5 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
     model.config.dtype = torch.float32
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor(config), indent=2) + "\n")
-    crop = {"crop_pixels": config.crop_side**2, "crop_margin": config.crop_margin}
-    (folder / "zoomagent.json").write_text(json.dumps(crop, indent=2) + "\n")
+    profile = {"crop_pixels": config.crop_side**2, "crop_margin": config.crop_margin, "tools": TOOLS}
+    (folder / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n")

@@ -187,8 +187,8 @@ class Dialogues:
         question = self.ask(KINDS, scene, rng, lambda q: self.settled(q, scene))
         answer = self.answer(question, scene)
         options, said = self._worded(question, answer, scene, rng)
-        name = "hidden" if answer == CANNOT_TELL and question.kind != "absent" else question.kind
-        name = f"options/{name}" if options else name
+        lost = answer == CANNOT_TELL and question.kind != "absent"
+        name = f"{'options/' if options else ''}{'hidden' if lost else question.kind}"
         return Practice(name, self.words.turn(macro_prompt(question.text, options), said), (), about(question))
 
     def yes_no(self, scene: Scene, rng: np.random.Generator) -> Practice:

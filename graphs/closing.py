@@ -1,0 +1,111 @@
+"""The end of a closer look: ask again with the crops, and measure whether they mattered.
+
+One crop: DualFocus' two turns (the box as the model would have said it, then the whole and the crop). Several: the
+whole with the boxes drawn in, and every crop. The evidence proof scores the answer once more with the crops blanked:
+what the same words are worth then is what the crops were not needed for (a counterfactual that benchmarks make after
+the fact, made at run time). Left out: what follows from it (`judging.py`).
+"""
+
+from langgraph.runtime import Runtime
+
+from zoomagent.confidence.likelihood import usable
+from zoomagent.errors import RunError
+from zoomagent.geometry import Box
+from zoomagent.graphs.asking import Desk, ask, desk_of, score
+from zoomagent.graphs.context import Context
+from zoomagent.graphs.deciding import located
+from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.state import CheckRecord, ProofRecord, State, TargetRecord, TurnRecord, Update, dialogue
+from zoomagent.graphs.turns import reply_turn, said_turn, shown_in, user_turn
+from zoomagent.graphs.weighing import MATTERS, candidate_record
+from zoomagent.prompts import CUES, box_prompt, micro_prompt, several_prompt
+from zoomagent.tools.cropping import written
+
+
+@step
+async def answer(state: State, runtime: Runtime[Context]) -> Update:
+    """Ask the question again with the crops: the micro answer."""
+    desk = await desk_of("answer", state, runtime)
+    attempt = state.get("attempts", 0) + 1
+    name, targets = f"closer-{attempt}", located(state)
+    turns = _one(desk, name, targets[0]) if len(targets) == 1 else _several(desk, name, targets)
+    asked = await ask(desk, turns)
+    shown = asked.shown.turns
+    micro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(shown))
+    return {
+        **asked.update,
+        "messages": [*shown, reply_turn(name, f"{name}-reply", asked.replies[0])],
+        "micro": micro,
+        "closer": name,
+        "attempts": attempt,
+        "steps": said(f"Looked closer and read: {micro['text']}", micro["views"]),
+    }
+
+
+def _one(desk: Desk, name: str, target: TargetRecord) -> list[TurnRecord]:
+    """DualFocus' dialogue for one crop."""
+    state, views = desk.state, desk.bench.views
+    whole = views.whole()["id"]
+    assert target["box"] is not None
+    pointed = str(written(views, whole, Box(*target["box"])))
+    options = state.get("options", [])
+    return [
+        user_turn(name, f"{name}-where", [whole], box_prompt(state["question"], views.profile.space)),
+        said_turn(name, f"{name}-box", pointed),
+        user_turn(name, f"{name}-closer", [target["crop"]], micro_prompt(state["question"], options)),
+    ]
+
+
+def _several(desk: Desk, name: str, targets: list[TargetRecord]) -> list[TurnRecord]:
+    """The marked whole and a crop for each."""
+    state, views = desk.state, desk.bench.views
+    whole = views.whole()["id"]
+    marked = views.marked(whole, [Box(*target["box"]) for target in targets if target["box"]])
+    crops = [target["crop"] for target in targets]
+    question = several_prompt(state["question"], state.get("options", []))
+    return [
+        user_turn(name, f"{name}-what", [whole], CUES + state["question"]),
+        said_turn(name, f"{name}-named", ", ".join(target["phrase"] for target in targets)),
+        user_turn(name, f"{name}-closer", [marked["id"], *crops], question),
+    ]
+
+
+@step
+async def prove(state: State, runtime: Runtime[Context]) -> Update:
+    """Score the micro answer with its crops blanked."""
+    desk = await desk_of("prove", state, runtime)
+    own = state["micro"]["likelihood"]
+    *turns, last = dialogue(state, state["closer"])
+    try:
+        likelihoods, update = await score(desk, [_blanked(desk, turn) for turn in turns], [last["text"]])
+    except RunError as error:
+        if not error.code.startswith("budget_"):
+            raise
+        return {"proven": state["closer"], "steps": said(f"Whether the crops mattered was not measured. {error}")}
+    without = usable(likelihoods[0]) if likelihoods else None
+    if own is None or without is None:
+        words = "Whether the crops mattered can not be measured with this model."
+        return {**update, "proven": state["closer"], "steps": said(words)}
+    delta = own["logprob"] - without.logprob
+    proof = ProofRecord(shown=own["logprob"], blanked=without.logprob)
+    hardly = "" if delta >= MATTERS else "hardly "
+    text = f"With the crops blanked the answer is {delta:.1f} nats less likely: they {hardly}mattered."
+    crops = [view for view in state["micro"]["views"] if view != desk.bench.views.whole()["id"]]
+    check = CheckRecord(id=f"mattered-{state['closer']}", kind="mattered", views=crops, text=text, value=delta)
+    return {**update, "proof": proof, "proven": state["closer"], "checks": [check], "steps": said(text, crops)}
+
+
+def _blanked(desk: Desk, turn: TurnRecord) -> TurnRecord:
+    """The turn with everything blanked but the whole picture. Its marks stay: they show nothing of the crops."""
+    views, whole = desk.bench.views, desk.bench.views.whole()["box"]
+    kept = [view if views.record(view)["box"] == whole else views.blank(view)["id"] for view in turn["views"]]
+    return {**turn, "views": kept}
+
+
+def provable(state: State) -> bool:
+    """Whether there is an answer from crops that was not put to the proof yet."""
+    if "micro" not in state or state["micro"]["likelihood"] is None:
+        return False
+    if set(state["micro"]["views"]) <= set(state["macro"]["views"]):
+        return False
+    return state.get("proven") != state["closer"]

@@ -1,0 +1,102 @@
+"""A model that counts: tools ask it like any other, and every call is held against the run's budget and booked.
+
+    model = Counting(desk)
+    boxes = await ground(model, views, view, phrase)
+    return {**model.booked(), ...}
+
+Left out: dialogues that are kept in the state (`asking.py`).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
+
+from zoomagent.errors import ModelUnavailable
+from zoomagent.graphs.asking import GRACE, Desk, call_record, check_budget, seconds_left, storable, time_is_up
+from zoomagent.graphs.state import CallRecord, Update
+from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Usage
+
+T = TypeVar("T")
+
+
+class Counting:
+    """Satisfies `zoomagent.models.base.Model` for the time of one node. `keep` calls stay in the budget; `made` calls
+    of the node are booked elsewhere."""
+
+    def __init__(self, desk: Desk, keep: int = 1, made: int = 0) -> None:
+        self._desk, self._keep, self._made = desk, keep, made
+        self._model = desk.bench.model
+        self._calls: list[CallRecord] = []
+        self._shown: list[str] = []
+        self.name, self.profile = self._model.name, self._model.profile
+
+    def booked(self) -> Update:
+        """The calls made, and the views they showed."""
+        records = [self._desk.bench.views.record(view) for view in dict.fromkeys(self._shown)]
+        return Update(calls=self._calls, views=records)
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 128,
+        temperature: float = 0.0,
+        n: int = 1,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+    ) -> list[Reply]:
+        began = time.monotonic()
+        replies = await self._within(
+            messages,
+            lambda until: self._model.generate(
+                messages, max_tokens=max_tokens, temperature=temperature, n=n, tools=tools, deadline=until
+            ),
+        )
+        usage = Usage(
+            max(reply.usage.prompt_tokens for reply in replies),
+            sum(reply.usage.completion_tokens for reply in replies),
+        )
+        self._book("generate", messages, usage, time.monotonic() - began)
+        return [_storable(reply) for reply in replies]
+
+    async def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+    ) -> list[Likelihood] | None:
+        began = time.monotonic()
+        scored = await self._within(messages, lambda until: self._model.score(messages, continuations, deadline=until))
+        if scored is not None:
+            self._book("score", messages, Usage(), time.monotonic() - began)
+        return scored
+
+    async def aclose(self) -> None:
+        """The model is the run's, and stays open."""
+
+    async def _within(self, messages: Sequence[Message], call: Callable[[float | None], Awaitable[T]]) -> T:
+        """The call, held against the budget of calls, tokens and seconds."""
+        check_budget(self._desk, _views(messages), self._keep, self._made + len(self._calls))
+        left = seconds_left(self._desk)
+        until = None if left is None else time.monotonic() + left
+        try:
+            async with asyncio.timeout(None if left is None else left + GRACE):
+                return await call(until)
+        except (TimeoutError, ModelUnavailable) as error:
+            if until is not None and time.monotonic() >= until:
+                raise time_is_up(self._desk.context.budget, str(error)) from error
+            raise
+
+    def _book(
+        self, kind: Literal["generate", "score"], messages: Sequence[Message], usage: Usage, seconds: float
+    ) -> None:
+        views = _views(messages)
+        self._calls.append(call_record(self._desk, kind, views, usage, seconds, self._made + len(self._calls)))
+        self._shown += views
+
+
+def _views(messages: Sequence[Message]) -> list[str]:
+    return [part.key for message in messages for part in message.parts if isinstance(part, Pixels)]
+
+
+def _storable(reply: Reply) -> Reply:
+    return replace(reply, text=storable(reply.text))

@@ -1,0 +1,143 @@
+"""The policy `tools`: the model calls tools itself until it answers.
+
+One turn of the model a step, with every call it makes run and answered: a result, or words that say what was wrong.
+Calls that get nowhere are refused (`zoomagent/tools/progress.py`); a model that goes on calling is stopped, and the run
+answers with what it has. What a picture says is never an instruction: all that a turn can do is call the tools offered.
+Models that write another dialect than function calls are read in theirs (`zoomagent/models/dialects.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from zoomagent.errors import ToolError
+from zoomagent.geometry import Box
+from zoomagent.graphs.asking import Desk, ask, desk_of
+from zoomagent.graphs.context import Context
+from zoomagent.graphs.counting import Counting
+from zoomagent.graphs.endings import said, step, stop
+from zoomagent.graphs.state import State, ToolLookRecord, TurnRecord, Update, dialogue
+from zoomagent.graphs.turns import calling_turn, reply_turn, result_turn, shown_in, user_turn
+from zoomagent.graphs.weighing import candidate_record
+from zoomagent.models.base import Reply, ToolCall
+from zoomagent.prompts import macro_prompt
+from zoomagent.tools.arguments import ZoomIn, read_arguments
+from zoomagent.tools.cropping import locate
+from zoomagent.tools.definitions import definitions
+from zoomagent.tools.dispatch import run_call
+from zoomagent.tools.progress import WORDS, Look, stuck
+from zoomagent.tools.searching import search
+from zoomagent.tools.viewing import ToolResult
+
+TURNS = 8
+"""Turns of the model in one run."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one call came to: the turn that tells the model, and the look that was taken, where one was."""
+
+    turn: TurnRecord
+    look: ToolLookRecord | None
+
+
+@step
+async def drive(state: State, runtime: Runtime[Context]) -> Update:
+    """Ask the model for its next turn and run what it calls."""
+    desk = await desk_of("drive", state, runtime)
+    turns = dialogue(state, "tools") or [_first(desk)]
+    spoken = sum(turn["role"] == "assistant" for turn in turns)
+    if spoken >= TURNS:
+        return stop(state, "tool_loop", f"The model called tools for {TURNS} turns and did not answer.")
+    profile = desk.bench.model.profile
+    asked = await ask(desk, turns, tools=definitions(profile.tools, profile.space))
+    reply = asked.replies[0]
+    calls = [replace(call, id=f"{spoken}-{i}") for i, call in enumerate(reply.tool_calls)]
+    if not calls:
+        return _answered(desk, asked.update, asked.shown.turns, reply)
+    return await _acted(desk, asked.update, asked.shown.turns, reply, calls)
+
+
+def _answered(desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply) -> Update:
+    """The model answered: the micro answer, from everything it was shown."""
+    micro = candidate_record(reply, desk.state, desk.context.strategy, shown_in(shown))
+    turn = reply_turn("tools", f"tools-answer-{len(shown)}", reply)
+    words = f"Answered with tools at hand: {micro['text']}"
+    return {**update, "messages": [*shown, turn], "micro": micro, "closer": "tools", "steps": said(words)}
+
+
+async def _acted(
+    desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply, calls: Sequence[ToolCall]
+) -> Update:
+    """Run the calls one after the other; each is told what it came to."""
+    model = Counting(desk, made=len(update["calls"]))
+    said_turn = calling_turn("tools", f"tools-call-{len(shown)}", reply.text, calls)
+    turns, looks = [*shown, said_turn], list(desk.state.get("tool_looks", []))
+    for call in calls:
+        ran = await _run(desk, model, call, turns, looks)
+        turns.append(ran.turn)
+        looks += [ran.look] if ran.look else []
+    booked = model.booked()
+    records = [desk.bench.views.record(view) for turn in turns for view in turn["views"]]
+    words = " ".join(f"{call.name}: {turn['text']}" for call, turn in zip(calls, turns[-len(calls) :], strict=True))
+    return {
+        **update,
+        "calls": [*update["calls"], *booked["calls"]],
+        "views": [*booked["views"], *records],
+        "messages": turns,
+        "tool_looks": looks,
+        "steps": said(words, shown_in(turns[-len(calls) :]), [r["box"] for r in records[1:]]),
+    }
+
+
+async def _run(
+    desk: Desk, model: Counting, call: ToolCall, turns: Sequence[TurnRecord], looks: Sequence[ToolLookRecord]
+) -> Ran:
+    indexed = list(dict.fromkeys(shown_in(turns)))
+    number = sum(turn["role"] == "assistant" for turn in turns)
+    try:
+        look = _look(desk, call, indexed, number)
+        why = stuck([_as_look(record) for record in looks], look)
+        if why:
+            return Ran(result_turn("tools", f"tools-{call.id}", [], WORDS[why], call), None)
+        result = await _called(desk, model, call, indexed)
+    except ToolError as error:
+        return Ran(result_turn("tools", f"tools-{call.id}", [], str(error), call), None)
+    views = [record["id"] for record in result.views]
+    record = _record(look, f"look-{call.id}")
+    return Ran(result_turn("tools", f"tools-{call.id}", views, result.text, call), record)
+
+
+async def _called(desk: Desk, model: Counting, call: ToolCall, indexed: Sequence[str]) -> ToolResult:
+    views = desk.bench.views
+
+    async def searching(view: str, phrase: str) -> ToolResult:
+        return await search(model, views, view, phrase, margin=views.profile.crop_margin)
+
+    return await run_call(views, model, call, indexed, views.profile.tools, searching)
+
+
+def _look(desk: Desk, call: ToolCall, indexed: Sequence[str], turn: int) -> Look:
+    """The call as progress is measured by; raises ToolError for one that can not be run."""
+    arguments: Any = read_arguments(call, desk.bench.model.profile.tools, len(indexed))
+    view = indexed[arguments.img_idx]
+    box = locate(desk.bench.views, view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
+    label = "" if isinstance(arguments, ZoomIn) else str(arguments.model_dump(exclude={"img_idx"}))
+    return Look(call.name, view, box, label, turn)
+
+
+def _record(look: Look, name: str) -> ToolLookRecord:
+    box = look.box.as_list() if look.box else None
+    return ToolLookRecord(id=name, tool=look.tool, view=look.view, box=box, label=look.label, turn=look.turn)
+
+
+def _as_look(record: ToolLookRecord) -> Look:
+    box = Box(*record["box"]) if record["box"] else None
+    return Look(record["tool"], record["view"], box, record["label"], record["turn"])
+
+
+def _first(desk: Desk) -> TurnRecord:
+    prompt = macro_prompt(desk.state["question"], desk.state.get("options", []))
+    return user_turn("tools", "tools-question", [desk.bench.views.whole()["id"]], prompt)

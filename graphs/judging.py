@@ -1,0 +1,117 @@
+"""The confidence node's view of a run: its features, its arbiter, its verdict and, if asked for, its silence.
+
+Left out: the rules (`zoomagent/confidence`) and measuring (`weighing.py`, `closing.py`).
+"""
+
+import functools
+import math
+
+from langgraph.runtime import Runtime
+
+from zoomagent.confidence import learned, selection
+from zoomagent.confidence.arbiter import Arbiter, load
+from zoomagent.confidence.features import Features, observed
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.confidence.selection import Choice
+from zoomagent.graphs.asking import Desk, desk_of
+from zoomagent.graphs.context import Context
+from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.state import State, Update, VerdictRecord
+from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, weighed
+
+
+@functools.cache
+def _load(name: str) -> Arbiter | None:
+    return load(name)
+
+
+def arbiter_of(desk: Desk) -> Arbiter | None:
+    """The arbiter of the run's model, or the file that was named."""
+    return _load(desk.context.arbiter or desk.bench.model.name)
+
+
+def features_of(state: State) -> Features:
+    """What the run knows about its answers."""
+    micro = candidate(state["micro"]) if "micro" in state else None
+    if micro is None:
+        return observed(candidate(state["macro"]))
+    found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
+    seen = [target["seen"] for target in found if target["seen"] is not None]
+    proof = state.get("proof")
+    return observed(
+        candidate(state["macro"]),
+        micro,
+        weighed(state),
+        seen=min(seen) if seen else None,
+        mattered=proof["shown"] - proof["blanked"] if proof else None,
+        crop_share=_crop_share(state),
+        depth=max((target["depth"] for target in found), default=None),
+        targets=len(found) or None,
+        reads=_reads(state),
+    )
+
+
+def _crop_share(state: State) -> float | None:
+    """Side of the largest crop as a share of the picture's."""
+    whole = state["picture"]["width"] * state["picture"]["height"]
+    shown = [view["box"] for view in state.get("views", []) if view["id"] in state["micro"]["views"]]
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in shown]
+    crops = [area for area in areas if area < whole]
+    return math.sqrt(max(crops) / whole) if crops else None
+
+
+def _reads(state: State) -> bool | None:
+    found = [check["value"] for check in state.get("checks", []) if check["kind"] == "reads"]
+    return found[-1] >= 0.5 if found else None
+
+
+def needs_weighing(state: State, context: Context, arbiter: Arbiter | None) -> bool:
+    """Whether both answers must be scored in one dialogue: DualFocus' rule, or nothing better at hand."""
+    return undecided(state) and (context.rule == "dualfocus" or (context.rule == "learned" and arbiter is None))
+
+
+@step
+async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
+    """Choose one answer, say why, and hold it back where it is not sure enough."""
+    desk = await desk_of("arbitrate", state, runtime)
+    choice = _choice(desk)
+    chosen = state[choice.perspective]
+    verdict = VerdictRecord(
+        perspective=choice.perspective,
+        text=chosen["text"],
+        confidence=choice.confidence,
+        confidence_from=choice.source,
+        reason=choice.reason,
+    )
+    verdict = _held_back(desk, verdict)
+    words = f"Chose the {choice.perspective} answer. {verdict['reason']}"
+    return {"verdict": verdict, "outcome": outcome_of(state, chosen), "steps": said(words)}
+
+
+def _choice(desk: Desk) -> Choice:
+    state, rule = desk.state, desk.context.rule
+    pair, macro = both(state), candidate(state["macro"])
+    if rule == "macro" or (pair is None and rule != "learned"):
+        reason = "The answer from the whole picture was asked for." if rule == "macro" else "There was no closer look."
+        return selection.take("macro", macro, reason)
+    if pair is not None and rule == "micro":
+        return selection.take("micro", pair[1], "The answer with the crop was asked for.")
+    if pair is not None and rule == "dualfocus":
+        return selection.choose(*pair, weighed(state))
+    return learned.choose(macro, pair[1] if pair else None, features_of(state), arbiter_of(desk), weighed(state))
+
+
+def _held_back(desk: Desk, verdict: VerdictRecord) -> VerdictRecord:
+    """The verdict, or "Cannot tell" where the error asked for could not be promised."""
+    alpha, arbiter = desk.context.target_error, arbiter_of(desk)
+    if alpha is None or verdict["text"] == CANNOT_TELL:
+        return verdict
+    if arbiter is None:
+        why: str | None = "Not answered: an error rate was asked for, and without an arbiter none can be promised."
+    else:
+        gate = desk.context.gate if desk.context.strategy == "auto" else None
+        why = arbiter.cutoff(alpha, gate_at=gate).refusal(verdict["confidence"])
+    if why is None:
+        return verdict
+    reason = f"{why} {verdict['reason']}"
+    return VerdictRecord(**{**verdict, "text": CANNOT_TELL, "withheld": verdict["text"], "reason": reason})

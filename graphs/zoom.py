@@ -1,0 +1,125 @@
+"""The agent as a state machine: look, decide, act with tools, check, and arbitrate.
+
+    START -> look -> decide --------------------------------------> weigh -> arbitrate -> END
+                      |  ^                                            ^
+                      |  +------------------ prove <- answer          | settled, or the budget is spent
+                      v                                 ^             |
+       locate: name -> ground (each thing) -> confirm? -> check ------+
+       search: name -> search (a region a step) -> check
+       tools:  drive (a turn a step) -> prove
+
+Every view is cut from the original, zooms go into zooms, and every way ends in exactly one outcome. What the policies
+do is in `locating.py`, `searching.py`, `driving.py`; when it is enough in `deciding.py`; the end of a closer look in
+`closing.py`; the verdict in `judging.py`. DualFocus alone is the graph of `macro_micro.py`.
+
+    await graph.ainvoke({"image": "photo.jpg", "question": "..."}, context=Context(model="nano"))
+"""
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from zoomagent.graphs.asking import desk_of
+from zoomagent.graphs.closing import answer, provable, prove
+from zoomagent.graphs.context import Context
+from zoomagent.graphs.deciding import ORDERS, decide, leave, located, wanted
+from zoomagent.graphs.driving import drive
+from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.judging import arbiter_of, arbitrate, needs_weighing
+from zoomagent.graphs.locating import check, confirm, ground, name
+from zoomagent.graphs.macro_micro import look
+from zoomagent.graphs.searching import search
+from zoomagent.graphs.state import Question, State, Update
+from zoomagent.graphs.weighing import measured
+
+Next = str | list[Send]
+STRATEGIES = tuple(ORDERS)
+"""The strategies that this graph runs."""
+
+
+@step
+async def weigh(state: State, runtime: Runtime[Context]) -> Update:
+    """Measure two different answers by one yardstick, where the rule needs it."""
+    desk = await desk_of("weigh", state, runtime)
+    if not needs_weighing(state, desk.context, arbiter_of(desk)):
+        return {}
+    return {**await measured(desk), "steps": said("Scored both answers in the dialogue with the crops.")}
+
+
+# Routes
+
+
+def route_after_look(state: State) -> str:
+    return leave(state) or "decide"
+
+
+def route_after_decide(state: State) -> Next:
+    out = leave(state)
+    if out:
+        return out
+    if state["policy"] == "tools":
+        return "drive"
+    if "phrases" not in state:
+        return "name"
+    return _search_for(state) if wanted(state) else "answer"
+
+
+def route_after_name(state: State) -> Next:
+    return leave(state) or (_search_for(state) if wanted(state) else "decide")
+
+
+def route_after_search(state: State) -> Next:
+    return leave(state) or ("search" if wanted(state) else "check" if located(state) else "decide")
+
+
+def route_after_check(state: State) -> str:
+    """Answer when everything was found, or when what is missing was looked for in every way."""
+    out = leave(state)
+    if out:
+        return out
+    everything = located(state) and len(located(state)) == len(state["targets"])
+    return "answer" if everything else "decide"
+
+
+def route_after_answer(state: State, runtime: Runtime[Context]) -> str:
+    return leave(state) or ("prove" if runtime.context.proof and provable(state) else "decide")
+
+
+def route_after_drive(state: State, runtime: Runtime[Context]) -> str:
+    if "micro" in state and state.get("closer") == "tools":
+        return route_after_answer(state, runtime)
+    return leave(state) or "drive"
+
+
+def _search_for(state: State) -> Next:
+    """Point at everything wanted at once, or search for it one after the other."""
+    if state["policy"] == "search":
+        return "search"
+    return [Send("ground", {**state, "sent": target["id"]}) for target in wanted(state)]
+
+
+# Graph
+
+builder = StateGraph(State, context_schema=Context, input_schema=Question)
+for node in (look, decide, name, ground, confirm, search, drive, check, answer, prove, weigh, arbitrate):
+    builder.add_node(node)
+builder.add_edge(START, "look")
+builder.add_conditional_edges("look", route_after_look, ["decide", "weigh", END])
+builder.add_conditional_edges(
+    "decide", route_after_decide, ["name", "ground", "search", "drive", "weigh", "answer", END]
+)
+builder.add_conditional_edges("name", route_after_name, ["ground", "search", "decide", "weigh", END])
+builder.add_edge("ground", "confirm")
+builder.add_conditional_edges("confirm", lambda state: leave(state) or "check", ["check", "weigh", END])
+builder.add_conditional_edges("search", route_after_search, ["search", "check", "decide", "weigh", END])
+builder.add_conditional_edges("drive", route_after_drive, ["drive", "prove", "decide", "weigh", END])
+builder.add_conditional_edges("check", route_after_check, ["answer", "decide", "weigh", END])
+builder.add_conditional_edges("answer", route_after_answer, ["prove", "decide", "weigh", END])
+builder.add_conditional_edges("prove", lambda state: leave(state) or "decide", ["decide", "weigh", END])
+builder.add_conditional_edges(
+    "weigh", lambda state: "__end__" if "outcome" in state else "arbitrate", ["arbitrate", END]
+)
+builder.add_edge("arbitrate", END)
+
+graph = builder.compile(name="zoom")
+"""For `langgraph dev` and Studio, which bring their own checkpointer; elsewhere compile `builder` with one."""
