@@ -36,7 +36,9 @@ SURE, DECAY, LEAST = 0.9, 0.1, 0.3
 """The thing counts as here from SURE on; DECAY less after every two looks, never under LEAST."""
 SEEN = 0.5
 """Probability from which what was pointed at counts as found."""
-WORTH = 0.01
+DOUBT = 0.1
+"""Share of a view's verdict that is spread over its nine parts evenly: no single look rules a part out."""
+WORTH = 0.005
 """Regions less probable than this are not looked at."""
 LOOKS = 12
 """Regions looked at in one search."""
@@ -178,7 +180,7 @@ def _children(
         part = part_box(box, number, whole)
         if not _seen_before(regions, region["phrase"], part):
             view = views.add(part, source=region["view"])
-            prior = region["prior"] * shares[number]
+            prior = region["prior"] * ((1 - DOUBT) * shares[number] + DOUBT * (1 - shares[0]) / 9)
             parts.append(_region(region["phrase"], view["id"], part, region["id"], region["depth"] + 1, prior))
     return parts
 
