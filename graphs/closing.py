@@ -9,7 +9,8 @@ the fact, made at run time). Left out: what follows from it (`judging.py`).
 from langgraph.runtime import Runtime
 
 from zoomagent.confidence.likelihood import usable
-from zoomagent.errors import RunError
+from zoomagent.confidence.replies import plain
+from zoomagent.errors import RunError, ToolError
 from zoomagent.geometry import Box
 from zoomagent.graphs.asking import Desk, ask, desk_of, score
 from zoomagent.graphs.context import Context
@@ -20,6 +21,7 @@ from zoomagent.graphs.turns import reply_turn, said_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import MATTERS, candidate_record
 from zoomagent.prompts import CUES, box_prompt, micro_prompt, several_prompt
 from zoomagent.tools.cropping import written
+from zoomagent.tools.reading import read
 
 
 @step
@@ -32,14 +34,31 @@ async def answer(state: State, runtime: Runtime[Context]) -> Update:
     asked = await ask(desk, turns)
     shown = asked.shown.turns
     micro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(shown))
+    found = await _read(desk, name, targets, micro["text"]) if desk.context.ocr else []
+    words = " ".join([f"Looked closer and read: {micro['text']}", *(check["text"] for check in found)])
     return {
         **asked.update,
         "messages": [*shown, reply_turn(name, f"{name}-reply", asked.replies[0])],
         "micro": micro,
         "closer": name,
         "attempts": attempt,
-        "steps": said(f"Looked closer and read: {micro['text']}", micro["views"]),
+        "checks": found,
+        "steps": said(words, micro["views"]),
     }
+
+
+async def _read(desk: Desk, name: str, targets: list[TargetRecord], text: str) -> list[CheckRecord]:
+    """Whether character recognition of the crops finds the answer; nothing where it finds no text at all."""
+    crops = [target["crop"] for target in targets]
+    try:
+        lines = [line.text for crop in crops for line in await read(desk.bench.views, crop)]
+    except ToolError as error:
+        raise RunError(str(error), code=error.code) from error
+    if not lines:
+        return []
+    agrees = plain(text).replace(" ", "") in plain("".join(lines)).replace(" ", "")
+    told = f"Read letter by letter: {', '.join(lines)}; the answer is {'' if agrees else 'not '}among it."
+    return [CheckRecord(id=f"reads-{name}", kind="reads", views=crops, text=told, value=float(agrees))]
 
 
 def _one(desk: Desk, name: str, target: TargetRecord) -> list[TurnRecord]:

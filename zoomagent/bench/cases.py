@@ -25,7 +25,8 @@ KINDS_OF: dict[Group, tuple[Kind, ...]] = {
 @dataclass(frozen=True)
 class Settings:
     """One bench: `n` questions in all, in equal shares of the seeds and the four groups. `macro_side` is the width in
-    pixels at which the model sees a whole picture: it decides what counts as readable only up close."""
+    pixels at which the model sees a whole picture: it decides what counts as readable only up close. At most
+    `per_scene` questions are asked about one scene."""
 
     n: int = 500
     seeds: tuple[int, ...] = (1,)
@@ -35,6 +36,8 @@ class Settings:
     with_options: bool = False
     macro_side: int = 128
     model: str = "nano"
+    split: str = "test"
+    per_scene: int = 4
 
     def shares(self) -> dict[int, dict[Group, int]]:
         """How many questions of each group each seed gives."""
@@ -74,8 +77,11 @@ def cases(settings: Settings) -> Iterator[tuple[Scene, list[Case]]]:
     for seed, left in settings.shares().items():
         index = 0
         while any(left.values()):
-            scene = draw_scene(LEVELS[settings.level], SPLITS["test"] + seed, index)
-            found = [case for group in left if left[group] and (case := _case(settings, scene, seed, index, group))]
+            scene = draw_scene(LEVELS[settings.level], SPLITS[settings.split] + seed, index)
+            turn = index % len(left)
+            groups = [group for group in [*left, *left][turn : turn + len(left)] if left[group]]
+            found = [case for group in groups if (case := _case(settings, scene, seed, index, group))]
+            found = found[: settings.per_scene]
             for case in found:
                 left[case.group] -= 1
             if found:
@@ -86,7 +92,7 @@ def cases(settings: Settings) -> Iterator[tuple[Scene, list[Case]]]:
 def _case(settings: Settings, scene: Scene, seed: int, index: int, group: Group) -> Case | None:
     """The question of this group about this scene, if it allows one. It depends on nothing but its arguments."""
     level = LEVELS[settings.level]
-    rng = np.random.default_rng([SPLITS["test"] + seed, index, get_args(Group).index(group), 5])
+    rng = np.random.default_rng([SPLITS[settings.split] + seed, index, get_args(Group).index(group), 5])
     question = ask(KINDS_OF[group][int(rng.integers(len(KINDS_OF[group])))], scene, level, rng)
     if question is None or _group(question, scene, settings) != group:
         return None

@@ -55,6 +55,28 @@ def haystack(
         _write(json, content, found)
 
 
+@app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="JSON lines, one asked question each; goes on where it ends.")],
+    n: Annotated[int, typer.Option(min=8, help="Questions in all, in equal shares per level and kind.")] = 1500,
+    level: Annotated[str, typer.Option(help="Comma-separated: small, deep.")] = "small,deep",
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+) -> None:
+    """Ask held-out questions and keep what the runs knew: the records of `zoomagent train calibrate`."""
+    from rich.progress import Progress
+
+    from zoomagent.bench.collect import SIDES, collect_all
+    from zoomagent.models.loading import load_model
+
+    levels = _names(level)
+    if wrong := [name for name in levels if name not in SIDES]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(SIDES)}", param_hint="--level")
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=n)
+        done = collect_all(load_model(model), n, levels, out, lambda at: bar.update(task, completed=at))
+    typer.echo(f"{done} questions in {out}. Fit with: zoomagent train calibrate {out} --out arbiter.json")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 

@@ -70,8 +70,16 @@ def of_agent(agent: ZoomAgent) -> Contestant:
 def given(answer: Answer) -> Given:
     """The agent's answer as the bench counts it."""
     zoomed = answer.answered and answer.perspective == "micro"
-    cost = answer.cost
-    return Given(answer.text, answer.outcome.kind, zoomed, answer.confidence, cost.model_calls, cost.visual_tokens)
+    proven = [item.mattered for item in answer.evidence if item.mattered is not None]
+    return Given(
+        answer.text,
+        answer.outcome.kind,
+        zoomed,
+        answer.confidence,
+        answer.cost.model_calls,
+        answer.cost.visual_tokens,
+        any(proven) if proven else None,
+    )
 
 
 def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) -> Contestant:
