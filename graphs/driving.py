@@ -22,6 +22,7 @@ from zoomagent.graphs.state import State, ToolLookRecord, TurnRecord, Update, di
 from zoomagent.graphs.turns import calling_turn, reply_turn, result_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.models.base import Reply, ToolCall
+from zoomagent.models.dialects import p2r_calls, read_calls
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.arguments import ZoomIn, read_arguments
 from zoomagent.tools.cropping import locate
@@ -54,7 +55,13 @@ async def drive(state: State, runtime: Runtime[Context]) -> Update:
     profile = desk.bench.model.profile
     asked = await ask(desk, turns, tools=definitions(profile.tools, profile.space))
     reply = asked.replies[0]
+    if not reply.tool_calls:
+        text, written = read_calls(profile.tool_dialect, reply.text)
+        reply = replace(reply, text=text, tool_calls=written)
     calls = [replace(call, id=f"{spoken}-{i}") for i, call in enumerate(reply.tool_calls)]
+    if not calls and profile.tool_dialect == "p2r" and p2r_calls(reply.text) == ():
+        words = "The model says that the whole picture decides."
+        return {**asked.update, "settled": words, "steps": said(words)}
     if not calls:
         return _answered(desk, asked.update, asked.shown.turns, reply)
     return await _acted(desk, asked.update, asked.shown.turns, reply, calls)
@@ -72,7 +79,7 @@ async def _acted(
     desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply, calls: Sequence[ToolCall]
 ) -> Update:
     """Run the calls one after the other; each is told what it came to."""
-    model = Counting(desk, made=len(update["calls"]))
+    model = Counting(desk)
     said_turn = calling_turn("tools", f"tools-call-{len(shown)}", reply.text, calls)
     turns, looks = [*shown, said_turn], list(desk.state.get("tool_looks", []))
     for call in calls:

@@ -3,7 +3,8 @@
 1. Text that spells a model's special tokens is made inert (`<|image_pad|>` becomes `< |image_pad|>`),
    whoever wrote it.
 2. Views of tool results move into the next user message, unless the profile says they may stay.
-3. For the `hermes` dialect, tools, calls and results are written as text; other servers do that themselves.
+3. For dialects that are text (`hermes`, `mini-o3`, `p2r`), calls and results are written as text, and for `hermes`
+   the tools too; other servers do that themselves.
 
 Training, the in-process model and servers all go through `arrange`, so they can not see different
 conversations.
@@ -15,8 +16,9 @@ from dataclasses import replace
 from typing import Any
 
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
-from zoomagent.models.hermes import calls_text, response_text, strict_object, tools_text
-from zoomagent.models.profiles import Profile
+from zoomagent.models.dialects import write_calls
+from zoomagent.models.hermes import response_text, strict_object, tools_text
+from zoomagent.models.profiles import Profile, ToolDialect
 
 Part = Text | Pixels
 
@@ -42,7 +44,8 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
         arranged = _move_views(arranged)
     if profile.tool_dialect == "openai":
         return arranged
-    return _offer(_as_text(arranged), tools if profile.tool_dialect == "hermes" else ())
+    told = _as_text(arranged, profile.tool_dialect)
+    return _offer(told, tools if profile.tool_dialect == "hermes" else ())
 
 
 def _neutral_message(message: Message) -> Message:
@@ -74,20 +77,21 @@ def _move_views(messages: Sequence[Message]) -> list[Message]:
     return [*moved, Message("user", waiting)] if waiting else moved
 
 
-def _as_text(messages: Sequence[Message]) -> list[Message]:
+def _as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]:
     """Calls and results as text; results that follow each other share one user message, as Qwen's template
     has it."""
     written: list[Message] = []
     previous = ""
     for message in messages:
         if message.role == "tool":
-            parts = _response_parts(message)
+            parts = _response_parts(message) if dialect in ("hermes", "none") else message.parts
             if previous == "tool":
                 parts = (*written.pop().parts, Text("\n"), *parts)
             written.append(Message("user", parts))
         elif message.tool_calls:
             text = "\n" if any(not isinstance(part, Text) or part.text for part in message.parts) else ""
-            written.append(Message("assistant", (*message.parts, Text(text + calls_text(message.tool_calls)))))
+            text += write_calls(dialect, message.tool_calls)
+            written.append(Message("assistant", (*message.parts, Text(text))))
         else:
             written.append(message)
         previous = message.role

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from zoomagent.models.base import ToolCall
+from zoomagent.models.hermes import calls_text
 from zoomagent.models.strict_json import MAX_TEXT, json_texts, strict_json, strict_object, unfenced
 
 ZOOM_IN = "image_zoom_in_tool"
@@ -29,6 +30,22 @@ _OPEN, _CLOSE = "<grounding>", "</grounding>"
 # A closing tag inside a JSON string does not end the call. Possessive throughout: no backtracking.
 _BODY = re.compile(r'((?:[^"<]++|"(?:[^"\\]++|\\.)*+"|<(?!/?grounding>))*+)</grounding>', re.DOTALL)
 _OBSERVATION = re.compile(r"observation_([1-9]\d{0,3})")
+
+
+def read_calls(dialect: str, text: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """The words before the calls, and the calls, of a reply in a dialect that servers do not parse themselves."""
+    if dialect == "mini-o3":
+        calls = mini_o3_calls(text)
+        return (text.split(_OPEN)[0].strip() if calls else text), calls
+    calls = p2r_calls(text) or () if dialect == "p2r" else ()
+    return ("" if calls else text), calls
+
+
+def write_calls(dialect: str, calls: Sequence[ToolCall]) -> str:
+    """Calls as the model wrote them, for the dialogue that goes on."""
+    if dialect == "mini-o3":
+        return "\n".join(mini_o3_text(call) for call in calls)
+    return p2r_text(calls) if dialect == "p2r" else calls_text(calls)
 
 
 def mini_o3_calls(text: str, first_id: int = 0) -> tuple[ToolCall, ...]:

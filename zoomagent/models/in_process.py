@@ -158,7 +158,8 @@ class InProcessModel:
 
     def encode(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Prompt:
         """The conversation as tokens, up to where the assistant speaks next."""
-        told = arrange(messages, replace(self.profile, tool_dialect="hermes"), tools)
+        text = self.profile.tool_dialect in ("mini-o3", "p2r")
+        told = arrange(messages, self.profile if text else replace(self.profile, tool_dialect="hermes"), tools)
         pixels = [part for message in told for part in message.parts if isinstance(part, Pixels)]
         views = tuple(self._see(view) for view in pixels)
         text = self._loaded.tokenizer.apply_chat_template(

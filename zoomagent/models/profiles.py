@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Size, Space, fit_size
 
-ToolDialect = Literal["openai", "hermes", "none"]
+ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
 Grid = Literal["cells", "tiles", "fixed"]
 
 
