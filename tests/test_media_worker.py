@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from zoo import jpeg
@@ -105,3 +106,12 @@ def test_300_faults_cost_300_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
             assert refusal.value.code == expected
             worker._POOL.close()
     open_picture(jpeg()).close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the flag is Linux's")
+def test_the_decoder_can_gain_no_rights() -> None:
+    open_picture(jpeg()).close()
+    child = worker._POOL._idle
+    assert child is not None
+    status = Path(f"/proc/{child._process.pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status

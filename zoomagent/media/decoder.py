@@ -8,6 +8,7 @@ first needed, Pillow's own limits off, for ours were checked before.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 STRIP_PIXELS = 1 << 20
+PR_SET_NO_NEW_PRIVS = 38
 
 
 class TargetFull(Exception):
@@ -137,9 +139,11 @@ def _colour(job: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def _confine() -> None:
-    """No core dumps, no warnings; limits come with each job."""
+    """No core dumps, no warnings, no new rights by whatever it might start; limits come with each job."""
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def _allow(memory: int, seconds: float) -> None:
