@@ -24,7 +24,8 @@ LAYERS = [
     {"models", "confidence"},
     {"prompts", "tools"},
     {"graphs"},
-    {"answer", "background", "store", "running", "report", "page_data", "agent", "terminal"},
+    {"answer", "background", "store", "running", "report", "agent", "terminal"}
+    | {"page_data", "page_pictures", "page_views"},
     {"plugins", "bench", "training", "data", "cli"},
 ]
 """Imports point up this list only, or stay within a line of it."""

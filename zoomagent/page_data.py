@@ -1,28 +1,68 @@
-"""What the page says, as plain values: the two answers with their bars, the timeline, the bill. No HTML, no pixels."""
+"""What pages and terminals say about a run, as plain values: the confidence and its kind, the two answers with their
+bars, the checks, the timeline, the bill. No HTML, no pixels; the tree of views is `page_views.py`."""
 
 import math
 from typing import Any
 
-from zoomagent.answer import Answer, Candidate, Step
+from zoomagent.answer import Answer, Candidate, Check, Evidence, Step
 
-SIDE_OF_STEP = {"look": "macro", "locate": "micro", "zoom": "micro", "answer_again": "micro"}
-TITLES = {"macro": "Macro: the whole picture", "micro": "Micro: the whole and the crop"}
+SIDE_OF_STEP = {"look": "macro"} | dict.fromkeys(
+    ("locate", "zoom", "answer_again", "name", "ground", "confirm", "search", "drive", "check", "answer", "prove"),
+    "micro",
+)
+TITLES = {"macro": "Macro: the whole picture", "micro": "Micro: the whole and what was zoomed into"}
 WEIGHED = {
     "shared": "per-token probability, both images shown",
     "published": "the same, box turn counted in",
     "own": "per-token probability, own dialogue",
     "votes": "samples that said the same",
 }
+KINDS = {
+    "calibrated": "calibrated probability of being right",
+    "likelihood": "the model's own probability of these words, not calibrated",
+    "agreement": "share of the samples that agree, not calibrated",
+}
+CHECKS = {"seen": "Is it there?", "reads": "Does reading agree?", "mattered": "Did the crops matter?"}
+FINEST = 0.999
+"""Probabilities above are shown as "over 99.9 %": nothing is certain."""
 
 
 def outcome_words(answer: Answer) -> str:
     """The outcome for people."""
+    if answer.withheld is not None:
+        return "withheld: not sure enough"
     if answer.abstained:
         return "can not tell"
     code = f" · {answer.outcome.code}" if answer.outcome.code else ""
     return {"answered": "answered", "answered_degraded": "answered, with less than asked for"}.get(
         answer.outcome.kind, answer.outcome.kind + code
     )
+
+
+def confidence_kind(answer: Answer) -> str:
+    """What kind of number the confidence is."""
+    return KINDS[answer.confidence_from] if answer.confidence_from else "a number of unknown origin, not calibrated"
+
+
+def mattered(answer: Answer) -> Evidence | None:
+    """The evidence that was put to the proof, where one was."""
+    return next((item for item in answer.evidence if item.delta is not None), None)
+
+
+def mattered_words(item: Evidence) -> str:
+    """What blanking the crops showed, in nats."""
+    assert item.delta is not None
+    less = f"the answer is {item.delta:.1f} nats less likely without the crops"
+    if item.delta < 0:
+        less = f"the answer is no less likely without the crops ({item.delta:.1f} nats)"
+    return f"yes: {less}" if item.mattered else f"hardly: {less}"
+
+
+def percent(share: float) -> str:
+    """A probability as people read it; never rounded to certainty."""
+    if share > FINEST:
+        return "over 99.9 %"
+    return "under 0.1 %" if share < 1 - FINEST else f"{100 * share:.1f} %"
 
 
 def sides(answer: Answer) -> list[dict[str, Any]]:
@@ -39,6 +79,11 @@ def sides(answer: Answer) -> list[dict[str, Any]]:
         for name, candidate in both.items()
         if candidate is not None
     ]
+
+
+def checks(answer: Answer) -> list[dict[str, Any]]:
+    """What was verified: the question, the finding in words, and its measure as a bar."""
+    return [{"title": CHECKS[check.kind], "text": check.text, **_measure(check)} for check in answer.checks]
 
 
 def timeline(answer: Answer) -> list[dict[str, Any]]:
@@ -65,6 +110,16 @@ def costs(answer: Answer) -> list[tuple[str, str]]:
     ]
 
 
+def _measure(check: Check) -> dict[str, Any]:
+    """A probability as it is; nats as the share of the answer's likelihood that is lost without the crops."""
+    if check.kind == "mattered":
+        lost = 1 - math.exp(-min(max(check.value, 0.0), 50.0))
+        return {"words": f"{check.value:.1f} nats", "percent": 100 * lost}
+    if check.kind == "reads":
+        return {"words": "agrees" if check.value >= 0.5 else "differs", "percent": 100 * check.value}
+    return {"words": percent(check.value), "percent": 100 * check.value}
+
+
 def _entry(answer: Answer, step: Step, start: float, share: float) -> dict[str, Any]:
     side = SIDE_OF_STEP.get(step.name) or (answer.perspective if step.name == "arbitrate" else "")
     time = f"{step.seconds:.2f} s" if step.seconds >= 1 else f"{1000 * step.seconds:.0f} ms"
@@ -75,8 +130,8 @@ def _entry(answer: Answer, step: Step, start: float, share: float) -> dict[str, 
 def _bars(answer: Answer, candidate: Candidate) -> list[dict[str, Any]]:
     bars = []
     if candidate.probability is not None:
-        percent = 100 * candidate.probability
-        bars.append({"label": "probability where it was said", "words": f"{percent:.1f} %", "percent": percent})
+        words, share = percent(candidate.probability), 100 * candidate.probability
+        bars.append({"label": "probability where it was said", "words": words, "percent": share})
     if candidate.weight is not None and answer.compared_by is not None:
         bars.append(_weight_bar(answer, candidate.weight))
     return bars
@@ -87,5 +142,5 @@ def _weight_bar(answer: Answer, weight: float) -> dict[str, Any]:
     if answer.compared_by == "votes":
         votes = sum(side.weight or 0 for side in (answer.macro, answer.micro) if side is not None)
         return {"label": label, "words": f"{weight:.0f}", "percent": 100 * weight / max(votes, 1)}
-    percent = 100 * math.exp(min(weight, 0.0))
-    return {"label": label, "words": f"{percent:.1f} %", "percent": percent}
+    share = math.exp(min(weight, 0.0))
+    return {"label": label, "words": percent(share), "percent": 100 * share}

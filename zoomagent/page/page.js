@@ -3,12 +3,11 @@
   const stage = document.getElementById("stage");
   const button = document.getElementById("zoom");
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let near = false;
-
-  const numbers = (text) => text.split(" ").map(Number);
+  const path = stage ? stage.dataset.path.split("|").map((box) => box.split(" ").map(Number)) : [];
+  let at = 0;
 
   function glide(to) {
-    const from = numbers(stage.getAttribute("viewBox"));
+    const from = stage.getAttribute("viewBox").split(" ").map(Number);
     const began = performance.now();
     const frame = (now) => {
       const t = calm ? 1 : Math.min(1, (now - began) / 650);
@@ -19,16 +18,15 @@
     requestAnimationFrame(frame);
   }
 
-  function toggle() {
-    near = !near;
-    button.setAttribute("aria-pressed", String(near));
-    button.firstChild.data = near ? "Whole picture " : "Zoom in ";
-    glide(numbers(near ? stage.dataset.crop : stage.dataset.whole));
+  function further() {
+    at = (at + 1) % path.length;
+    button.firstChild.data = at === 0 ? "Zoom in " : at === path.length - 1 ? "Whole picture " : "Zoom further ";
+    glide(path[at]);
   }
 
   if (button) {
     button.hidden = false;
-    button.addEventListener("click", toggle);
+    button.addEventListener("click", further);
   }
 
   const mark = document.getElementById("crop-mark");
@@ -41,11 +39,11 @@
 
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
-    if (event.key === "z" && button) return toggle();
-    const at = steps.indexOf(document.activeElement);
-    const move = { j: 1, k: -1, ArrowDown: at < 0 ? 0 : 1, ArrowUp: at < 0 ? 0 : -1 }[event.key];
+    if (event.key === "z" && button) return further();
+    const here = steps.indexOf(document.activeElement);
+    const move = { j: 1, k: -1, ArrowDown: here < 0 ? 0 : 1, ArrowUp: here < 0 ? 0 : -1 }[event.key];
     if (!move || !steps.length) return;
     event.preventDefault();
-    steps[Math.min(steps.length - 1, Math.max(0, at + move))].focus();
+    steps[Math.min(steps.length - 1, Math.max(0, here + move))].focus();
   });
 })();
