@@ -10,35 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_model import Call, FakeModel
-from PIL import Image
+from fake_model import FakeModel
 from rich.console import Console
+from sign_model import sign_model, sign_picture
 
 import zoomagent.agent
-from zoomagent import Answer, Step, ZoomAgent, cli
+from zoomagent import Answer, Budget, Step, ZoomAgent, cli
 from zoomagent.errors import BadServerResponse, ModelNotFound, ModelUnavailable, RateLimited
-from zoomagent.terminal import follow, print_answer, printable
+from zoomagent.terminal import follow, print_answer, printable, summary
 
 HEAVY = ["torch", "transformers", "langgraph", "openai", "numpy", "PIL", "pydantic", "cv2"]
-
-
-def respond(call: Call) -> Any:
-    if len(call.views) == 2:
-        return "Exit 12"
-    return "[500, 500, 600, 600]" if "[x1, y1, x2, y2]" in call.text else "Exit"
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
     path = tmp_path / "photo.png"
-    Image.new("RGB", (800, 600), "grey").save(path)
+    sign_picture().save(path)
     return str(path)
 
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """Whatever model is named, this one answers."""
-    fake = FakeModel(respond=respond, respond_score=lambda call: [-3.0, -0.1])
+    fake = sign_model()
     monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
     return fake
 
@@ -104,6 +98,28 @@ def test_arguments_reach_the_run(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        ([], "strategy", "auto"),
+        (["--rule", "micro"], "rule", "micro"),
+        (["--target-error", "0.1"], "target_error", 0.1),
+        (["--no-proof"], "proof", False),
+        (["--no-check"], "check", False),
+        (["--ocr"], "ocr", True),
+        (["--max-calls", "9", "--max-depth", "2", "--deadline", "7"], "budget", Budget(calls=9, depth=2, seconds=7)),
+        ([], "budget", Budget()),
+    ],
+)
+def test_options_become_the_settings_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, photo: str, arguments: list[str], field: str, value: Any
+) -> None:
+    seen = []
+    monkeypatch.setattr(cli, "_answer", lambda agent, *rest: seen.append(agent.context))
+    run(monkeypatch, "ask", photo, "What?", *arguments)
+    assert getattr(seen[0], field) == value
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
     [
         (ModelNotFound("no such model"), 69),
@@ -139,6 +155,9 @@ def test_a_bad_picture_is_65(
         ["ask", "a.png", "b", "--max-calls", "0"],
         ["ask", "a.png", "b", "--strategy", "guess"],
         ["ask", "a.png", "b", "--deadline", "soon"],
+        ["ask", "a.png", "b", "--target-error", "1.5"],
+        ["ask", "a.png", "b", "--rule", "best"],
+        ["ask", "a.png", "b", "--max-depth", "-1"],
         ["nonsense"],
     ],
 )
@@ -159,12 +178,12 @@ def test_a_bug_is_one_line_and_70(
 def test_the_demo_tells_the_whole_run_even_when_piped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: FakeModel, tmp_path: Path
 ) -> None:
-    Image.new("RGB", (800, 600), "grey").save(tmp_path / "scene.jpg")
+    sign_picture().save(tmp_path / "scene.jpg", quality=95)
     (tmp_path / "question.json").write_text(json.dumps({"question": "What is written?", "answer": "Exit 12"}))
     monkeypatch.setattr(cli, "EXAMPLE", tmp_path)
     assert run(monkeypatch, "demo", "--save", str(tmp_path / "out")) == 0
     out = capsys.readouterr().out
-    for words in ("macro answer", "micro answer", "chosen", "why", "confidence", "cost", "page.html"):
+    for words in ("macro answer", "micro answer", "chosen", "why", "confidence", "mattered", "cost", "page.html"):
         assert words in out.replace("\n", "")
     assert run(monkeypatch, "demo", "--json", "--save", str(tmp_path / "out")) == 0
     assert Answer.model_validate_json(capsys.readouterr().out).text == "Exit 12"
@@ -173,11 +192,11 @@ def test_the_demo_tells_the_whole_run_even_when_piped(
 # On a terminal
 
 
-def shown(photo: str, reply: str = "Exit 12") -> str:
-    fake = FakeModel(respond=lambda call: reply if len(call.views) == 2 else respond(call))
-    fake.enqueue_scores([[-3.0, -0.1]])
-    console = Console(width=100, record=True, force_terminal=True, markup=False, highlight=False, file=io.StringIO())
-    with ZoomAgent(fake) as agent:
+def shown(photo: str, reply: str = "Exit 12", thing: str = "red sign", terminal: bool = True) -> str:
+    console = Console(
+        width=100, record=True, force_terminal=terminal, markup=False, highlight=False, file=io.StringIO()
+    )
+    with ZoomAgent(sign_model(reply, thing)) as agent:
         print_answer(follow(agent.stream(photo, "What?"), console), console)
     return console.export_text()
 
@@ -186,11 +205,37 @@ def test_the_end_of_a_run_says_all_there_is_to_say(photo: str) -> None:
     text = shown(photo)
     for words in ("macro answer", "Exit", "micro answer", "Exit 12", "chosen", "why", "confidence", "cost"):
         assert words in text
-    assert "model calls" in text and "answer_again" in text
+    assert "model calls" in text and "not calibrated" in text
+    assert "mattered" in text and "5.8 nats" in text
+
+
+def test_the_steps_of_a_run_can_be_followed(photo: str) -> None:
+    lines = [line.split() for line in shown(photo, terminal=False).splitlines()]
+    names = [line[0] for line in lines if line]
+    steps = ["look", "name", "ground", "search", "search", "search", "answer", "prove", "arbitrate"]
+    assert [name for name in names if name in set(steps)] == steps
+
+
+def test_the_reason_is_said_once(photo: str) -> None:
+    assert shown(photo).count("log-likelihood") == 1
+
+
+def test_long_words_of_steps_stay_in_their_column(photo: str) -> None:
+    thing = "a red sign with white letters beside the door of the old mill"
+    lines = shown(photo, thing=thing, terminal=False).splitlines()
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_what_was_withheld_is_told(photo: str) -> None:
+    with ZoomAgent(sign_model(), target_error=0.01) as agent:
+        answer = agent.ask(photo, "What is written?")
+    assert answer.text == "Cannot tell" and answer.withheld == "Exit 12"
+    rows = dict(summary(answer))
+    assert rows["withheld"].startswith("Exit 12") and "of the answer withheld" in rows["confidence"]
 
 
 def test_text_of_strangers_can_not_move_hide_or_colour_anything(photo: str) -> None:
-    text = shown(photo, "\x1b[2J\x1b]8;;http://x\x07\u202eevil\u200b [red]x[/red]\r\nnext\x7f\x9b31m")
+    text = shown(photo, reply="\x1b[2J\x1b]8;;http://x\x07\u202eevil\u200b [red]x[/red]\r\nnext\x7f\x9b31m")
     assert "\\x1b[2J" in text and "\\u202e" in text and "[red]x[/red]" in text and "\\r\\nnext" in text
     assert not any(character in text for character in "\x1b\x07\u202e\u200b\x7f\x9b\r")
 
@@ -202,7 +247,7 @@ def test_printable_leaves_ordinary_text_alone() -> None:
 
 def test_steps_without_boxes_print(photo: str) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    with ZoomAgent(FakeModel(respond=respond), strategy="macro") as agent:
+    with ZoomAgent(sign_model(), strategy="macro") as agent:
         answer = agent.ask(photo, "What?")
     follow([Step(id="step-1", name="look", text="Looked"), answer], console)
     assert "look" in console.export_text()

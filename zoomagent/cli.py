@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from zoomagent.strategy import Strategy
+from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
@@ -29,6 +29,8 @@ GROUPS = {
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
 EXTRAS = {"accelerate": "train", "matplotlib": "train", "sklearn": "train", "tqdm": "train"}
+CALLS, DEPTH, SECONDS = 32, 3, 120.0
+"""What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
 
 
 class LazyGroup(TyperGroup):
@@ -65,9 +67,7 @@ app = typer.Typer(
 )
 
 Model = Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")]
-HowTo = Annotated[Strategy, typer.Option(help="How the answer is come by.")]
-MaxCalls = Annotated[int, typer.Option(min=1, help="Model calls the run may make.")]
-Deadline = Annotated[float, typer.Option(min=0.001, help="Seconds the run may take.")]
+HowTo = Annotated[Strategy, typer.Option(help="How to look closer; auto takes the cheapest way that works.")]
 Save = Annotated[Path | None, typer.Option(help="Write answer.json, pictures and page.html into this folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; the default when piped.")]
 
@@ -76,31 +76,43 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; th
 def ask(
     image: Annotated[str, typer.Argument(help="The picture: a file, or a URL whose host is allowed.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
-    option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeat for each.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
+    ] = None,
     model: Model = "nano",
-    strategy: HowTo = "dualfocus",
-    max_calls: MaxCalls = 8,
-    deadline: Deadline = 120.0,
+    strategy: HowTo = "auto",
+    rule: Annotated[Rule, typer.Option(help="How macro's and micro's answer are weighed.")] = "learned",
+    target_error: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong; else: Cannot tell."),
+    ] = None,
+    max_calls: Annotated[int, typer.Option(min=1, help="Model calls the run may make.")] = CALLS,
+    max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = DEPTH,
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds the run may take.")] = SECONDS,
+    proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
     save: Save = None,
     as_json: Json = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
 ) -> None:
     """Ask one question about one picture."""
-    with _agent(model, strategy, max_calls, deadline, tuple(allow_host or ())) as agent:
-        _answer(agent, image, question, option or [], save, as_json)
+    settings = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
+    with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
+        _answer(agent, image, question, options or [], save, as_json)
 
 
 @app.command()
 def demo(
     model: Model = "nano",
-    strategy: HowTo = "dualfocus",
+    strategy: HowTo = "auto",
     save: Annotated[Path, typer.Option(help="Where the run is written.")] = Path("zoomagent-demo"),
     as_json: Json = False,
 ) -> None:
     """Ask about the 4K example that comes with the package."""
     asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
     scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
-    with _agent(model, strategy, 8, 120.0) as agent:
+    with _agent(model, strategy) as agent:
         if as_json:
             _answer(agent, scene, question, [], save, as_json)
         typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
@@ -145,13 +157,21 @@ def _fail(error: Exception) -> None:
     sys.exit(BUG)
 
 
-def _agent(model: str, strategy: Strategy, max_calls: int, deadline: float, hosts: tuple[str, ...] = ()) -> "ZoomAgent":
+def _agent(
+    model: str,
+    strategy: Strategy,
+    bounds: tuple[int, int, float] = (CALLS, DEPTH, SECONDS),
+    hosts: tuple[str, ...] = (),
+    **settings: Any,
+) -> "ZoomAgent":
+    """The agent that was asked for; `bounds` are calls, depth and seconds."""
     from zoomagent import Budget, ZoomAgent, open_picture
     from zoomagent.media import UrlRules
 
-    budget = Budget(calls=max_calls, seconds=deadline)
+    calls, depth, seconds = bounds
     opener = partial(open_picture, allow_urls=UrlRules(hosts) if hosts else None)
-    return ZoomAgent(model, strategy=strategy, budget=budget, opener=opener)
+    budget = Budget(calls=calls, depth=depth, seconds=seconds)
+    return ZoomAgent(model, strategy=strategy, budget=budget, opener=opener, **settings)
 
 
 def _wants_json(as_json: bool) -> bool:
@@ -173,6 +193,7 @@ def _answer(
 
 def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None) -> "Answer":
     from rich.console import Console
+    from rich.text import Text
 
     from zoomagent.terminal import follow, print_answer
 
@@ -181,7 +202,7 @@ def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], sa
     print_answer(answer, console)
     page = _saved(answer, save)
     if page is not None:
-        console.print(f"page          {page}")
+        console.print(Text(f"page          {page}"), soft_wrap=True)
     return answer
 
 

@@ -13,6 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from zoomagent.answer import Answer, Candidate, Step
+from zoomagent.page_data import confidence_kind, mattered, mattered_words, percent
+
+BRIEF = 0.01
+"""Seconds from which a step's time is worth a look."""
 
 
 def printable(text: str) -> str:
@@ -44,9 +48,14 @@ def follow(items: Iterable[Step | Answer], console: Console) -> Answer:
 
 
 def print_step(step: Step, console: Console) -> None:
-    line = Text(f"{step.name:>13}  ", style="bold cyan")
-    line.append(printable(step.text), style="not bold default")
-    line.append(f"  {step.seconds:.2f} s", style="not bold dim")
+    """One line a step, wrapped under itself. The verdict's reason is left to the summary."""
+    line = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    line.add_column(width=12, justify="right", style="bold cyan", no_wrap=True)
+    line.add_column(ratio=1, overflow="fold")
+    line.add_column(width=7, justify="right", style="dim", no_wrap=True)
+    text = step.text.partition(". ")[0].rstrip(".") + "." if step.name == "arbitrate" else step.text
+    took = f"{step.seconds:.2f} s" if step.seconds >= BRIEF else ""
+    line.add_row(Text(printable(step.name)), Text(printable(text)), took)
     console.print(line)
 
 
@@ -70,27 +79,32 @@ def summary(answer: Answer) -> list[tuple[str, str]]:
     rows = [("macro answer", _said(answer.macro)), ("micro answer", _said(answer.micro))]
     if answer.perspective:
         rows.append(("chosen", answer.perspective))
+    if answer.withheld is not None:
+        rows.append(("withheld", f"{answer.withheld}: not sure enough for the error rate asked for"))
     rows += [("why" if i == 0 else "", reason) for i, reason in enumerate(answer.reasons)]
     rows.append(("confidence", confidence_words(answer)))
-    rows.append(("cost", cost_words(answer)))
+    proof = mattered(answer)
+    if proof is not None:
+        rows.append(("mattered", mattered_words(proof)))
     if answer.boxes:
         rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
+    rows.append(("cost", cost_words(answer)))
     return rows
 
 
 def _said(candidate: Candidate | None) -> str:
     if candidate is None:
         return "not asked"
-    sure = "" if candidate.probability is None else f"  (probability {candidate.probability:.3f})"
+    sure = "" if candidate.probability is None else f"  (probability {percent(candidate.probability)})"
     return f"{candidate.text or '(nothing)'}{sure}"
 
 
 def confidence_words(answer: Answer) -> str:
-    """The confidence and where it comes from; it is not calibrated, and the words say so."""
+    """The confidence and what kind of number it is: most are not calibrated, and the words say so."""
     if answer.confidence is None:
         return "none: the model gives no likelihoods"
-    source = "agreement of samples" if answer.confidence_from == "agreement" else "the model's own likelihood"
-    return f"{answer.confidence:.3f} from {source}, not calibrated"
+    of = " (of the answer withheld)" if answer.withheld is not None else ""
+    return f"{percent(answer.confidence)}, {confidence_kind(answer)}{of}"
 
 
 def cost_words(answer: Answer) -> str:
