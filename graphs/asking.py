@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from langgraph.runtime import Runtime
 
 from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
+from zoomagent.graphs.billing import Bill, open_bill
 from zoomagent.graphs.context import Bench, Budget, Context, Live, bench_of
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
 from zoomagent.models.base import Likelihood, Message, Reply, Text, ToolCall, Usage
@@ -25,6 +26,9 @@ GRACE = 1.0
 
 MAX_REPLY = 64 * 1024
 """Characters of a reply that are kept: a server that ignores `max_tokens` must not fill the checkpoints."""
+
+MAX_CALLS, MAX_NAME = 100, 200
+"""Tool calls of one reply, and characters of a tool's name, that are kept for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,13 @@ class Desk:
     bench: Bench
     step: str
     opened: float
+    bill: Bill
 
 
 async def desk_of(name: str, state: State, runtime: Runtime[Context]) -> Desk:
     """The desk of the node `name`."""
     opened = time.monotonic()
-    return Desk(state, runtime.context, await bench_of(state, runtime), name, opened)
+    return Desk(state, runtime.context, await bench_of(state, runtime), name, opened, open_bill())
 
 
 async def ask(
@@ -77,7 +82,7 @@ async def ask(
         replies = await desk.bench.model.generate(
             messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, tools=tools, deadline=deadline
         )
-        return [replace(reply, text=storable(reply.text)) for reply in replies]
+        return [_kept(reply) for reply in replies]
 
     began = time.monotonic()
     replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
@@ -103,6 +108,16 @@ async def score(
 def storable(text: str) -> str:
     """Text that every store and page takes: no half characters (lone surrogates), and no more than a reply can be."""
     return text[:MAX_REPLY].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _kept(reply: Reply) -> Reply:
+    """A reply that can be stored: its first calls, which share the room that a reply has."""
+    room = max(1000, MAX_REPLY // max(1, len(reply.tool_calls)))
+    calls = tuple(
+        ToolCall(call.id, storable(call.name)[:MAX_NAME], storable(call.arguments)[:room])
+        for call in reply.tool_calls[:MAX_CALLS]
+    )
+    return replace(reply, text=storable(reply.text), tool_calls=calls)
 
 
 def spent_tokens(state: State) -> int:
@@ -146,16 +161,17 @@ async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_call
         raise
 
 
-def check_budget(desk: Desk, shown: Sequence[str], keep_calls: int = 0, made: int = 0) -> None:
-    """Raise RunError when a call that shows these views is no longer in the budget; `made` calls are not booked
-    yet."""
-    budget, state = desk.context.budget, desk.state
-    if len(state.get("calls", [])) + made + 1 + keep_calls > budget.calls:
+def check_budget(desk: Desk, shown: Sequence[str], keep_calls: int = 0, shares: int = 1) -> None:
+    """Raise RunError when a call that shows these views is no longer in the budget. `shares` steps like this one run
+    at the same time and know nothing of each other: each counts what it spends that many times."""
+    budget, state, bill = desk.context.budget, desk.state, desk.bill
+    if len(state.get("calls", [])) + shares * (len(bill.calls) + 1) + keep_calls > budget.calls:
         raise RunError(f"The budget of {budget.calls} model calls is spent. Raise it.", code="budget_calls")
     need = desk.bench.views.tokens(shown)
-    if budget.visual_tokens is not None and spent_tokens(state) + need > budget.visual_tokens:
+    spent = spent_tokens(state) + shares * bill.visual_tokens
+    if budget.visual_tokens is not None and spent + shares * need > budget.visual_tokens:
         raise RunError(
-            f"The next call shows {need} visual tokens and {budget.visual_tokens - spent_tokens(state)} of "
+            f"The next call shows {need} visual tokens and {budget.visual_tokens - spent} of "
             f"{budget.visual_tokens} are left. Raise the budget or lower max_view_pixels.",
             code="budget_visual_tokens",
         )
@@ -191,16 +207,17 @@ def _booked(desk: Desk, shown: Shown, kind: Literal["generate", "score"], usage:
     views = [view for turn in shown.turns for view in turn["views"]]
     call = call_record(desk, kind, views, usage, seconds)
     records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
+    desk.bill.add(call, records)
     return Update(calls=[call], views=records, problems=shown.problems)
 
 
 def call_record(
-    desk: Desk, kind: Literal["generate", "score"], views: Sequence[str], usage: Usage, seconds: float, made: int = 0
+    desk: Desk, kind: Literal["generate", "score"], views: Sequence[str], usage: Usage, seconds: float
 ) -> CallRecord:
     """The bill of one call. Nodes that were fanned out name theirs apart."""
     sent = f"-{desk.state['sent']}" if "sent" in desk.state else ""
     return CallRecord(
-        id=f"call-{len(desk.state.get('calls', [])) + made + 1}{sent}",
+        id=f"call-{len(desk.state.get('calls', [])) + len(desk.bill.calls) + 1}{sent}",
         step=desk.step,
         kind=kind,
         prompt_tokens=usage.prompt_tokens,

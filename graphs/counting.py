@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class Counting:
-    """Satisfies `zoomagent.models.base.Model` for the time of one node. `keep` calls stay in the budget; `made` calls
-    of the node are booked elsewhere."""
+    """Satisfies `zoomagent.models.base.Model` for the time of one node. `keep` calls stay in the budget, which is
+    shared with the nodes that run at the same time, `shares` with this one."""
 
-    def __init__(self, desk: Desk, keep: int = 1, made: int = 0) -> None:
-        self._desk, self._keep, self._made = desk, keep, made
+    def __init__(self, desk: Desk, keep: int = 1, shares: int = 1) -> None:
+        self._desk, self._keep, self._shares = desk, keep, shares
         self._model = desk.bench.model
         self._calls: list[CallRecord] = []
         self._shown: list[str] = []
@@ -75,7 +75,7 @@ class Counting:
 
     async def _within(self, messages: Sequence[Message], call: Callable[[float | None], Awaitable[T]]) -> T:
         """The call, held against the budget of calls, tokens and seconds."""
-        check_budget(self._desk, _views(messages), self._keep, self._made + len(self._calls))
+        check_budget(self._desk, _views(messages), self._keep, self._shares)
         left = seconds_left(self._desk)
         until = None if left is None else time.monotonic() + left
         try:
@@ -90,8 +90,10 @@ class Counting:
         self, kind: Literal["generate", "score"], messages: Sequence[Message], usage: Usage, seconds: float
     ) -> None:
         views = _views(messages)
-        self._calls.append(call_record(self._desk, kind, views, usage, seconds, self._made + len(self._calls)))
+        call = call_record(self._desk, kind, views, usage, seconds)
+        self._calls.append(call)
         self._shown += views
+        self._desk.bill.add(call, [self._desk.bench.views.record(view) for view in views])
 
 
 def _views(messages: Sequence[Message]) -> list[str]:

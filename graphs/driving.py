@@ -38,7 +38,8 @@ TURNS = 8
 
 @dataclass(frozen=True)
 class Ran:
-    """What one call came to: the turn that tells the model, and the look that was taken, where one was."""
+    """What one call came to: the turn that tells the model, and the look, where one was tried: looks that fail count
+    too."""
 
     turn: TurnRecord
     look: ToolLookRecord | None
@@ -107,14 +108,20 @@ async def _run(
     try:
         look = _look(desk, call, indexed, number)
         why = stuck([_as_look(record) for record in looks], look)
-        if why:
-            return Ran(result_turn("tools", f"tools-{call.id}", [], WORDS[why], call), None)
+    except ToolError as error:
+        return Ran(_told(call, str(error)), None)
+    if why:
+        return Ran(_told(call, WORDS[why]), None)
+    record = _record(look, f"look-{call.id}")
+    try:
         result = await _called(desk, model, call, indexed)
     except ToolError as error:
-        return Ran(result_turn("tools", f"tools-{call.id}", [], str(error), call), None)
-    views = [record["id"] for record in result.views]
-    record = _record(look, f"look-{call.id}")
-    return Ran(result_turn("tools", f"tools-{call.id}", views, result.text, call), record)
+        return Ran(_told(call, str(error)), record)
+    return Ran(_told(call, result.text, [view["id"] for view in result.views]), record)
+
+
+def _told(call: ToolCall, text: str, views: Sequence[str] = ()) -> TurnRecord:
+    return result_turn("tools", f"tools-{call.id}", list(views), text, call)
 
 
 async def _called(desk: Desk, model: Counting, call: ToolCall, indexed: Sequence[str]) -> ToolResult:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from langgraph.runtime import Runtime
 
 from zoomagent.errors import ContextTooLong, InputRefused, RunError
+from zoomagent.graphs.billing import new_bill
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
 
@@ -32,11 +33,11 @@ def step(node: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Update]])
 
     @functools.wraps(node)
     async def run(state: State, runtime: Runtime[Context]) -> Update:
-        began = time.monotonic()
+        began, bill = time.monotonic(), new_bill()
         try:
             update = await node(state, runtime)
         except RunError as error:
-            update = what_now(state, node.__name__, error)
+            update = {**what_now(state, node.__name__, error), **bill.update()}
         steps = [_named(entry, state, node.__name__, began) for entry in update.get("steps", [])]
         return {**update, "steps": steps}
 
@@ -59,7 +60,7 @@ def what_now(state: State, node: str, error: RunError) -> Update:
 def stop(state: State, code: str, text: str) -> Update:
     """No further look: the run goes to its end with the answer it has, or with a look at the whole."""
     number = len(state.get("problems", [])) + 1
-    problem = ProblemRecord(id=f"problem-{number}", code=code, text=text, stops=True)
+    problem = ProblemRecord(id=f"problem-{number}{_sent(state)}", code=code, text=text, stops=True)
     return Update(problems=[problem], steps=said(f"No closer look. {text}"))
 
 
@@ -83,6 +84,10 @@ def _can_go_on(state: State, node: str, error: RunError) -> bool:
 
 def _named(entry: StepRecord, state: State, name: str, began: float) -> StepRecord:
     number = len(state.get("steps", [])) + 1
-    sent = f"-{state['sent']}" if "sent" in state else ""
     seconds = round(time.monotonic() - began, 6)
-    return {**entry, "id": f"step-{number}{sent}", "name": name, "seconds": seconds}
+    return {**entry, "id": f"step-{number}{_sent(state)}", "name": name, "seconds": seconds}
+
+
+def _sent(state: State) -> str:
+    """What tells steps apart that were fanned out."""
+    return f"-{state['sent']}" if "sent" in state else ""

@@ -17,7 +17,7 @@ from zoomagent.geometry import Box, clamp
 from zoomagent.graphs.asking import Desk, desk_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.counting import Counting
-from zoomagent.graphs.deciding import located, phrases_of
+from zoomagent.graphs.deciding import located, phrases_of, wanted
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import CheckRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
@@ -60,7 +60,7 @@ async def ground(state: State, runtime: Runtime[Context]) -> Update:
     """Have the model point at one thing, in the view in which it is looked for."""
     desk = await desk_of("ground", state, runtime)
     target = next(t for t in state["targets"] if t["id"] == state["sent"])
-    model, views = Counting(desk), desk.bench.views
+    model, views = Counting(desk, shares=len(wanted(state))), desk.bench.views
     source = target["source"] or views.whole()["id"]
     boxes = await _boxes(desk, model, source, target["phrase"])
     if not boxes:

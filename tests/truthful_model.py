@@ -9,6 +9,7 @@ where to look, it points at what the question is about, but only where a view sh
 and no others.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import orjson
@@ -24,6 +25,8 @@ from zoomagent.tools.definitions import ZOOM_IN
 from zoomagent.tools.viewing import ViewStore, as_view
 
 LIKELY, UNLIKELY = -0.05, -4.0
+HUNCH = 0.3
+"""How surely the part is named that holds what is too small to be seen."""
 
 
 class Truth:
@@ -42,6 +45,8 @@ class Truth:
             return ", ".join(phrase_of(self.question, self.scene)) or prompts.WHOLE_PICTURE
         if last.startswith(prompts.BOX):
             return str(self._box(call))
+        if last.startswith(prompts.GROUND):
+            return str(self._where(call, last.removeprefix(prompts.GROUND).split("\n")[0]))
         return self._worded(self.answer(call))
 
     def scores(self, call: Call) -> list[float]:
@@ -49,6 +54,8 @@ class Truth:
         said, last = call.options["continuations"], last_text(call)
         if tuple(said) == ("Yes", "No"):
             return [LIKELY, UNLIKELY] if self.yes(call, last) else [UNLIKELY, LIKELY]
+        if last.startswith(prompts.PARTS):
+            return [math.log(share) for share in self.parts(call, last.removeprefix(prompts.PARTS))]
         true = plain(self._worded(self.answer(call)))
         return [LIKELY if plain(text) == true else UNLIKELY for text in said]
 
@@ -73,6 +80,29 @@ class Truth:
         else:
             seen = all(any(pixels >= SMALLEST for pixels in self._sides(call, item)) for item in targets)
         return self.question.answer if seen else CANNOT_TELL
+
+    def parts(self, call: Call, name: str) -> list[float]:
+        """In which of nine parts the thing is: surely where it is seen, by a hunch where it is too small for that."""
+        [shown] = call.views
+        box, width = self.region(shown), self.views.picture.size.width
+        for item in self.scene.items:
+            x, y = item.x * width, item.y * width
+            if item.name != name or not (box.left <= x < box.right and box.top <= y < box.bottom):
+                continue
+            part = 1 + int(3 * (y - box.top) / box.height) * 3 + int(3 * (x - box.left) / box.width)
+            right = 0.91 if any(pixels >= SMALLEST for pixels in self._sides(call, item)) else HUNCH
+            return [right if number == part else (1 - right) / 9 for number in range(10)]
+        return [0.91, *[0.01] * 9]
+
+    def _where(self, call: Call, name: str) -> list[int]:
+        """The named thing in the one view shown; all of it where it can not be seen."""
+        [shown] = call.views
+        width, view = self.views.picture.size.width, as_view(self.views.record(shown.key))
+        for item in self.scene.items:
+            if item.name == name and any(pixels >= SMALLEST for pixels in self._sides(call, item)):
+                box = Box(*(round(edge * width) for edge in item.box))
+                return [round(n) for n in box_to_model(box, "thousand", view)]
+        return [0, 0, 1000, 1000]
 
     def _sides(self, call: Call, item: Item) -> Iterator[float]:
         """The item's side in pixels, in every view of the call that shows all of it."""
