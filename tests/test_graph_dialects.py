@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from fake_model import FAKE_PROFILE, FakeModel
 from PIL import Image
 
-from tests.fake_model import FAKE_PROFILE, FakeModel
 from zoomagent import ZoomAgent
 from zoomagent.models.profiles import ToolDialect
 

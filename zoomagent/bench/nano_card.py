@@ -3,8 +3,9 @@
     python -m zoomagent.bench.nano_card [MODEL] [--scenes 300] [--write]
 
 Parts: reading in the whole view and in a sufficient crop by letter height, boxes by object size, yes/no, colours,
-shapes, sides, counts, "cannot tell". Greedy generation on unseen scenes (test split), exact match, 95 % Wilson
-intervals. `--write` puts the card beside the weights. Strategies are compared by `zoomagent bench haystack`.
+shapes, sides, counts, "cannot tell", options by letter, what must be seen, which of nine parts shows a small thing.
+Greedy generation on unseen scenes (test split), exact match, 95 % Wilson intervals. `--write` puts the card beside the
+weights. Tool calls and strategies are measured by `zoomagent bench haystack`.
 """
 
 import asyncio
@@ -19,14 +20,14 @@ from PIL import Image
 
 from zoomagent.bench.scoring import same_answer, wilson
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Question, ask
+from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Question, ask, options_for, phrase_of
 from zoomagent.data.render import WHOLE, Region, render
+from zoomagent.data.scene import DEEP, SPLITS, Item, Scene, draw_scene
 from zoomagent.data.scene import SMALL as LEVEL
-from zoomagent.data.scene import SPLITS, Item, Scene, draw_scene
 from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.nano import SMALL, WEIGHTS
 from zoomagent.models.parsing import parse_boxes
-from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
+from zoomagent.prompts import CUES, PARTS, WHOLE_PICTURE, box_prompt, macro_prompt, micro_prompt
 from zoomagent.training.branches import KINDS
 from zoomagent.training.located import box_text, crop_region, true_box
 
@@ -65,6 +66,30 @@ def trials(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]:
             yield from _reading(question, scene, macro, macro_side, crop_side)
         else:
             yield Trial(f"{kind}, whole view", (user(macro, macro_prompt(question.text)),), question.answer)
+            options = options_for(question, scene, LEVEL, rng)
+            letter = chr(ord("A") + options.index(question.answer))
+            yield Trial("options by letter, whole view", (user(macro, macro_prompt(question.text, options)),), letter)
+        things = ", ".join(phrase_of(question, scene)) or WHOLE_PICTURE
+        yield Trial("names what must be seen", (user(macro, CUES + question.text),), things)
+    yield from _small(index, macro_side)
+
+
+def _small(index: int, macro_side: int) -> Iterator[Trial]:
+    """Where things are that are hardly to be seen, or not there."""
+    scene = draw_scene(DEEP, SEED, index)
+    rng = np.random.default_rng([SEED, index, 1])
+    macro = view(scene, macro_side)
+    for kind in ("side", "absent"):
+        question = ask(kind, scene, DEEP, rng)
+        if question is None:
+            continue
+        [phrase] = phrase_of(question, scene)
+        part, row = "0", "part of nine, not there"
+        if question.targets:
+            item = scene.items[question.targets[0]]
+            part = str(1 + int(item.y * 3) * 3 + int(item.x * 3))
+            row = f"part of nine, object {'under 3' if item.size * macro_side < 3 else 'from 3'} px"
+        yield Trial(row, (user(macro, PARTS + phrase),), part)
 
 
 def _reading(question: Question, scene: Scene, macro: Pixels, macro_side: int, crop_side: int) -> Iterator[Trial]:
@@ -147,17 +172,19 @@ CARD = """\
 
 Qwen3-VL architecture (`Qwen3VLForConditionalGeneration`, stock transformers), {parameters:.1f} million parameters,
 bf16, own tokenizer of {tokens} tokens, Qwen chat format, boxes 0-1000 rounded to tens. Trained from random weights on
-the synthetic world, level `{level}`, by `zoomagent train sft --preset nano`. It answers about that world only: {shapes}
-in {colours}, carrying {lengths} digits, on backgrounds of four kinds. On any other picture its answers mean nothing.
+the synthetic world, levels `{level}` and `deep`, by `zoomagent train sft --preset nano`. It answers about that world
+only: {shapes} in {colours}, carrying {lengths} digits, on backgrounds of four kinds. On any other picture its answers
+mean nothing. It was trained on direct answers, options, boxes, DualFocus' turns, yes/no questions, the search question,
+naming what must be seen, several crops, and calls of `image_zoom_in_tool` and `image_search_tool`.
 
 Whole views are {macro_side} pixels a side, crops {crop_side}. Scores on {scenes} unseen scenes (test split, greedy,
 exact match; boxes count from IoU 0.5), by `python -m zoomagent.bench.nano_card --scenes {scenes}`:
 
 {table}
 
-Letters and objects are measured in pixels of the view they are read in. What it can not do: letters, more than two
-characters, objects smaller than 5.5 % of the picture's side, other languages, other pictures, multiple-choice letters,
-tool calls.
+Letters and objects are measured in pixels of the view they are read in; the last rows are about level `deep`. What it
+can not do: letters, more than two characters, objects smaller than 1.6 % of the picture's side, other words, other
+pictures.
 """
 
 

@@ -1,0 +1,46 @@
+"""Calibration records are what runs really knew, about scenes no reported bench asks about, each asked once."""
+
+from pathlib import Path
+
+from zoomagent.bench.cases import Settings, cases
+from zoomagent.bench.collect import asked, collect_all
+from zoomagent.confidence.records import read_records
+from zoomagent.data.pictures import drawn_picture
+from zoomagent.data.scene import DEEP, draw_scene
+from zoomagent.geometry import Box, Size
+from zoomagent.models.loading import load_model
+
+
+def test_a_collection_that_was_cut_short_goes_on_without_asking_twice(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
+    model = load_model("nano")
+    collect_all(model, 8, ("small",), whole)
+    lines = whole.read_text().splitlines()
+    parts.write_text("\n".join(lines[:5]) + "\n")
+    collect_all(model, 8, ("small",), parts)
+    ids = [record.id for record in read_records(parts)]
+    assert ids == [record.id for record in read_records(whole)] and len(set(ids)) == 8
+    assert any(record.micro_right is not None for record in read_records(whole))
+
+
+def test_no_scene_is_collected_that_a_bench_reports() -> None:
+    collected = {scene.seed for _, _, scene, _ in asked(40, ("small",), 128)}
+    reported = {scene.seed for scene, _ in cases(Settings(n=40, seeds=(500, 501), level="small"))}
+    assert not collected & reported
+
+
+def test_every_collected_question_has_a_scene_of_its_own_and_all_groups_occur() -> None:
+    found = list(asked(80, ("small", "deep"), 128))
+    assert len({(level, case.seed, case.scene) for level, _, _, case in found}) == len(found) == 80
+    assert {case.group for *_, case in found} == {"close", "global", "both", "absent"}
+
+
+def test_a_drawn_picture_shows_what_the_scene_says() -> None:
+    scene = draw_scene(DEEP, 3, 1)
+    with drawn_picture(scene, 8192, "deep") as picture:
+        item = scene.items[0]
+        left, top, right, bottom = (round(v * 8192) for v in item.box)
+        close = picture.view(Box(left, top, right, bottom), Size(64, 64))
+        again = picture.view(Box(left, top, right, bottom), Size(64, 64))
+    assert close.size == (64, 64) and close.tobytes() == again.tobytes()
+    assert len(set(close.tobytes())) > 10
