@@ -7,6 +7,7 @@ from fake_model import FAKE_PROFILE, FakeModel
 from PIL import Image
 
 from zoomagent import ZoomAgent
+from zoomagent.geometry import Space
 from zoomagent.models.profiles import ToolDialect
 
 PICTURE = Image.effect_noise((800, 600), 60).convert("RGB")
@@ -16,7 +17,7 @@ P2R = '[{"bbox_2d": [100, 100, 500, 500], "label": "sign"}]'
 
 
 def agent(dialect: ToolDialect, replies: list[str]) -> tuple[ZoomAgent, FakeModel]:
-    space = "unit" if dialect == "mini-o3" else "thousand"
+    space: Space = "unit" if dialect == "mini-o3" else "thousand"
     model = FakeModel(profile=replace(FAKE_PROFILE, tool_dialect=dialect, space=space))
     model.enqueue(["Cannot tell", *replies])
     return ZoomAgent(model, strategy="tools", proof=False, rule="micro"), model
