@@ -14,7 +14,7 @@ from zoomagent import Answer, ZoomAgent
 from zoomagent.answer import Outcome, Region
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.page_data import confidence_kind, percent
-from zoomagent.page_views import MOST, path, tree, walk
+from zoomagent.page_views import MOST, Node, fate_words, path, tree, walk
 from zoomagent.report import render_page
 
 BOX = "[500, 500, 600, 600]"
@@ -238,6 +238,14 @@ def test_hostile_names_and_checks_are_only_text(tmp_path: Path) -> None:
     links = parsed(page)
     assert links.tags.count("script") == 1 and links.tags.count("style") == 1
     assert "alert(1)</script>" not in page.read_text()
+
+
+def test_a_region_whose_parts_were_not_looked_at_does_not_say_that_they_were(searched: tuple[Answer, Path]) -> None:
+    answer = searched[0]
+    root = tree(answer)
+    assert root is not None
+    assert fate_words(root.regions[0], root) == "not settled, so its parts came next"
+    assert fate_words(root.regions[0], Node(0, root.box, "")) == "not settled, and other regions came first"
 
 
 # Words

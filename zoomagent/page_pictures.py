@@ -124,7 +124,7 @@ def _card(pictures: Pictures, node: Node) -> dict[str, Any]:
             {"number": child.number, "crop": child.crop, **_inside(child, node, scale)} for child in node.children
         ],
         "children": [_card(pictures, child) for child in node.children],
-        "regions": [{"r": region, "fate": fate_words(region)} for region in node.regions],
+        "regions": [{"r": region, "fate": fate_words(region, node)} for region in node.regions],
     }
 
 

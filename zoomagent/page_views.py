@@ -16,7 +16,7 @@ MOST = 60
 
 FATES = {
     "open": "not followed",
-    "split": "not settled: its parts came next",
+    "split": "not settled, so its parts came next",
     "refuted": "ruled out",
     "found": "found, and pointed at",
 }
@@ -81,8 +81,10 @@ def unlooked(answer: Answer) -> int:
     return sum(region.here is None for region in answer.regions)
 
 
-def fate_words(region: Region) -> str:
+def fate_words(region: Region, node: Node) -> str:
     """What came of a region, in words."""
+    if region.fate == "split" and not node.children:
+        return "not settled, and other regions came first"
     return FATES[region.fate]
 
 
