@@ -14,6 +14,8 @@ def main() -> None:
         answer = agent.ask(EXAMPLE / "scene.jpg", question)
     print(question, answer.text, answer.confidence, answer.perspective, answer.boxes)
     print(*answer.reasons, sep="\n")
+    for look in answer.evidence:
+        print(look.perspective, look.box, "zoomed", look.depth, "times; mattered:", look.mattered)
 
 
 if __name__ == "__main__":
