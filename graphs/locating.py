@@ -96,7 +96,8 @@ async def confirm(state: State, runtime: Runtime[Context]) -> Update:
     if not asked:
         return {}
     desk = await desk_of("confirm", state, runtime)
-    boxes = _redrawn(interrupt({"question": state["question"], "zoom_into": asked}), desk)
+    word = interrupt({"question": state["question"], "zoom_into": asked})
+    boxes = _redrawn(word, desk, {str(target["id"]) for target in asked})
     changed = [TargetRecord(**{**t, "box": boxes[t["id"]]}) for t in located(state) if t["id"] in boxes]
     words = f"A person redrew {phrases_of(changed)}." if changed else "A person confirmed the boxes."
     return {"targets": changed, "steps": said(words, boxes=list(boxes.values()))}
@@ -105,15 +106,17 @@ async def confirm(state: State, runtime: Runtime[Context]) -> Update:
 Redrawn = TypeAdapter(dict[str, tuple[int, int, int, int]])
 
 
-def _redrawn(answered: Any, desk: Desk) -> dict[str, list[int]]:
+def _redrawn(answered: Any, desk: Desk, asked: set[str]) -> dict[str, list[int]]:
     """The boxes a person drew, within the picture; raises InputRefused for anything else than True or boxes."""
     if answered is True:
         return {}
     try:
         drawn = Redrawn.validate_python(answered, strict=False)
+        if not drawn.keys() <= asked:
+            raise ValueError("a box for something that was not asked about")
         boxes = {name: Box(*corners) for name, corners in drawn.items()}
         return {name: clamp(box, desk.bench.views.picture.size).as_list() for name, box in boxes.items()}
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, ToolError) as error:
         text = "Resume with true, or with {target id: [left, top, right, bottom]} in original pixels."
         raise InputRefused(text, code="bad_resume") from error
 

@@ -6,6 +6,7 @@ and resumed.
 
 from langgraph.runtime import Runtime
 
+from zoomagent.geometry import Box
 from zoomagent.graphs.asking import desk_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.counting import Counting
@@ -13,7 +14,7 @@ from zoomagent.graphs.deciding import wanted
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import State, TargetRecord, Update, merge
 from zoomagent.tools.searching import Looked, RegionRecord, best, look_at, root
-from zoomagent.tools.viewing import box_of
+from zoomagent.tools.viewing import ViewStore, box_of
 
 
 @step
@@ -28,6 +29,7 @@ async def search(state: State, runtime: Runtime[Context]) -> Update:
     region = best(regions, target["phrase"])
     if region is None:
         return {"targets": [{**target, "fate": "missing"}], "steps": said(f"Did not find {target['phrase']}.")}
+    _known(views, regions, region)
     model = Counting(desk)
     looked = await look_at(model, views, regions, region)
     return {
@@ -36,6 +38,13 @@ async def search(state: State, runtime: Runtime[Context]) -> Update:
         "targets": _found(target, region, looked),
         "steps": said(_words(target, looked), [region["view"]], [region["box"]]),
     }
+
+
+def _known(views: ViewStore, regions: list[RegionRecord], region: RegionRecord) -> None:
+    """Regions that were only thought of are no views yet where a run goes on in another process."""
+    for parent in regions:
+        if parent["id"] == region["parent"]:
+            views.add(Box(*region["box"]), source=parent["view"])
 
 
 def _found(target: TargetRecord, region: RegionRecord, looked: Looked) -> list[TargetRecord]:

@@ -56,8 +56,9 @@ class Truth:
             return [LIKELY, UNLIKELY] if self.yes(call, last) else [UNLIKELY, LIKELY]
         if last.startswith(prompts.PARTS):
             return [math.log(share) for share in self.parts(call, last.removeprefix(prompts.PARTS))]
-        true = plain(self._worded(self.answer(call)))
-        return [LIKELY if plain(text) == true else UNLIKELY for text in said]
+        answer = self.answer(call)
+        true = (plain(answer), plain(self._worded(answer)))
+        return [LIKELY if plain(text) in true else UNLIKELY for text in said]
 
     # What is true
 
