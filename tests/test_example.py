@@ -1,4 +1,4 @@
-"""The packaged example is what it is said to be: drawn by its own command, small, and found by a zoom inside a zoom only."""
+"""The packaged example is what it is said to be: drawn by its own command, small, and too small to be pointed at."""
 
 import importlib.util
 import json
