@@ -5,17 +5,19 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const path = stage ? stage.dataset.path.split("|").map((box) => box.split(" ").map(Number)) : [];
   let at = 0;
+  let moving = 0;
 
   function glide(to) {
     const from = stage.getAttribute("viewBox").split(" ").map(Number);
     const began = performance.now();
     const frame = (now) => {
-      const t = calm ? 1 : Math.min(1, (now - began) / 650);
+      const t = calm ? 1 : Math.min(1, Math.max(0, (now - began) / 650));
       const eased = t < 0.5 ? 4 * t * t * t : 1 - (-2 * t + 2) ** 3 / 2;
       stage.setAttribute("viewBox", from.map((value, i) => value + (to[i] - value) * eased).join(" "));
-      if (t < 1) requestAnimationFrame(frame);
+      if (t < 1) moving = requestAnimationFrame(frame);
     };
-    requestAnimationFrame(frame);
+    cancelAnimationFrame(moving);
+    moving = requestAnimationFrame(frame);
   }
 
   function further() {
