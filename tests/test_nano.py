@@ -16,10 +16,12 @@ from zoomagent.bench.cases import Settings
 from zoomagent.bench.contestants import of_agent
 from zoomagent.bench.haystack import run
 from zoomagent.bench.table import rows
+from zoomagent.confidence.arbiter import load
 from zoomagent.geometry import Box, coverage
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.models.nano import WEIGHTS
+from zoomagent.training.calibrate import weights_hash
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
 
@@ -47,10 +49,11 @@ def test_the_weights_are_small_and_hold_no_code() -> None:
 def test_the_example_is_read_only_up_close(nano: Model, asked: dict[str, Any]) -> None:
     with ZoomAgent(nano, strategy="macro") as agent:
         assert agent.ask(EXAMPLE / "scene.jpg", asked["question"]).text != asked["answer"]
-    with ZoomAgent(nano, strategy="dualfocus") as agent:
+    with ZoomAgent(nano) as agent:
         answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
     assert (answer.text, answer.perspective, answer.outcome.kind) == (asked["answer"], "micro", "answered")
     assert answer.confidence is not None and 0 < answer.confidence <= 1
+    assert max(item.depth for item in answer.evidence) >= 2, "a zoom inside a zoom"
     assert any(
         coverage(Box(*asked["box"]), Box(*evidence.box)) > 0.9 for evidence in answer.evidence if evidence.chosen
     )
@@ -74,3 +77,21 @@ def test_zooming_reads_what_the_whole_view_can_not(nano: Model) -> None:
 def test_the_card_says_what_it_can_do() -> None:
     card = (WEIGHTS / "README.md").read_text()
     assert "with the true crop" in card and "IoU 0.5" in card and "cannot tell" in card
+
+
+def test_the_packaged_arbiter_was_fitted_on_the_packaged_weights() -> None:
+    arbiter = load("nano")
+    assert arbiter is not None and arbiter.provenance.weights == weights_hash(WEIGHTS)
+
+
+def test_confidence_is_calibrated_and_the_crop_is_proven(nano: Model, asked: dict[str, Any]) -> None:
+    with ZoomAgent(nano) as agent:
+        answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
+    assert answer.confidence_from == "calibrated"
+    assert [item.mattered for item in answer.evidence if item.perspective == "micro"] == [True]
+
+
+def test_an_error_rate_that_can_not_be_promised_is_answered_with_silence(nano: Model, asked: dict[str, Any]) -> None:
+    with ZoomAgent(nano, target_error=1e-6) as agent:
+        answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
+    assert answer.abstained and answer.withheld == asked["answer"]
