@@ -37,7 +37,8 @@ SURE, DECAY, LEAST = 0.9, 0.1, 0.3
 SEEN = 0.5
 """Probability from which what was pointed at counts as found."""
 DOUBT = 0.1
-"""Share of a view's verdict that is spread over its nine parts evenly: no single look rules a part out."""
+"""Share of a view's prior that goes to its nine parts evenly whatever it says, "none" included: no single look rules a
+part out."""
 WORTH = 0.005
 """Regions less probable than this are not looked at."""
 LOOKS = 12
@@ -180,7 +181,7 @@ def _children(
         part = part_box(box, number, whole)
         if not _seen_before(regions, region["phrase"], part):
             view = views.add(part, source=region["view"])
-            prior = region["prior"] * ((1 - DOUBT) * shares[number] + DOUBT * (1 - shares[0]) / 9)
+            prior = region["prior"] * ((1 - DOUBT) * shares[number] + DOUBT / 9)
             parts.append(_region(region["phrase"], view["id"], part, region["id"], region["depth"] + 1, prior))
     return parts
 
