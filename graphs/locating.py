@@ -124,12 +124,13 @@ def _redrawn(answered: Any, desk: Desk, asked: set[str]) -> dict[str, list[int]]
 @step
 async def check(state: State, runtime: Runtime[Context]) -> Update:
     """Cut out what was found, and measure whether it can be seen there."""
+    fresh = [target for target in located(state) if not target["crop"]]
+    if not fresh:
+        return {}
     desk = await desk_of("check", state, runtime)
     model = Counting(desk)
     targets, checks = [], []
-    for target in located(state):
-        if target["crop"]:
-            continue
+    for target in fresh:
         crop = cut(desk, target)
         seen = target["seen"] if target["seen"] is not None else await _seen(desk, model, crop, target)
         fate = "missing" if seen is not None and seen < SEEN else "located"
