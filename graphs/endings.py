@@ -2,7 +2,8 @@
 
 `step` wraps a node: it times it, names its step, and turns a RunError into what the run can still do about
 it: an answer is there -> keep it and stop looking (`problems`); none yet but one more look may bring it ->
-look at the whole; otherwise the run is `refused` (the input) or `failed` (the rest) with the error's code.
+look at the whole; otherwise the run is `refused` (the input) or `failed` (the rest) with the error's code. A setting
+that can not be fails at once: no step after it could do without it.
 Other exceptions are bugs and stay exceptions.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
-from zoomagent.errors import ContextTooLong, InputRefused, RunError
+from zoomagent.errors import ContextTooLong, InputRefused, RunError, SettingInvalid
 from zoomagent.graphs.billing import new_bill
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
@@ -52,7 +53,7 @@ def said(text: str, views: list[str] | None = None, boxes: list[list[int]] | Non
 
 def what_now(state: State, node: str, error: RunError) -> Update:
     """What a run does about an error that one of its nodes met."""
-    if isinstance(error, InputRefused) or not _can_go_on(state, node, error):
+    if isinstance(error, InputRefused | SettingInvalid) or not _can_go_on(state, node, error):
         return Update(outcome=ended(error), steps=said(f"Stopped. {error}"))
     return stop(state, error.code, str(error))
 

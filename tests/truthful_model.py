@@ -111,6 +111,8 @@ class Truth:
         x0, y0, x1, y1 = (round(edge * width) for edge in item.box)
         for pixels in call.views:
             box = self.region(pixels)
+            if self.views.record(pixels.key.split()[0]).get("blank"):
+                continue
             if box.left <= x0 and box.top <= y0 and x1 <= box.right and y1 <= box.bottom:
                 yield item.size * width / box.width * pixels.image.width
 

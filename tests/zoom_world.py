@@ -170,7 +170,7 @@ def arbiter(
     macro: float = 0.3,
     micro: float = 0.8,
     certified: int = 0,
-    **weights: float,
+    weights: dict[str, float] | None = None,
 ) -> str:
     """A file with an arbiter that always says these probabilities, but for `weights` on features of the micro head.
     `certified` right answers with confidences from 0.5 to 1 vouch for thresholds."""
