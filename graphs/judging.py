@@ -32,16 +32,22 @@ def arbiter_of(desk: Desk) -> Arbiter | None:
 
 def features_of(state: State) -> Features:
     """What the run knows about its answers."""
-    micro = candidate(state["micro"]) if "micro" in state else None
-    if micro is None:
-        return observed(candidate(state["macro"]))
+    macro, options = candidate(state["macro"]), len(state.get("options", []))
+    tried, whole = len(state.get("tried", [])) or None, state.get("phrases") == [] or None
+    if "micro" not in state:
+        return observed(macro, options=options, tried=tried, whole=whole, here=_here(state))
+    micro = candidate(state["micro"])
     found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
     seen = [target["seen"] for target in found if target["seen"] is not None]
     proof = state.get("proof")
     return observed(
-        candidate(state["macro"]),
+        macro,
         micro,
         weighed(state),
+        options=options,
+        tried=tried,
+        whole=whole,
+        here=_here(state),
         seen=min(seen) if seen else None,
         mattered=proof["shown"] - proof["blanked"] if proof else None,
         crop_share=_crop_share(state),
@@ -49,6 +55,12 @@ def features_of(state: State) -> Features:
         targets=len(found) or None,
         reads=_reads(state),
     )
+
+
+def _here(state: State) -> float | None:
+    """The surest a search was of a region below the whole in which nothing could be shown."""
+    looked = [r["here"] for r in state.get("regions", []) if r["here"] is not None and r["fate"] != "found"]
+    return max(looked[1:], default=None) if looked else None
 
 
 def _crop_share(state: State) -> float | None:

@@ -180,6 +180,7 @@ def arbiter(
     made = Arbiter(
         provenance=Provenance(model="fake", seed=0, fitted=0, certified=certified),
         gate=_head(gate, GATE_FIELDS),
+        alone=_head(gate, FIELDS),
         same=_head(same, FIELDS),
         macro=_head(macro, FIELDS),
         micro=_head(micro, FIELDS, weights),

@@ -94,6 +94,7 @@ class Arbiter(Value):
     version: Literal[1] = 1
     provenance: Provenance
     gate: Head
+    alone: Head
     same: Head
     macro: Head
     micro: Head
@@ -102,7 +103,8 @@ class Arbiter(Value):
 
     @model_validator(mode="after")
     def _columns_are_ours(self) -> Self:
-        for head, fields in ((self.gate, GATE_FIELDS), (self.same, FIELDS), (self.macro, FIELDS), (self.micro, FIELDS)):
+        after = (self.alone, self.same, self.macro, self.micro)
+        for head, fields in ((self.gate, GATE_FIELDS), *((head, FIELDS) for head in after)):
             if head.columns != vector(Features(), fields)[1]:
                 raise ValueError("fitted for other features than this version of zoomagent computes; fit it again")
         return self
@@ -113,10 +115,10 @@ class Arbiter(Value):
 
     def judge(self, features: Features) -> Judgement:
         """Which answer to take. An answer that names no option never beats one that does; a tie goes to macro."""
-        if features.agree is None:
-            alone = self.gate_confidence(features)
-            return Judgement("macro", alone, alone, None)
         row, _ = vector(features)
+        if features.agree is None:
+            alone = self.alone.probability(row) if features.tried else self.gate_confidence(features)
+            return Judgement("macro", alone, alone, None)
         if features.agree:
             joint = self.same.probability(row)
             return Judgement("micro", joint, joint, joint)

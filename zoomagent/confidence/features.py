@@ -46,6 +46,8 @@ class Features:
     """The macro reply answers the question."""
     macro_votes: Share | None = None
     """Share of samples from the whole picture alone that say the macro answer; for models without likelihoods."""
+    macro_options: Count | None = None
+    """How many options the question offers."""
     micro_prob: Share | None = None
     micro_mean: LogProb | None = None
     micro_abstains: bool | None = None
@@ -65,6 +67,12 @@ class Features:
     """Zooms of zooms: 1 for a crop of the whole."""
     targets: Count | None = None
     """Places that were located."""
+    tried: Count | None = None
+    """Ways of looking closer that were tried. None: none yet."""
+    whole: bool | None = None
+    """The model said that the whole picture decides."""
+    here: Share | None = None
+    """Largest probability by a search that the thing was in a region where it could then not be shown."""
     reads: bool | None = None
     """Optical character recognition of the crop agrees with the micro answer."""
     votes: Share | None = None
@@ -87,6 +95,7 @@ TRANSFORMS: dict[str, Callable[[float], float]] = {
     "macro_abstains": float,
     "macro_valid": float,
     "macro_votes": float,
+    "macro_options": lambda count: math.log1p(min(count, 100)),
     "micro_prob": log_odds,
     "micro_mean": _within(-NATS, 0),
     "micro_abstains": float,
@@ -100,6 +109,9 @@ TRANSFORMS: dict[str, Callable[[float], float]] = {
     "crop_share": lambda share: math.log(max(share, 1e-3)),
     "depth": _within(0, 8),
     "targets": lambda count: math.log1p(min(count, 100)),
+    "tried": _within(0, 8),
+    "whole": float,
+    "here": log_odds,
     "reads": float,
     "votes": float,
 }
@@ -130,6 +142,10 @@ def observed(
     weighed: Weighed | None = None,
     *,
     macro_votes: float | None = None,
+    options: int | None = None,
+    tried: int | None = None,
+    whole: bool | None = None,
+    here: float | None = None,
     seen: float | None = None,
     mattered: float | None = None,
     crop_share: float | None = None,
@@ -145,6 +161,10 @@ def observed(
         macro_abstains=abstains(macro.answer.text),
         macro_valid=macro.answer.valid,
         macro_votes=_share(macro_votes),
+        macro_options=options,
+        tried=tried,
+        whole=whole,
+        here=_share(here),
         micro_prob=_prob(micro.own) if micro else None,
         micro_mean=_mean(micro.own) if micro else None,
         micro_abstains=abstains(micro.answer.text) if micro else None,

@@ -60,7 +60,8 @@ def _reason(judgement: Judgement, features: Features) -> str:
     evidence = ", ".join(_evidence(features))
     if judgement.micro is None:
         sure = percent(judgement.confidence)
-        return f"{_sentence(WHOLE)} is right with {sure} by calibration; there was no closer look."
+        looked = "looking closer showed nothing more" if features.tried else "there was no closer look"
+        return f"{_sentence(WHOLE)} is right with {sure} by calibration; {looked}."
     if features.agree:
         said = f"Both looks gave the same answer, right with {percent(judgement.confidence)} by calibration"
     else:

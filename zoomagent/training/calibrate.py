@@ -43,9 +43,11 @@ def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str 
         raise SettingInvalid(f"{len(records)} records are too few to fit and to certify; collect at least 100.")
     differing = [record for record in fitted if record.features.agree is False]
     agreeing = [record for record in fitted if record.features.agree]
+    in_vain = [record for record in fitted if record.features.agree is None and record.features.tried]
     arbiter = Arbiter(
         provenance=Provenance(model=model, weights=weights, seed=seed, fitted=len(fitted), certified=len(certified)),
         gate=fit_head(fitted, [r.macro_right for r in fitted], GATE_FIELDS, seed),
+        alone=fit_head(in_vain, [r.macro_right for r in in_vain], FIELDS, seed),
         same=fit_head(agreeing, [r.macro_right for r in agreeing], FIELDS, seed),
         macro=fit_head(differing, [r.macro_right for r in differing], FIELDS, seed),
         micro=fit_head(differing, [bool(r.micro_right) for r in differing], FIELDS, seed),
