@@ -216,13 +216,15 @@ def test_refusals_are_told_and_the_run_goes_on() -> None:
         calling((ZOOM_IN, '{"bbox_2d": [1, 2, 3], "label": "x", "img_idx": 0}')),
         calling((ZOOM_IN, '{"bbox_2d": [100, 100, 200, 200], "label": "x", "img_idx": -1}')),
         calling(("read_file", '{"path": "/etc/passwd"}')),
+        calling((ZOOM_IN, '{"bbox_2d": [100, 100, 200, 200], "label": "x", "img_idx": 0, "url": "http://x"}')),
         calling(zoom_in(100, 100, 200, 200)),
         "Exit 12",
     ]
     ran = driven(lambda n: script[n])
     assert ran.state["micro"]["text"] == "Exit 12" and ran.kind == "answered"
-    box, index, tool, good = told(ran)
+    box, index, tool, url, good = told(ran)
     assert "four" in box and "img_idx must be" in index and "There is no tool 'read_file'" in tool
+    assert "no argument 'url'" in url
     assert "img_idx 1 shows" in good
     assert len({view for turn in ran.state["messages"] for view in turn["views"]}) == 2
 
