@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from PIL import Image, ImageDraw
 from zoomagent import Answer, Budget, Step, ZoomAgent
 from zoomagent.errors import InputRefused, ModelUnavailable
 from zoomagent.media import open_picture
+
+Agent = partial(ZoomAgent, strategy="dualfocus")
+"""Two looks and a choice: the shortest run with everything in it."""
 
 QUESTION = "What is written on the sign?"
 BOX = "[500, 500, 600, 600]"
@@ -40,7 +44,7 @@ def image() -> Image.Image:
 
 @pytest.fixture
 def agent() -> Iterator[ZoomAgent]:
-    with ZoomAgent(FakeModel(respond=respond, respond_score=scores)) as agent:
+    with Agent(FakeModel(respond=respond, respond_score=scores)) as agent:
         yield agent
 
 
@@ -65,7 +69,7 @@ def test_an_answer_survives_json(agent: ZoomAgent, image: Image.Image) -> None:
 def test_steps_come_as_they_happen_then_the_answer(image: Image.Image) -> None:
     seen: list[int] = []
     model = FakeModel(respond=respond, respond_score=scores)
-    with ZoomAgent(model) as agent:
+    with Agent(model) as agent:
         items = []
         for item in agent.stream(image, QUESTION):
             items.append(item)
@@ -88,7 +92,7 @@ def test_leaving_a_stream_early_cancels_the_run(image: Image.Image) -> None:
                     stopped.set()
             return await super().generate(messages, **options)
 
-    with ZoomAgent(Endless(respond=respond)) as agent:
+    with Agent(Endless(respond=respond)) as agent:
         for _ in agent.stream(image, QUESTION):
             assert entered.wait(30)
             break
@@ -122,7 +126,7 @@ def test_a_batch_runs_as_many_as_it_was_allowed_and_never_more(image: Image.Imag
             running -= 1
             return await super().generate(messages, **options)
 
-    with ZoomAgent(Counting(respond=respond), strategy="macro") as agent:
+    with Agent(Counting(respond=respond), strategy="macro") as agent:
         agent.batch([(image, f"{i}?") for i in range(12)], concurrency=3)
     assert most == 3
 
@@ -134,7 +138,7 @@ def test_many_concurrent_runs_do_not_mix_their_pictures() -> None:
         return str(call.views[0].image.getpixel((5, 5))[0])  # type: ignore[index]
 
     pictures = [Image.new("RGB", (96, 96), (i, i, i)) for i in range(64)]
-    with ZoomAgent(FakeModel(respond=read), strategy="macro") as agent:
+    with Agent(FakeModel(respond=read), strategy="macro") as agent:
         answers = agent.batch([(picture, "which?") for picture in pictures], concurrency=64)
     assert [answer.text for answer in answers] == [str(i) for i in range(64)]
 
@@ -162,7 +166,7 @@ def test_a_picture_that_can_not_be_read_is_refused(agent: ZoomAgent) -> None:
 
 
 def test_a_server_that_is_down_fails_the_run(image: Image.Image) -> None:
-    with ZoomAgent(FakeModel(respond=lambda call: ModelUnavailable("gone"))) as agent:
+    with Agent(FakeModel(respond=lambda call: ModelUnavailable("gone"))) as agent:
         answer = agent.ask(image, QUESTION)
     assert (answer.outcome.kind, answer.outcome.code) == ("failed", "model_unavailable")
     assert answer.outcome.exit_status == 75
@@ -170,8 +174,8 @@ def test_a_server_that_is_down_fails_the_run(image: Image.Image) -> None:
 
 def test_misuse_of_the_class_raises(image: Image.Image) -> None:
     with pytest.raises(ValueError, match="strategy"):
-        ZoomAgent("nano", strategy="guess")  # type: ignore[arg-type]
-    with ZoomAgent(FakeModel(respond=respond)) as agent, pytest.raises(ValueError, match="checkpointer"):
+        Agent("nano", strategy="guess")  # type: ignore[arg-type]
+    with Agent(FakeModel(respond=respond)) as agent, pytest.raises(ValueError, match="checkpointer"):
         agent.ask(image, QUESTION, thread_id="a")
 
 
@@ -180,7 +184,7 @@ def test_misuse_of_the_class_raises(image: Image.Image) -> None:
 
 def test_a_finished_run_is_not_run_again(image: Image.Image, tmp_path: Path) -> None:
     model = FakeModel(respond=respond, respond_score=scores)
-    with ZoomAgent(model, checkpointer=tmp_path / "runs.sqlite") as agent:
+    with Agent(model, checkpointer=tmp_path / "runs.sqlite") as agent:
         first = agent.ask(image, QUESTION, thread_id="one")
         calls = len(model.history)
         again = agent.ask(image, QUESTION, thread_id="one")
@@ -189,7 +193,7 @@ def test_a_finished_run_is_not_run_again(image: Image.Image, tmp_path: Path) -> 
 
 
 def test_a_run_without_a_name_gets_one(image: Image.Image) -> None:
-    with ZoomAgent(FakeModel(respond=respond, respond_score=scores), checkpointer=InMemorySaver()) as agent:
+    with Agent(FakeModel(respond=respond, respond_score=scores), checkpointer=InMemorySaver()) as agent:
         first, second = agent.batch([(image, QUESTION), (image, QUESTION)])
         assert first.thread_id and second.thread_id and first.thread_id != second.thread_id
         assert agent.ask(image, QUESTION, thread_id=first.thread_id).steps == first.steps
@@ -202,7 +206,7 @@ def test_a_failed_call_of_a_bug_is_resumed_where_it_was(image: Image.Image) -> N
         return KeyError("bug") if broken and len(call.views) == 2 else respond(call)
 
     model = FakeModel(respond=flaky, respond_score=scores)
-    with ZoomAgent(model, checkpointer=InMemorySaver()) as agent:
+    with Agent(model, checkpointer=InMemorySaver()) as agent:
         with pytest.raises(KeyError):
             agent.ask(image, QUESTION, thread_id="one")
         broken = False
@@ -213,12 +217,12 @@ def test_a_failed_call_of_a_bug_is_resumed_where_it_was(image: Image.Image) -> N
 
 def test_a_thread_belongs_to_one_question_and_one_set_of_settings(image: Image.Image) -> None:
     saver = InMemorySaver()
-    with ZoomAgent(FakeModel(respond=respond, respond_score=scores), checkpointer=saver) as agent:
+    with Agent(FakeModel(respond=respond, respond_score=scores), checkpointer=saver) as agent:
         agent.ask(image, QUESTION, thread_id="one")
         other = agent.ask(image, "Another?", thread_id="one")
     assert (other.outcome.kind, other.outcome.code) == ("failed", "run_mismatch")
     assert "question" in other.reasons[0]
-    with ZoomAgent(FakeModel(respond=respond), strategy="macro", checkpointer=saver) as agent:
+    with Agent(FakeModel(respond=respond), strategy="macro", checkpointer=saver) as agent:
         assert agent.ask(image, QUESTION, thread_id="one").outcome.code == "run_mismatch"
 
 
@@ -232,7 +236,7 @@ def test_the_same_thread_twice_at_once_is_refused(image: Image.Image) -> None:
         asks = [agent.aask(image, QUESTION, thread_id="one") for _ in range(2)]
         return list(await asyncio.gather(*asks))
 
-    with ZoomAgent(Patient(respond=respond, respond_score=scores), checkpointer=InMemorySaver()) as agent:
+    with Agent(Patient(respond=respond, respond_score=scores), checkpointer=InMemorySaver()) as agent:
         answers = asyncio.run(both(agent))
     assert sorted(str(answer.outcome.code) for answer in answers) == ["None", "run_already_active"]
 
@@ -249,8 +253,8 @@ def test_two_agents_on_one_file_do_not_write_at_once(image: Image.Image, tmp_pat
 
     path = tmp_path / "runs.sqlite"
     with (
-        ZoomAgent(Waiting(respond=respond, respond_score=scores), checkpointer=path) as first,
-        ZoomAgent(FakeModel(respond=respond, respond_score=scores), checkpointer=path) as second,
+        Agent(Waiting(respond=respond, respond_score=scores), checkpointer=path) as first,
+        Agent(FakeModel(respond=respond, respond_score=scores), checkpointer=path) as second,
     ):
         thread = threading.Thread(target=first.ask, args=(image, QUESTION), kwargs={"thread_id": "a"})
         thread.start()
@@ -266,20 +270,20 @@ def test_two_agents_on_one_file_do_not_write_at_once(image: Image.Image, tmp_pat
 def test_a_damaged_checkpoint_file_is_named(image: Image.Image, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "runs.sqlite"
     path.write_bytes(content)
-    with ZoomAgent(FakeModel(respond=respond), checkpointer=path) as agent:
+    with Agent(FakeModel(respond=respond), checkpointer=path) as agent:
         answer = agent.ask(image, QUESTION, thread_id="one")
     assert (answer.outcome.kind, answer.outcome.code) == ("failed", "checkpoint_corrupt")
     assert path.read_bytes() == content, "the file is kept as it was"
 
 
 def test_a_folder_that_is_not_there_is_named(image: Image.Image, tmp_path: Path) -> None:
-    with ZoomAgent(FakeModel(respond=respond), checkpointer=tmp_path / "no" / "runs.sqlite") as agent:
+    with Agent(FakeModel(respond=respond), checkpointer=tmp_path / "no" / "runs.sqlite") as agent:
         assert agent.ask(image, QUESTION, thread_id="one").outcome.code == "store_read_only"
 
 
 @pytest.mark.parametrize("thread", ["", "a b", "'; drop table", "../x", "x" * 129])
 def test_thread_ids_are_plain_names(image: Image.Image, thread: str) -> None:
-    with ZoomAgent(FakeModel(respond=respond), checkpointer=InMemorySaver()) as agent, pytest.raises(ValueError):
+    with Agent(FakeModel(respond=respond), checkpointer=InMemorySaver()) as agent, pytest.raises(ValueError):
         agent.ask(image, QUESTION, thread_id=thread)
 
 
@@ -290,7 +294,7 @@ def test_a_checkpoint_of_a_ten_step_run_with_a_large_picture_stays_small(tmp_pat
     model.enqueue(replies)
     model.enqueue_scores([[-3.0, -0.1]])
     path = tmp_path / "runs.sqlite"
-    with ZoomAgent(model, checkpointer=path) as agent:
+    with Agent(model, checkpointer=path) as agent:
         answer = agent.ask(Image.new("RGB", (4000, 3000), "grey"), QUESTION, thread_id="one")
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
     assert len(answer.steps) == 8, "ten checkpoints: input, start and eight steps"
@@ -298,7 +302,7 @@ def test_a_checkpoint_of_a_ten_step_run_with_a_large_picture_stays_small(tmp_pat
 
 
 def test_budgets_are_arguments(image: Image.Image) -> None:
-    with ZoomAgent(FakeModel(respond=respond), budget=Budget(calls=1)) as agent:
+    with Agent(FakeModel(respond=respond), budget=Budget(calls=1)) as agent:
         answer = agent.ask(image, QUESTION)
     assert answer.outcome.kind == "answered_degraded" and answer.text == "Exit"
 
@@ -308,7 +312,7 @@ def test_opening_counts_as_time_of_the_run(image: Image.Image) -> None:
         time.sleep(0.2)
         return open_picture(source)
 
-    with ZoomAgent(FakeModel(respond=respond), opener=slowly, budget=Budget(seconds=0.1)) as agent:
+    with Agent(FakeModel(respond=respond), opener=slowly, budget=Budget(seconds=0.1)) as agent:
         assert agent.ask(image, QUESTION).outcome.code == "budget_seconds"
 
 
@@ -316,5 +320,5 @@ def test_an_opener_of_ones_own_is_used(image: Image.Image) -> None:
     def refuse(source: Any) -> Any:
         raise InputRefused("Not this one.", code="path_not_allowed")
 
-    with ZoomAgent(FakeModel(respond=respond), opener=refuse) as agent:
+    with Agent(FakeModel(respond=respond), opener=refuse) as agent:
         assert agent.ask(image, QUESTION).outcome.code == "path_not_allowed"
