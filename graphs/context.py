@@ -37,7 +37,7 @@ class Budget(BaseModel):
     seconds: Annotated[float | None, Field(gt=0, description="Wall-clock seconds inside the run.")] = 120.0
     depth: Annotated[
         int, Field(ge=0, description="How often a zoom may go into a zoom; 0 looks at the whole only.")
-    ] = 3
+    ] = 4
 
 
 class Context(BaseModel):

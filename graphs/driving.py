@@ -12,7 +12,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from zoomagent.errors import ToolError
+from zoomagent.errors import ToolArgsInvalid, ToolError
 from zoomagent.geometry import Box
 from zoomagent.graphs.asking import Desk, ask, desk_of
 from zoomagent.graphs.context import Context
@@ -26,7 +26,7 @@ from zoomagent.models.dialects import p2r_calls, read_calls
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.arguments import ZoomIn, read_arguments
 from zoomagent.tools.cropping import locate
-from zoomagent.tools.definitions import definitions
+from zoomagent.tools.definitions import SEARCH, ZOOM_IN, definitions
 from zoomagent.tools.dispatch import run_call
 from zoomagent.tools.progress import WORDS, Look, stuck
 from zoomagent.tools.searching import search
@@ -128,7 +128,8 @@ async def _called(desk: Desk, model: Counting, call: ToolCall, indexed: Sequence
     views = desk.bench.views
 
     async def searching(view: str, phrase: str) -> ToolResult:
-        return await search(model, views, view, phrase, margin=views.profile.crop_margin)
+        depth = desk.context.budget.depth - views.record(view)["depth"]
+        return await search(model, views, view, phrase, margin=views.profile.crop_margin, depth=depth)
 
     return await run_call(views, model, call, indexed, views.profile.tools, searching)
 
@@ -137,6 +138,8 @@ def _look(desk: Desk, call: ToolCall, indexed: Sequence[str], turn: int) -> Look
     """The call as progress is measured by; raises ToolError for one that can not be run."""
     arguments: Any = read_arguments(call, desk.bench.model.profile.tools, len(indexed))
     view = indexed[arguments.img_idx]
+    if call.name in (ZOOM_IN, SEARCH) and desk.bench.views.record(view)["depth"] >= desk.context.budget.depth:
+        raise ToolArgsInvalid("This image is as close as may be looked. Look at another one, or answer.")
     box = locate(desk.bench.views, view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
     label = "" if isinstance(arguments, ZoomIn) else str(arguments.model_dump(exclude={"img_idx"}))
     return Look(call.name, view, box, label, turn)

@@ -31,7 +31,7 @@ async def search(state: State, runtime: Runtime[Context]) -> Update:
         return {"targets": [{**target, "fate": "missing"}], "steps": said(f"Did not find {target['phrase']}.")}
     _known(views, regions, region)
     model = Counting(desk)
-    looked = await look_at(model, views, regions, region)
+    looked = await look_at(model, views, regions, region, depth=desk.context.budget.depth)
     return {
         **model.booked(),
         "regions": looked.regions,

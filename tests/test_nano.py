@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import zoomagent
-from zoomagent import ZoomAgent
+from zoomagent import Budget, ZoomAgent
 from zoomagent.bench.cases import Settings
 from zoomagent.bench.contestants import of_agent
 from zoomagent.bench.haystack import run
 from zoomagent.bench.table import rows
 from zoomagent.confidence.arbiter import load
+from zoomagent.data.pictures import drawn_picture
+from zoomagent.data.questions import ask
+from zoomagent.data.scene import DEEP, draw_scene
 from zoomagent.geometry import Box, coverage
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
@@ -95,3 +99,15 @@ def test_an_error_rate_that_can_not_be_promised_is_answered_with_silence(nano: M
     with ZoomAgent(nano, target_error=1e-6) as agent:
         answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
     assert answer.abstained and answer.withheld == asked["answer"]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_no_view_lies_deeper_than_the_budget_allows(nano: Model, depth: int) -> None:
+    for index in range(6):
+        scene = draw_scene(DEEP, 31, index)
+        picture = drawn_picture(scene, 8192, f"scene-{index}")
+        question = ask("read", scene, DEEP, np.random.default_rng(index))
+        assert question is not None
+        with ZoomAgent(nano, strategy="search", budget=Budget(depth=depth)) as agent:
+            answer = agent.ask(picture, question.text)
+        assert answer.answered and max(view.depth for view in answer.views) <= depth

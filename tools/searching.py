@@ -41,6 +41,8 @@ DOUBT = 0.1
 part out."""
 WORTH = 0.005
 """Regions less probable than this are not looked at."""
+DEPTH = 4
+"""Zooms below the view searched, the one that shows the thing included."""
 LOOKS = 12
 """Regions looked at in one search."""
 ONE_HOT = 0.7
@@ -95,9 +97,16 @@ def enough(regions: Sequence[RegionRecord], phrase: str) -> float:
 
 
 async def look_at(
-    model: Model, views: ViewStore, regions: Sequence[RegionRecord], region: RegionRecord, deadline: float | None = None
+    model: Model,
+    views: ViewStore,
+    regions: Sequence[RegionRecord],
+    region: RegionRecord,
+    *,
+    depth: int = DEPTH,
+    deadline: float | None = None,
 ) -> Looked:
-    """Look at one region: how sure is it here, where; if sure enough, point at it and check."""
+    """Look at one region: how sure is it here, where; if sure enough, point at it and check. What is found is shown
+    by a view at most `depth` zooms deep."""
     phrase = region["phrase"]
     shares = await part_shares(model, views, region["view"], phrase, deadline=deadline)
     here = 1 - shares[0]
@@ -105,7 +114,8 @@ async def look_at(
         box, seen = await _pointed(model, views, region, deadline)
         if box is not None:
             return Looked([{**region, "here": here, "fate": "found"}], box, seen)
-    children = _children(views, regions, region, shares)
+    deeper = region["depth"] + 2 <= depth
+    children = _children(views, regions, region, shares) if deeper else []
     fate: Fate = "split" if children else "refuted"
     return Looked([{**region, "here": here, "fate": fate}, *children])
 
@@ -135,12 +145,19 @@ def part_box(box: Box, number: int, picture: Box) -> Box:
 
 
 async def search(
-    model: Model, views: ViewStore, view: str, phrase: str, *, margin: float = 0.25, deadline: float | None = None
+    model: Model,
+    views: ViewStore,
+    view: str,
+    phrase: str,
+    *,
+    margin: float = 0.25,
+    depth: int = DEPTH,
+    deadline: float | None = None,
 ) -> ToolResult:
-    """Search a view to the end and show what was found; no views when it was not."""
+    """Search a view to the end and show what was found, at most `depth` zooms below it; no views when it was not."""
     regions = [root(view, box_of(views.record(view)), phrase)]
     while region := best(regions, phrase):
-        looked = await look_at(model, views, regions, region, deadline)
+        looked = await look_at(model, views, regions, region, depth=depth, deadline=deadline)
         regions = merged(regions, looked.regions)
         if looked.box is not None:
             return _shown(views, region, looked.box, margin)
