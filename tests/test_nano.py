@@ -21,10 +21,12 @@ from zoomagent.confidence.arbiter import load
 from zoomagent.data.pictures import drawn_picture
 from zoomagent.data.questions import ask
 from zoomagent.data.scene import DEEP, draw_scene
+from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, coverage
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.models.nano import WEIGHTS
+from zoomagent.tools import reading
 from zoomagent.training.calibrate import weights_hash
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
@@ -111,3 +113,23 @@ def test_no_view_lies_deeper_than_the_budget_allows(nano: Model, depth: int) -> 
         with ZoomAgent(nano, strategy="search", budget=Budget(depth=depth)) as agent:
             answer = agent.ask(picture, question.text)
         assert answer.answered and max(view.depth for view in answer.views) <= depth
+
+
+def test_reading_letter_by_letter_agrees_with_the_answer(nano: Model, asked: dict[str, Any]) -> None:
+    pytest.importorskip("rapidocr", reason="the extra `ocr` is not installed")
+    with ZoomAgent(nano, ocr=True) as agent:
+        answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
+    [read] = [check for check in answer.checks if check.kind == "reads"]
+    assert read.value == 1.0 and asked["answer"] in read.text
+
+
+def test_reading_without_its_extra_degrades_the_run_and_says_what_to_install(
+    nano: Model, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ToolError("Text can not be read here: pip install zoomagent[ocr].", code="ocr_missing")
+
+    monkeypatch.setattr(reading, "_engine", missing)
+    with ZoomAgent(nano, ocr=True) as agent:
+        answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
+    assert answer.outcome.kind == "answered_degraded" and "zoomagent[ocr]" in " ".join(answer.reasons)
