@@ -24,7 +24,7 @@ def killed(tmp_path: Path, kills: int, seed: int, strategy: str = "dualfocus") -
 
 def judge(counts: dict[str, int], calls_in_a_step: int = 1) -> None:
     assert counts["lost"] == 0 and counts["wrong"] == 0, counts
-    assert counts["runs_killed_inside"] >= counts["kills"] // 3, "too few kills hit a run: nothing was tested"
+    assert counts["runs_killed_inside"] >= counts["kills"] // 5, "too few kills hit a run: nothing was tested"
     assert counts["repeated_calls"] <= calls_in_a_step * counts["kills"], "at most the step in flight is made again"
 
 

@@ -80,7 +80,7 @@ class Worker:
             socket.send_fds(self._socket, [message[:4096]], [source_fd, target_fd])
             self._socket.sendall(message[4096:])
         except OSError as error:
-            raise refusal("decode_crashed") from error
+            raise refusal(self._cause()) from error
         return self._receive(3 * job["seconds"] + 1)
 
     def _receive(self, seconds: float) -> dict[str, Any]:
@@ -95,12 +95,16 @@ class Worker:
         except TimeoutError as error:
             raise refusal("decode_timeout") from error
         except OSError as error:
-            raise refusal("decode_crashed") from error
+            raise refusal(self._cause()) from error
         reply: dict[str, Any] = json.loads(message)
         return reply
 
     def _cause(self) -> str:
-        status = self._process.wait()
+        """Why the process hung up; one that has not ended a second later only broke off."""
+        try:
+            status = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "decode_crashed"
         return {-signal.SIGXCPU: "decode_timeout", -signal.SIGKILL: "decode_memory"}.get(status, "decode_crashed")
 
     def alive(self) -> bool:
