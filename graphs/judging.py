@@ -17,7 +17,7 @@ from zoomagent.graphs.asking import Desk, desk_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import State, Update, VerdictRecord
-from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, weighed
+from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, verdict_of, weighed
 
 
 @functools.cache
@@ -87,17 +87,9 @@ async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
     """Choose one answer, say why, and hold it back where it is not sure enough."""
     desk = await desk_of("arbitrate", state, runtime)
     choice = _choice(desk)
-    chosen = state[choice.perspective]
-    verdict = VerdictRecord(
-        perspective=choice.perspective,
-        text=chosen["text"],
-        confidence=choice.confidence,
-        confidence_from=choice.source,
-        reason=choice.reason,
-    )
-    verdict = _held_back(desk, verdict)
+    verdict = _held_back(desk, verdict_of(state, choice))
     words = f"Chose the {choice.perspective} answer. {verdict['reason']}"
-    return {"verdict": verdict, "outcome": outcome_of(state, chosen), "steps": said(words)}
+    return {"verdict": verdict, "outcome": outcome_of(state, state[choice.perspective]), "steps": said(words)}
 
 
 def _choice(desk: Desk) -> Choice:

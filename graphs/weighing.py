@@ -83,15 +83,18 @@ async def measured(desk: Desk) -> Update:
 def concluded(state: State, strategy: Strategy) -> Update:
     """Choose, and say how the run ended."""
     choice = _choice(state, strategy)
-    chosen = state[choice.perspective]
-    verdict = VerdictRecord(
+    return Update(verdict=verdict_of(state, choice), outcome=outcome_of(state, state[choice.perspective]))
+
+
+def verdict_of(state: State, choice: Choice) -> VerdictRecord:
+    """A choice as the state keeps it."""
+    return VerdictRecord(
         perspective=choice.perspective,
-        text=chosen["text"],
+        text=state[choice.perspective]["text"],
         confidence=choice.confidence,
         confidence_from=choice.source,
         reason=choice.reason,
     )
-    return Update(verdict=verdict, outcome=outcome_of(state, chosen))
 
 
 def _choice(state: State, strategy: Strategy) -> Choice:

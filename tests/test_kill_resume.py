@@ -22,9 +22,11 @@ def killed(tmp_path: Path, kills: int, seed: int, strategy: str = "dualfocus") -
     return counts
 
 
-def judge(counts: dict[str, int], calls_in_a_step: int = 1) -> None:
+def judge(counts: dict[str, int], calls_in_a_step: int = 1, several_kills_a_run: bool = False) -> None:
+    """Longer runs take several kills each, so there the share of runs that were hit counts, not that of kills."""
+    least = counts["runs"] // 2 if several_kills_a_run else counts["kills"] // 3
     assert counts["lost"] == 0 and counts["wrong"] == 0, counts
-    assert counts["runs_killed_inside"] >= counts["kills"] // 5, "too few kills hit a run: nothing was tested"
+    assert counts["runs_killed_inside"] >= max(1, least), "too few kills hit a run: nothing was tested"
     assert counts["repeated_calls"] <= calls_in_a_step * counts["kills"], "at most the step in flight is made again"
 
 
@@ -34,7 +36,7 @@ def test_thirty_kills_lose_nothing(tmp_path: Path) -> None:
 
 def test_twenty_kills_lose_nothing_of_what_the_agent_does(tmp_path: Path) -> None:
     """A step of the agent may ask up to three times: where, show me, is it there."""
-    judge(killed(tmp_path, 20, 1, "auto"), calls_in_a_step=3)
+    judge(killed(tmp_path, 20, 1, "auto"), calls_in_a_step=3, several_kills_a_run=True)
 
 
 @pytest.mark.slow
