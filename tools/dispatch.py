@@ -49,14 +49,11 @@ async def run_call(
     index = arguments.img_idx
     view = indexed[index]
     match arguments:
-        case ZoomIn(bbox_2d=box):
-            result = zoom(views, view, box, margin=views.profile.crop_margin)
-            return _worded(views, indexed, index, result)
-        case ZoomOut():
-            return _worded(views, indexed, 0, zoom_out(views, view))
+        case ZoomIn() | ZoomOut():
+            return cut_out(views, indexed, arguments)
         case Search(label=label):
             result = await search(view, label) if search else ToolResult(NOT_FOUND)
-            return _worded(views, indexed, index, result)
+            return worded(views, indexed, index, result)
         case Read():
             return ToolResult(_read(views, view, index, await read(views, view)))
         case Verify(label=label):
@@ -70,7 +67,16 @@ async def run_call(
             return ToolResult(_pointed(views, view, index, boxes), target=boxes[0] if boxes else None)
 
 
-def _worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolResult) -> ToolResult:
+def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOut) -> ToolResult:
+    """What a zoom gives: the calls that need no model. Raises ToolError in words for the model."""
+    view = indexed[arguments.img_idx]
+    if isinstance(arguments, ZoomOut):
+        return worded(views, indexed, 0, zoom_out(views, view))
+    result = zoom(views, view, arguments.bbox_2d, margin=views.profile.crop_margin)
+    return worded(views, indexed, arguments.img_idx, result)
+
+
+def worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolResult) -> ToolResult:
     """`result` in the words of `definitions.shown`: which index each view has, and what it shows of `source`."""
     known = list(indexed)
     lines = []

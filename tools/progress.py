@@ -33,6 +33,9 @@ WORDS: dict[Stuck, str] = {
     "to_and_fro": "Not run: you are going to and fro between the same regions. Look elsewhere, or answer.",
 }
 
+TOO_CLOSE = "This image is as close as may be looked. Look at another one, or answer."
+"""What a zoom into a view at the depth budget is told."""
+
 
 @dataclass(frozen=True)
 class Look:
