@@ -1,5 +1,6 @@
 """Rows of the contract written by hand, from one drawn scene: what reinforcement learns from in the tests."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from zoom_world import ALSO, FAR, NEAR, SCENE, SIDE, pixels_of
 
 from zoomagent.data.render import render
 from zoomagent.data.scene import Item
-from zoomagent.data.trajectory import ImagePart, TextPart, Trajectory, Turn, ViewBox
+from zoomagent.data.trajectory import FORMAT, ImagePart, TextPart, Trajectory, Turn, ViewBox, write_parquet
 from zoomagent.geometry import Box, Size, moved_inside
 from zoomagent.prompts import macro_prompt
 
@@ -64,3 +65,13 @@ def _corners(box: Box) -> tuple[int, int, int, int]:
 def _wider(box: Box, share: float) -> Box:
     more = round(box.width * share)
     return moved_inside(Box(box.left - more, box.top - more, box.right + more, box.bottom + more), Size(SIDE, SIDE))
+
+
+def write_data(folder: Path, made: list[dict[str, Any]], split: str = "train") -> Path:
+    """The rows as `zoomagent data trajectories` writes them, pictures in a folder beside them."""
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    (folder / "data" / split).mkdir(parents=True, exist_ok=True)
+    write_scene(folder / "pictures")
+    write_parquet([Trajectory.from_row(one) for one in made], folder / "data" / split / "part-0.parquet")
+    (folder / "data" / "card.json").write_text(json.dumps({"format": FORMAT, "images": "../pictures"}))
+    return folder / "data"
