@@ -120,6 +120,13 @@ def _kept(reply: Reply) -> Reply:
     return replace(reply, text=storable(reply.text), tool_calls=calls)
 
 
+def offered(desk: Desk) -> Sequence[str]:
+    """The question's options as the model is asked; DualFocus' published procedure shows them to every model."""
+    if desk.context.strategy == "dualfocus-published":
+        return desk.state.get("options", [])
+    return desk.bench.views.profile.offered(desk.state.get("options", []))
+
+
 def spent_tokens(state: State) -> int:
     return sum(call["visual_tokens"] for call in state.get("calls", []))
 

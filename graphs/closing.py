@@ -12,7 +12,7 @@ from zoomagent.confidence.likelihood import usable
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import RunError, ToolError
 from zoomagent.geometry import Box
-from zoomagent.graphs.asking import Desk, ask, desk_of, score
+from zoomagent.graphs.asking import Desk, ask, desk_of, offered, score
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.deciding import located
 from zoomagent.graphs.endings import said, step
@@ -67,11 +67,10 @@ def _one(desk: Desk, name: str, target: TargetRecord) -> list[TurnRecord]:
     whole = views.whole()["id"]
     assert target["box"] is not None
     pointed = str(written(views, whole, Box(*target["box"])))
-    options = state.get("options", [])
     return [
         user_turn(name, f"{name}-where", [whole], box_prompt(state["question"], views.profile.space)),
         said_turn(name, f"{name}-box", pointed),
-        user_turn(name, f"{name}-closer", [target["crop"]], micro_prompt(state["question"], options)),
+        user_turn(name, f"{name}-closer", [target["crop"]], micro_prompt(state["question"], offered(desk))),
     ]
 
 
@@ -81,7 +80,7 @@ def _several(desk: Desk, name: str, targets: list[TargetRecord]) -> list[TurnRec
     whole = views.whole()["id"]
     marked = views.marked(whole, [Box(*target["box"]) for target in targets if target["box"]])
     crops = [target["crop"] for target in targets]
-    question = several_prompt(state["question"], state.get("options", []))
+    question = several_prompt(state["question"], offered(desk))
     return [
         user_turn(name, f"{name}-what", [whole], CUES + state["question"]),
         said_turn(name, f"{name}-named", ", ".join(target["phrase"] for target in targets)),

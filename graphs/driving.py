@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 
 from zoomagent.errors import ToolArgsInvalid, ToolError
 from zoomagent.geometry import Box
-from zoomagent.graphs.asking import Desk, ask, desk_of
+from zoomagent.graphs.asking import Desk, ask, desk_of, offered
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.counting import Counting
 from zoomagent.graphs.endings import said, step, stop
@@ -156,5 +156,5 @@ def _as_look(record: ToolLookRecord) -> Look:
 
 
 def _first(desk: Desk) -> TurnRecord:
-    prompt = macro_prompt(desk.state["question"], desk.state.get("options", []))
+    prompt = macro_prompt(desk.state["question"], offered(desk))
     return user_turn("tools", "tools-question", [desk.bench.views.whole()["id"]], prompt)

@@ -18,7 +18,7 @@ from langgraph.runtime import Runtime
 
 from zoomagent.confidence.likelihood import of_tokens
 from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
-from zoomagent.graphs.asking import Desk, ask, desk_of
+from zoomagent.graphs.asking import Desk, ask, desk_of, offered
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step, stop
 from zoomagent.graphs.state import (
@@ -49,7 +49,7 @@ async def look(state: State, runtime: Runtime[Context]) -> Update:
     """Ask about the whole picture: the macro answer."""
     desk = await desk_of("look", state, runtime)
     view = desk.bench.views.whole()["id"]
-    question = user_turn("macro", "whole", [view], macro_prompt(state["question"], state.get("options", [])))
+    question = user_turn("macro", "whole", [view], macro_prompt(state["question"], offered(desk)))
     asked = await ask(desk, [question])
     macro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(asked.shown.turns))
     return {
@@ -107,7 +107,7 @@ async def zoom(state: State, runtime: Runtime[Context]) -> Update:
 async def answer_again(state: State, runtime: Runtime[Context]) -> Update:
     """Ask the question again with the crop beside the whole: the micro answer."""
     desk = await desk_of("answer_again", state, runtime)
-    prompt = micro_prompt(state["question"], state.get("options", []))
+    prompt = micro_prompt(state["question"], offered(desk))
     question = user_turn("micro", "closer", [state["crop"]], prompt)
     asked = await ask(desk, [*dialogue(state, "micro"), question])
     micro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(asked.shown.turns))

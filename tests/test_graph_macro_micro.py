@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from fake_model import FakeModel, Scripted, reply_of
+from fake_model import FAKE_PROFILE, FakeModel, Scripted, reply_of
 from PIL import Image
 from pydantic import ValidationError
 
@@ -143,6 +144,22 @@ def test_options_are_scored_by_their_texts_without_the_letter(picture: Picture) 
     assert score.text.endswith(micro_prompt(QUESTION))
     assert state["verdict"]["text"] == "blue sign"
     assert state["micro"]["letter"] == "B"
+
+
+def test_a_model_without_letters_is_not_shown_the_options_and_its_words_choose(picture: Picture) -> None:
+    model = FakeModel(profile=replace(FAKE_PROFILE, letters=False))
+    model.enqueue(["purple", BOX, "Blue sign."])
+    state = Run(picture, model)(["red sign", "blue sign"])
+    assert not any("blue sign" in call.text for call in model.history if call.method == "generate")
+    assert not state["macro"]["valid"]
+    assert state["verdict"]["text"] == "blue sign" and state["verdict"]["perspective"] == "micro"
+
+
+def test_the_published_procedure_shows_the_options_to_every_model(picture: Picture) -> None:
+    model = FakeModel(profile=replace(FAKE_PROFILE, letters=False))
+    model.enqueue(["A", BOX, "A"])
+    Run(picture, model, strategy="dualfocus-published")(["red sign", "blue sign"])
+    assert "B. blue sign" in model.history[0].text
 
 
 @pytest.mark.parametrize(

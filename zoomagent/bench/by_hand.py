@@ -25,22 +25,38 @@ from zoomagent.media import Picture, open_picture
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import Profile, profile_for
 from zoomagent.models.wire import data_url
-from zoomagent.prompts import BOX, box_prompt, macro_prompt, micro_prompt
+from zoomagent.prompts import BOX, CUES, GROUND, SEE, box_prompt, ground_prompt, macro_prompt, micro_prompt
+from zoomagent.tools.verifying import YES_NO
+from zoomagent.tools.viewing import BLANK
 from zoomagent.tools.zooming import surroundings
 
 QUESTION = "What is written there?"
 BOX_2D = [400, 400, 450, 450]
-STRATEGIES = ("macro", "micro", "dualfocus")
+STRATEGIES = ("macro", "micro", "dualfocus", "auto")
+THING = "the sign"
 
 
 class Server(httpx2.AsyncBaseTransport):
-    """Answers chat completions at once: a box when asked for one, else the same word."""
+    """Answers chat completions at once: a box when asked for one, a thing when asked what must be seen, else the same
+    word; the likelihood of given text as vLLM does, Yes before No."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        messages = json.loads(await request.aread())["messages"]
-        asked = messages[-1]["content"][-1]["text"]
-        text = str(BOX_2D) if asked.startswith(BOX) else "47"
-        return httpx2.Response(200, json=_completion(text), request=request)
+        body = json.loads(await request.aread())
+        said = body["messages"][-1]["content"]
+        content = _scored(str(said)) if body.get("continue_final_message") else _completion(_reply(said[-1]["text"]))
+        return httpx2.Response(200, json=content, request=request)
+
+
+def _reply(asked: str) -> str:
+    if asked.startswith(CUES):
+        return THING
+    return str(BOX_2D) if asked.startswith((BOX, GROUND)) else "47"
+
+
+def _scored(given: str) -> dict[str, Any]:
+    logprob = {"Yes": -0.1, "No": -3.0}.get(given, -1.0)
+    place = {"7": {"logprob": logprob, "rank": 1, "decoded_token": given}}
+    return {**_completion("."), "prompt_logprobs": [None, place]}
 
 
 def _completion(text: str) -> dict[str, Any]:
@@ -143,11 +159,41 @@ class ByHand:
         macro = "" if self.strategy == "micro" else await self._ask([_user(whole, macro_prompt(QUESTION))])
         if self.strategy == "macro":
             return macro
+        if self.strategy == "auto":
+            return await self._auto(image, whole) or macro
         turns = [_user(whole, box_prompt(QUESTION, self.profile.space))]
         pointed = await self._ask(turns)
         crop = self._crop(image, json.loads(pointed))
         turns += [{"role": "assistant", "content": pointed}, _user(crop, micro_prompt(QUESTION))]
         return await self._ask(turns) or macro
+
+    async def _auto(self, image: Image.Image, whole: str) -> str:
+        """Name the thing, point at it, see whether it is there, answer with its crop, then with the crop blanked."""
+        thing = await self._ask([_user(whole, CUES + QUESTION)])
+        pointed = await self._ask([_user(whole, ground_prompt(thing, self.profile.space))])
+        box = json.loads(pointed)
+        seen = [_user(self._crop(image, box, self.profile.max_pixels), SEE + thing)]
+        yes, no = await asyncio.gather(*(self._score(seen, word) for word in YES_NO))
+        if yes < no:
+            return ""
+        turns = [_user(whole, box_prompt(QUESTION, self.profile.space)), {"role": "assistant", "content": str(box)}]
+        crop = self._crop(image, box)
+        answer = await self._ask([*turns, _user(crop, micro_prompt(QUESTION))])
+        blank = data_url(Image.new("RGB", self._size(image, box), BLANK))
+        await self._score([*turns, _user(blank, micro_prompt(QUESTION))], answer)
+        return answer
+
+    async def _score(self, messages: list[dict[str, Any]], text: str) -> float:
+        """Log-probability of `text` as the next turn, from vLLM's prompt_logprobs."""
+        reply = await self.client.chat.completions.create(
+            model="m",
+            messages=[*messages, {"role": "assistant", "content": text}],  # type: ignore[list-item]
+            max_tokens=1,
+            temperature=0,
+            extra_body={"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True},
+        )
+        places = reply.model_dump()["prompt_logprobs"]
+        return float(next(iter(places[-1].values()))["logprob"])
 
     async def _ask(self, messages: list[dict[str, Any]]) -> str:
         reply = await self.client.chat.completions.create(
@@ -159,16 +205,22 @@ class ByHand:
         )
         return reply.choices[0].message.content or ""
 
-    def _crop(self, image: Image.Image, box: Sequence[float]) -> str:
+    def _crop(self, image: Image.Image, box: Sequence[float], limit: int = 0) -> str:
+        region = self._region(image, box)
+        corners = (region.left, region.top, region.right, region.bottom)
+        return data_url(image.crop(corners).resize(self._size(image, box, limit)))
+
+    def _size(self, image: Image.Image, box: Sequence[float], limit: int = 0) -> tuple[int, int]:
+        """The size at which a crop is shown: as a close view, or of at most `limit` pixels."""
+        region, profile = self._region(image, box), self.profile
+        size = profile.fit(region.size, min(region.area * 16, limit or profile.crop_pixels or profile.max_pixels))
+        return size.width, size.height
+
+    def _region(self, image: Image.Image, box: Sequence[float]) -> Box:
         width, height = image.size
         left, right = (round(box[i] / 1000 * width) for i in (0, 2))
         top, bottom = (round(box[i] / 1000 * height) for i in (1, 3))
-        region = surroundings(Box(left, top, right, bottom), Size(width, height), self.profile.crop_margin, 0)
-        limit = min(region.area * 16, self.profile.crop_pixels or self.profile.max_pixels)
-        size = self.profile.fit(region.size, limit)
-        return data_url(
-            image.crop((region.left, region.top, region.right, region.bottom)).resize((size.width, size.height))
-        )
+        return surroundings(Box(left, top, right, bottom), Size(width, height), self.profile.crop_margin, 0)
 
     def _fit(self, size: tuple[int, int]) -> tuple[int, int]:
         fitted = self.profile.fit(Size(*size), size[0] * size[1] * 16)

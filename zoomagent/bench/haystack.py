@@ -33,6 +33,10 @@ BAND = 1024
 """Least rows that are drawn at a time; fewer would be drawn finer than the rest."""
 
 
+SHARING = ("tiling",)
+"""Rows that keep what they saw of a scene for its other questions: their seconds are lower bounds."""
+
+
 class Remembered(InMemory):
     """Pixels in memory, with every view that was ever rendered: all rows look at the same whole."""
 
@@ -84,7 +88,8 @@ async def run(
         if missing:
             with drawn(scene, settings, found[0].seed, found[0].scene) as picture:
                 for case, name in missing:
-                    forget()
+                    if name not in SHARING:
+                        forget()
                     kept.add(await _ask(case, contestants[name], picture, case.key(settings, name)))
         results += [kept[case.key(settings, name)] for case, name in wanted]
         done += len(found)

@@ -16,7 +16,7 @@ tokens, 0-1 of the square (its train.py). LLaVA-NeXT and OneVision: tiles of 336
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -33,7 +33,8 @@ class Profile:
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
     per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (0: as
     the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise.
-    `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for it."""
+    `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. A model
+    without `letters` is not shown a question's options: it answers in words, and these decide which option it means."""
 
     family: str
     space: Space
@@ -52,6 +53,7 @@ class Profile:
     tokens_per_tile: int = 0
     crop_pixels: int = 0
     crop_margin: float = 0.25
+    letters: bool = True
     tools: tuple[str, ...] = (
         "image_zoom_in_tool",
         "image_zoom_out_tool",
@@ -74,6 +76,10 @@ class Profile:
             max_side=self.max_side,
             max_aspect=self.max_aspect,
         )
+
+    def offered(self, options: Sequence[str]) -> Sequence[str]:
+        """The options as this model is asked: all of them, or none."""
+        return options if self.letters else ()
 
     def visual_tokens(self, size: Size) -> int:
         """Tokens a view of this size costs in the prompt."""
@@ -129,6 +135,7 @@ NANO = Profile(
     min_side=16,
     max_side=512,
     tool_dialect="hermes",
+    letters=False,
     source="defaults; the packaged checkpoint's own configuration decides",
 )
 INTERNVL = Profile(

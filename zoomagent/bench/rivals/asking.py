@@ -106,8 +106,12 @@ class Desk:
         return [
             await self.user([self.whole], box_prompt(question, self.views.profile.space)),
             Message("assistant", (Text(str(self.numbers(box))),)),
-            await self.user([view], micro_prompt(question, options)),
+            await self.user([view], micro_prompt(question, self.offered(options))),
         ]
+
+    def offered(self, options: Sequence[str]) -> Sequence[str]:
+        """The options as the model is asked."""
+        return self.views.profile.offered(options)
 
     def numbers(self, box: Box) -> list[float]:
         """The box in the whole view as the model would write it: to tens where the scale is a thousand (finer says

@@ -32,7 +32,7 @@ async def deepeyes(
     """Answer with the model driving."""
     desk = Desk(model, views, budget)
     tools = [zoom_in_definition(views.profile.space)]
-    messages = [await desk.user([desk.whole], macro_prompt(question, options))]
+    messages = [await desk.user([desk.whole], macro_prompt(question, desk.offered(options)))]
     boxes: list[Box] = []
     for _ in range(min(turns, budget.calls)):
         reply = await desk.generate(messages, tools)

@@ -36,9 +36,9 @@ async def p2r(model: Model, views: ViewStore, question: str, options: Sequence[s
     boxes = regions(desk, pointed.text)
     if not boxes:
         return desk.tried(
-            await desk.generate([await desk.user([desk.whole], macro_prompt(question, options))]), options
+            await desk.generate([await desk.user([desk.whole], macro_prompt(question, desk.offered(options)))]), options
         )
-    shown = await evidence(desk, boxes, several_prompt(question, options))
+    shown = await evidence(desk, boxes, several_prompt(question, desk.offered(options)))
     reply = await desk.generate([asked, Message("assistant", (Text(pointed.text),)), shown])
     return desk.tried(reply, options, boxes, used_crop=True)
 

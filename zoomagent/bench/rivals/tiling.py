@@ -39,7 +39,7 @@ async def tiling(
 ) -> Tried:
     """Answer after looking at every tile."""
     desk = Desk(model, views, budget)
-    prompt = macro_prompt(question, options)
+    prompt = macro_prompt(question, desk.offered(options))
     macro = await desk.generate([await desk.user([desk.whole], prompt)])
     best: Seen | None = None
     for box in tiles(views.picture.size, depth):
@@ -65,7 +65,8 @@ async def chosen(desk: Desk, macro: Reply, best: Seen | None, question: str, opt
     whole = read(macro.text, options)
     if best is None or (whole.valid and plain(whole.text) == plain(best.answer.text)):
         return desk.tried(macro, options)
-    words = [answer.letter or answer.text for answer in (whole, best.answer)]
+    letters = desk.views.profile.letters
+    words = [(letters and answer.letter) or answer.text for answer in (whole, best.answer)]
     if not all(words) or desk.left < 1:
         return desk.answer(best.answer.text, best.probability, [best.box], used_crop=True)
     dialogue = await desk.closer(best.box, desk.alone(best.box), question, options)

@@ -57,7 +57,7 @@ async def vicrop(
     if not isinstance(model, InProcessModel):
         raise SettingInvalid("vicrop reads attention, which servers do not give. Name 'nano' or a folder with weights.")
     desk = Desk(model, views, budget)
-    asked = await looked(desk, model, macro_prompt(question, options), layer)
+    asked = await looked(desk, model, macro_prompt(question, desk.offered(options)), layer)
     general = await looked(desk, model, TAGS, layer)
     box = to_box(sharpest(asked / np.maximum(general, 1e-9), base), asked.shape, views.picture.size)
     reply = await desk.generate(await desk.closer(box, desk.beside(box), question, options))

@@ -68,7 +68,7 @@ async def zoomeye(
     cues = await name_cues(desk, question)
     if not cues:
         return desk.tried(
-            await desk.generate([await desk.user([desk.whole], macro_prompt(question, options))]), options
+            await desk.generate([await desk.user([desk.whole], macro_prompt(question, desk.offered(options)))]), options
         )
     test = VISIBLE + question if len(cues) == 1 else None
     found = [await find(desk, cue, test or SEE + cue, search) for cue in cues]
