@@ -28,7 +28,7 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
-EXTRAS = {"accelerate": "train", "matplotlib": "train", "sklearn": "train", "tqdm": "train"}
+EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "sklearn", "tqdm"), "train")
 CALLS, DEPTH, SECONDS = 32, 4, 120.0
 """What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
 

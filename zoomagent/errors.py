@@ -59,7 +59,7 @@ class OutputTruncated(ToolError):
 
 class RunError(ZoomAgentError):
     """Not the model's mistake: the run ends with this error's code. Codes of its own: budget_calls,
-    budget_visual_tokens, budget_seconds, budget_depth, no_answer, other_picture."""
+    budget_visual_tokens, budget_seconds, budget_depth, no_answer, other_picture, split_leak."""
 
     code = "run_error"
 
@@ -67,7 +67,7 @@ class RunError(ZoomAgentError):
 class InputRefused(RunError):
     """Codes: unsupported_image, corrupt_image, too_many_pixels, too_many_bytes, bad_aspect, bad_data_url,
     bad_frame, metadata_too_large, decode_timeout, decode_crashed, decode_memory, path_not_allowed, not_a_file,
-    bad_question, picture_closed."""
+    bad_question, picture_closed, data_missing, data_ambiguous, data_corrupt."""
 
     code = "input_refused"
     exit_status = 65

@@ -1,9 +1,13 @@
 """`zoomagent data`: make pictures and files to ask about, train on and measure with."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
+
+if TYPE_CHECKING:
+    from zoomagent.data.trajectory import Kind
+    from zoomagent.models.profiles import Profile
 
 app = typer.Typer(help="Make and read data sets.", no_args_is_help=True)
 
@@ -39,3 +43,72 @@ def world(
         )
     asked = sum(len(row["qas"]) for row in files.question_answers)
     typer.echo(f"{scenes} pictures of {size}x{size}, {asked} questions in {out}")
+
+
+@app.command()
+def trajectories(
+    genome: Annotated[Path, typer.Argument(help="Folder with Visual Genome's .json or .json.zip files, or one .zip.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write into; goes on there when it was begun before.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: where the files are.")] = None,
+    kinds: Annotated[str, typer.Option(help="Comma-separated kinds of trajectories; default all seven.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many rows.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which questions are chosen, and how they are told.")] = 1,
+    profile: Annotated[str, typer.Option(help="Whose tools and margins: nano, or a model's name.")] = "qwen3-vl",
+    held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pictures that is held out.")] = 0.1,
+    check: Annotated[bool, typer.Option(help="Look whether every picture is there, whole, and of its size.")] = True,
+) -> None:
+    """Turn Visual Genome into conversations that zoom.
+
+    Example: zoomagent data trajectories visual-genome OUT --limit 20000
+    """
+    from zoomagent.data.pipeline import Settings, make
+
+    folder = images or (genome if genome.is_dir() else genome.parent)
+    settings = Settings(
+        folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out
+    )
+    with _Bar() as bar:
+        card = make(genome, out, settings, bar.told)
+    typer.echo(f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out: {out / 'card.md'}")
+
+
+def _kinds(text: str) -> "tuple[Kind, ...]":
+    from zoomagent.data.trajectory import KINDS, Kind
+
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in named if name not in get_args(Kind)]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is no kind; use {', '.join(KINDS)}", param_hint="--kinds")
+    return tuple(kind for kind in KINDS if not named or kind in named)
+
+
+def _profile(name: str) -> "Profile":
+    """The profile by which crops are cut and tools offered."""
+    from zoomagent.models.checkpoint import own_overrides
+    from zoomagent.models.loading import NANO_WEIGHTS
+    from zoomagent.models.profiles import override, profile_for
+
+    return override(profile_for(name), own_overrides(NANO_WEIGHTS)) if name == "nano" else profile_for(name)
+
+
+class _Bar:
+    """A progress bar with a line for every stage."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> "_Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def told(self, stage: str, done: int, of: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = int(self._bar.add_task(stage.replace("_", " ")))
+        self._bar.update(self._tasks[stage], completed=done, total=of or None)  # type: ignore[arg-type]

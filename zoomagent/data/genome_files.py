@@ -1,0 +1,137 @@
+"""Visual Genome's released files, found and read one picture at a time: never a whole file in memory.
+
+    files = find(Path("visual-genome"))              # a folder, or one .zip with everything in it
+    for row in rows(files["objects"]):               # {"image_id": 1, "objects": [...]}
+    for qa, region in pairs(files["qa_to_region_mapping"]):
+
+`objects.json`, `objects.json.zip`, `objects_v1_2.json.zip` and the like are all known by their table's name. Nothing is
+ever unpacked to disk. Parsing is ijson's (yajl). Left out: what the rows mean (`genome_rows.py`).
+"""
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from zoomagent.errors import InputRefused
+
+TABLES = (
+    "image_data",
+    "objects",
+    "attributes",
+    "relationships",
+    "region_descriptions",
+    "question_answers",
+    "qa_to_region_mapping",
+)
+REQUIRED = ("image_data", "question_answers")
+_NAME = re.compile(r"(?P<table>[a-z_]+?)(?:_v?\d[\d._]*)?\.json(?P<zipped>\.zip)?")
+BUFFER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table's JSON text: a file, or the `member` of a zip file."""
+
+    table: str
+    file: Path
+    member: str = ""
+
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        return _open_member(self.file, self.member) if self.member else self.file.open("rb", buffering=BUFFER)
+
+    def digest(self) -> str:
+        """Names the content without reading all of it: size, first and last megabyte of the stored file."""
+        size = self.file.stat().st_size
+        with self.file.open("rb") as stream:
+            start = stream.read(BUFFER)
+            stream.seek(max(0, size - BUFFER))
+            end = stream.read(BUFFER)
+        return hashlib.sha256(b"%d|%s|" % (size, self.member.encode()) + start + end).hexdigest()[:16]
+
+
+def find(place: Path) -> dict[str, Source]:
+    """The tables in a folder or a zip file. Raises InputRefused when one that is needed is missing or there twice."""
+    if not place.exists():
+        raise InputRefused(
+            "There is no such folder or file. Give the one that holds Visual Genome's tables.", code="not_a_file"
+        )
+    found: dict[str, Source] = {}
+    for source in _sources(place):
+        if source.table in found:
+            text = f"{source.table} is there twice: {found[source.table].file.name}, {source.file.name}. Leave one."
+            raise InputRefused(text, code="data_ambiguous")
+        found[source.table] = source
+    missing = [name for name in REQUIRED if name not in found]
+    if missing or not {"objects", "region_descriptions"} & found.keys():
+        need = ", ".join(missing) or "objects or region_descriptions"
+        raise InputRefused(f"{need} is missing. Put the released .json or .json.zip there.", code="data_missing")
+    return found
+
+
+def _sources(place: Path) -> Iterator[Source]:
+    if place.is_file():
+        yield from _members(place)
+        return
+    for file in sorted(place.iterdir()):
+        named = _NAME.fullmatch(file.name)
+        if named and named["table"] in TABLES and file.is_file():
+            yield from _members(file) if named["zipped"] else [Source(named["table"], file)]
+
+
+def _members(file: Path) -> Iterator[Source]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = sorted(name for name in archive.namelist() if not name.endswith("/"))
+    except zipfile.BadZipFile as error:
+        raise InputRefused(
+            f"{file.name} is no readable zip file ({error}). Fetch it again.", code="data_corrupt"
+        ) from None
+    for name in names:
+        named = _NAME.fullmatch(name.rsplit("/", 1)[-1])
+        if named and named["table"] in TABLES and not name.startswith("__MACOSX"):
+            yield Source(named["table"], file, name)
+
+
+@contextmanager
+def _open_member(file: Path, member: str) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(file) as archive, archive.open(member) as stream:
+        yield stream
+
+
+def rows(source: Source) -> Iterator[dict[str, Any]]:
+    """The rows of a table that is a list. Raises InputRefused for what is no JSON, or cut off."""
+    import ijson
+
+    with _readable(source), source.open() as stream:
+        for row in ijson.items(stream, "item", use_float=True, buf_size=BUFFER):
+            if not isinstance(row, dict):
+                raise InputRefused(f"{source.table} must be a list of objects, one a picture.", code="data_corrupt")
+            yield row
+
+
+def pairs(source: Source) -> Iterator[tuple[str, Any]]:
+    """The entries of a table that is one object."""
+    import ijson
+
+    with _readable(source), source.open() as stream:
+        yield from ijson.kvitems(stream, "", use_float=True, buf_size=BUFFER)
+
+
+@contextmanager
+def _readable(source: Source) -> Iterator[None]:
+    """The one place where a parser's and a decompressor's errors become ours."""
+    import ijson
+
+    try:
+        yield
+    except (ijson.JSONError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+        text = (
+            f"{source.table} can not be read to its end ({type(error).__name__}: {str(error)[:200]}). Fetch it again."
+        )
+        raise InputRefused(text, code="data_corrupt") from error

@@ -1,0 +1,58 @@
+"""Words of questions and annotations: what names what. English by the simplest rules; a plural is an s.
+
+occurs("cup", "What colour are the cups?")          # True
+label(thing, ("red",), "What is on the red cup?")   # "red cup"
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+COUNTS = ("how many", "number of")
+PLACES = frozenset(("where", "left", "right", "above", "below", "behind", "front", "top", "bottom", "side", "near"))
+"""Words of questions that a crop alone does not answer."""
+YES_NO = frozenset(("is", "are", "was", "were", "does", "do", "did", "can", "has", "have", "will"))
+OPEN = frozenset(("what", "which", "who", "whose"))
+"""First words of questions that take for granted that the thing is there."""
+
+
+@lru_cache(maxsize=4096)
+def words(text: str) -> tuple[str, ...]:
+    """The words in their order, case and plural s taken away."""
+    return tuple(singular(word) for word in _WORD.findall(text.casefold()))
+
+
+def singular(word: str) -> str:
+    if len(word) > 4 and word.endswith(("ses", "xes", "ches", "shes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def place(phrase: str, text: str) -> int | None:
+    """Where the words of `phrase` stand next to each other in `text`, counted in words; None when they do not."""
+    wanted, said = words(phrase), words(text)
+    ends = range(len(said) - len(wanted) + 1) if wanted else range(0)
+    return next((i for i in ends if said[i : i + len(wanted)] == wanted), None)
+
+
+def occurs(phrase: str, text: str) -> bool:
+    return place(phrase, text) is not None
+
+
+def label(names: Sequence[str], attributes: Sequence[str], question: str) -> str | None:
+    """The thing as the question calls it, attributes before its name; None when the question does not name it.
+
+    What the question does not say stays unsaid: a label must not give the answer away.
+    """
+    name = max((name for name in names if occurs(name, question)), key=len, default=None)
+    if name is None:
+        return None
+    said = {attribute: place(attribute, question) for attribute in attributes}
+    order = sorted((where, attribute) for attribute, where in said.items() if where is not None)
+    return " ".join([*(attribute for _, attribute in order if attribute not in name), name])
+
+
+def vocabulary(texts: Iterable[str]) -> set[str]:
+    """Every word of all texts."""
+    return {word for text in texts for word in words(text)}
