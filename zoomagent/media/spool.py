@@ -107,13 +107,14 @@ def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
     if "\0" in text or len(text) > 4096:
         raise _refused("that is no file name")
     try:
-        real = os.path.realpath(text, strict=True) if roots is not None else text
+        real = os.path.realpath(text) if roots is not None else text
         if roots is not None and not any(_within(real, root) for root in roots):
             raise InputRefused(
                 "The file lies outside the allowed folders. Move it there or change Limits.roots.",
                 code="path_not_allowed",
             )
-        # The real path holds no link, and O_NOFOLLOW refuses one put in its last place meanwhile.
+        # Outside, nothing is told of what exists. The real path holds no link, and O_NOFOLLOW refuses one put in its
+        # last place meanwhile.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if roots is not None else 0)
         fd = os.open(real, flags)
     except (OSError, ValueError) as error:

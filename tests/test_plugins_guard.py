@@ -1,0 +1,183 @@
+"""What stands before the HTTP faces, against requests written out by hand: nothing here opens a socket."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from zoomagent.errors import SettingInvalid
+from zoomagent.plugins.guard import Guarded, Rules, rules_for
+
+KEY = "sesame"
+HOST = (b"host", b"127.0.0.1:8000")
+WITH_KEY = (b"authorization", b"Bearer sesame")
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Reads the whole body and says how long it was."""
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(length).encode()})
+
+
+def asked(
+    rules: Rules,
+    headers: Sequence[tuple[bytes, bytes]] = (HOST, WITH_KEY),
+    path: str = "/v1/models",
+    body: Sequence[bytes] = (b"",),
+    app: Any = echo,
+) -> tuple[int, bytes]:
+    return asyncio.run(_asked(Guarded(app, rules), headers, path, body))
+
+
+async def _asked(
+    guarded: Guarded, headers: Sequence[tuple[bytes, bytes]], path: str, body: Sequence[bytes]
+) -> tuple[int, bytes]:
+    parts = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+    parts[-1]["more_body"] = False
+    sent: list[Any] = []
+    waiting = iter(parts)
+
+    async def receive() -> Any:
+        return next(waiting)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await guarded({"type": "http", "path": path, "headers": list(headers), "method": "POST"}, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
+LOCKED = Rules(key=KEY, free=("/docs",))
+
+
+def test_who_holds_the_key_gets_through() -> None:
+    assert asked(LOCKED, body=[b"abc", b"de"]) == (200, b"5")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"", b"sesame", b"Bearer", b"Bearer ", b"Bearer sesam", b"Bearer sesamee", b"bearer sesame", b"Bearer  sesame",
+     b"Basic sesame", b"Bearer Sesame", b"Bearer sesame ", b"Bearer \xff"],
+)  # fmt: skip
+def test_any_other_key_is_refused(given: bytes) -> None:
+    assert asked(LOCKED, [HOST, (b"authorization", given)])[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models", "/", "//healthz", "/healthz/", "/healthz/../v1/models", "/HEALTHZ", "/docs/", "/docs/x", "/docs?x",
+     "/v1//models", "/%2e%2e/healthz", "/healthz\x00", "/healthz;x", "", "healthz", "/v1/models#/healthz"],
+)  # fmt: skip
+def test_every_path_but_the_open_ones_needs_the_key(path: str) -> None:
+    assert asked(LOCKED, [HOST], path)[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs"])
+def test_open_paths_need_none(path: str) -> None:
+    assert asked(LOCKED, [HOST], path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [[], [b"evil.example"], [b"127.0.0.1.evil.example"], [b"localhost@evil.example"], [b"127.0.0.1:8000", b"evil"],
+     [b"127.0.0.1/.evil"], [b""], [b":80"], [b"169.254.169.254"], [b"0.0.0.0"], [b"localhost:80:80"], [b"[::1].x"]],
+)  # fmt: skip
+def test_a_foreign_host_name_is_refused_even_with_the_key(hosts: list[bytes]) -> None:
+    assert asked(LOCKED, [*((b"host", host) for host in hosts), WITH_KEY])[0] == 421
+
+
+@pytest.mark.parametrize("host", [b"127.0.0.1", b"localhost:9", b"LOCALHOST", b"[::1]:80", b"[::1]"])
+def test_the_loopback_by_all_its_names_is_served(host: bytes) -> None:
+    assert asked(LOCKED, [(b"host", host), WITH_KEY])[0] == 200
+
+
+@pytest.mark.parametrize(
+    "origin", [b"https://evil.example", b"null", b"http://127.0.0.1:8001", b"http://localhost:8000"]
+)
+def test_a_page_of_another_origin_may_not_ask(origin: bytes) -> None:
+    assert asked(LOCKED, [HOST, WITH_KEY, (b"origin", origin)])[0] == 403
+
+
+def test_its_own_page_and_named_origins_may() -> None:
+    own, named = (b"origin", b"http://127.0.0.1:8000"), (b"origin", b"https://app.example")
+    assert asked(LOCKED, [HOST, WITH_KEY, own])[0] == 200
+    assert asked(Rules(key=KEY, origins=("https://app.example",)), [HOST, WITH_KEY, named])[0] == 200
+
+
+def test_a_body_is_bounded_by_what_arrives_not_by_what_is_declared() -> None:
+    small = Rules(max_body=10)
+    assert asked(small, [HOST], body=[b"12345", b"12345"]) == (200, b"10")
+    assert asked(small, [HOST], body=[b"12345", b"123456"])[0] == 413
+    assert asked(small, [HOST, (b"content-length", b"3")], body=[b"12345", b"123456"])[0] == 413
+    assert asked(small, [HOST, (b"content-length", b"11")], body=[b""])[0] == 413
+
+
+def test_an_app_that_makes_an_error_of_a_large_body_is_overruled() -> None:
+    async def clumsy(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await echo(scope, receive, send)
+        except Exception:
+            await send({"type": "http.response.start", "status": 500, "headers": []})
+            await send({"type": "http.response.body", "body": b"oops"})
+            raise
+
+    assert asked(Rules(max_body=3), [HOST], body=[b"1234"], app=clumsy)[0] == 413
+
+
+def test_too_many_at_once_are_told_to_come_again_and_waiting_ones_are_served() -> None:
+    release = asyncio.Event()
+    running = 0
+    most = 0
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal running, most
+        running, most = running + 1, max(most, running + 1)
+        await release.wait()
+        running -= 1
+        await echo(scope, receive, send)
+
+    async def crowd() -> list[int]:
+        guarded = Guarded(slow, Rules(at_once=2, waiting=3))
+        tasks = [asyncio.create_task(_asked(guarded, [HOST], "/x", [b""])) for _ in range(8)]
+        await asyncio.sleep(0.01)
+        release.set()
+        return [status for status, _ in await asyncio.gather(*tasks)]
+
+    statuses = asyncio.run(crowd())
+    assert sorted(statuses) == [200] * 5 + [429] * 3
+    assert most == 2
+
+
+def test_refusals_are_errors_as_openai_clients_read_them() -> None:
+    error = json.loads(asked(LOCKED, [HOST])[1])["error"]
+    assert error["code"] == "unauthorized" and KEY not in error["message"]
+
+
+def test_beyond_loopback_a_key_is_a_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZOOMAGENT_API_KEY", raising=False)
+    assert rules_for("127.0.0.1", None).key is None
+    for host in ("0.0.0.0", "192.168.1.5", "example.com"):
+        with pytest.raises(SettingInvalid, match="ZOOMAGENT_API_KEY"):
+            rules_for(host, None)
+    monkeypatch.setenv("ZOOMAGENT_API_KEY", KEY)
+    assert rules_for("0.0.0.0", None, ("api.example.com",)).hosts[-1] == "api.example.com"
+
+
+def test_websockets_are_not_served() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    asyncio.run(Guarded(echo, LOCKED)({"type": "websocket", "path": "/", "headers": [HOST]}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]

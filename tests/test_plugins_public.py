@@ -1,0 +1,79 @@
+"""What clients are told, and what they may name: both conventions agree, and nothing is opened that was not allowed."""
+
+from pathlib import Path
+
+import pytest
+from fake_model import FakeModel
+from PIL import Image
+
+from zoomagent import ZoomAgent
+from zoomagent.errors import InputRefused
+from zoomagent.media import open_picture
+from zoomagent.plugins.inputs import Allowed, picture_opener
+from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer
+
+GREY = Image.new("RGB", (4000, 1000), "grey")
+
+
+def answered() -> tuple[PublicAnswer, list[Image.Image]]:
+    model = FakeModel()
+    model.enqueue(["7", "[500, 500, 600, 600]", "42"])
+    model.enqueue_scores([[-3.0, -0.1]])
+    with ZoomAgent(model, strategy="dualfocus", rule="dualfocus") as agent, open_picture(GREY) as picture:
+        answer = agent.ask(picture, "What is written there?")
+        return public_answer(answer), crops_of(answer, picture)
+
+
+def test_pixels_and_shares_name_the_same_region() -> None:
+    told, _ = answered()
+    assert told.answer == "42" and told.picture == (4000, 1000) and told.boxes
+    for box in told.boxes:
+        assert [round(share * side) for share, side in zip(box.relative, (4000, 1000) * 2, strict=True)] == list(
+            box.pixels
+        )
+
+
+def test_the_public_answer_survives_json() -> None:
+    told, _ = answered()
+    assert PublicAnswer.model_validate_json(told.model_dump_json()) == told
+
+
+def test_evidence_crops_are_bounded_and_keep_their_shape() -> None:
+    told, crops = answered()
+    left, top, right, bottom = told.boxes[0].pixels
+    [crop] = crops
+    assert max(crop.size) <= MAX_CROP_SIDE
+    assert crop.width / crop.height == pytest.approx((right - left) / (bottom - top), rel=0.01)
+
+
+def test_a_refused_question_tells_its_code_and_no_box() -> None:
+    with ZoomAgent(FakeModel(), opener=picture_opener(Allowed())) as agent:
+        told = public_answer(agent.ask("/etc/passwd", "What is written there?"))
+    assert (told.outcome, told.code, told.answer, told.boxes) == ("refused", "path_not_allowed", "", ())
+    assert told.reasons and "/etc" not in " ".join(told.reasons)
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [("/etc/passwd", "path_not_allowed"), ("picture.png", "path_not_allowed"), ("", "path_not_allowed"),
+     ("http://127.0.0.1/x.png", "url_not_allowed"), ("https://example.com/x.png", "url_not_allowed"),
+     ("file:///etc/passwd", "url_not_allowed"), (GREY, "bad_input"), (b"\x89PNG", "bad_input"), (7, "bad_input")],
+)  # fmt: skip
+def test_by_default_only_data_urls_are_opened(source: object, code: str) -> None:
+    with pytest.raises(InputRefused) as refused:
+        picture_opener(Allowed())(source)
+    assert refused.value.code == code
+
+
+def test_files_below_a_root_are_opened_and_no_others(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        GREY.resize((40, 10)).save(folder / "a.png")
+    (inside / "link.png").symlink_to(outside / "a.png")
+    opener = picture_opener(Allowed(roots=(str(inside),)))
+    with opener(str(inside / "a.png")) as picture:
+        assert picture.size.width == 40
+    for path in (outside / "a.png", inside / ".." / "out" / "a.png", inside / "link.png"):
+        with pytest.raises(InputRefused):
+            opener(str(path))

@@ -1,0 +1,162 @@
+"""What stands before every HTTP face: who may ask, from where, how much at once. Plain ASGI, deny by default.
+
+    app = Guarded(app, Rules(key="...", hosts=("127.0.0.1", "localhost")))
+
+Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
+from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
+time. Bodies are bounded as they arrive, whatever they declare. At most `at_once` requests run and `waiting` wait; who
+comes later is told when to try again. Left out: TLS and users; put a proxy before it.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoomagent.errors import SettingInvalid
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+OPEN = ("/healthz",)
+MAX_BODY = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths
+    besides /healthz that need no key, each named in full. `retry` is in seconds."""
+
+    key: str | None = None
+    hosts: tuple[str, ...] = LOOPBACK
+    origins: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    max_body: int = MAX_BODY
+    at_once: int = 16
+    waiting: int = 256
+    retry: int = 1
+
+
+def rules_for(host: str, key: str | None, hosts: tuple[str, ...] = (), **more: Any) -> Rules:
+    """The rules of a server that listens on `host`. Beyond loopback a key is a must: SettingInvalid without one. The
+    key is the argument's, else ZOOMAGENT_API_KEY's."""
+    key = key or os.environ.get("ZOOMAGENT_API_KEY") or None
+    local = host in ("127.0.0.1", "localhost", "::1")
+    if not local and key is None:
+        raise SettingInvalid(f"Serving on {host} reaches other machines. Set ZOOMAGENT_API_KEY, or stay on 127.0.0.1.")
+    named = () if local or host in ("0.0.0.0", "::") else (host,)
+    return Rules(key=key, hosts=(*LOOPBACK, *named, *hosts), **more)
+
+
+class TooLarge(Exception):
+    """The body grew beyond its bound."""
+
+
+class Guarded:
+    """The app behind the rules."""
+
+    def __init__(self, app: App, rules: Rules) -> None:
+        self._app, self._rules = app, rules
+        self._turn = asyncio.Semaphore(rules.at_once)
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = refused(scope, self._rules)
+        if refusal is not None:
+            await _tell(send, *refusal)
+        elif self._running >= self._rules.at_once + self._rules.waiting:
+            await _tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
+        else:
+            self._running += 1
+            try:
+                await self._bounded(scope, receive, send)
+            finally:
+                self._running -= 1
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app in its turn. Where the body grows too large, our refusal replaces what the app makes of it."""
+        arrived, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > self._rules.max_body:
+                raise TooLarge
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            if begun or arrived <= self._rules.max_body:
+                begun = True
+                await send(message)
+
+        try:
+            async with self._turn:
+                await self._app(scope, counted, noted)
+        except TooLarge:
+            pass
+        if arrived > self._rules.max_body and not begun:
+            await _tell(send, 413, "too_large", f"The body has more than {self._rules.max_body} bytes.")
+
+
+def refused(scope: Scope, rules: Rules) -> tuple[int, str, str] | None:
+    """Status, code and text of the refusal of a request, or None. Pure."""
+    headers = [(name.lower(), value) for name, value in scope["headers"]]
+    named = [value for name, value in headers if name == b"host"]
+    if len(named) != 1 or _bare(named[0]) not in rules.hosts:
+        return 421, "host_not_allowed", "This host name is not served here."
+    origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+    if any(origin not in rules.origins and not _own(origin, named[0]) for origin in origins):
+        return 403, "origin_not_allowed", "Pages of this origin may not ask here."
+    if _declared(headers) > rules.max_body:
+        return 413, "too_large", f"The body has more than {rules.max_body} bytes."
+    if rules.key is None or scope["path"] in (*OPEN, *rules.free):
+        return None
+    return None if _holds_key(headers, rules.key) else (401, "unauthorized", "Give the API key as a Bearer token.")
+
+
+def _bare(host: bytes) -> str:
+    """A Host header without its port, in small letters."""
+    name = host.decode("latin-1").lower()
+    head, _, port = name.rpartition(":")
+    return head if head and port.isdigit() else name
+
+
+def _own(origin: str, host: bytes) -> bool:
+    return origin in (f"http://{host.decode('latin-1')}", f"https://{host.decode('latin-1')}")
+
+
+def _declared(headers: list[tuple[bytes, bytes]]) -> int:
+    found = [value for name, value in headers if name == b"content-length"]
+    return max((int(value) for value in found if value.isdigit()), default=0)
+
+
+def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
+    given = [value for name, value in headers if name == b"authorization"]
+    expected = b"Bearer " + key.encode()
+    return len(given) == 1 and hmac.compare_digest(given[0], expected)
+
+
+async def _tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
+    body = json.dumps({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": code}})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body.encode())).encode())]
+    if retry is not None:
+        headers.append((b"retry-after", str(retry).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
