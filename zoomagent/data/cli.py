@@ -72,6 +72,23 @@ def trajectories(
     typer.echo(f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out: {out / 'card.md'}")
 
 
+@app.command()
+def release(
+    out: Annotated[Path, typer.Argument(help="Folder to write into.")],
+    images: Annotated[int, typer.Option(min=1, help="Pictures; 108077 are as many as the release has.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
+) -> None:
+    """Write files of Visual Genome's size and shape, without pictures, to measure with.
+
+    Example: zoomagent data release /tmp/release --images 108077
+    """
+    from zoomagent.data.genome_release import write_release
+
+    with _Bar() as bar:
+        sizes = write_release(out, images, seed, lambda done: bar.told("writing", done, images))
+    typer.echo(f"{images} pictures' tables, {sum(sizes.values()) / 1e6:.0f} MB, in {out}")
+
+
 def _kinds(text: str) -> "tuple[Kind, ...]":
     from zoomagent.data.trajectory import KINDS, Kind
 
@@ -84,11 +101,13 @@ def _kinds(text: str) -> "tuple[Kind, ...]":
 
 def _profile(name: str) -> "Profile":
     """The profile by which crops are cut and tools offered."""
-    from zoomagent.models.checkpoint import own_overrides
+    import json
+
     from zoomagent.models.loading import NANO_WEIGHTS
     from zoomagent.models.profiles import override, profile_for
 
-    return override(profile_for(name), own_overrides(NANO_WEIGHTS)) if name == "nano" else profile_for(name)
+    own = json.loads((NANO_WEIGHTS / "zoomagent.json").read_text()) if name == "nano" else {}
+    return override(profile_for(name), own)
 
 
 class _Bar:

@@ -136,7 +136,7 @@ def _small_kinds(
     kinds: dict[Kind, bool] = {
         "one_zoom": True,
         "zoom_of_zoom": shares[0] <= limits.tiny,
-        "recovered": bool(_decoys(page, asked, about.things)),
+        "recovered": bool(_decoys(page, about.things)),
         "verify": named,
     }
     return tuple(kind for kind, fits in kinds.items() if fits)
@@ -182,13 +182,13 @@ def told_apart(page: Page, asked: Asked, about: Sequence[Thing]) -> bool:
 def _alike(page: Page, asked: Asked, thing: Thing, about: Sequence[Thing]) -> bool:
     """Whether there is another thing that the question could mean as well."""
     ids = {one.id for one in about}
-    marks = _marks(page, asked, thing)
+    marks, names = _marks(page, asked, thing), set(thing.names)
     unnamed = marks and not any(occurs(name, asked.question) for name in thing.names)
     others = (
         other
         for other in page.things
         if other.id not in ids
-        and (unnamed or set(other.names) & set(thing.names))
+        and (unnamed or not names.isdisjoint(other.names))
         and all(iou(Box(*other.box), Box(*one.box)) < SAME_THING for one in about)
     )
     return any(marks <= _marks(page, asked, other) for other in others)
@@ -218,7 +218,7 @@ def _made(page: Page, asked: Asked, kinds: tuple[Kind, ...], about: About) -> Ca
         answer=asked.answer,
         kinds=kinds,
         targets=tuple(_target(page, asked, thing) for thing in about.things),
-        decoys=_decoys(page, asked, about.things) if about.things and kinds != ("no_zoom",) else (),
+        decoys=_decoys(page, about.things) if about.things and kinds != ("no_zoom",) else (),
         rule=about.rule,
         sources=sources,
     )
@@ -229,12 +229,16 @@ def _target(page: Page, asked: Asked, thing: Thing) -> Target:
     return Target(thing.box, said or asked.question.rstrip(" ?"), said is not None)
 
 
-def _decoys(page: Page, asked: Asked, about: Sequence[Thing]) -> tuple[Target, ...]:
+def _decoys(page: Page, about: Sequence[Thing]) -> tuple[Target, ...]:
     """Things that could be taken for the first one: of its name first, then the nearest in size; none that meets it."""
-    first = Box(*about[0].box)
-    apart = [one for one in page.things if all(coverage(Box(*a.box), Box(*one.box)) == 0 for a in about)]
-    apart.sort(key=lambda one: (not set(one.names) & set(about[0].names), abs(Box(*one.box).area - first.area), one.id))
+    names, area = set(about[0].names), Box(*about[0].box).area
+    apart = [one for one in page.things if not any(_meet(one.box, other.box) for other in about)]
+    apart.sort(key=lambda one: (not names & set(one.names), abs(Box(*one.box).area - area), one.id))
     return tuple(Target(one.box, one.names[0], True) for one in apart[:MAX_DECOYS])
+
+
+def _meet(a: Corners, b: Corners) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def cannot_tell(page: Page, question: str, qa: int, phrase: str, rule: str) -> Candidate:

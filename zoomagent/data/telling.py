@@ -42,6 +42,10 @@ MISSED = 0.1
 LOOK_FIRST = 0.3
 """Share of the questions without an answer in which something alike is looked at and refuted (ours)."""
 
+COARSE: dict[str, Any] = {"multiple": 64, "min_side": 64, "max_side": 256, "min_pixels": 64**2, "max_pixels": 256**2}
+"""Sizes at which nobody looks: no word of a conversation in 0 to 1000 depends on them, and the model's own take most of
+the time to find."""
+
 
 class NoPixels:
     """Stands for a picture whose pixels nobody looks at. Satisfies `zoomagent.media.picture.Pixels`."""
@@ -134,7 +138,7 @@ class Teller:
     """Tells candidates for models of one profile. The same seed and candidate give the same conversation."""
 
     def __init__(self, profile: Profile, seed: int) -> None:
-        self._profile = replace(profile, space="thousand")
+        self._profile = replace(profile, space="thousand", **COARSE)
         self._seed = seed
 
     async def tell(self, candidate: Candidate, kind: Kind) -> Trajectory:

@@ -17,7 +17,7 @@ OPEN = frozenset(("what", "which", "who", "whose"))
 """First words of questions that take for granted that the thing is there."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def words(text: str) -> tuple[str, ...]:
     """The words in their order, case and plural s taken away."""
     return tuple(singular(word) for word in _WORD.findall(text.casefold()))
