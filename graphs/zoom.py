@@ -5,7 +5,7 @@
                       |  +------------------ prove <- answer          | settled, or the budget is spent
                       v                                 ^             |
        locate: name -> ground (each thing) -> confirm? -> check ------+
-       search: name -> search (a region a step) -> check
+       search: name -> search (a region a step) -> confirm? -> check
        tools:  drive (a turn a step) -> prove
 
 Every view is cut from the original, zooms go into zooms, and every way ends in exactly one outcome. What the policies
@@ -69,7 +69,7 @@ def route_after_name(state: State) -> Next:
 
 
 def route_after_search(state: State) -> Next:
-    return leave(state) or ("search" if wanted(state) else "check" if located(state) else "decide")
+    return leave(state) or ("search" if wanted(state) else "confirm" if located(state) else "decide")
 
 
 def route_after_check(state: State) -> str:
@@ -111,7 +111,7 @@ builder.add_conditional_edges(
 builder.add_conditional_edges("name", route_after_name, ["ground", "search", "decide", "weigh", END])
 builder.add_edge("ground", "confirm")
 builder.add_conditional_edges("confirm", lambda state: leave(state) or "check", ["check", "weigh", END])
-builder.add_conditional_edges("search", route_after_search, ["search", "check", "decide", "weigh", END])
+builder.add_conditional_edges("search", route_after_search, ["search", "confirm", "decide", "weigh", END])
 builder.add_conditional_edges("drive", route_after_drive, ["drive", "prove", "decide", "weigh", END])
 builder.add_conditional_edges("check", route_after_check, ["answer", "decide", "weigh", END])
 builder.add_conditional_edges("answer", route_after_answer, ["prove", "decide", "weigh", END])

@@ -12,7 +12,18 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 from PIL import Image
 from truthful_model import Truth
-from zoom_world import FAR_LEFT_OF_NEAR, NEAR, NEAR_LEFT_OF_ALSO, PROFILE, READ_FAR, READ_NEAR, SCENE, pixels_of, scene
+from zoom_world import (
+    FAR,
+    FAR_LEFT_OF_NEAR,
+    NEAR,
+    NEAR_LEFT_OF_ALSO,
+    PROFILE,
+    READ_FAR,
+    READ_NEAR,
+    SCENE,
+    pixels_of,
+    scene,
+)
 
 from zoomagent.data.questions import Question
 from zoomagent.data.render import render
@@ -96,16 +107,16 @@ def test_checkpoints_of_a_large_picture_are_small_plain_json(tmp_path: Path) -> 
 # A person's word on the boxes
 
 
-def asked_to_confirm(saver: InMemorySaver, question: Question = READ_NEAR) -> Any:
-    fresh = Fresh(question, confirm=True, strategy="locate")
+def asked_to_confirm(saver: InMemorySaver, question: Question = READ_NEAR, strategy: str = "locate") -> Any:
+    fresh = Fresh(question, confirm=True, strategy=strategy)
     state = asyncio.run(builder.compile(checkpointer=saver).ainvoke(fresh.start, CONFIG, context=fresh.context))
     assert not any("MICRO" in call.text for call in fresh.model.history)
     [waiting] = state["__interrupt__"]
     return waiting.value
 
 
-def resumed(saver: InMemorySaver, word: Any, question: Question = READ_NEAR) -> State:
-    fresh = Fresh(question, confirm=True, strategy="locate")
+def resumed(saver: InMemorySaver, word: Any, question: Question = READ_NEAR, strategy: str = "locate") -> State:
+    fresh = Fresh(question, confirm=True, strategy=strategy)
     graph = builder.compile(checkpointer=saver)
     return cast(State, asyncio.run(graph.ainvoke(Command(resume=word), CONFIG, context=fresh.context)))
 
@@ -117,6 +128,15 @@ def test_a_person_is_asked_before_anything_is_cut() -> None:
     state = resumed(saver, True)
     assert state["verdict"]["text"] == "47" and state["targets"][0]["box"] == asked["box"]
     assert any("confirmed" in step["text"] for step in state["steps"])
+
+
+@pytest.mark.parametrize("question", [READ_NEAR, READ_FAR])
+def test_what_a_search_found_is_asked_about_too(question: Question) -> None:
+    saver, item = InMemorySaver(), {READ_NEAR: NEAR, READ_FAR: FAR}[question]
+    [asked] = asked_to_confirm(saver, question, "search")["zoom_into"]
+    assert iou(Box(*asked["box"]), pixels_of(item)) > 0.5
+    state = resumed(saver, True, question, "search")
+    assert state["verdict"]["text"] == question.answer and state["targets"][0]["box"] == asked["box"]
 
 
 def test_a_redrawn_box_is_the_one_that_is_cut() -> None:
