@@ -1,0 +1,282 @@
+"""Trajectories: round trips, words as in a run, boxes that hold what they should, the same bytes after a kill."""
+
+import json
+import math
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_model import FAKE_PROFILE, Call, FakeModel
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from zoomagent.agent import ZoomAgent
+from zoomagent.data import pipeline
+from zoomagent.data.cli import app
+from zoomagent.data.pipeline import Settings, make
+from zoomagent.data.scene import SMALL
+from zoomagent.data.splits import check_leak, split_of
+from zoomagent.data.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
+from zoomagent.data.world import write_world
+from zoomagent.errors import RunError, SettingInvalid
+from zoomagent.geometry import Box, coverage
+from zoomagent.models.base import Message, Pixels, Reply, Text, ToolCall
+from zoomagent.models.chat import arrange
+
+PICTURES = 16
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("world")
+    write_world(out, SMALL, 5, PICTURES, 512)
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(world: Path) -> Path:
+    out = world.parent / "set"
+    make(world, out, settings(world))
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(made: Path) -> list[Trajectory]:
+    return [one for file in sorted(made.glob("*/*.parquet")) for one in read_parquet(file)]
+
+
+def settings(world: Path, **other: Any) -> Settings:
+    return Settings(world, FAKE_PROFILE, held_out=0.3, **other)
+
+
+def learned(one: Trajectory) -> list[Turn]:
+    return [turn for turn in one.messages if turn.role == "assistant" and turn.learn]
+
+
+def of_kind(rows: Sequence[Trajectory], kind: str) -> list[Trajectory]:
+    found = [one for one in rows if one.kind == kind]
+    assert found, f"no {kind}"
+    return found
+
+
+def test_a_world_gives_trajectories_of_all_kinds(rows: list[Trajectory]) -> None:
+    assert {one.kind for one in rows} == set(KINDS)
+    assert len({one.id for one in rows}) == len(rows)
+
+
+def test_rows_survive_json_arrow_and_datasets(made: Path, rows: list[Trajectory], tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    files = {side: str(made / side / "*.parquet") for side in ("train", "held-out")}
+    loaded = load_dataset(
+        "parquet", data_files={k.replace("-", "_"): v for k, v in files.items()}, cache_dir=str(tmp_path)
+    )
+    back = [Trajectory.from_row(row) for side in ("held_out", "train") for row in loaded[side]]
+    assert back == rows
+    assert [Trajectory.model_validate_json(one.model_dump_json()) for one in rows] == rows
+
+
+def test_no_picture_is_on_both_sides_and_both_sides_have_some(made: Path) -> None:
+    sides = [
+        {one.image_id for file in (made / side).glob("*") for one in read_parquet(file)}
+        for side in ("train", "held-out")
+    ]
+    assert sides[0] and sides[1] and not sides[0] & sides[1]
+
+
+def test_a_leak_between_the_splits_is_an_error() -> None:
+    with pytest.raises(RunError, match="both splits"):
+        check_leak({"train": {"1", "2"}, "held-out": {"2"}})
+    check_leak({"train": {"1", "2"}, "held-out": {"3"}})
+
+
+def test_the_split_of_a_picture_depends_on_its_id_alone() -> None:
+    share = sum(split_of(i, 0.1) == "held-out" for i in range(20_000)) / 20_000
+    assert 0.09 < share < 0.11
+    assert {split_of(i, 0.0) for i in range(100)} == {"train"}
+    assert all(split_of(i, 0.3) == "held-out" for i in range(500) if split_of(i, 0.1) == "held-out")
+
+
+def test_rows_with_foreign_boxes_or_unlisted_views_are_refused(rows: list[Trajectory]) -> None:
+    good = of_kind(rows, "one_zoom")[0].model_dump()
+    for change in ({"targets": [(0, 0, 10_000, 10)]}, {"views": good["views"][:1]}, {"extra": 1}, {"kind": "other"}):
+        with pytest.raises(ValidationError):
+            Trajectory.model_validate({**good, **change})
+
+
+def test_every_view_of_a_right_look_shows_its_target(rows: list[Trajectory]) -> None:
+    for kind in ("one_zoom", "zoom_of_zoom", "recovered", "verify"):
+        for one in of_kind(rows, kind):
+            assert coverage(Box(*one.targets[0]), Box(*one.views[-1].box)) > 0.98, one.id
+    for one in of_kind(rows, "several"):
+        shown = [Box(*view.box) for view in one.views[1:]]
+        assert all(max(coverage(Box(*target), view) for view in shown) > 0.98 for target in one.targets), one.id
+
+
+def test_a_wrong_look_misses_the_target_and_is_not_learned(rows: list[Trajectory]) -> None:
+    for one in of_kind(rows, "recovered"):
+        assistant = [turn for turn in one.messages if turn.role == "assistant"]
+        assert [turn.learn for turn in assistant] == [False, True, True]
+        assert coverage(Box(*one.targets[0]), Box(*one.views[1].box)) <= 0.1
+
+
+def test_all_other_turns_are_learned(rows: list[Trajectory]) -> None:
+    for one in rows:
+        if one.kind != "recovered":
+            assert all(turn.learn for turn in one.messages if turn.role == "assistant")
+        assert learned(one)[-1].content == (TextPart(text=one.answer),)
+
+
+def test_a_zoom_of_a_zoom_goes_through_a_wide_view(rows: list[Trajectory]) -> None:
+    for one in of_kind(rows, "zoom_of_zoom"):
+        wide, close = (Box(*view.box) for view in one.views[1:])
+        assert one.views[2].source == "view-1" and wide.area > 3 * close.area
+        assert learned(one)[1].tool_calls[0].function.arguments["img_idx"] == 1
+
+
+def test_nested_boxes_hold_each_other_from_the_target_on(rows: list[Trajectory]) -> None:
+    nested = [one for one in rows if one.nested]
+    assert nested
+    for one in nested:
+        boxes = [Box(*box) for box in one.nested]
+        assert one.nested[0] == one.targets[0]
+        assert all(coverage(a, b) == 1 and b.area > a.area for a, b in zip(boxes, boxes[1:], strict=False)), one.id
+
+
+def test_a_label_never_says_what_the_question_does_not(rows: list[Trajectory]) -> None:
+    for one in rows:
+        for turn in one.messages:
+            for call in turn.tool_calls:
+                if "label" in call.function.arguments and turn.learn:
+                    assert set(call.function.arguments["label"].split()) <= set(one.question.rstrip("?").split()), (
+                        one.id
+                    )
+
+
+def flattened(messages: Sequence[Message]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            m.role,
+            sum(isinstance(p, Pixels) for p in m.parts),
+            "".join(p.text for p in m.parts if isinstance(p, Text)),
+            [(call.name, json.loads(call.arguments)) for call in m.tool_calls],
+        )
+        for m in messages
+    ]
+
+
+def told(one: Trajectory) -> list[tuple[Any, ...]]:
+    return [
+        (
+            turn.role,
+            sum(isinstance(part, ImagePart) for part in turn.content),
+            "".join(part.text for part in turn.content if isinstance(part, TextPart)),
+            [(call.function.name, call.function.arguments) for call in turn.tool_calls],
+        )
+        for turn in one.messages
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_shows_a_model_that_speaks_a_trajectorys_turns_the_very_same_words(
+    world: Path, rows: list[Trajectory], kind: str
+) -> None:
+    """The assistant's turns are replayed through the graph; all that it is shown must be what the row says."""
+    one = of_kind(rows, kind)[0]
+    turns = [turn for turn in one.messages if turn.role == "assistant"]
+
+    def respond(call: Call) -> Reply:
+        if not call.options["tools"]:
+            return Reply("0", "stop")
+        turn = turns[sum(message.role == "assistant" for message in call.messages)]
+        calls = tuple(ToolCall("", part.function.name, json.dumps(part.function.arguments)) for part in turn.tool_calls)
+        return Reply("".join(p.text for p in turn.content if isinstance(p, TextPart)), "stop", tool_calls=calls)
+
+    said = told(one)[-2][2]
+    model = FakeModel(profile=FAKE_PROFILE, respond=respond, respond_score=lambda call: scores(call, said))
+    with ZoomAgent(model, strategy="tools", proof=False, check=False, rule="micro") as agent:
+        answer = agent.ask(world / one.image, one.question)
+    asked = [call for call in model.history if call.method == "generate" and call.options["tools"]]
+    assert flattened(arrange(asked[-1].messages, FAKE_PROFILE)) == told(one)[:-1]
+    assert answer.text == one.answer
+
+
+def scores(call: Call, said: str) -> list[float]:
+    """No part of the picture shows what is searched for; what is verified has the probability that the row says."""
+    if len(call.options["continuations"]) == 10:
+        return [-0.001, *[-9.0] * 9]
+    p = float(said.rstrip(".").rsplit(" ", 1)[1]) if "probability" in said else 0.05
+    return [math.log(p), math.log(1 - p)]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_the_same_settings_give_the_same_bytes_and_another_seed_others(world: Path, made: Path, tmp_path: Path) -> None:
+    make(world, made.parent / "again", settings(world))
+    make(world, made.parent / "other", settings(world, seed=2))
+    assert tree(made.parent / "again") == tree(made)
+    assert tree(made.parent / "other") != tree(made)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    world: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "SHARD", 2)
+    whole, out = made.parent / "whole", made.parent / "killed"
+    began = time.monotonic()
+    make(world, whole, settings(world))
+    took, rng, kills = time.monotonic() - began, random.Random(1), 0
+    for _ in range(12):
+        child = multiprocessing.get_context("fork").Process(target=make, args=(world, out, settings(world)))
+        child.start()
+        child.join(rng.uniform(0.05, 0.4) * took)
+        if child.is_alive() and child.pid is not None:
+            os.kill(child.pid, signal.SIGKILL)
+            kills += 1
+        child.join()
+    assert kills >= 2
+    make(world, out, settings(world))
+    assert tree(out) == tree(whole)
+
+
+def test_a_folder_of_other_settings_is_refused_and_left_alone(world: Path, made: Path) -> None:
+    before = tree(made)
+    with pytest.raises(SettingInvalid, match="limit"):
+        make(world, made, settings(world, limit=3))
+    assert tree(made) == before
+
+
+def test_a_folder_with_other_files_is_refused(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SettingInvalid, match="other files"):
+        make(world, tmp_path, settings(world))
+
+
+def test_a_limit_and_kinds_are_kept_to(world: Path, tmp_path: Path) -> None:
+    card = make(world, tmp_path / "a", settings(world, limit=20, kinds=("one_zoom", "no_zoom")))
+    counts: Counter[str] = Counter()
+    for side in card["kinds"].values():
+        counts.update(side)
+    assert 0 < counts["no_zoom"] < counts["one_zoom"] and sum(counts.values()) <= 20
+    assert counts["one_zoom"] + counts["no_zoom"] == sum(counts.values())
+
+
+def test_the_command_line_writes_a_card_that_finds_the_pictures(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["trajectories", str(world), str(out), "--profile", "nano", "--limit", "30"])
+    assert done.exit_code == 0, done.output
+    card = json.loads((out / "card.json").read_text())
+    assert card["settings"]["profile"]["margin"] == 0.6 and sum(card["rows"].values()) <= 30
+    for file in out.glob("*/*.parquet"):
+        for one in read_parquet(file):
+            assert (out / card["images"] / one.image).is_file()
+    assert "| one_zoom |" in (out / "card.md").read_text()
