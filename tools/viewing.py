@@ -70,8 +70,7 @@ class ViewStore:
     def add(self, box: Box, *, source: str = "", max_pixels: int | None = None) -> ViewRecord:
         """The view of `box`, at the size that suits the model. Adding the same view twice gives the same
         record."""
-        limits = (max_pixels, self.max_pixels, round(box.area * MAGNIFY**2))
-        size = self.profile.fit(box.size, min(limit for limit in limits if limit is not None))
+        size = view_size(self.profile, box, max_pixels, self.max_pixels)
         depth = self._records[source]["depth"] + 1 if source else 0
         record = ViewRecord(
             id=view_id(f"{self.picture.id}|{size.width}x{size.height}", box),
@@ -139,6 +138,13 @@ class ViewStore:
     async def pixels(self, name: str) -> Pixels:
         """The view as a part of a message; rendering does not block the event loop."""
         return Pixels(name, await asyncio.to_thread(self.image, name))
+
+
+def view_size(profile: Profile, box: Box, *max_pixels: int | None) -> Size:
+    """The size at which `box` (original pixels) is shown: as the model likes it, within every limit that is given, and
+    never magnified beyond sense."""
+    limits = (*max_pixels, round(box.area * MAGNIFY**2))
+    return profile.fit(box.size, min(limit for limit in limits if limit is not None))
 
 
 def view_id(what: str, *boxes: Box) -> str:

@@ -9,7 +9,7 @@ Time spans in videos are left out; reading boxes out of a model's text is `zooma
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -191,6 +191,15 @@ def box_to_model(box: Box, space: Space, view: View) -> tuple[float, float, floa
         x1 * x_scale + x_offset,
         y1 * y_scale + y_offset,
     )
+
+
+def between_spaces(values: Sequence[float], space: Space, other: Space, size: Size) -> tuple[float, ...]:
+    """Four numbers in `space` of a view rendered at `size`, as a model of the space `other` would write them.
+
+    They must be numbers (BoxInvalid); where they lie is not checked, and nothing is rounded."""
+    shares = _to_shares(_four_numbers(list(values)), space, size)
+    scales = _scales(other, size) * 2
+    return tuple(share * scale + offset for share, (scale, offset) in zip(shares, scales, strict=True))
 
 
 def _four_numbers(values: object) -> tuple[float, float, float, float]:

@@ -5,11 +5,10 @@
 
 Dense supervision of the vision tower comes first (`dense_steps`), then tower and text together. Resumes from the
 newest checkpoint in `out`: rows are a function of their index, so nothing is skipped or repeated. All state is
-safetensors and JSON. Training on stored trajectories is left out.
+safetensors and JSON. Left out: training on stored trajectories (`supervised.py`).
 """
 
 import ctypes
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +21,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from zoomagent.data.scene import LEVELS, SPLITS
-from zoomagent.errors import SettingInvalid
 from zoomagent.models.nano import LARGE, SMALL, NanoConfig, build_model, build_tokenizer, save_checkpoint
 from zoomagent.training import store
 from zoomagent.training.batching import Batch, collate
@@ -31,6 +29,7 @@ from zoomagent.training.learner import Heads, Learner, Weights, evaluate
 from zoomagent.training.looks import Row
 from zoomagent.training.mix import Mix, Shapes
 from zoomagent.training.record import log, write_curve
+from zoomagent.training.resuming import check_same, remember
 
 PRESETS: dict[str, NanoConfig] = {"nano": SMALL, "nano-large": LARGE}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -114,8 +113,7 @@ def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, pad: int,
     modules: dict[str, nn.Module] = {"model": learner.model, "heads": learner.heads}
     step, curve = _resume(modules, optimizer, settings)
     if accelerator.is_main_process:
-        settings.out.mkdir(parents=True, exist_ok=True)
-        (settings.out / "settings.json").write_text(json.dumps(asdict(settings), default=str, indent=2) + "\n")
+        remember(settings.out, asdict(settings))
     loader = accelerator.prepare(_loader(mix, settings, step, settings.rows * accelerator.num_processes, pad))
     ready, optimizer = accelerator.prepare(learner, optimizer)
     for batch in _progress(loader, settings, step, accelerator.is_main_process):
@@ -145,7 +143,7 @@ def _resume(
     """Step and curve of the newest checkpoint, which is loaded; else what `start_from` holds is loaded."""
     found = store.newest(settings.out / "state")
     if found:
-        _check_same(settings)
+        check_same(settings.out, asdict(settings), FREE)
         state = store.load(found, modules, optimizer)
         return state["step"], state["curve"]
     if settings.start_from:
@@ -155,16 +153,6 @@ def _resume(
 
 FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from"}
 """Settings that may change when a run goes on."""
-
-
-def _check_same(settings: Settings) -> None:
-    """Raise SettingInvalid when the run in `out` was started with other settings than are given now."""
-    given = json.loads(json.dumps(asdict(settings), default=str))
-    kept = json.loads((settings.out / "settings.json").read_text())
-    changed = sorted(name for name in given if name not in FREE and given[name] != kept.get(name))
-    if changed:
-        was = ", ".join(f"{name} {kept.get(name)!r} (now {given[name]!r})" for name in changed)
-        raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
 
 
 def _loader(mix: Mix, settings: Settings, step: int, batch: int, pad: int) -> DataLoader[Row]:

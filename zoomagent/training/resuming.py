@@ -1,0 +1,43 @@
+"""Going on where a run left off: the newest whole checkpoint, and the settings it was begun with.
+
+`settings.json` in the run's folder says what the run is; a run goes on with its own settings only. Left out: writing
+checkpoints (`store.py`, and the trainers of other libraries).
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoomagent.errors import SettingInvalid
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint of a transformers Trainer that was written to its end, or None.
+
+    `trainer_state.json` is the last file it writes; a checkpoint without it was cut off by a kill."""
+    whole = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def remember(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings of a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(settings, default=str, indent=2) + "\n", encoding="utf-8")
+
+
+def check_same(folder: Path, settings: Mapping[str, Any], free: Collection[str]) -> None:
+    """Raise SettingInvalid when the run in `folder` was started with other settings; those in `free` may change."""
+    given = json.loads(json.dumps(dict(settings), default=str))
+    kept = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    changed = sorted(name for name in given if name not in free and given[name] != kept.get(name))
+    if changed:
+        was = ", ".join(f"{name} {kept.get(name)!r} (now {given[name]!r})" for name in changed)
+        raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return "global_step" in json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
