@@ -56,6 +56,7 @@ def trajectories(
     profile: Annotated[str, typer.Option(help="Whose tools and margins: nano, or a model's name.")] = "qwen3-vl",
     held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pictures that is held out.")] = 0.1,
     check: Annotated[bool, typer.Option(help="Look whether every picture is there, whole, and of its size.")] = True,
+    model: Annotated[str, typer.Option(help="Keep what this model needs the zoom for: nano, a folder, a URL.")] = "",
 ) -> None:
     """Turn Visual Genome into conversations that zoom.
 
@@ -65,7 +66,7 @@ def trajectories(
 
     folder = images or (genome if genome.is_dir() else genome.parent)
     settings = Settings(
-        folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out
+        folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out, model=model
     )
     with _Bar() as bar:
         card = make(genome, out, settings, bar.told)

@@ -11,8 +11,9 @@ import asyncio
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,27 @@ import orjson
 
 from zoomagent.data.absent import Donor, donor_of, from_donors
 from zoomagent.data.card import make_card, write_card
-from zoomagent.data.choice import Entry, choose
+from zoomagent.data.choice import CAPPED, Entry, choose
 from zoomagent.data.curation import Candidate, Thresholds, as_line, curate, from_line
 from zoomagent.data.genome_files import Source, find
 from zoomagent.data.genome_index import GenomeIndex, build
 from zoomagent.data.genome_pictures import look_up
 from zoomagent.data.genome_rows import Counts, Shot
+from zoomagent.data.judging import teaches
 from zoomagent.data.splits import SPLITS, Split, check_leak, split_of
 from zoomagent.data.telling import Teller
 from zoomagent.data.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
-from zoomagent.errors import SettingInvalid, ToolError
+from zoomagent.errors import InputRefused, SettingInvalid, ToolError
+from zoomagent.media import Picture, open_picture
+from zoomagent.models.base import Model
 from zoomagent.models.profiles import Profile
 
 SHARD = 1000
 """Pictures of one shard."""
 DONORS = 40
 """Questions of earlier pictures that a picture is tried with."""
+SPARE = 4
+"""Candidates that a model judges for each row that is wanted (ours)."""
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is (0: not known)."""
@@ -44,7 +50,7 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Settings:
     """What decides the result, besides the files. `images` is the folder of pictures; `check` looks whether they are
-    there and whole. `held_out` is a share of the pictures."""
+    there and whole. `held_out` is a share of the pictures. `model` keeps the questions that it needs the zoom for."""
 
     images: Path
     profile: Profile
@@ -53,6 +59,7 @@ class Settings:
     seed: int = 1
     check: bool = True
     held_out: float = 0.1
+    model: str = ""
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def as_json(self, files: Mapping[str, Source], out: Path) -> dict[str, Any]:
@@ -67,6 +74,7 @@ class Settings:
             "seed": self.seed,
             "check": self.check,
             "held_out": self.held_out,
+            "model": self.model,
             "thresholds": asdict(self.thresholds),
         }
 
@@ -90,6 +98,8 @@ def make(
             _once(work / f"curated-{number:05d}.jsonl", lambda ids=ids: _curated(index, ids, settings))  # type: ignore[misc]
             progress("curating", number + 1, len(shards))
         counts = index.counts()
+    if settings.model:
+        asyncio.run(_judge(work, len(shards), settings, progress))
     chosen = _chosen(work, len(shards), settings)
     for number in range(len(shards)):
         _once(work / f"told-{number:05d}.json", lambda n=number: _told(work, out, n, chosen, settings))  # type: ignore[misc]
@@ -100,8 +110,7 @@ def make(
 def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
     """The card when all is done; else `out` is ours to write into. SettingInvalid when it belongs to other settings."""
     manifest, card = out / ".work" / "settings.json", out / "card.json"
-    known = orjson.loads(card.read_bytes())["settings"] if card.exists() else None
-    known = orjson.loads(manifest.read_bytes()) if known is None and manifest.exists() else known
+    known = _read(card)["settings"] if card.exists() else _read(manifest) if manifest.exists() else None
     if known is None:
         if out.exists() and any(item.name != ".work" for item in out.iterdir()):
             raise SettingInvalid("The folder to write into holds other files. Give an empty one.", code="folder_in_use")
@@ -113,8 +122,7 @@ def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
         raise SettingInvalid(text, code="run_mismatch")
     elif card.exists():
         shutil.rmtree(out / ".work", ignore_errors=True)
-        finished: dict[str, Any] = orjson.loads(card.read_bytes())
-        return finished
+        return _read(card)
     return None
 
 
@@ -132,6 +140,11 @@ def _write(file: Path, content: bytes) -> None:
     part = file.with_suffix(".part")
     part.write_bytes(content)
     part.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads(file.read_bytes())
+    return content
 
 
 def _curated(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> bytes:
@@ -173,14 +186,55 @@ def _candidates(work: Path, shard: int) -> Iterator[bytes]:
         yield from stream
 
 
+async def _judge(work: Path, shards: int, settings: Settings, progress: Progress) -> None:
+    """Ask the model about the likeliest candidates, and write which lines of each shard are worth telling."""
+    from zoomagent.models.loading import load_model
+
+    more = None if settings.limit is None else settings.limit * SPARE
+    asked = _chosen(work, shards, replace(settings, limit=more, model=""))
+    model = load_model(settings.model)
+    try:
+        for shard in range(shards):
+            file = work / f"judged-{shard:05d}.json"
+            if not file.exists():
+                _write(file, await _judged(work, shard, asked, settings, model))
+            progress("judging", shard + 1, shards)
+    finally:
+        await model.aclose()
+
+
+async def _judged(
+    work: Path, shard: int, asked: Collection[tuple[int, int]], settings: Settings, model: Model
+) -> bytes:
+    counts: Counts = Counter()
+    kept: list[int] = []
+    lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if (shard, n) in asked)
+    for path, group in groupby(lines, key=lambda entry: entry[1].path):
+        try:
+            with open_picture(settings.images / path) as picture:
+                kept += [line for line, one in group if await _taught(model, picture, one, counts)]
+        except InputRefused as error:
+            counts[f"judging: picture refused, {error.code}"] += 1
+    return orjson.dumps({"kept": kept, "counts": dict(counts)}, option=orjson.OPT_SORT_KEYS)
+
+
+async def _taught(model: Model, picture: Picture, candidate: Candidate, counts: Counts) -> bool:
+    taught = await teaches(model, picture, candidate)
+    purpose = candidate.kinds[0] if candidate.kinds[0] in CAPPED else "zoom"
+    counts[f"judging: {purpose}, {'kept' if taught else 'dropped'}"] += 1
+    return taught
+
+
 def _chosen(work: Path, shards: int, settings: Settings) -> dict[tuple[int, int], Kind]:
-    """The chosen candidates by shard and line."""
+    """The chosen candidates by shard and line; where a model judged, only of those that it needs."""
     entries, places = [], []
     for shard in range(shards):
+        needed = set(_read(work / f"judged-{shard:05d}.json")["kept"]) if settings.model else None
         for line, text in enumerate(_candidates(work, shard)):
-            row = orjson.loads(text)
-            entries.append(Entry(row["image_id"], row["qa"], tuple(row["kinds"])))
-            places.append((shard, line))
+            if needed is None or line in needed:
+                row = orjson.loads(text)
+                entries.append(Entry(row["image_id"], row["qa"], tuple(row["kinds"])))
+                places.append((shard, line))
     kept = choose(entries, settings.kinds, settings.limit, settings.seed)
     return {places[i]: kind for i, kind in kept.items()}
 
@@ -225,7 +279,9 @@ def _finished(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, s
     kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
     pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
     for shard in range(shards):
-        told = orjson.loads((work / f"told-{shard:05d}.json").read_bytes())
+        told = _read(work / f"told-{shard:05d}.json")
+        if given["model"]:
+            counts.update(_read(work / f"judged-{shard:05d}.json")["counts"])
         with (work / f"curated-{shard:05d}.jsonl").open("rb") as stream:
             counts.update(orjson.loads(next(stream)))
         counts.update(told["counts"])
