@@ -15,7 +15,7 @@ from zoomagent.geometry import Size
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import NANO, QWEN3_VL
 from zoomagent.training.environment import EnvConfig
-from zoomagent.training.reinforce_rows import load_rows, offered_tools
+from zoomagent.training.reinforce_rows import alike, load_rows
 from zoomagent.training.resolution import KEPT, Selected, Steps, counts, levels, select, select_all, write
 
 
@@ -124,7 +124,6 @@ def test_a_folder_without_rows_is_named_so(tmp_path: Path) -> None:
 
 
 def test_one_run_offers_one_set_of_tools() -> None:
-    assert offered_tools([{"tools": ["a"]}, {"tools": []}], ("b",)) == ("a",)
-    assert offered_tools([{}], ("b",)) == ("b",)
-    with pytest.raises(SettingInvalid, match="--tools"):
-        offered_tools([{"tools": ["a"]}, {"tools": ["b"]}], ())
+    made = [{"tools": ["a"]}, {"tools": ["b"]}, {"tools": ["a"]}, {}]
+    assert alike(made) == ([{"tools": ["a"]}] * 2, ("a",))
+    assert alike([{}]) == ([{}], ())

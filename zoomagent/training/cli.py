@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zoomagent.training import sft_cli
+from zoomagent.training import reinforce_cli, sft_cli
 
 app = typer.Typer(help="Train.", no_args_is_help=True)
 
@@ -44,3 +44,7 @@ def calibrate(
     if report:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     typer.echo(table(figures))
+
+
+app.command(name="select-resolution")(reinforce_cli.select_resolution)
+app.command(name="rl")(reinforce_cli.rl)

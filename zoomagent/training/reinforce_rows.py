@@ -7,6 +7,7 @@ Left out: conversations of the rows, unless `whole` is asked for: reinforcement 
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +46,12 @@ def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: i
     return Rows(rows[:limit], (data / card["images"]).resolve(), card)
 
 
-def offered_tools(rows: Sequence[dict[str, Any]], otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    """The tools that the rows name, which must be the same for all; `otherwise` where they name none."""
-    named = {tuple(row.get("tools") or ()) for row in rows} - {()}
-    if len(named) > 1:
-        texts = "; ".join(", ".join(names) for names in sorted(named))
-        raise SettingInvalid(f"The rows offer different tools ({texts}), and a run offers one set. Give --tools.")
-    return named.pop() if named else otherwise
+def alike(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The rows that offer the tools that most rows do, and these tools: one run offers one set, as its prompts must be
+    alike. () where rows name none."""
+    named = Counter(tuple(row.get("tools") or ()) for row in rows)
+    [(tools, _)] = named.most_common(1)
+    return [row for row in rows if tuple(row.get("tools") or ()) == tools], tools
 
 
 def _read(file: Path, whole: bool) -> list[dict[str, Any]]:
