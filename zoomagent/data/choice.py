@@ -26,7 +26,7 @@ SHARES: dict[Kind, float] = {
 CAPPED: tuple[Kind, ...] = ("no_zoom", "cannot_tell")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A candidate as choosing needs it: what names it, and what it can teach."""
 

@@ -74,6 +74,23 @@ def trajectories(
 
 
 @app.command()
+def view(
+    folder: Annotated[Path, typer.Argument(help="What `data trajectories` wrote.")],
+    n: Annotated[int, typer.Option(min=1, help="How many; kinds are mixed.")] = 6,
+    out: Annotated[Path, typer.Option(help="Page (.html) or picture (.png) to write.")] = Path("trajectories.html"),
+) -> None:
+    """Draw some trajectories to look at.
+
+    Example: zoomagent data view OUT --n 12 --out look.html
+    """
+    from zoomagent.data.showing import show
+
+    if out.suffix not in (".html", ".png"):
+        raise typer.BadParameter(f"{out.suffix!r} is neither .html nor .png", param_hint="--out")
+    typer.echo(f"{show(folder, n, out)} trajectories in {out}")
+
+
+@app.command()
 def release(
     out: Annotated[Path, typer.Argument(help="Folder to write into.")],
     images: Annotated[int, typer.Option(min=1, help="Pictures; 108077 are as many as the release has.")] = 1000,

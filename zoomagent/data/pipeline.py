@@ -11,7 +11,7 @@ import asyncio
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -38,6 +38,8 @@ from zoomagent.models.profiles import Profile
 
 SHARD = 1000
 """Pictures of one shard."""
+Chosen = list[dict[int, Kind]]
+"""For each shard the kinds of the lines that were chosen."""
 DONORS = 40
 """Questions of earlier pictures that a picture is tried with."""
 SPARE = 4
@@ -203,12 +205,10 @@ async def _judge(work: Path, shards: int, settings: Settings, progress: Progress
         await model.aclose()
 
 
-async def _judged(
-    work: Path, shard: int, asked: Collection[tuple[int, int]], settings: Settings, model: Model
-) -> bytes:
+async def _judged(work: Path, shard: int, asked: Chosen, settings: Settings, model: Model) -> bytes:
     counts: Counts = Counter()
     kept: list[int] = []
-    lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if (shard, n) in asked)
+    lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if n in asked[shard])
     for path, group in groupby(lines, key=lambda entry: entry[1].path):
         try:
             with open_picture(settings.images / path) as picture:
@@ -225,21 +225,31 @@ async def _taught(model: Model, picture: Picture, candidate: Candidate, counts: 
     return taught
 
 
-def _chosen(work: Path, shards: int, settings: Settings) -> dict[tuple[int, int], Kind]:
+def _chosen(work: Path, shards: int, settings: Settings) -> Chosen:
     """The chosen candidates by shard and line; where a model judged, only of those that it needs."""
-    entries, places = [], []
+    entries: list[Entry] = []
+    places: list[list[int]] = []
+    known: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
     for shard in range(shards):
         needed = set(_read(work / f"judged-{shard:05d}.json")["kept"]) if settings.model else None
+        lines = []
         for line, text in enumerate(_candidates(work, shard)):
             if needed is None or line in needed:
                 row = orjson.loads(text)
-                entries.append(Entry(row["image_id"], row["qa"], tuple(row["kinds"])))
-                places.append((shard, line))
+                kinds = tuple(row["kinds"])
+                entries.append(Entry(row["image_id"], row["qa"], known.setdefault(kinds, kinds)))
+                lines.append(line)
+        places.append(lines)
     kept = choose(entries, settings.kinds, settings.limit, settings.seed)
-    return {places[i]: kind for i, kind in kept.items()}
+    chosen: Chosen = []
+    start = 0
+    for lines in places:
+        chosen.append({line: kept[start + i] for i, line in enumerate(lines) if start + i in kept})
+        start += len(lines)
+    return chosen
 
 
-def _told(work: Path, out: Path, shard: int, chosen: Mapping[tuple[int, int], Kind], settings: Settings) -> bytes:
+def _told(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings) -> bytes:
     """Write a shard's trajectories, and return what to count of them."""
     told, counts = asyncio.run(_tell(work, shard, chosen, settings))
     sides: dict[Split, list[Trajectory]] = {side: [] for side in SPLITS}
@@ -256,14 +266,12 @@ def _told(work: Path, out: Path, shard: int, chosen: Mapping[tuple[int, int], Ki
     return orjson.dumps({"kinds": kinds, "pictures": pictures, "counts": dict(counts)}, option=orjson.OPT_SORT_KEYS)
 
 
-async def _tell(
-    work: Path, shard: int, chosen: Mapping[tuple[int, int], Kind], settings: Settings
-) -> tuple[list[Trajectory], Counts]:
+async def _tell(work: Path, shard: int, chosen: Chosen, settings: Settings) -> tuple[list[Trajectory], Counts]:
     teller = Teller(settings.profile, settings.seed)
     told: list[Trajectory] = []
     counts: Counts = Counter()
     for line, text in enumerate(_candidates(work, shard)):
-        kind = chosen.get((shard, line))
+        kind = chosen[shard].get(line)
         if kind is None:
             counts["choice: not chosen (balance, limit or kinds)"] += 1
             continue
