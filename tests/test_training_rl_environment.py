@@ -144,9 +144,9 @@ def test_a_zoom_of_a_zoom_is_cut_from_the_original(images: Path) -> None:
     assert env.call(ZOOM_IN, {"bbox_2d": inner, "label": "", "img_idx": 1}).ok
     box = Box(*env.episode.records[2]["box"])
     assert box.width < view.width / 2
-    picture = env._store.picture
+    picture = env.views.picture
     assert (
-        env._store.image(env.episode.indexed[2]).tobytes()
+        env.views.image(env.episode.indexed[2]).tobytes()
         == picture.view(box, size_of(env.episode.records[2])).tobytes()
     )
 

@@ -48,3 +48,4 @@ def calibrate(
 
 app.command(name="select-resolution")(reinforce_cli.select_resolution)
 app.command(name="rl")(reinforce_cli.rl)
+app.command(name="probe")(reinforce_cli.probe)

@@ -156,7 +156,7 @@ class ZoomEnv:
             options=tuple(row["options"]),
             looks=tuple(episode.shown),
             nested=tuple(Box(*box) for box in row["nested"]),
-            picture=self._store.picture.size,
+            picture=self.views.picture.size,
             cut=episode.cut,
             refused=episode.refused,
         )
@@ -168,7 +168,7 @@ class ZoomEnv:
         return self._episode
 
     @property
-    def _store(self) -> GapViews:
+    def views(self) -> GapViews:
         """The views; opened again after unpickling."""
         if self._views is None:
             self._views = self._open(self.episode.row)
@@ -190,10 +190,10 @@ class ZoomEnv:
             self.episode.records.append(record)
 
     def _images(self, result: ToolResult) -> Sequence[Image.Image]:
-        return [self._store.image(view["id"]) for view in result.views]
+        return [self.views.image(view["id"]) for view in result.views]
 
     def _run(self, call: ToolCall, turn: int) -> ToolResult:
-        episode, views = self.episode, self._store
+        episode, views = self.episode, self.views
         arguments = read_arguments(call, self.config.offered, len(episode.indexed))
         view = episode.indexed[arguments.img_idx]
         if not isinstance(arguments, ZoomIn | ZoomOut | Search):

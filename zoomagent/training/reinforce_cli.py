@@ -100,3 +100,37 @@ def rl(
         typer.echo,
     )  # fmt: skip
     typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {folder}")
+
+
+def probe(
+    model: Annotated[str, typer.Argument(help="nano, a checkpoint folder, hf:NAME or a base URL.")],
+    data: Annotated[Path, typer.Option(help="What `zoomagent data trajectories` or `select-resolution` wrote.")],
+    split: Annotated[str, typer.Option(help="train or held-out.")] = "held-out",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
+    tools: Annotated[str, typer.Option(help="Tools offered, by name and comma; empty: the rows' or the model's.")] = "",
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write figures and rows as JSON too.")] = None,
+) -> None:
+    """Health check: does the model look at its crops? Accuracy with its own, with the true place, and with noise.
+
+    Example: zoomagent train probe runs/rl-gap/checkpoint --data runs/trajectories --limit 100 --json probe.json
+    """
+    import json
+
+    from rich.progress import Progress
+
+    from zoomagent.models.loading import load_model
+    from zoomagent.training.environment import EnvConfig
+    from zoomagent.training.probe import as_json, table
+    from zoomagent.training.probe import probe as run
+    from zoomagent.training.reinforce_rows import alike, load_rows
+
+    found, asked = load_rows(data, split, limit=limit), load_model(model)
+    offered = tuple(tools.split(",")) if tools else alike(found.rows)[1]
+    config = EnvConfig(asked.profile, found.images, offered, search="annotated")
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=sum(bool(row["targets"]) for row in found.rows))
+        probed = run(asked, config, found.rows, lambda done: bar.update(task, completed=done))
+    told = as_json(probed)
+    if json_out:
+        json_out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    typer.echo(table(told))
