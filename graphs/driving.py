@@ -112,12 +112,15 @@ async def _run(
         return Ran(_told(call, str(error)), None)
     if why:
         return Ran(_told(call, WORDS[why]), None)
-    record = _record(look, f"look-{call.id}")
+    record = _record(look, f"look-{call.id}", _phrase(desk, call, indexed))
     try:
         result = await _called(desk, model, call, indexed)
     except ToolError as error:
         return Ran(_told(call, str(error)), record)
-    return Ran(_told(call, result.text, [view["id"] for view in result.views]), record)
+    shows = result.views[-1]["id"] if result.views else ""
+    found = {"shows": shows, "target": result.target.as_list() if result.target else None}
+    told = _told(call, result.text, [view["id"] for view in result.views])
+    return Ran(told, ToolLookRecord(**{**record, **found}))  # type: ignore[typeddict-item]
 
 
 def _told(call: ToolCall, text: str, views: Sequence[str] = ()) -> TurnRecord:
@@ -145,9 +148,18 @@ def _look(desk: Desk, call: ToolCall, indexed: Sequence[str], turn: int) -> Look
     return Look(call.name, view, box, label, turn)
 
 
-def _record(look: Look, name: str) -> ToolLookRecord:
+def _record(look: Look, name: str, phrase: str) -> ToolLookRecord:
     box = look.box.as_list() if look.box else None
-    return ToolLookRecord(id=name, tool=look.tool, view=look.view, box=box, label=look.label, turn=look.turn)
+    return ToolLookRecord(
+        id=name, tool=look.tool, view=look.view, box=box, label=look.label, turn=look.turn, phrase=phrase, shows="",
+        target=None,
+    )  # fmt: skip
+
+
+def _phrase(desk: Desk, call: ToolCall, indexed: Sequence[str]) -> str:
+    """What a call names, where it names one thing."""
+    named = read_arguments(call, desk.bench.model.profile.tools, len(indexed)).model_dump().get("label", "")
+    return named if isinstance(named, str) else ""
 
 
 def _as_look(record: ToolLookRecord) -> Look:

@@ -116,7 +116,8 @@ class CheckRecord(TypedDict):
 
 
 class ToolLookRecord(TypedDict):
-    """A tool call that was run: which tool on which view, at which box in original pixels, asking what."""
+    """A tool call that was run: which tool on which view, at which box in original pixels, asking what. `shows` is the
+    view it led to ("" for none), `target` where in the original it was pointed or found, `phrase` what was named."""
 
     id: str
     tool: str
@@ -124,6 +125,9 @@ class ToolLookRecord(TypedDict):
     box: list[int] | None
     label: str
     turn: int
+    phrase: str
+    shows: str
+    target: list[int] | None
 
 
 class ProofRecord(TypedDict):

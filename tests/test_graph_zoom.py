@@ -57,6 +57,9 @@ def test_a_policy_finds_what_only_a_close_view_shows(
     ran = truthful(question, options, strategy=strategy)
     assert (ran.kind, ran.text, ran.state["macro"]["text"]) == ("answered", question.answer, "Cannot tell")
     assert crop_of(ran, item) == 1.0
+    [evidence] = [seen for seen in ran.answer.evidence if seen.perspective == "micro"]
+    assert evidence.target is not None and iou(Box(*evidence.target), pixels_of(item)) > 0.5
+    assert evidence.phrase == ("it" if strategy == "tools" else item.name)
 
 
 @pytest.mark.parametrize("strategy", ["locate", "search", "auto"])

@@ -315,6 +315,9 @@ def _closer(state: "State", view: "ViewRecord") -> Evidence:
     """A crop of the zoom graph, with what was found in it and measured."""
     target = next((t for t in state.get("targets", []) if t["crop"] == view["id"]), None)
     found = {"target": target["box"], "phrase": target["phrase"], "seen": target["seen"]} if target else {}
+    look = next((look for look in state.get("tool_looks", []) if look["shows"] == view["id"]), None)
+    if look:
+        found = {"target": look["target"], "phrase": look["phrase"] or None}
     from zoomagent.graphs.weighing import MATTERS
 
     if "proof" in state and state.get("proven") == state["closer"]:
