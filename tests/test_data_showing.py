@@ -17,7 +17,7 @@ from zoomagent.models.profiles import QWEN3_VL
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    world = tmp_path_factory.mktemp("world")
+    world = tmp_path_factory.mktemp("showing") / "world"
     write_world(world, SMALL, 5, 8, 512)
     make(world, world.parent / "set", Settings(world, QWEN3_VL))
     return world.parent / "set"

@@ -35,7 +35,7 @@ PICTURES = 16
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("world")
+    out = tmp_path_factory.mktemp("trajectories") / "world"
     write_world(out, SMALL, 5, PICTURES, 512)
     return out
 
