@@ -15,7 +15,9 @@ from PIL import Image, ImageDraw
 
 from zoomagent import Answer, Budget, Step, ZoomAgent
 from zoomagent.errors import InputRefused, ModelUnavailable
+from zoomagent.graphs.context import Bench
 from zoomagent.media import open_picture
+from zoomagent.tools.verifying import sees
 
 Agent = partial(ZoomAgent, strategy="dualfocus")
 """Two looks and a choice: the shortest run with everything in it."""
@@ -322,3 +324,27 @@ def test_an_opener_of_ones_own_is_used(image: Image.Image) -> None:
 
     with Agent(FakeModel(respond=respond), opener=refuse) as agent:
         assert agent.ask(image, QUESTION).outcome.code == "path_not_allowed"
+
+
+def test_other_settings_share_the_model_and_the_loop() -> None:
+    with ZoomAgent("nano") as agent:
+        other = agent.using(strategy="macro", target_error=0.2)
+        assert (other.context.strategy, agent.context.strategy) == ("macro", "auto")
+        asyncio.run(other.aload())
+        assert agent.using()._held.model is other._held.model is not None
+    assert other._held.model is None
+    with pytest.raises(ValueError, match="strategy"):
+        agent.using(strategy="guess")
+
+
+def test_single_tools_work_on_the_open_picture_with_the_model_of_the_runs() -> None:
+    model = FakeModel()
+    model.enqueue_scores([[-0.1, -3.0]])
+
+    async def seen(bench: Bench) -> float | None:
+        return await sees(bench.model, bench.views, bench.views.whole()["id"], "a red car")
+
+    with ZoomAgent(model) as agent:
+        assert asyncio.run(agent.awork(Image.new("RGB", (64, 64)), seen)) > 0.9  # type: ignore[operator]
+        with pytest.raises(InputRefused):
+            asyncio.run(agent.awork("nowhere.png", seen))

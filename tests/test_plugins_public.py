@@ -9,7 +9,7 @@ from PIL import Image
 from zoomagent import ZoomAgent
 from zoomagent.errors import InputRefused
 from zoomagent.media import open_picture
-from zoomagent.plugins.inputs import Allowed, picture_opener
+from zoomagent.plugins.inputs import Allowed, named_opener, picture_opener
 from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer
 
 GREY = Image.new("RGB", (4000, 1000), "grey")
@@ -77,3 +77,28 @@ def test_files_below_a_root_are_opened_and_no_others(tmp_path: Path) -> None:
     for path in (outside / "a.png", inside / ".." / "out" / "a.png", inside / "link.png"):
         with pytest.raises(InputRefused):
             opener(str(path))
+
+
+def test_a_relative_path_is_one_below_a_root_and_never_leaves_them(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second, second / "deep"):
+        folder.mkdir()
+    GREY.resize((40, 10)).save(second / "deep" / "a.png")
+    GREY.save(tmp_path / "outside.png")
+    opener = picture_opener(Allowed(roots=(str(first), str(second))))
+    with opener("deep/a.png") as picture:
+        assert picture.size.width == 40
+    for path in ("../outside.png", "deep/../../outside.png", "deep/b.png", "deep", "", "a" * 5000, "\ud800.png"):
+        with pytest.raises(InputRefused) as refused:
+            opener(path)
+        assert str(tmp_path) not in refused.value.public
+
+
+def test_a_program_may_name_its_own_pictures_and_no_client_can_name_others(tmp_path: Path) -> None:
+    GREY.save(tmp_path / "a.png")
+    opener = named_opener({"scan": GREY, "file": tmp_path / "a.png"})
+    for name in ("scan", "file"):
+        with opener(name) as picture:
+            assert picture.size.width == GREY.width
+    with pytest.raises(InputRefused):
+        opener(str(tmp_path / "a.png"))

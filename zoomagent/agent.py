@@ -14,14 +14,16 @@ finished one returns its answer. Left out: the state machine itself (zoomagent/g
 """
 
 import asyncio
+import copy
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -46,6 +48,16 @@ THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
 """A picture, a question and, where given, its options."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Held:
+    """The model, once it is there, and whether it was loaded here. Agents made of one another share it."""
+
+    model: Model | None
+    ours: bool
 
 
 class ZoomAgent:
@@ -100,13 +112,25 @@ class ZoomAgent:
             max_tokens=max_tokens,
             samples=samples,
         )
-        self._model = None if isinstance(model, str) else model
-        self._owns_model = isinstance(model, str)
+        self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
         self._opener = opener
         self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
         self._background = Background()
         self._loading = asyncio.Lock()
         self._active: set[str] = set()
+
+    def using(self, **settings: Any) -> "ZoomAgent":
+        """This agent with other settings (fields of `Context`: strategy, rule, budget …), for one question or many.
+
+        It shares the model, the event loop and the store, so it costs nothing: close one of the two.
+        Raises pydantic.ValidationError (a ValueError) for values that can not be."""
+        other = copy.copy(self)
+        other.context = Context(**{**dict(self.context), **settings})
+        return other
+
+    async def aload(self) -> None:
+        """Load the model now, not with the first question. Raises RunError where it can not be loaded."""
+        await self._background.arun(self._loaded())
 
     # Asking
 
@@ -147,13 +171,25 @@ class ZoomAgent:
         """`batch` from a running event loop."""
         return await self._background.arun(self._batch(list(items), concurrency))
 
+    # Single tools
+
+    async def awork(self, image: Any, work: Callable[[Bench], Awaitable[T]]) -> T:
+        """What `work` gives, done on the open picture with the model, in the loop that both belong to; for single tools
+        beside whole runs. `image` as in `ask`. Raises RunError where the picture or the model can not be used."""
+
+        async def done() -> T:
+            async with AsyncExitStack() as stack:
+                return await work(await self._bench(stack, image))
+
+        return await self._background.arun(done())
+
     # Closing
 
     def close(self) -> None:
         """Give back the model, where it was loaded here, and the event loop."""
-        if self._owns_model and self._model is not None:
-            self._background.run(self._model.aclose())
-            self._model = None
+        if self._held.ours and self._held.model is not None:
+            self._background.run(self._held.model.aclose())
+            self._held.model = None
         self._background.close()
 
     def __enter__(self) -> Self:
@@ -226,9 +262,9 @@ class ZoomAgent:
     async def _loaded(self) -> Model:
         """The model, loaded with the first question."""
         async with self._loading:
-            if self._model is None:
-                self._model = await asyncio.to_thread(load_model, self.context.model)
-            return self._model
+            if self._held.model is None:
+                self._held.model = await asyncio.to_thread(load_model, self.context.model)
+            return self._held.model
 
     async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
         if isinstance(self._store, CheckpointFile):
@@ -261,7 +297,7 @@ class ZoomAgent:
         return thread
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
-        name = self._model.name if self._model else self.context.model
+        name = self._held.model.name if self._held.model else self.context.model
         answer = from_state(state, model=name, strategy=self.context.strategy, seconds=seconds)
         return answer.model_copy(update={"thread_id": thread}).from_picture(Source(image, self._opener))
 

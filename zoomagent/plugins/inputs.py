@@ -3,17 +3,22 @@
     opener = picture_opener(Allowed(roots=("/data/pictures",), hosts=("images.example.com",)))
     ZoomAgent("nano", opener=opener)
 
-A server allows no path and no address unless told to. How paths and addresses are checked is `zoomagent/media`'s. Left
-out: Pillow pictures and arrays, which are no text; a program gives them to ZoomAgent itself.
+A server allows no path and no address unless told to; a path that does not begin at the top is one below a root. How
+paths and addresses are checked is `zoomagent/media`'s. `named_opener` lets a program name its own pictures. Left out:
+Pillow pictures and arrays, which are no text; a program gives them to ZoomAgent itself.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from zoomagent.errors import InputRefused
 from zoomagent.media import Limits, Picture, UrlRules, open_picture
+
+MAX_PATH = 4096
+"""Characters of a path that is looked for below the roots."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,32 @@ def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
     def opener(source: Any) -> Picture:
         if not isinstance(source, str):
             raise InputRefused("A picture is named by a data: URL, an address or a path, as text.", code="bad_input")
-        return opened(source)
+        return opened(_below(source, allowed.roots))
 
     return opener
+
+
+def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> Callable[[Any], Picture]:
+    """The same, but the names in `pictures` stand for what the program itself gives (anything `open_picture` takes)."""
+    opened = picture_opener(allowed)
+
+    def opener(source: Any) -> Picture:
+        known = isinstance(source, str) and source in pictures
+        return open_picture(pictures[source]) if known else opened(source)
+
+    return opener
+
+
+def _below(source: str, roots: Sequence[str]) -> str:
+    """A relative path below the root that has such a file, else below the first one. Asks nothing outside them."""
+    named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
+    if not roots or not named or os.path.isabs(source):
+        return source
+    places = [os.path.abspath(os.path.join(root, source)) for root in roots]
+    known = (place for place, root in zip(places, roots, strict=True) if _within(place, root) and os.path.isfile(place))
+    return next(known, places[0])
+
+
+def _within(place: str, root: str) -> bool:
+    top = os.path.abspath(root)
+    return os.path.commonpath([top, place]) == top

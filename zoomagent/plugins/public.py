@@ -14,7 +14,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from zoomagent.answer import Answer, Corners, Cost, Evidence, PictureInfo
+from zoomagent.errors import RunError
 from zoomagent.geometry import Box, Size
+from zoomagent.graphs.endings import ended
 from zoomagent.media import Picture
 
 MAX_CROP_SIDE = 768
@@ -82,6 +84,24 @@ def public_answer(answer: Answer) -> PublicAnswer:
         model=answer.model,
         strategy=answer.strategy,
         trace_id=answer.thread_id,
+    )
+
+
+def public_refusal(error: RunError, model: str, strategy: str) -> PublicAnswer:
+    """What clients are told of a question whose picture could not be opened."""
+    told = ended(error)
+    return PublicAnswer(
+        answer="",
+        confidence=None,
+        confidence_from=None,
+        outcome=told["kind"],
+        code=told["code"],
+        abstained=False,
+        perspective=None,
+        reasons=tuple(told["reasons"]),
+        boxes=(),
+        model=model,
+        strategy=strategy,
     )
 
 
