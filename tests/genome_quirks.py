@@ -39,6 +39,7 @@ COUNTS = {
     "relationships: of no object": 1,
     "curation: dropped, several things of that name, not told apart": 1,
     "curation: dropped, the answer is a sentence": 1,
+    "curation: dropped, nothing is marked in its picture": 4,
     "curation: dropped, names things, linked to none": 1,
 }
 

@@ -112,6 +112,10 @@ def test_questions_about_nothing_in_particular_are_for_the_whole() -> None:
     assert kept(page_of(cup(1, 100)), weather).kinds == ("no_zoom",)
 
 
+def test_where_nothing_is_marked_nothing_can_be_said_of_a_question() -> None:
+    assert judge(page_of(), about(), LIMITS) == "nothing is marked in its picture"
+
+
 def test_what_the_file_can_not_answer_is_kept_as_that() -> None:
     candidate = kept(page_of(cup(1, 100)), about(question="What is on the red hat?", answer="cannot tell."))
     assert candidate.answer == CANNOT_TELL and candidate.phrase == "red hat" and candidate.kinds == ("cannot_tell",)

@@ -26,7 +26,10 @@ def world(
     level: Annotated[str, typer.Option(help="full, or small (what nano knows).")] = "full",
     split: Annotated[str, typer.Option(help="train, held-out or test: disjoint seeds.")] = "train",
 ) -> None:
-    """Write a synthetic world: pictures and Visual Genome's own JSON files."""
+    """Write a synthetic world: pictures and Visual Genome's own JSON files.
+
+    Example: zoomagent data world WORLD --scenes 200 --level small --size 2048
+    """
     from rich.progress import Progress
 
     from zoomagent.data.scene import LEVELS, SPLITS

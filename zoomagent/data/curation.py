@@ -101,6 +101,8 @@ def judge(page: Page, asked: Asked, limits: Thresholds) -> Candidate | str:
     if len(asked.answer.split()) > limits.answer_words:
         return "the answer is a sentence"
     about = about_of(page, asked)
+    if about is None and not page.things:
+        return "nothing is marked in its picture"
     if about is None:
         named = any(occurs(name, asked.question) for thing in page.things for name in thing.names)
         nothing = About((), "about nothing in particular")
