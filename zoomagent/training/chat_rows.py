@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -70,12 +71,14 @@ def unusable(trajectory: Trajectory, profile: Profile) -> str | None:
 
 def told(trajectory: Trajectory, profile: Profile, images: Mapping[str, Image.Image]) -> list[dict[str, Any]]:
     """The messages as a chat template takes them; `images` holds each view's pixels by name."""
-    sizes = [views(trajectory, profile)[name][1] for name in dict.fromkeys(shown(trajectory))]
+    needed = views(trajectory, profile)
+    sizes = [needed[name][1] for name in dict.fromkeys(shown(trajectory))]
     messages = [_message(turn, profile, sizes, images) for turn in _asked(trajectory, profile)]
     arranged = arrange(messages, replace(profile, tool_dialect="openai"))
     return [_template_turn(message) for message in arranged]
 
 
+@lru_cache(maxsize=65536)
 def _size(profile: Profile, box: Box, pixels: int | None, is_whole: bool) -> Size:
     """As `ViewStore` chooses it for the whole and for a crop."""
     budget = pixels or (None if is_whole else profile.crop_pixels or None)
