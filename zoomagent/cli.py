@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -25,10 +25,12 @@ GROUPS = {
     "data": ("zoomagent.data.cli", "Draw pictures with questions; make training data."),
     "train": ("zoomagent.training.cli", "Train models, nano first of all."),
     "bench": ("zoomagent.bench.cli", "Measure strategies beside no zoom."),
+    "serve": ("zoomagent.plugins.cli", "Serve the agent to other programs."),
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
 EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "sklearn", "tqdm"), "train")
+EXTRAS |= {"mcp": "mcp", "mcp_types": "mcp", "fastapi": "serve", "uvicorn": "serve"}
 CALLS, DEPTH, SECONDS = 32, 4, 120.0
 """What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
 
@@ -126,6 +128,16 @@ def doctor(model: Model = "nano", as_json: Annotated[bool, typer.Option("--json"
     from zoomagent.models.doctor import doctor as examine
 
     examine(model, json_output=as_json)
+
+
+@app.command()
+def schema(
+    format: Annotated[Literal["openai", "anthropic", "json"], typer.Option(help="Whose definitions.")] = "openai",
+) -> None:
+    """Print the tools as definitions for a model of yours to call."""
+    from zoomagent.plugins.schema import tool_schemas
+
+    typer.echo(json.dumps(tool_schemas(format), indent=2))
 
 
 def main() -> None:

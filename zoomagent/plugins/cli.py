@@ -1,0 +1,95 @@
+"""`zoomagent serve`: the agent as a server, one command a face.
+
+Whatever it serves, it opens data: URLs only, unless told which folders and hosts are allowed, and listens on this
+machine only, unless ZOOMAGENT_API_KEY is set.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoomagent.strategy import Strategy
+
+if TYPE_CHECKING:
+    from zoomagent.plugins.inputs import Allowed
+
+app = typer.Typer(help="Serve the agent to other programs.", no_args_is_help=True)
+
+Model = Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")]
+HowTo = Annotated[Strategy, typer.Option(help="How to look closer, where a question does not say.")]
+TargetError = Annotated[
+    float | None, typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong.")
+]
+Root = Annotated[list[str] | None, typer.Option(help="A folder below which pictures may be opened; repeat.")]
+AllowHost = Annotated[list[str] | None, typer.Option(help="A host that pictures may be fetched from; repeat.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; beyond 127.0.0.1 set ZOOMAGENT_API_KEY.")]
+ServedAs = Annotated[list[str] | None, typer.Option(help="Another host name that clients reach it by; repeat.")]
+
+
+@app.callback()
+def serve() -> None:
+    """Serve the agent to other programs."""
+
+
+@app.command()
+def mcp(
+    http: Annotated[bool, typer.Option("--http", help="Streamable HTTP instead of stdin and stdout.")] = False,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http.")] = 8765,
+    model: Model = "nano",
+    strategy: HowTo = "auto",
+    target_error: TargetError = None,
+    root: Root = None,
+    allow_host: AllowHost = None,
+    served_as: ServedAs = None,
+) -> None:
+    """Serve tools by the Model Context Protocol, to Claude, editors and agents (extra mcp)."""
+    import asyncio
+
+    from zoomagent import ZoomAgent
+    from zoomagent.plugins.guard import rules_for
+    from zoomagent.plugins.inputs import picture_opener
+    from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app, mcp_server, serve_stdio
+
+    opener = picture_opener(_allowed(root, allow_host))
+    with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener) as agent:
+        server = mcp_server(agent, opener)
+        if not http:
+            asyncio.run(serve_stdio(server))
+            return
+        rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS)
+        _listen(http_app(server, rules), host, port, PATH)
+
+
+@app.command()
+def page(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8100,
+    model: Model = "nano",
+    runs: Annotated[
+        Path, typer.Option(envvar="ZOOMAGENT_RUNS", help="Where runs and their pictures are kept.")
+    ] = Path("zoomagent-runs"),
+    served_as: ServedAs = None,
+) -> None:
+    """Serve a page: ask in the browser, watch the run, step through it, compare two (extra serve)."""
+    from zoomagent import ZoomAgent
+    from zoomagent.plugins.page_server import guarded_page, page_rules
+
+    rules = page_rules(host, tuple(served_as or ()))
+    with ZoomAgent(model) as agent:
+        _listen(guarded_page(agent, runs, rules), host, port, "/")
+
+
+def _allowed(roots: list[str] | None, hosts: list[str] | None) -> "Allowed":
+    from zoomagent.plugins.inputs import Allowed
+
+    return Allowed(tuple(roots or ()), tuple(hosts or ()))
+
+
+def _listen(guarded: object, host: str, port: int, path: str) -> None:
+    """Serve until interrupted; requests that run then have some seconds to end."""
+    import uvicorn
+
+    typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", err=True)
+    uvicorn.run(guarded, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=5)  # type: ignore[arg-type]

@@ -1,0 +1,192 @@
+"""Runs the tools of `offers.py` for a client, whatever the face.
+
+    async for item in answering(agent, opener, arguments):      # Step, Step, …, Told
+        ...
+    told = await looking(agent, opener, Crop(image="a.png", box=[0.1, 0.1, 0.2, 0.2]))
+
+What a client is told is a value of the public schema, the same in words, and pictures. Pictures are JPEG files of at
+most MAX_CROP_SIDE pixels a side, so that a reply stays small. A single tool raises ToolError or RunError, both safe to
+show; a question never does: what went wrong is its outcome. Left out: how a face words it in its own protocol.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from zoomagent.agent import ZoomAgent
+from zoomagent.answer import Answer, Step
+from zoomagent.errors import RunError
+from zoomagent.geometry import Box, Size, Space, View, box_from_model, whole
+from zoomagent.graphs.context import Bench
+from zoomagent.media import Picture
+from zoomagent.plugins.offers import (
+    AnswerAboutImage,
+    Crop,
+    Ground,
+    Part,
+    PublicCheck,
+    PublicLine,
+    PublicPlaces,
+    PublicRegion,
+    PublicText,
+    ReadText,
+    ToolArguments,
+    Verify,
+    Zoom,
+)
+from zoomagent.plugins.public import (
+    MAX_CROP_SIDE,
+    Public,
+    PublicAnswer,
+    crops_of,
+    public_answer,
+    public_box,
+    public_refusal,
+)
+from zoomagent.tools.grounding import ground
+from zoomagent.tools.reading import read
+from zoomagent.tools.verifying import sees
+from zoomagent.tools.viewing import MAGNIFY
+from zoomagent.tools.zooming import MARGIN, surroundings
+
+Opener = Callable[[Any], Picture]
+SPACES: dict[str, Space] = {"relative": "unit", "pixels": "pixels"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a client is told: a value, the same in words, and pictures (JPEG files). `failed`: there is no answer."""
+
+    value: Public
+    text: str
+    pictures: tuple[bytes, ...] = ()
+    failed: bool = False
+
+
+# A question
+
+
+async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> AsyncIterator[Step | Told]:
+    """The steps of the run as they happen, then what the client is told. Leaving early cancels the run."""
+    changes = {name: value for name in ("strategy", "target_error") if (value := getattr(asked, name)) is not None}
+    chosen = agent.using(**changes) if changes else agent
+    try:
+        picture = await asyncio.to_thread(opener, asked.image)
+    except RunError as error:
+        refusal = public_refusal(error, chosen.context.model, chosen.context.strategy)
+        yield Told(refusal, worded(refusal), failed=True)
+        return
+    with picture:
+        async for item in chosen.astream(picture, asked.question, asked.options or ()):
+            yield item if isinstance(item, Step) else await asyncio.to_thread(_told, item, picture)
+
+
+def _told(answer: Answer, picture: Picture) -> Told:
+    public = public_answer(answer)
+    crops = tuple(jpeg(crop) for crop in crops_of(answer, picture))
+    return Told(public, worded(public), crops, failed=not answer.answered)
+
+
+def worded(answer: PublicAnswer) -> str:
+    """The answer in a few lines, for a model or a person to read."""
+    if answer.outcome in ("refused", "failed"):
+        return f"{answer.code}: {' '.join(answer.reasons)}"
+    sure = "" if answer.confidence is None else f" ({answer.confidence_from} confidence {answer.confidence:.2f})"
+    boxes = "".join(f"\nIt rests on {list(box.pixels)} (pixels of the original)." for box in answer.boxes)
+    return f"{answer.answer}{sure}\n{' '.join(answer.reasons)}{boxes}"
+
+
+# Single tools
+
+
+async def looking(agent: ZoomAgent, opener: Opener, asked: ToolArguments) -> Told:
+    """What one tool gives. Raises ToolError and RunError."""
+    with await asyncio.to_thread(opener, asked.image) as picture:
+        match asked:
+            case Crop() | Zoom():
+                return await asyncio.to_thread(_shown, picture, asked)
+            case ReadText():
+                return await agent.awork(picture, lambda bench: _read(bench, asked))
+            case Verify():
+                return await agent.awork(picture, lambda bench: _verified(bench, asked))
+            case Ground():
+                return await agent.awork(picture, lambda bench: _grounded(bench, asked))
+            case _:
+                raise TypeError(f"{type(asked).__name__} is no single tool; use answering.")
+
+
+def _shown(picture: Picture, asked: Crop | Zoom) -> Told:
+    box = box_in(picture.size, asked.box, asked.units)
+    if isinstance(asked, Zoom):
+        box = surroundings(box, picture.size, MARGIN, 0)
+    image = picture.view(box, shown_size(box))
+    region = PublicRegion(box=public_box(_corners(box), picture.size), size=image.size, picture=_size(picture))
+    text = f"Shows {box.as_list()} (pixels of the original, which is {picture.size.width}x{picture.size.height})."
+    return Told(region, text, (jpeg(image),))
+
+
+async def _read(bench: Bench, asked: ReadText) -> Told:
+    picture = bench.views.picture
+    lines = await read(bench.views, _view(bench, asked))
+    told = tuple(
+        PublicLine(text=line.text, box=public_box(_corners(line.box), picture.size), score=line.score) for line in lines
+    )
+    text = "\n".join(f"{line.text!r} at {list(line.box.pixels)}" for line in told) or "No text was read."
+    return Told(PublicText(lines=told, picture=_size(picture)), text)
+
+
+async def _verified(bench: Bench, asked: Verify) -> Told:
+    probability = await sees(bench.model, bench.views, _view(bench, asked), asked.thing)
+    visible = None if probability is None else probability >= 0.5
+    word = "This model can not measure it." if visible is None else "Yes" if visible else "No"
+    text = word if probability is None else f"{word}: {asked.thing!r} can be seen with probability {probability:.2f}."
+    return Told(PublicCheck(visible=visible, probability=probability, picture=_size(bench.views.picture)), text)
+
+
+async def _grounded(bench: Bench, asked: Ground) -> Told:
+    picture = bench.views.picture
+    boxes = await ground(bench.model, bench.views, _view(bench, asked), asked.thing)
+    told = PublicPlaces(boxes=tuple(public_box(_corners(box), picture.size) for box in boxes), picture=_size(picture))
+    text = "\n".join(f"{list(box.pixels)} (pixels of the original)" for box in told.boxes) or "Not found."
+    return Told(told, text)
+
+
+def _view(bench: Bench, asked: Part) -> str:
+    """The id of the view that is asked about."""
+    views = bench.views
+    if asked.box is None:
+        return views.whole()["id"]
+    box = box_in(views.picture.size, asked.box, asked.units)
+    return views.add(box, max_pixels=views.profile.crop_pixels or None)["id"]
+
+
+# Boxes and pictures
+
+
+def box_in(size: Size, box: list[float], units: str | None) -> Box:
+    """The box that a client means, in pixels of the original. Raises BoxInvalid; nothing is guessed."""
+    return box_from_model(box, SPACES[units or "relative"], View("", whole(size), size), size)
+
+
+def shown_size(box: Box) -> Size:
+    """The size a client is shown a region at: magnified where it is small, at most MAX_CROP_SIDE a side."""
+    factor = min(MAGNIFY, MAX_CROP_SIDE / max(box.width, box.height))
+    return Size(max(1, round(box.width * factor)), max(1, round(box.height * factor)))
+
+
+def jpeg(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.convert("RGB").save(file, "JPEG", quality=90, subsampling=0)
+    return file.getvalue()
+
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    return box.left, box.top, box.right, box.bottom
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    return picture.size.width, picture.size.height
