@@ -110,7 +110,7 @@ def test_generated_likelihoods_equal_given_ones(model: InProcessModel) -> None:
     loaded = model._loaded
     prefix = model._last
     assert prefix is not None and reply.tokens is not None
-    first = model._log_softmax(prefix.logits)
+    [first] = model._log_softmax(prefix.logits)
     yes = loaded.tokenizer.convert_tokens_to_ids("Yes")
     assert likelihood.logprob == pytest.approx(float(first[yes]))
     assert reply.tokens[0].logprob == pytest.approx(float(first.max()))
@@ -157,6 +157,19 @@ def test_samples_differ_and_a_seed_repeats_them(family: tuple[str, Path]) -> Non
 def test_greedy_n_is_the_same_reply_n_times(model: InProcessModel) -> None:
     replies = run(model.generate(asking(Text("What?")), max_tokens=3, n=3))
     assert len(replies) == 3 and len({reply.text for reply in replies}) == 1
+
+
+def test_conversations_that_share_passes_are_answered_as_if_alone(model: InProcessModel) -> None:
+    colours = ["red", "blue", "green", "white"]
+    told = [asking(view(f"one {colour}", color=colour), Text("What?")) for colour in colours]
+    told += [asking(view("small", (32, 80)), Text("What?")), asking(Text("Nothing to see.")), told[0]]
+    together = run(model.generate_each(told, max_tokens=8))
+    for messages, reply in zip(told, together, strict=True):
+        model.forget()
+        [alone] = run(model.generate(messages, max_tokens=8))
+        assert (reply.text, reply.finish, reply.usage) == (alone.text, alone.finish, alone.usage)
+        pairs = zip(reply.tokens or (), alone.tokens or (), strict=True)
+        assert all(a.logprob == pytest.approx(b.logprob, abs=1e-3) for a, b in pairs)
 
 
 def test_placeholders_are_never_generated_nor_taken_from_text(model: InProcessModel) -> None:

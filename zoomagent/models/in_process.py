@@ -6,8 +6,9 @@
 Prompts are rendered by the checkpoint's own chat template; image placeholders are expanded to the view's
 grid here, so torchvision is not needed. A view runs through the vision tower once and is then remembered
 (`vision_cache.py`); a prompt that was just answered is not read again to score continuations of it. Calls
-run one after another on one thread. Left out: video frames as video (send them as images), batching over
-questions (serve the model for that), streaming.
+run one after another on one thread; `generate_each` answers many conversations of one shape in one pass. Left out:
+video frames as video (send them as images), batching calls that come at the same time (serve the model for that),
+streaming.
 
 `python -m zoomagent.bench.vision_cache MODEL` measures what remembering views saves.
 """
@@ -33,6 +34,8 @@ from zoomagent.models.hermes import parse_calls
 from zoomagent.models.vision_cache import Key, ViewFeatures, VisionCache
 
 T = TypeVar("T")
+BATCH = 32
+"""Conversations, or views, that go through the model at once (ours)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +53,17 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """A prompt the text model has read: its key-value cache, the logits after it, and the next position."""
+    """Prompts of one shape that the text model has read: its key-value cache, the logits [prompt, token] after them,
+    and the next position."""
 
-    prompt: Prompt
+    prompts: tuple[Prompt, ...]
     cache: DynamicCache
     logits: torch.Tensor
     position: int
 
     def holds(self, prompt: Prompt) -> bool:
-        return self.prompt.keys == prompt.keys and torch.equal(self.prompt.ids, prompt.ids)
+        [held, *more] = self.prompts
+        return not more and held.keys == prompt.keys and torch.equal(held.ids, prompt.ids)
 
 
 class InProcessModel:
@@ -97,6 +102,13 @@ class InProcessModel:
         return await self._alone(
             lambda clock: self._generate(messages, tools, max_tokens, temperature, n, clock), deadline
         )
+
+    async def generate_each(
+        self, conversations: Sequence[Sequence[Message]], *, max_tokens: int = 128, deadline: float | None = None
+    ) -> list[Reply]:
+        """One greedy reply to each conversation. Those whose texts and views are equally long (one question about many
+        views of one size) share their passes through the model, at most BATCH at a time."""
+        return await self._alone(lambda clock: self._generate_each(conversations, max_tokens, clock), deadline)
 
     async def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
@@ -141,9 +153,24 @@ class InProcessModel:
         rows = n if temperature > 0 else 1
         ids, logprobs = self._decode(prefix, rows, max_tokens, temperature, clock)
         replies = [
-            self._reply(prefix.prompt, row, probs, bool(tools)) for row, probs in zip(ids, logprobs, strict=True)
+            self._reply(prefix.prompts[0], row, probs, bool(tools)) for row, probs in zip(ids, logprobs, strict=True)
         ]
         return replies if temperature > 0 else replies * n
+
+    def _generate_each(
+        self, conversations: Sequence[Sequence[Message]], max_tokens: int, clock: "Clock"
+    ) -> list[Reply]:
+        self._see_all([part for told in conversations for m in told for part in m.parts if isinstance(part, Pixels)])
+        prompts = [self.encode(messages, ()) for messages in conversations]
+        replies: dict[int, Reply] = {}
+        for batch in _of_one_shape(prompts):
+            clock.check()
+            self._fits(prompts[batch[0]], max_tokens)
+            prefix = self._prefill([prompts[i] for i in batch])
+            ids, logprobs = self._decode(prefix, len(batch), max_tokens, 0.0, clock)
+            for i, row, probs in zip(batch, ids, logprobs, strict=True):
+                replies[i] = self._reply(prompts[i], row, probs, False)
+        return [replies[i] for i in range(len(prompts))]
 
     def _score(self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock") -> list[Likelihood]:
         given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
@@ -175,56 +202,80 @@ class InProcessModel:
         return self.vision.get(_key(view), lambda: self._encode_view(view))
 
     def _encode_view(self, view: Pixels) -> ViewFeatures:
+        [features] = self._encode_views([view])
+        return features
+
+    def _encode_views(self, views: Sequence[Pixels]) -> list[ViewFeatures]:
         model = self._loaded.model
-        inputs = self._loaded.image_processor(images=[view.image], return_tensors="pt").to(self._device)
+        inputs = self._loaded.image_processor(images=[view.image for view in views], return_tensors="pt")
+        inputs = inputs.to(self._device)
         seen = model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"], return_dict=True)
-        deepstack = tuple(layer[0] for layer in seen.get("deepstack_features") or ())
-        return ViewFeatures(tuple(inputs["image_grid_thw"][0].tolist()), seen.pooler_output[0], deepstack)
+        layers = [_parts(layer, seen.pooler_output) for layer in seen.get("deepstack_features") or ()]
+        grids = [tuple(grid) for grid in inputs["image_grid_thw"].tolist()]
+        return [
+            ViewFeatures(grid, tokens, tuple(layer[i] for layer in layers))
+            for i, (grid, tokens) in enumerate(zip(grids, seen.pooler_output, strict=True))
+        ]
+
+    def _see_all(self, views: Sequence[Pixels]) -> None:
+        """Run the views that are not remembered through the vision tower, several at a time."""
+        missing = list({_key(view): view for view in views if _key(view) not in self.vision}.values())
+        for start in range(0, len(missing), BATCH):
+            some = missing[start : start + BATCH]
+            for view, features in zip(some, self._encode_views(some), strict=True):
+                self.vision.get(_key(view), lambda features=features: features)  # type: ignore[misc]
 
     def _read(self, prompt: Prompt, room: int, clock: "Clock") -> Prefix:
         """Run the prompt through the text model, unless it is the one just read."""
         clock.check()
+        self._fits(prompt, room)
+        if self._last is None or not self._last.holds(prompt):
+            self._last = self._prefill([prompt])
+        return self._last
+
+    def _fits(self, prompt: Prompt, room: int) -> None:
         length = prompt.ids.shape[1]
         if length + room > self._loaded.max_tokens:
             raise ContextTooLong(
                 f"The conversation takes {length} tokens and the reply up to {room}, but the model has room "
                 f"for {self._loaded.max_tokens}. Send fewer or smaller views."
             )
-        if self._last is None or not self._last.holds(prompt):
-            self._last = self._prefill(prompt)
-        return self._last
 
-    def _prefill(self, prompt: Prompt) -> Prefix:
-        positions = self._positions(prompt)
+    def _prefill(self, prompts: Sequence[Prompt]) -> Prefix:
+        """Read prompts of one shape."""
+        ids = torch.cat([prompt.ids for prompt in prompts])
+        views = [view for prompt in prompts for view in prompt.views]
+        positions = self._positions(ids, views)
         cache = DynamicCache(config=self._loaded.model.config.text_config)
         seen = SimpleNamespace(
-            pooler_output=tuple(view.tokens for view in prompt.views),
-            deepstack_features=[list(layer) for layer in zip(*(view.deepstack for view in prompt.views), strict=True)],
+            pooler_output=tuple(view.tokens for view in views),
+            deepstack_features=[list(layer) for layer in zip(*(view.deepstack for view in views), strict=True)],
         )
         outputs = self._loaded.model(
-            input_ids=prompt.ids,
+            input_ids=ids,
             position_ids=positions,
-            mm_encoder_outputs={"image": seen} if prompt.views else None,
+            mm_encoder_outputs={"image": seen} if views else None,
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        return Prefix(prompt, cache, outputs.logits[0, -1], int(positions.max()) + 1)
+        return Prefix(tuple(prompts), cache, outputs.logits[:, -1], int(positions.max()) + 1)
 
-    def _positions(self, prompt: Prompt) -> torch.Tensor:
-        if not prompt.views:
-            return torch.arange(prompt.ids.shape[1], device=self._device).expand(3, 1, -1)
+    def _positions(self, ids: torch.Tensor, views: Sequence[ViewFeatures]) -> torch.Tensor:
+        if not views:
+            return torch.arange(ids.shape[1], device=self._device).expand(3, len(ids), -1)
         positions, _ = self._loaded.model.model.get_rope_index(
-            prompt.ids,
-            mm_token_type_ids=(prompt.ids == self._loaded.image_id).int(),
-            image_grid_thw=torch.tensor([view.grid for view in prompt.views], device=self._device),
+            ids,
+            mm_token_type_ids=(ids == self._loaded.image_id).int(),
+            image_grid_thw=torch.tensor([view.grid for view in views], device=self._device),
         )
         return torch.as_tensor(positions)
 
     def _decode(
         self, prefix: Prefix, rows: int, max_tokens: int, temperature: float, clock: "Clock"
     ) -> tuple[list[list[int]], list[list[float]]]:
-        """Token by token, `rows` replies at once; a row that has ended is padded until all have."""
+        """Token by token, `rows` replies at once, to one prompt or to as many; a row that has ended is padded until all
+        have."""
         cache = _copy_for(prefix.cache, rows)
         logits = prefix.logits.expand(rows, -1)
         ids: list[list[int]] = [[] for _ in range(rows)]
@@ -245,7 +296,7 @@ class InProcessModel:
     def _follow(self, prefix: Prefix, given: list[list[int]]) -> torch.Tensor:
         """Log-probabilities [row, place, token] at every place of the given continuations, in one forward
         pass."""
-        first = self._log_softmax(prefix.logits).expand(len(given), 1, -1)
+        first = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
         longest = max(map(len, given))
         if longest == 1:
             return first
@@ -311,9 +362,23 @@ def _key(view: Pixels) -> Key:
 def _copy_for(cache: DynamicCache, rows: int) -> DynamicCache:
     """The cache again, `rows` times: what follows must not disturb the remembered prompt."""
     copied = copy.deepcopy(cache)
-    if rows > 1:
+    held = copied.layers[0].keys.shape[0]
+    if rows > held:
         copied.batch_repeat_interleave(rows)
     return copied
+
+
+def _of_one_shape(prompts: Sequence[Prompt]) -> list[list[int]]:
+    """Which prompts can share a pass: equally long, with views of the same grids; at most BATCH."""
+    groups: dict[Any, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        groups.setdefault((prompt.ids.shape[1], tuple(view.grid for view in prompt.views)), []).append(i)
+    return [group[start : start + BATCH] for group in groups.values() for start in range(0, len(group), BATCH)]
+
+
+def _parts(layer: Any, like: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """A DeepStack layer's features per view, whether the model gives them so or all in one."""
+    return layer if isinstance(layer, list | tuple) else layer.split([len(tokens) for tokens in like])
 
 
 def _template_turn(message: Message) -> dict[str, Any]:

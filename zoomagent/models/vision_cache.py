@@ -51,6 +51,9 @@ class VisionCache:
         self._keep(key, made)
         return made
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._kept
+
     def __len__(self) -> int:
         return len(self._kept)
 

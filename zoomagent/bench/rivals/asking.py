@@ -20,6 +20,7 @@ from zoomagent.errors import RunError
 from zoomagent.geometry import Box, Size, box_to_model
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Likelihood, Message, Model, Pixels, Reply, Role, Text
+from zoomagent.models.in_process import InProcessModel
 from zoomagent.prompts import box_prompt, micro_prompt
 from zoomagent.tools.viewing import ViewStore, as_view
 
@@ -86,6 +87,14 @@ class Desk:
         self.book(messages)
         [reply] = await self.model.generate(messages, tools=tools, deadline=self._deadline())
         return reply
+
+    async def generate_each(self, conversations: Sequence[Sequence[Message]]) -> list[Reply]:
+        """The next turn of each conversation, greedily; together where the model can."""
+        for messages in conversations:
+            self.book(messages)
+        if isinstance(self.model, InProcessModel):
+            return await self.model.generate_each(conversations, deadline=self._deadline())
+        return [(await self.model.generate(one, deadline=self._deadline()))[0] for one in conversations]
 
     async def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[Likelihood]:
         """How likely each text is as the next turn. RunError where the model can not say: these procedures need it."""

@@ -36,7 +36,7 @@ def _weights(model: InProcessModel, prompt: Prompt, layer: int | None) -> Map:
     try:
         outputs = loaded(
             input_ids=prompt.ids,
-            position_ids=model._positions(prompt),
+            position_ids=model._positions(prompt.ids, prompt.views),
             mm_encoder_outputs={"image": _features(prompt)},
             use_cache=False,
             output_attentions=True,

@@ -41,14 +41,10 @@ async def tiling(
     desk = Desk(model, views, budget)
     prompt = macro_prompt(question, desk.offered(options))
     macro = await desk.generate([await desk.user([desk.whole], prompt)])
-    best: Seen | None = None
-    for box in tiles(views.picture.size, depth):
-        if desk.left <= 1:
-            break
-        reply = await desk.generate([await desk.user([desk.alone(box)], prompt)])
-        seen = judged(box, reply, options)
-        if seen is not None and (best is None or seen.probability > best.probability):
-            best = seen
+    boxes = list(tiles(views.picture.size, depth))[: max(0, desk.left - 1)]
+    replies = await desk.generate_each([[await desk.user([desk.alone(box)], prompt)] for box in boxes])
+    seen = [judged(box, reply, options) for box, reply in zip(boxes, replies, strict=True)]
+    best = max((one for one in seen if one is not None), key=lambda one: one.probability, default=None)
     return await chosen(desk, macro, best, question, options)
 
 
