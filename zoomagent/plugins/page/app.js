@@ -1,0 +1,252 @@
+// The page: one picture and its run, or two runs beside each other. Wires the parts; what they do is theirs.
+
+import { addExample, addPicture, askRun, cancelRun, getBlob, getJson } from "./api.js";
+import { $, el, hear } from "./dom.js";
+import { listen } from "./giving.js";
+import { Pane } from "./pane.js";
+import { versus } from "./versus.js";
+
+const HOW = {
+  auto: "auto: only where needed, the cheapest way", locate: "locate: point at it, cut it out", search: "search: region by region",
+  tools: "tools: the model calls tools itself", macro: "macro: the whole only", micro: "micro: always the crop",
+  dualfocus: "dualfocus: one crop, the likelier answer", "dualfocus-published": "dualfocus, scored as published",
+};
+
+const about = await getJson("/api/about").catch((error) => trouble(error.message));
+const first = new Pane($("first"), about?.tile);
+const second = new Pane($("second"), about?.tile);
+let going = null;
+
+function start() {
+  $("model").textContent = about.model;
+  $("nano").hidden = about.model !== "nano";
+  $("strategy").append(...about.strategies.map((name) => el("option", { value: name }, HOW[name] ?? name)));
+  $("rule").append(...about.rules.map((name) => el("option", { value: name }, name)));
+  listen({ given: (blob) => take(() => sent(blob)), example: () => take(addExample, about.example), trouble });
+  $("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    ask();
+  });
+  $("cancel").addEventListener("click", cancel);
+  $("open-picture").addEventListener("click", () => $("file").click());
+  $("open-saved").addEventListener("click", openSaved);
+  $("open-help").addEventListener("click", () => $("help").showModal());
+  $("close-compare").addEventListener("click", closeCompare);
+  $("single").checked = localStorage.getItem("single") !== "off";
+  $("single").addEventListener("change", () => localStorage.setItem("single", $("single").checked ? "on" : "off"));
+  addEventListener("keydown", keys);
+  const named = new URLSearchParams(location.hash.slice(1)).get("run");
+  if (named) open(named);
+}
+
+// Trouble
+
+function trouble(text) {
+  $("trouble").querySelector("span").textContent = text;
+  $("trouble").hidden = false;
+}
+
+$("trouble").querySelector("button").addEventListener("click", () => { $("trouble").hidden = true; });
+
+// Work that may fail: told in words, and the page stays usable.
+async function tried(work) {
+  $("trouble").hidden = true;
+  try {
+    return await work();
+  } catch (error) {
+    if (error.name !== "AbortError") trouble(error.message);
+    return null;
+  }
+}
+
+// Pictures
+
+function sent(blob) {
+  const most = about.max_bytes;
+  if (blob.size > most) throw new Error(`The file has ${Math.ceil(blob.size / 2 ** 20)} MB; at most ${most / 2 ** 20} MB can be sent. Save it as JPEG, or cut it.`);
+  return addPicture(blob);
+}
+
+async function take(giving, question = "") {
+  cancel();
+  closeCompare();
+  document.body.classList.add("opening");
+  hear("Opening the picture");
+  const picture = await tried(async () => giving());
+  document.body.classList.remove("opening");
+  if (!picture) return;
+  first.forget();
+  first.show(picture);
+  $("open-picture").hidden = false;
+  if (question) $("question").value = question;
+  history.replaceState(null, "", location.pathname);
+  hear(`The picture is open: ${picture.width} by ${picture.height} pixels`);
+  $("question").focus({ preventScroll: true });
+}
+
+// Runs
+
+function asked() {
+  const options = $("options").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  return { picture: first.picture.name, question: $("question").value, options, strategy: $("strategy").value, rule: $("rule").value, calls: Number($("calls").value) || 32 };
+}
+
+function ask() {
+  if (!first.picture) return trouble("There is no picture yet. Drop one, choose one, or take the example.");
+  if (!$("question").value.trim()) return trouble("There is no question yet. Write one, then ask.");
+  return follow(first, asked(), (run) => offer(run));
+}
+
+// A run in a pane, from its question to its end.
+async function follow(pane, what, ended) {
+  if (going) return null;
+  $("trouble").hidden = true;
+  const stop = new AbortController();
+  going = { stop, id: null };
+  busy(true);
+  pane.begin(what.question, what.strategy);
+  hear("Asked");
+  const again = () => follow(pane, what, ended);
+  try {
+    for await (const event of askRun(what, stop.signal)) {
+      if (event.event === "begun") going.id = event.id;
+      if (event.event === "step") {
+        pane.step(event.step);
+        hear(`${event.step.name}: ${event.step.text}`);
+      }
+      if (event.event === "cancelled") pane.stopped("Cancelled.", again);
+      if (event.event === "error") pane.stopped(event.error.message, again);
+      if (event.event === "ended") {
+        pane.end(event.run);
+        hear(event.run.answered ? `Answer: ${event.run.text}. ${event.run.sure ?? ""}` : `No answer: ${event.run.outcome_words}`);
+        ended(event.run);
+      }
+    }
+  } catch (error) {
+    pane.stopped(error.name === "AbortError" ? "Cancelled." : error.message, again);
+  } finally {
+    going = null;
+    busy(false);
+  }
+  return null;
+}
+
+function cancel() {
+  if (!going) return;
+  if (going.id) cancelRun(going.id).catch(() => {});
+  going.stop.abort();
+}
+
+function busy(on) {
+  $("go").disabled = on;
+  $("cancel").hidden = !on;
+  document.body.classList.toggle("busy", on);
+}
+
+// What can be done with a finished run: shared as a file, compared.
+function offer(run) {
+  if (!run.picture) return;
+  history.replaceState(null, "", `#run=${run.id}`);
+  const how = el("select", { "aria-label": "Strategy to compare with" }, about.strategies.filter((name) => name !== run.strategy).map((name) => el("option", { value: name }, name)));
+  how.value = run.strategy === "macro" ? "auto" : "macro";
+  const other = () => ({ picture: run.picture.id, question: run.question, options: run.options, strategy: how.value });
+  first.actions.replaceChildren(
+    el("button", { type: "button", id: "export", onclick: () => exported(run) }, "Save as one page"),
+    el("span.joined", {}, el("button", { type: "button", id: "compare", onclick: () => compare(run, other()) }, "Compare with"), how));
+}
+
+const exported = (run) => tried(async () => {
+  const address = URL.createObjectURL(await getBlob(`/api/runs/${run.id}/page.html`));
+  el("a", { href: address, download: `zoomagent-${run.id}.html` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+});
+
+const open = (id) => tried(async () => {
+  const run = await getJson(`/api/runs/${id}`);
+  const picture = await getJson(`/api/pictures/${run.picture.id}`);
+  cancel();
+  closeCompare();
+  first.show(picture);
+  $("open-picture").hidden = false;
+  $("question").value = run.question;
+  $("options").value = run.options.join("\n");
+  first.end(run);
+  offer(run);
+});
+
+// Comparing
+
+function compare(run, what) {
+  beside(first.picture);
+  follow(second, what, () => told());
+}
+
+const openBeside = (id) => tried(async () => {
+  const run = await getJson(`/api/runs/${id}`);
+  beside(await getJson(`/api/pictures/${run.picture.id}`));
+  second.end(run);
+  told();
+});
+
+function beside(picture) {
+  document.body.classList.add("comparing");
+  $("second").hidden = $("close-compare").hidden = false;
+  second.show(picture);
+  const linked = picture.name === first.picture.name;
+  first.viewer.linked = linked ? second.viewer : null;
+  second.viewer.linked = linked ? first.viewer : null;
+  scrollTo(0, 0);
+}
+
+function told() {
+  $("versus").replaceChildren(versus(first.run, second.run));
+  $("versus").hidden = false;
+  for (const pane of [first, second]) pane.select(pane.steps.length - 1, false);
+  (first.run.boxes.length ? first : second).toAnswer();
+}
+
+function closeCompare() {
+  if (!document.body.classList.contains("comparing")) return;
+  cancel();
+  document.body.classList.remove("comparing");
+  $("second").hidden = $("close-compare").hidden = $("versus").hidden = true;
+  first.viewer.linked = second.viewer.linked = null;
+}
+
+const openSaved = () => tried(async () => {
+  const runs = await getJson("/api/runs");
+  const close = (does) => () => {
+    $("saved").close();
+    does();
+  };
+  $("saved").querySelector(".list").replaceChildren(runs.length ? el("ul", {}, runs.map((run) => el("li", {},
+    el("p", { dir: "auto" }, el("b", {}, run.text), ` ${run.question}`),
+    el("p.note", {}, [run.strategy, run.model, run.sure, moment(run.id)].filter(Boolean).join(" · ")),
+    el("span.buttons", {},
+      el("button", { type: "button", onclick: close(() => open(run.id)) }, "Open"),
+      first.run && el("button", { type: "button", onclick: close(() => openBeside(run.id)) }, "Beside this one"))))) : el("p", {}, "None yet. Every answered question is kept here."));
+  $("saved").showModal();
+});
+
+const moment = (id) => `${id.slice(0, 4)}-${id.slice(4, 6)}-${id.slice(6, 8)} ${id.slice(9, 11)}:${id.slice(11, 13)}`;
+
+// Keys
+
+function keys(event) {
+  const typing = event.target.matches?.("textarea, select, input");
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target === $("question")) return $("ask").requestSubmit();
+  if (event.key === "Escape" && going) return cancel();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || !$("single").checked) return;
+  const pane = $("second").contains(document.activeElement) ? second : first;
+  const does = {
+    "/": () => $("question").focus(), o: () => $("file").click(), "?": () => $("help").showModal(),
+    j: () => pane.move(1), k: () => pane.move(-1), z: () => pane.toAnswer(),
+    0: () => pane.picture && pane.viewer.whole(), "+": () => pane.viewer.closer(1.5), "-": () => pane.viewer.closer(1 / 1.5),
+  }[event.key];
+  if (!does) return;
+  event.preventDefault();
+  does();
+}
+
+if (about) start();

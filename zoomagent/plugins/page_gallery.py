@@ -1,0 +1,149 @@
+"""The page's pictures: files named by their pixels, opened when needed, cut into tiles for looking closer.
+
+    gallery = Gallery(Path("zoomagent-runs/pictures"))
+    name = gallery.add(content)
+    with gallery.lent(name) as picture:
+        tile(picture, level=2, column=0, row=1)
+
+Level 0 is the original, every further one half as wide; a tile is TILE pixels a side, less at the right and the lower
+edge. All tiles are rendered from the original. A picture that no run was asked about goes when the gallery closes.
+Left out: who may ask (`guard.py`).
+"""
+
+import io
+import math
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from zoomagent.errors import InputRefused, StoreError
+from zoomagent.geometry import Box, Size
+from zoomagent.media import Limits, Picture, open_picture
+from zoomagent.media.limits import PIXEL_CEILING
+
+TILE = 512
+MOST_OPEN = 6
+MAX_BYTES = 128 * 1024 * 1024
+"""Largest file taken (ours): the page is for pictures that are too large elsewhere."""
+LIMITS = Limits(max_pixels=PIXEL_CEILING, max_bytes=MAX_BYTES, decode_seconds=60.0)
+NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class Gallery:
+    """Pictures by name. May be used by several threads; those that are lent are never closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: OrderedDict[str, Picture] = OrderedDict()
+        self._lent: dict[str, int] = {}
+        self._new: set[str] = set()
+        self._lock = threading.RLock()
+
+    def add(self, content: bytes) -> str:
+        """Keep a picture file; its name. Raises InputRefused where it is none, StoreError where it can not be kept."""
+        picture = open_picture(content, limits=LIMITS)
+        picture.prepare()
+        path = self._folder / picture.id
+        try:
+            if not path.exists():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _write(path, content)
+                self._new.add(picture.id)
+        except OSError as error:
+            picture.close()
+            raise StoreError(f"The picture can not be kept ({error.strerror}). Free space.", code="store_io") from error
+        with self._lock:
+            if picture.id in self._open:
+                picture.close()
+            else:
+                self._open[picture.id] = picture
+            self._forget_oldest()
+        return picture.id
+
+    @contextmanager
+    def lent(self, name: str) -> Iterator[Picture]:
+        """The open picture. Raises InputRefused where there is none of this name."""
+        with self._lock:
+            picture = self._opened(name)
+            self._lent[name] = self._lent.get(name, 0) + 1
+        try:
+            yield picture
+        finally:
+            with self._lock:
+                self._lent[name] -= 1
+                self._forget_oldest()
+
+    def keep(self, name: str) -> None:
+        """A run was asked about it: it stays when the gallery closes."""
+        self._new.discard(name)
+
+    def close(self) -> None:
+        """Close all pictures; remove the files of those that nothing was asked about."""
+        with self._lock:
+            for picture in self._open.values():
+                picture.close()
+            self._open.clear()
+            for name in self._new:
+                (self._folder / name).unlink(missing_ok=True)
+            self._new.clear()
+
+    def _opened(self, name: str) -> Picture:
+        if name not in self._open:
+            path = self._folder / name
+            if not NAME.fullmatch(name) or not path.is_file():
+                raise InputRefused("This picture is no longer here. Give it once more.", code="unknown_picture")
+            self._open[name] = open_picture(path, limits=LIMITS)
+        self._open.move_to_end(name)
+        return self._open[name]
+
+    def _forget_oldest(self) -> None:
+        idle = [name for name in self._open if not self._lent.get(name)]
+        for name in idle[: max(0, len(self._open) - MOST_OPEN)]:
+            self._open.pop(name).close()
+
+
+def levels(size: Size) -> int:
+    """How many levels a picture has; the last is one tile."""
+    return 1 + max(0, math.ceil(math.log2(max(size.width, size.height) / TILE)))
+
+
+def tile(picture: Picture, level: int, column: int, row: int) -> bytes:
+    """A tile as a JPEG file. Raises InputRefused for one that is not there."""
+    across, down, step = picture.size.width, picture.size.height, TILE << level
+    if not 0 <= level < levels(picture.size) or not 0 <= column * step < across or not 0 <= row * step < down:
+        raise InputRefused("The picture has no such tile.", code="unknown_tile")
+    box = Box(column * step, row * step, min(across, (column + 1) * step), min(down, (row + 1) * step))
+    size = Size(max(1, math.ceil(box.width / (1 << level))), max(1, math.ceil(box.height / (1 << level))))
+    return _file(picture.view(box, size), "JPEG")
+
+
+def look(picture: Picture, box: Box, size: Size) -> bytes:
+    """A view as the model saw it, as a PNG file, at most TILE pixels a side."""
+    inside = 0 <= box.left < box.right <= picture.size.width and 0 <= box.top < box.bottom <= picture.size.height
+    if not inside or min(size.width, size.height) < 1:
+        raise InputRefused("The picture has no such view.", code="unknown_view")
+    scale = min(1.0, TILE / max(size.width, size.height))
+    shown = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+    return _file(picture.view(box, shown), "PNG")
+
+
+def _file(image: Image.Image, form: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **({"quality": 88, "subsampling": 0} if form == "JPEG" else {}))
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(content)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

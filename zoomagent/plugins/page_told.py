@@ -1,0 +1,118 @@
+"""A run as the page gets it: JSON with every word that is shown. The words are `page_data`'s and `page_views`', which
+the saved page uses too. Boxes are `[left, top, right, bottom]` in pixels of the upright original. No HTML."""
+
+from typing import Any
+
+from zoomagent.answer import Answer, Evidence, Step
+from zoomagent.page_data import (
+    SIDE_OF_STEP,
+    checks,
+    confidence_kind,
+    costs,
+    mattered_words,
+    outcome_words,
+    percent,
+    sides,
+)
+from zoomagent.page_views import Node, fate_words, tree, unlooked
+
+
+def told_step(step: Step, perspective: str | None = None) -> dict[str, Any]:
+    """A step, and to which of the two answers it belongs."""
+    side = SIDE_OF_STEP.get(step.name) or (perspective if step.name == "arbitrate" else None)
+    return {**step.model_dump(mode="json"), "side": side or ""}
+
+
+def told(answer: Answer, name: str) -> dict[str, Any]:
+    """All of a finished run that is called `name`."""
+    root = tree(answer)
+    return {
+        "id": name,
+        **answer.model_dump(mode="json", include=_AS_IT_IS),
+        "answered": answer.answered,
+        "outcome": answer.outcome.kind,
+        "code": answer.outcome.code,
+        "outcome_words": outcome_words(answer),
+        "sure": percent(answer.confidence) if answer.confidence is not None else None,
+        "kind": confidence_kind(answer),
+        "sides": [_side(side) for side in sides(answer)],
+        "checks": checks(answer),
+        "steps": [told_step(step, answer.perspective) for step in answer.steps],
+        "tree": _node(root) if root else None,
+        "boxes_of_views": {looked.view: list(looked.box) for looked in answer.views},
+        "unlooked": unlooked(answer),
+        "costs": costs(answer),
+    }
+
+
+def told_short(answer: Answer, name: str) -> dict[str, Any]:
+    """A run in the list of saved ones."""
+    return {
+        "id": name,
+        "question": answer.question,
+        "text": answer.text or answer.outcome.kind,
+        "strategy": answer.strategy,
+        "model": answer.model,
+        "sure": percent(answer.confidence) if answer.confidence is not None else None,
+        "picture": answer.picture.id if answer.picture else None,
+    }
+
+
+_AS_IT_IS = {
+    "question",
+    "options",
+    "text",
+    "confidence",
+    "withheld",
+    "perspective",
+    "reasons",
+    "boxes",
+    "picture",
+    "model",
+    "strategy",
+    "cost",
+}
+
+
+def _side(side: dict[str, Any]) -> dict[str, Any]:
+    candidate = side["c"]
+    return {**side, "c": {"text": candidate.text, "reply": candidate.reply}}
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "number": node.number,
+        "title": node.title,
+        "box": list(node.box),
+        "size": list(_shown(node)),
+        "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),
+        "crop": node.crop,
+        "regions": [
+            {
+                "words": f"{region.phrase}: {fate_words(region, node)}",
+                "here": region.here,
+                "sure": percent(region.here) if region.here is not None else "",
+            }
+            for region in node.regions
+        ],
+        "evidence": _evidence(node.evidence) if node.evidence else None,
+        "skipped": node.skipped,
+        "children": [_node(child) for child in node.children],
+    }
+
+
+def _shown(node: Node) -> tuple[int, int]:
+    if node.evidence:
+        return node.evidence.size
+    return node.sizes[0] if node.sizes else (node.box[2] - node.box[0], node.box[3] - node.box[1])
+
+
+def _evidence(item: Evidence) -> dict[str, Any]:
+    return {
+        "phrase": item.phrase,
+        "text": item.text,
+        "seen": percent(item.seen) if item.seen is not None else None,
+        "mattered": mattered_words(item) if item.delta is not None else None,
+        "target": list(item.target) if item.target else None,
+        "chosen": item.chosen,
+    }
