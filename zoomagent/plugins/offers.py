@@ -152,13 +152,17 @@ def offer_of(name: str) -> Offer:
 
 def read_offer(name: str, arguments: Mapping[str, Any]) -> ToolArguments:
     """The checked arguments of a call; ToolArgsInvalid says what is wrong, and repeats no value."""
-    kind = offer_of(name).arguments
     try:
-        return kind.model_validate(dict(arguments))
+        return offer_of(name).arguments.model_validate(dict(arguments))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)[:4]
-        said = "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in found)
-        raise ToolArgsInvalid(f"{name}: {said}. It takes: {', '.join(kind.model_fields)}.") from None
+        raise unfit(name, error) from None
+
+
+def unfit(name: str, error: ValidationError) -> ToolArgsInvalid:
+    """What is wrong with the arguments of a call of the tool `name`, without their values."""
+    found = error.errors(include_url=False, include_input=False)[:4]
+    said = "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in found)
+    return ToolArgsInvalid(f"{name}: {said}. It takes: {', '.join(offer_of(name).arguments.model_fields)}.")
 
 
 def _place(where: tuple[int | str, ...]) -> str:
