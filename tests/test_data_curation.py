@@ -123,11 +123,15 @@ def test_what_the_file_can_not_answer_is_kept_as_that() -> None:
 
 def test_a_label_says_no_more_than_the_question() -> None:
     assert label(("mug", "cup"), ("red", "hot"), "What is on the red cups?") == "red cup"
-    assert label(("square",), ("red",), "What shape is the red one?") is None
+    assert label(("square",), ("red",), "What shape is the red one?") == "red one"
+    assert label(("square",), (), "What shape is the red one?") is None
+    assert label(("square",), ("red",), "What shape is it?") is None
     candidate = kept(
         page_of(cup(1, 100), attributes={1: ("red",)}), about(cup(1, 100), question="What is the red one?")
     )
-    assert candidate.targets[0].label == "What is the red one" and "verify" not in candidate.kinds
+    assert candidate.targets[0].label == "red one"
+    unnamed = kept(page_of(cup(1, 100)), about(cup(1, 100), question="What is the red one?"))
+    assert unnamed.targets[0].label == "What is the red one" and "verify" not in unnamed.kinds
 
 
 def test_words_are_found_as_words() -> None:

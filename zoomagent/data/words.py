@@ -41,15 +41,18 @@ def occurs(phrase: str, text: str) -> bool:
 
 
 def label(names: Sequence[str], attributes: Sequence[str], question: str) -> str | None:
-    """The thing as the question calls it, attributes before its name; None when the question does not name it.
+    """The thing as the question calls it, attributes before its name or before "one"; None when the question does
+    neither.
 
     What the question does not say stays unsaid: a label must not give the answer away.
     """
     name = max((name for name in names if occurs(name, question)), key=len, default=None)
-    if name is None:
-        return None
     said = {attribute: place(attribute, question) for attribute in attributes}
     order = sorted((where, attribute) for attribute, where in said.items() if where is not None)
+    if name is None and order and occurs("one", question):
+        name = "one"
+    if name is None:
+        return None
     return " ".join([*(attribute for _, attribute in order if attribute not in name), name])
 
 
