@@ -5,6 +5,7 @@ machine only, unless ZOOMAGENT_API_KEY is set.
 """
 
 from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +47,7 @@ def mcp(
 ) -> None:
     """Serve tools by the Model Context Protocol, to Claude, editors and agents (extra mcp)."""
     import asyncio
+    import signal
 
     from zoomagent import ZoomAgent
     from zoomagent.plugins.guard import rules_for
@@ -56,6 +58,7 @@ def mcp(
     with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener) as agent:
         server = mcp_server(agent, opener)
         if not http:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line can not be interrupted
             asyncio.run(serve_stdio(server))
             return
         rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS)
@@ -84,6 +87,9 @@ def page(
 def _allowed(roots: list[str] | None, hosts: list[str] | None) -> "Allowed":
     from zoomagent.plugins.inputs import Allowed
 
+    for root in roots or ():
+        if not os.path.isdir(root):
+            raise typer.BadParameter(f"{root!r} is no folder", param_hint="--root")
     return Allowed(tuple(roots or ()), tuple(hosts or ()))
 
 
