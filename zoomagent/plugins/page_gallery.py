@@ -115,8 +115,9 @@ def levels(size: Size) -> int:
 
 def tile(picture: Picture, level: int, column: int, row: int) -> bytes:
     """A tile as a JPEG file. Raises InputRefused for one that is not there."""
-    across, down, step = picture.size.width, picture.size.height, TILE << level
-    if not 0 <= level < levels(picture.size) or not 0 <= column * step < across or not 0 <= row * step < down:
+    across, down = picture.size.width, picture.size.height
+    step = TILE << level if 0 <= level < levels(picture.size) else 0
+    if step == 0 or not 0 <= column * step < across or not 0 <= row * step < down:
         raise InputRefused("The picture has no such tile.", code="unknown_tile")
     box = Box(column * step, row * step, min(across, (column + 1) * step), min(down, (row + 1) * step))
     size = Size(max(1, math.ceil(box.width / (1 << level))), max(1, math.ceil(box.height / (1 << level))))

@@ -77,7 +77,6 @@ def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(RunError, _refused)
     app.add_exception_handler(RequestValidationError, _misunderstood)
-    app.add_middleware(WithPolicy)
     _serve_files(app)
     _serve_about(app, agent)
     _serve_pictures(app, gallery)
@@ -85,9 +84,9 @@ def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
     return app
 
 
-def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules) -> Guarded:
+def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules) -> "WithPolicy":
     """The app as it is served."""
-    return Guarded(page_app(agent, folder), rules)
+    return WithPolicy(Guarded(page_app(agent, folder), rules))
 
 
 def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -> Rules:

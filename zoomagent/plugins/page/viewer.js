@@ -80,6 +80,7 @@ export class Viewer extends EventTarget {
     cancelAnimationFrame(this.moving);
     this.at = { ...at };
     this.redraw();
+    this.dispatchEvent(new Event("moved"));
   }
 
   // State
@@ -150,14 +151,16 @@ export class Viewer extends EventTarget {
     const seen = [...this.toPicture(0, 0), ...this.toPicture(this.width, this.height)];
     const level = Math.min(this.picture.levels - 1, Math.max(0, Math.floor(Math.log2(1 / k) + 0.35)));
     pen.imageSmoothingEnabled = k < 4;
-    pen.imageSmoothingQuality = "high";
+    pen.imageSmoothingQuality = k < 1 ? "medium" : "low";
     const top = `${this.picture.levels - 1}/0/0`;
     const fine = covering(this.picture, this.side, level, seen);
-    for (let coarse = this.picture.levels - 1; coarse >= level; coarse--) {
+    const ready = fine.every((key) => this.tiles.images.has(key));
+    // Until all fine tiles are here, coarser ones lie below them.
+    for (let coarse = ready ? level : this.picture.levels - 1; coarse >= level; coarse--) {
       for (const key of covering(this.picture, this.side, coarse, seen)) this.#tile(key, origin, k);
     }
     this.tiles.want([top, ...fine.filter((key) => key !== top)]);
-    this.canvas.dataset.ready = String(fine.every((key) => this.tiles.images.has(key)));
+    this.canvas.dataset.ready = String(ready);
     for (const mark of this.marks) this.#mark(mark, origin, k);
   }
 

@@ -1,0 +1,188 @@
+"""The page's server, without a browser: tiles from the original, runs that stream, stop and stay, nothing let in."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from page_world import HOSTILE, Slow, served
+from PIL import Image, ImageDraw
+
+from zoomagent import ZoomAgent
+from zoomagent.errors import InputRefused
+from zoomagent.geometry import Box, Size
+from zoomagent.plugins.page_gallery import TILE, Gallery, levels
+
+SIZE = (2100, 1300)
+NOWHERE = "0" * 64
+
+
+def drawn() -> Image.Image:
+    """A picture that differs at every place."""
+    picture = Image.linear_gradient("L").resize(SIZE).convert("RGB")
+    ImageDraw.Draw(picture).rectangle((1500, 900, 1540, 940), fill="red")
+    return picture
+
+
+def file_of(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def model() -> Slow:
+    return Slow()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def http(model: Slow, folder: Path) -> Iterator[httpx2.Client]:
+    with ZoomAgent(model) as agent, served(agent, folder) as address, httpx2.Client(base_url=address) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def name(http: httpx2.Client) -> str:
+    return str(http.post("/api/pictures", content=file_of(drawn())).json()["name"])
+
+
+def lines(http: httpx2.Client, **asked: object) -> Iterator[dict[str, object]]:
+    with http.stream("POST", "/api/runs", json=asked) as response:
+        assert response.status_code == 200
+        yield from (json.loads(line) for line in response.iter_lines())
+
+
+def test_tiles_of_every_level_are_cut_from_the_original(http: httpx2.Client, name: str) -> None:
+    whole = drawn()
+    for level in range(levels(Size(*SIZE))):
+        step = TILE << level
+        for column in range(-(-SIZE[0] // step)):
+            got = http.get(f"/api/pictures/{name}/tiles/{level}/{column}/0")
+            box = (column * step, 0, min(SIZE[0], (column + 1) * step), min(SIZE[1], step))
+            tile = Image.open(io.BytesIO(got.content))
+            want = whole.crop(box).resize(tile.size, Image.Resampling.BOX)
+            middle = (tile.width // 2, tile.height // 2)
+            assert tile.width <= TILE and tile.height <= TILE
+            assert all(abs(a - b) <= 6 for a, b in zip(tile.getpixel(middle), want.getpixel(middle), strict=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tile", ["9/0/0", "0/5/0", "0/0/3", "99999999999/0/0", "-1/0/0", "0/-1/0"])
+def test_tiles_that_are_not_there_are_not_found(http: httpx2.Client, name: str, tile: str) -> None:
+    got = http.get(f"/api/pictures/{name}/tiles/{tile}")
+    assert got.status_code == 404 and got.json()["error"]["code"] == "unknown_tile"
+
+
+@pytest.mark.parametrize(
+    "query", ["box=0,0,10&size=1,1", "box=0,0,9999,9&size=9,9", "box=a&size=b", "box=5,5,5,9&size=1,1"]
+)
+def test_views_that_can_not_be_are_refused(http: httpx2.Client, name: str, query: str) -> None:
+    assert http.get(f"/api/pictures/{name}/look?{query}").status_code == 404
+
+
+def test_what_is_no_picture_is_refused_in_words(http: httpx2.Client) -> None:
+    got = http.post("/api/pictures", content=b"GIF89a, but not really")
+    assert got.status_code == 400
+    assert got.json()["error"]["code"] in ("unsupported_image", "corrupt_image") and got.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("where", ["..%2f..%2fetc%2fpasswd", NOWHERE, "pictures"])
+def test_names_lead_to_nothing_but_pictures(http: httpx2.Client, where: str) -> None:
+    assert http.get(f"/api/pictures/{where}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change", [{"question": ""}, {"strategy": "guess"}, {"calls": 0}, {"picture": "/etc/passwd"}, {"root": "/"}]
+)
+def test_questions_out_of_bounds_are_refused_by_field(
+    http: httpx2.Client, name: str, change: dict[str, object]
+) -> None:
+    got = http.post("/api/runs", json={"picture": name, "question": "What?", **change})
+    assert got.status_code == 422
+    assert next(iter(change)) in got.json()["error"]["message"] and "/etc" not in got.text
+
+
+def test_a_run_streams_its_steps_and_is_kept(http: httpx2.Client, name: str, folder: Path) -> None:
+    begun, *steps, ended = lines(http, picture=name, question="What is it?", strategy="macro")
+    assert begun["event"] == "begun" and steps and all(step["event"] == "step" for step in steps)
+    run = ended["run"]
+    assert isinstance(run, dict) and run["text"] == HOSTILE and run["id"] == begun["id"]
+    assert http.get(f"/api/runs/{run['id']}").json() == run
+    assert run["id"] in [kept["id"] for kept in http.get("/api/runs").json()]
+    assert (folder / str(run["id"]) / "answer.json").is_file()
+
+
+def test_an_exported_run_is_one_page_without_markup_of_the_model(http: httpx2.Client, name: str) -> None:
+    *_, ended = lines(http, picture=name, question="What is it?", strategy="macro")
+    assert isinstance(ended["run"], dict)
+    page = http.get(f"/api/runs/{ended['run']['id']}/page.html")
+    assert "attachment" in page.headers["content-disposition"]
+    assert "onerror" in page.text and HOSTILE not in page.text and "http://" not in page.text
+
+
+def test_a_cancelled_run_stops_the_model(http: httpx2.Client, model: Slow, name: str) -> None:
+    model.cancelled.clear()
+    events = lines(http, picture=name, question="Please wait.", strategy="macro")
+    begun = next(events)
+    assert model.waited.wait(10)
+    assert http.delete(f"/api/runs/{begun['id']}").json() == {"cancelled": True}
+    assert [event["event"] for event in events] == ["cancelled"]
+    assert model.cancelled.wait(5)
+    assert http.delete(f"/api/runs/{begun['id']}").json() == {"cancelled": False}
+
+
+def test_a_run_whose_reader_goes_away_stops_the_model(http: httpx2.Client, model: Slow, name: str) -> None:
+    model.waited.clear()
+    model.cancelled.clear()
+    with http.stream("POST", "/api/runs", json={"picture": name, "question": "wait", "strategy": "macro"}):
+        assert model.waited.wait(10)
+    assert model.cancelled.wait(10)
+
+
+@pytest.mark.parametrize("where", ["20200101-000000-abcdef", "..", "pictures"])
+def test_runs_that_are_not_there_are_not_found(http: httpx2.Client, where: str) -> None:
+    assert http.get(f"/api/runs/{where}").status_code == 404
+
+
+def test_every_answer_carries_the_policy(http: httpx2.Client) -> None:
+    for path in ("/", "/app.js", "/api/about", "/api/runs/nothing", "/nothing", "/api/pictures/a/tiles/0/0/0"):
+        policy = http.get(path).headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "http:" not in policy
+
+
+def test_with_a_key_only_the_page_itself_is_open(model: Slow, tmp_path: Path) -> None:
+    with ZoomAgent(model) as agent, served(agent, tmp_path, key="sesame") as address:
+        statuses = [httpx2.get(address + path).status_code for path in ("/", "/app.js", "/api/about")]
+        assert statuses == [200, 200, 401]
+        assert httpx2.post(f"{address}/api/example").status_code == 401
+        assert httpx2.get(f"{address}/api/about", headers={"authorization": "Bearer sesame"}).status_code == 200
+        assert httpx2.get(address, headers={"host": "evil.example"}).status_code == 421
+
+
+def test_a_gallery_forgets_what_nothing_was_asked_about(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    kept, left = (gallery.add(file_of(Image.new("RGB", (64, 64), colour))) for colour in ("red", "blue"))
+    gallery.keep(kept)
+    gallery.close()
+    again = Gallery(tmp_path)
+    with again.lent(kept) as picture:
+        assert picture.id == kept
+    with pytest.raises(InputRefused), again.lent(left):
+        pass
+    again.close()
+
+
+def test_lent_pictures_stay_open_whatever_else_is_added(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    first = gallery.add(file_of(drawn()))
+    with gallery.lent(first) as picture:
+        for shade in range(12):
+            gallery.add(file_of(Image.new("RGB", (64, 64), (shade, 0, 0))))
+        assert picture.view(Box(0, 0, 8, 8), Size(8, 8)).size == (8, 8)
+    gallery.close()

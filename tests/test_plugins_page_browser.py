@@ -1,0 +1,324 @@
+"""The page in a real browser (Chromium), with nano: what a person does with it, by mouse, keyboard and phone.
+
+Every page that a test opens is watched: a request to another host, or an error on the console, fails the test.
+"""
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from page_world import HOSTILE, Slow, served
+from PIL import Image
+
+from zoomagent import ZoomAgent
+from zoomagent.plugins.page_server import EXAMPLE
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+MOMENT = 30_000
+"""Milliseconds that a slow machine may take for a step of nano's."""
+DROP = """(node, [content, name, type]) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const carried = new DataTransfer();
+  carried.items.add(new File([bytes], name, { type }));
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    node.dispatchEvent(new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
+  }
+}"""
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ZoomAgent() as agent, served(agent, tmp_path_factory.mktemp("page")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Slow:
+    return Slow()
+
+
+@pytest.fixture(scope="module")
+def hostile(scripted: Slow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ZoomAgent(scripted) as agent, served(agent, tmp_path_factory.mktemp("hostile"), key="sesame") as url:
+        yield url
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Open]:
+    """Opens a page that is watched. `expected` names what its console may say."""
+    contexts: list[Any] = []
+    faults: list[str] = []
+
+    def opened(url: str, width: int = 1280, height: int = 800, expected: str = "", **more: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(MOMENT)
+        watch(page, url.split("/#")[0], expected, faults)
+        page.goto(url)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def run(browser: Any, address: str) -> str:
+    """The example, asked about once: its run's place in the address."""
+    page = browser.new_page()
+    page.set_default_timeout(MOMENT)
+    page.goto(address)
+    page.click("#example")
+    page.wait_for_selector("canvas[data-ready=true]")
+    page.click("#go")
+    page.wait_for_selector(".answer")
+    place = page.evaluate("location.hash")
+    page.close()
+    return str(place)
+
+
+def watch(page: Any, host: str, expected: str, faults: list[str]) -> None:
+    """Write down what the page asks of other hosts, and what goes wrong in it."""
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((host, "blob:", "data:")):
+            faults.append(request.url)
+
+    def said(message: Any) -> None:
+        if message.type == "error" and not (expected and expected in message.text):
+            faults.append(message.text)
+
+    page.on("request", asked)
+    page.on("console", said)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+
+
+def text(page: Any, selector: str) -> str:
+    return str(page.inner_text(selector))
+
+
+def drop(page: Any, content: bytes, name: str, kind: str) -> None:
+    import base64
+
+    page.locator("body").evaluate(DROP, [base64.b64encode(content).decode(), name, kind])
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((900, 700), 60).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_dropped_picture_is_asked_about_and_watched(opened: Open, address: str) -> None:
+    page = opened(address)
+    drop(page, (EXAMPLE / "scene.jpg").read_bytes(), "scene.jpg", "image/jpeg")
+    page.wait_for_selector("canvas[data-ready=true]")
+    page.fill("#question", "What is written on the yellow circle?")
+    page.press("#question", "Control+Enter")
+    page.wait_for_selector(".going ~ *, .run > .steps .step")
+    assert page.is_visible("#cancel") or page.is_visible(".answer")
+    page.wait_for_selector(".answer")
+    assert text(page, ".answer") == "21"
+    assert "calibrated" in text(page, ".verdict") and "19" in text(page, ".verdict .why")
+    assert page.locator(".side").count() == 2 and page.locator(".cost dd").count() == 6
+    assert page.locator(".crops img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
+
+
+def test_steps_move_the_boxes_on_the_picture(opened: Open, address: str, run: str) -> None:
+    page = opened(f"{address}/{run}")
+    page.wait_for_selector(".step[aria-current=step]")
+    last = page.locator(".step").count()
+    assert text(page, ".caption").startswith(f"step {last} of {last}")
+    before = page.locator("canvas").first.screenshot()
+    page.click("button[aria-label^='Step before']")
+    assert text(page, ".caption").startswith(f"step {last - 1} of {last}")
+    search = page.locator(".step", has_text="Looked at [0, 0, 1843, 1843]")
+    search.click()
+    page.wait_for_selector("canvas[data-ready=true]")
+    assert search.get_attribute("aria-current") == "step"
+    assert page.locator("canvas").first.screenshot() != before
+
+
+def test_two_strategies_stand_beside_each_other(opened: Open, address: str, run: str) -> None:
+    page = opened(f"{address}/{run}")
+    page.wait_for_selector("#compare")
+    page.select_option("select[aria-label^='Strategy']", "macro")
+    page.click("#compare")
+    page.wait_for_selector("#versus:not([hidden])")
+    rows = page.locator("#versus tbody tr").all_inner_texts()
+    assert [row.split("\t")[:2] for row in rows] == [["auto", "21"], ["macro", "Cannot tell"]]
+    page.click("#second button[aria-label^='Closer']")
+    scales = page.locator(".caption").all_inner_texts()
+    assert scales[0].split("·")[-1] == scales[1].split("·")[-1]
+    page.click("#close-compare")
+    assert not page.is_visible("#second")
+
+
+def test_saved_runs_open_again_and_leave_as_one_page(opened: Open, address: str, run: str, tmp_path: Path) -> None:
+    page = opened(address)
+    page.click("#open-saved")
+    page.locator("#saved li", has=page.locator("b", has_text="21")).first.get_by_text("Open", exact=True).click()
+    page.wait_for_selector(".answer")
+    with page.expect_download() as download:
+        page.click("#export")
+    path = tmp_path / "run.html"
+    download.value.save_as(path)
+    alone = opened(path.as_uri())
+    assert text(alone, ".answer") == "21"
+
+
+def test_all_of_it_can_be_done_by_keyboard(opened: Open, address: str, run: str) -> None:
+    page = opened(f"{address}/{run}")
+    page.wait_for_selector(".answer")
+    page.keyboard.press("k")
+    page.keyboard.press("k")
+    last = page.locator(".step").count()
+    assert text(page, ".caption").startswith(f"step {last - 2} of {last}")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "question"
+    page.keyboard.type("jk")
+    assert text(page, ".caption").startswith(f"step {last - 2} of {last}")
+    page.locator("canvas").first.focus()
+    whole = text(page, ".caption")
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    assert text(page, ".caption") != whole
+    page.keyboard.press("0")
+    page.keyboard.press("?")
+    page.wait_for_selector("#help[open]")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#help")
+
+
+def test_every_button_and_field_has_a_name(opened: Open, address: str, run: str) -> None:
+    page = opened(f"{address}/{run}")
+    page.wait_for_selector(".answer")
+    assert page.get_by_role("button", name="", exact=True).count() == 0
+    fields = "[...document.querySelectorAll('#ask textarea, #ask select, #ask input, .run select')]"
+    assert page.evaluate(f"{fields}.filter((f) => !f.labels.length && !f.ariaLabel).length") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(opened: Open, address: str, run: str, scheme: str) -> None:
+    page = opened(f"{address}/{run}", color_scheme=scheme)
+    page.wait_for_selector(".answer")
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(opened: Open, address: str, run: str) -> None:
+    page = opened(f"{address}/{run}", width=375, height=812, has_touch=True)
+    page.wait_for_selector(".answer")
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    heights = "[...document.querySelectorAll('button')].filter((b) => b.offsetParent).map((b) => b.offsetHeight)"
+    assert min(page.evaluate(heights)) >= 44
+
+
+def test_what_is_no_picture_is_told_in_words(opened: Open, address: str) -> None:
+    page = opened(address, expected="400")
+    drop(page, b"nothing of the kind", "photo.png", "image/png")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert len(text(page, "#trouble span")) > 20
+    drop(page, b"%PDF", "paper.pdf", "application/pdf")
+    page.get_by_text("neither a picture nor a video").wait_for()
+    page.click("#go")
+    drop(page, png(), "photo.png", "image/png")
+    page.wait_for_selector("canvas[data-ready=true]")
+    assert not page.is_visible("#trouble")
+
+
+def test_a_frame_of_a_video_becomes_the_picture(opened: Open, address: str, tmp_path: Path) -> None:
+    path = tmp_path / "film.webm"
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), 10, (320, 240))
+    if not film.isOpened():
+        pytest.skip("this OpenCV writes no WebM")
+    for shade in range(20):
+        film.write(np.full((240, 320, 3), shade * 12, np.uint8))
+    film.release()
+    page = opened(address)
+    drop(page, path.read_bytes(), "film.webm", "video/webm")
+    page.wait_for_selector("#video[open]")
+    page.locator("#video input").fill("1")
+    page.get_by_text("Use this frame").click()
+    page.wait_for_selector("canvas[data-ready=true]")
+    assert "320 × 240" in text(page, ".caption")
+
+
+def test_a_models_text_is_never_markup(opened: Open, hostile: str) -> None:
+    page = unlocked(opened, hostile)
+    drop(page, png(), "photo.png", "image/png")
+    page.wait_for_selector("canvas[data-ready=true]")
+    page.fill("#question", "What is it?")
+    page.select_option("#strategy", "macro")
+    page.click("#go")
+    page.wait_for_selector(".answer")
+    assert text(page, ".answer") == HOSTILE
+    assert page.locator("img[src=x]").count() == 0 and page.title() == "zoomagent"
+
+
+def test_cancelling_stops_the_model_and_says_so(opened: Open, hostile: str, scripted: Slow) -> None:
+    page = unlocked(opened, hostile)
+    drop(page, png(), "photo.png", "image/png")
+    page.wait_for_selector("canvas[data-ready=true]")
+    page.fill("#question", "Please wait.")
+    page.click("#go")
+    assert scripted.waited.wait(20)
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".stopped")
+    assert "Cancelled" in text(page, ".stopped") and page.is_enabled("#go")
+    assert scripted.cancelled.wait(5)
+
+
+def unlocked(opened: Open, url: str) -> Any:
+    """The page of a server that wants a key, which is given."""
+    page = opened(url, expected="401")
+    page.wait_for_selector("#key[open]")
+    page.fill("#key input", "sesame")
+    page.get_by_text("Go on").click()
+    page.wait_for_selector("#strategy option", state="attached")
+    return page
+
+
+CONTRAST = """() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const ground = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+    if (!own || !node.checkVisibility() || node.disabled) continue;
+    const style = getComputedStyle(node);
+    const [a, b] = [light(parse(style.color)), light(ground(node))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const least = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
+    if (ratio < least) poor.push(`${node.tagName}.${node.className} ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
+"""Elements whose own text has less contrast than WCAG 2.2 asks for (1.4.3, AA)."""
