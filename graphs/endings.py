@@ -19,6 +19,8 @@ from zoomagent.graphs.billing import new_bill
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
 
+STOPPED = "Stopped. "
+"""How the text of a step begins that ended the run without an answer."""
 MAX_WORDS = 400
 """Characters of a step's text: a model may have said much more, which is kept where it belongs."""
 
@@ -54,7 +56,7 @@ def said(text: str, views: list[str] | None = None, boxes: list[list[int]] | Non
 def what_now(state: State, node: str, error: RunError) -> Update:
     """What a run does about an error that one of its nodes met."""
     if isinstance(error, InputRefused | SettingInvalid) or not _can_go_on(state, node, error):
-        return Update(outcome=ended(error), steps=said(f"Stopped. {error}"))
+        return Update(outcome=ended(error), steps=said(f"{STOPPED}{error}"))
     return stop(state, error.code, str(error))
 
 

@@ -82,6 +82,7 @@ class ZoomAgent:
         max_view_pixels: int | None = None,
         max_tokens: int = 128,
         samples: int = 5,
+        connections: int = 16,
         opener: Callable[[Any], Picture] = open_picture,
     ) -> None:
         """`model`: "nano", a folder, "hf:" and a hub name, a base URL (`#name` picks the model), or a Model.
@@ -93,8 +94,9 @@ class ZoomAgent:
 
         `margin` is the share of the located square's side that is added around it (None: the model's own),
         `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
-        to vote where a model gives no likelihoods; `opener` turns what `ask` is given into a Picture. Raises
-        pydantic.ValidationError (a ValueError) for values that can not be."""
+        to vote where a model gives no likelihoods; a server gets at most `connections` calls at a time; `opener` turns
+        what `ask` is given into a Picture. Raises pydantic.ValidationError (a ValueError) for values that can not
+        be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
@@ -114,6 +116,7 @@ class ZoomAgent:
         )
         self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
         self._opener = opener
+        self._connections = connections
         self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
         self._background = Background()
         self._loading = asyncio.Lock()
@@ -263,7 +266,9 @@ class ZoomAgent:
         """The model, loaded with the first question."""
         async with self._loading:
             if self._held.model is None:
-                self._held.model = await asyncio.to_thread(load_model, self.context.model)
+                self._held.model = await asyncio.to_thread(
+                    load_model, self.context.model, connections=self._connections
+                )
             return self._held.model
 
     async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:

@@ -18,13 +18,13 @@ HUB = "hf:"
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
 
 
-def load_model(spec: str | Model, **options: Any) -> Model:
+def load_model(spec: str | Model, *, connections: int | None = None, **options: Any) -> Model:
     """The model named by `spec`; a model is passed through. `options` go to the implementation's
-    constructor."""
+    constructor. `connections` is how many calls a server gets at a time; in this process it means nothing."""
     if not isinstance(spec, str):
         return spec
     if spec.startswith(("http://", "https://")):
-        return _server(spec, options)
+        return _server(spec, options if connections is None else {**options, "concurrency": connections})
     if spec != "nano" and not spec.startswith(HUB) and not Path(spec).is_dir():
         raise ModelNotFound(
             f"No model {spec!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub name "

@@ -4,8 +4,8 @@ Whatever it serves, it opens data: URLs only, unless told which folders and host
 machine only, unless ZOOMAGENT_API_KEY is set.
 """
 
-from pathlib import Path
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,9 +70,9 @@ def page(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8100,
     model: Model = "nano",
-    runs: Annotated[
-        Path, typer.Option(envvar="ZOOMAGENT_RUNS", help="Where runs and their pictures are kept.")
-    ] = Path("zoomagent-runs"),
+    runs: Annotated[Path, typer.Option(envvar="ZOOMAGENT_RUNS", help="Where runs and their pictures are kept.")] = Path(
+        "zoomagent-runs"
+    ),
     served_as: ServedAs = None,
 ) -> None:
     """Serve a page: ask in the browser, watch the run, step through it, compare two (extra serve)."""
@@ -82,6 +82,33 @@ def page(
     rules = page_rules(host, tuple(served_as or ()))
     with ZoomAgent(model) as agent:
         _listen(guarded_page(agent, runs, rules), host, port, "/")
+
+
+@app.command()
+def openai(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8200,
+    model: Model = "nano",
+    strategy: HowTo = "auto",
+    target_error: TargetError = None,
+    at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time; more wait.")] = 64,
+    root: Root = None,
+    allow_host: AllowHost = None,
+    served_as: ServedAs = None,
+) -> None:
+    """Serve the agent as if it were a model, to any client of OpenAI's chat API (extra serve)."""
+    import asyncio
+
+    from zoomagent import ZoomAgent
+    from zoomagent.plugins.guard import rules_for
+    from zoomagent.plugins.inputs import picture_opener
+    from zoomagent.plugins.openai_endpoint import openai_app
+
+    rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once)
+    opener = picture_opener(_allowed(root, allow_host))
+    with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener, connections=at_once) as agent:
+        asyncio.run(agent.aload())
+        _listen(openai_app(agent, rules), host, port, "/v1")
 
 
 def _allowed(roots: list[str] | None, hosts: list[str] | None) -> "Allowed":

@@ -1,0 +1,311 @@
+"""What a client may ask the OpenAI-compatible endpoint, checked strictly; nothing unknown is taken, nothing is guessed.
+
+    asked = read_request(body)            # the question, its picture and settings; RequestRefused names the field
+
+The last turn is asked: its text, and its one picture, or the latest picture of an earlier turn. What the system and
+earlier turns said is told with the question, as words; `zoomagent.alone` leaves it out. Parameters that only steer
+sampling have no effect and are listed as `unused`; what would change the reply's form (n, tools, logprobs,
+response_format, stop) is refused. Left out: pictures in earlier turns beside the latest, which nobody asks about.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION
+from zoomagent.errors import InputRefused, ModelNotFound
+from zoomagent.strategy import Strategy
+
+NAME = "zoomagent"
+MODELS = (NAME, *(f"{NAME}-{strategy}" for strategy in get_args(Strategy)))
+"""The agent as it is set, and with each strategy, so that a harness can compare them by model name alone."""
+MAX_MESSAGES, MAX_PARTS = 256, 64
+UNUSED = (
+    "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty",
+    "user", "metadata", "store", "service_tier", "reasoning_effort", "parallel_tool_calls",
+)  # fmt: skip
+
+
+class RequestRefused(InputRefused):
+    """A request that fits no model of this file. `param` names the field, as `messages[0].content`."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, param: str | None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+# Messages
+
+
+class TextPart(Strict):
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(Strict):
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(Strict):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+def _kind_of(content: Any) -> str:
+    return "parts" if isinstance(content, list) else "words"
+
+
+Words = Annotated[str, Tag("words")]
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Parts = Annotated[list[Part], Field(fail_fast=True, min_length=1, max_length=MAX_PARTS), Tag("parts")]
+TextParts = Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=MAX_PARTS), Tag("parts")]
+Nothing = Annotated[list[Any], Field(max_length=0)] | None
+
+
+class SystemMessage(Strict):
+    role: Literal["system", "developer"]
+    content: Annotated[Words | TextParts, Discriminator(_kind_of)]
+    name: str | None = None
+
+
+class UserMessage(Strict):
+    role: Literal["user"]
+    content: Annotated[Words | Parts, Discriminator(_kind_of)]
+    name: str | None = None
+
+
+class AssistantMessage(Strict):
+    """What this endpoint said before, as clients send it back; calls of tools can not have been among it."""
+
+    role: Literal["assistant"]
+    content: Annotated[Words | TextParts, Discriminator(_kind_of)]
+    name: str | None = None
+    reasoning_content: str | None = None
+    zoomagent: dict[str, Any] | None = None
+    refusal: str | None = None
+    annotations: Nothing = None
+    tool_calls: Nothing = None
+    function_call: None = None
+    audio: None = None
+
+
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
+
+
+# The request
+
+
+class StreamOptions(Strict):
+    include_usage: bool | None = None
+
+
+class ResponseFormat(Strict):
+    type: Literal["text"]
+
+
+class Extension(Strict):
+    """What is ours, under `zoomagent`. `seconds` bounds the run, within what the server allows."""
+
+    options: Annotated[list[str], Field(min_length=1, max_length=MAX_OPTIONS)] | None = None
+    strategy: Strategy | None = None
+    target_error: Annotated[float, Field(gt=0, lt=1)] | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    alone: bool | None = None
+
+
+class ChatRequest(Strict):
+    """The body of POST /v1/chat/completions."""
+
+    model: str
+    messages: Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=MAX_MESSAGES)]
+    zoomagent: Extension = Extension()
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
+    stop: Nothing = None
+    logprobs: Literal[False] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    tools: Nothing = None
+    tool_choice: Literal["none", "auto"] | None = None
+    response_format: ResponseFormat | None = None
+    modalities: list[Literal["text"]] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    seed: int | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A checked request. `settings` are fields of the agent's context; `seconds` is a bound that it may lower."""
+
+    model: str
+    image: str
+    question: str
+    options: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    stream: bool = False
+    usage_in_stream: bool = False
+    unused: tuple[str, ...] = ()
+
+
+def read_request(body: bytes) -> Asked:
+    """The question in a request's body. Raises RequestRefused, and ModelNotFound for a name that is not served."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise RequestRefused("The body is not JSON.", None) from None
+    try:
+        request = ChatRequest.model_validate(given)
+    except ValidationError as error:
+        raise _refusal(error, given) from None
+    return _asked(request)
+
+
+def _asked(request: ChatRequest) -> Asked:
+    extension = request.zoomagent
+    _check_roles(request.messages)
+    last = _last_turn(request.messages)
+    streams = request.stream_options
+    return Asked(
+        model=request.model,
+        image=_image(request.messages, last),
+        question=_question(request.messages, last, bool(extension.alone)),
+        options=tuple(extension.options or ()),
+        settings=_settings(request),
+        seconds=extension.seconds,
+        stream=bool(request.stream),
+        usage_in_stream=bool(streams and streams.include_usage),
+        unused=tuple(name for name in UNUSED if getattr(request, name) is not None),
+    )
+
+
+def _settings(request: ChatRequest) -> dict[str, Any]:
+    extension = request.zoomagent
+    if request.model not in MODELS:
+        raise ModelNotFound(f"There is no such model here. There are: {', '.join(MODELS)}.")
+    named = request.model.removeprefix(NAME).removeprefix("-") or None
+    if named and extension.strategy and named != extension.strategy:
+        raise RequestRefused("The model's name says another strategy. Say it once.", "zoomagent.strategy")
+    found = {"strategy": extension.strategy or named, "target_error": extension.target_error}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# Turns
+
+
+def _check_roles(messages: Sequence[Message]) -> None:
+    """System first, then the user, the assistant at most once between two of the user's turns, the user last."""
+    before = "system"
+    for i, message in enumerate(messages):
+        role = "system" if message.role == "developer" else message.role
+        if role == "system" and before != "system":
+            raise RequestRefused("System messages come first.", f"messages[{i}].role")
+        if role == "assistant" and before != "user":
+            raise RequestRefused("An assistant's message follows a user's.", f"messages[{i}].role")
+        before = role
+    if before != "user":
+        raise RequestRefused("The last message is the user's: it is what is asked.", f"messages[{len(messages) - 1}]")
+
+
+def _last_turn(messages: Sequence[Message]) -> int:
+    """Where the last turn begins: all of the user's messages since someone else's."""
+    return 1 + max((i for i, message in enumerate(messages) if message.role != "user"), default=-1)
+
+
+def _image(messages: Sequence[Message], last: int) -> str:
+    asked = _images(messages[last:])
+    if len(asked) > 1:
+        text = f"One picture is asked about at a time; the last turn has {len(asked)}. Ask about each by itself."
+        raise RequestRefused(text, "messages")
+    shown = asked or _images(messages[:last])
+    if not shown:
+        raise RequestRefused("No picture is given. Put an image_url part into the last message.", "messages")
+    return shown[-1]
+
+
+def _images(messages: Sequence[Message]) -> list[str]:
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
+    return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
+
+
+def _question(messages: Sequence[Message], last: int, alone: bool) -> str:
+    """The last turn's words and, before them, what was said earlier: the oldest turns go where it gets too long."""
+    asked = "\n".join(filter(None, map(_words, messages[last:])))
+    if not asked.strip():
+        raise RequestRefused("No question is given. Put a text part into the last message.", "messages")
+    if alone:
+        return asked
+    system = [_words(message) for message in messages if message.role in ("system", "developer")]
+    turns = [f"{message.role.capitalize()}: {_words(message)}" for message in messages[len(system) : last]]
+    while turns and len(_told(system, turns, asked)) > MAX_QUESTION:
+        turns = turns[2:]
+    return _told(system, turns, asked)
+
+
+def _told(system: Sequence[str], turns: Sequence[str], asked: str) -> str:
+    earlier = "\n".join(["Earlier in this conversation:", *turns]) if turns else ""
+    return "\n\n".join(filter(None, [*system, earlier, asked]))
+
+
+def _words(message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
+
+
+# What is wrong with a request
+
+
+def _refusal(error: ValidationError, given: Any) -> RequestRefused:
+    """The first thing that is wrong, with its field's name; no value is repeated."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    param = _param(found["loc"], given)
+    if found["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        param += f".{found['ctx']['discriminator']}".replace("'", "")
+        return RequestRefused(f"{param}: {_CHOICES[param.rsplit('.', 1)[-1]]}", param)
+    unsupported = found["type"] == "too_long" and found["ctx"]["max_length"] == 0
+    said = _SAID["none_required"] if unsupported else _SAID.get(found["type"], f"{found['msg']}.")
+    return RequestRefused(f"{param or 'body'}: {said}", param or None)
+
+
+_CHOICES = {
+    "role": "system, developer, user and assistant speak here; results of tools are not taken, nothing calls them.",
+    "type": "a part is text, or an image_url.",
+}
+_SAID = {
+    "extra_forbidden": "This parameter is not known here. Leave it out.",
+    "none_required": "This is not supported here. Leave it out.",
+}
+
+
+def _param(place: Sequence[int | str], given: Any) -> str:
+    """Where in `given` a place of pydantic's is; names of union members, which are no keys, are left out."""
+    path, here = "", given
+    for i, step in enumerate(place):
+        if isinstance(here, list) and isinstance(step, int):
+            path, here = f"{path}[{step}]", here[step]
+        elif isinstance(here, dict) and isinstance(step, str) and (step in here or i == len(place) - 1):
+            path, here = f"{path}.{step[:80]}", here.get(step)
+    return path.removeprefix(".")
