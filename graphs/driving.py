@@ -28,7 +28,7 @@ from zoomagent.tools.arguments import ZoomIn, read_arguments
 from zoomagent.tools.cropping import locate
 from zoomagent.tools.definitions import SEARCH, ZOOM_IN, definitions
 from zoomagent.tools.dispatch import run_call
-from zoomagent.tools.progress import WORDS, Look, stuck
+from zoomagent.tools.progress import TOO_CLOSE, WORDS, Look, stuck
 from zoomagent.tools.searching import search
 from zoomagent.tools.viewing import ToolResult
 
@@ -142,7 +142,7 @@ def _look(desk: Desk, call: ToolCall, indexed: Sequence[str], turn: int) -> Look
     arguments: Any = read_arguments(call, desk.bench.model.profile.tools, len(indexed))
     view = indexed[arguments.img_idx]
     if call.name in (ZOOM_IN, SEARCH) and desk.bench.views.record(view)["depth"] >= desk.context.budget.depth:
-        raise ToolArgsInvalid("This image is as close as may be looked. Look at another one, or answer.")
+        raise ToolArgsInvalid(TOO_CLOSE)
     box = locate(desk.bench.views, view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
     label = "" if isinstance(arguments, ZoomIn) else str(arguments.model_dump(exclude={"img_idx"}))
     return Look(call.name, view, box, label, turn)

@@ -87,11 +87,6 @@ def test_too_deep_too_often_and_the_same_again_are_told_in_the_words_of_a_run(im
     assert told.count(WORDS["run_full"]) == len(corners) - (PER_RUN - 1)
 
 
-def test_the_graph_tells_the_same_when_a_view_is_as_close_as_may_be() -> None:
-    source = Path(__file__).parent.parent / "graphs" / "driving.py"
-    assert TOO_CLOSE in source.read_text() or "TOO_CLOSE" in source.read_text()
-
-
 def test_resolution_holds_the_whole_back_and_never_a_crop(images: Path) -> None:
     full, gap = make(images), make(images)
     [a], [b] = full.reset(row()), gap.reset(row(resolution=48 * 48))

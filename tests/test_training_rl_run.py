@@ -24,6 +24,7 @@ from zoomagent.training.reinforce_trainer import ZoomTrainer, answer_tokens, gre
 # Deprecations inside transformers, trl, peft and accelerate; nothing of ours is involved.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 TINY = Recipe(prompts=2, group=2, micro=4, rate=1e-3, turns=2, reply=64)
+LEAST = replace(TINY, prompts=1, micro=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,10 +97,9 @@ def test_a_resumed_run_sees_the_same_rows_in_the_same_order_and_ends_alike(
         return reset(self, row, **rest)
 
     monkeypatch.setattr(ZoomRollout, "reset", noted)
-    recipe = replace(TINY, prompts=1, micro=2)
-    whole = train(settings(tmp_path / "whole", data, steps=2, save_every=1, recipe=recipe), quiet)
+    whole = train(settings(tmp_path / "whole", data, steps=2, save_every=1, recipe=LEAST), quiet)
     in_one, seen[:] = list(seen), []
-    first = settings(tmp_path / "parts", data, steps=1, save_every=1, recipe=recipe)
+    first = settings(tmp_path / "parts", data, steps=1, save_every=1, recipe=LEAST)
     train(first, quiet)
     assert seen == in_one[: len(seen)]
     (first.out / "state" / "checkpoint-9").mkdir()
@@ -117,7 +117,7 @@ def test_a_batch_whose_calls_are_all_refused_is_learned_from(
         return [{"type": "text", "text": "There is no such tool."}]
 
     monkeypatch.setattr(ZoomRollout, "_call", refused)
-    made = settings(tmp_path, data, steps=1, recipe=replace(TINY, prompts=1, micro=2))
+    made = settings(tmp_path, data, steps=1, recipe=LEAST)
     train(made, quiet)
     [line] = [line for line in log_of(made.out) if RATE in line]
     assert line[RATE] == 0 and line["zoom/refused"] > 0 and "zoom/mattered" not in line
@@ -128,7 +128,7 @@ def test_a_policy_that_does_not_call_is_stopped_with_the_reason(tmp_path: Path) 
     whole = {"question": "What colour is the background?", "answer": "gray", "targets": [], "nested": []}
     data = write_data(tmp_path, [row(NEAR, i, **whole) for i in range(4)])
     lines: list[str] = []
-    made = settings(tmp_path, data, steps=9, guard=GuardConfig(patience=2))
+    made = settings(tmp_path, data, steps=9, recipe=LEAST, guard=GuardConfig(patience=2))
     with pytest.raises(RunError, match="collapsed") as stopped:
         train(made, lines.append)
     assert stopped.value.code == "tool_collapse"
@@ -139,7 +139,7 @@ def test_a_policy_that_does_not_call_is_stopped_with_the_reason(tmp_path: Path) 
 
 def test_box_stage_learns_from_rows_with_nested_boxes_only(tmp_path: Path) -> None:
     data = write_data(tmp_path, [row(NEAR, 0), row(NEAR, 1, nested=[])])
-    made = settings(tmp_path, data, stage="box", steps=1, recipe=replace(TINY, prompts=1))
+    made = settings(tmp_path, data, stage="box", steps=1, recipe=LEAST)
     assert [one["id"] for one in rows_of(made, quiet).rows] == ["row-0"]
     train(made, quiet)
     [line] = [line for line in log_of(made.out) if RATE in line]
