@@ -52,13 +52,13 @@ export class Viewer extends EventTarget {
     if (!this.picture) return;
     const scale = Math.min(CLOSEST, Math.max(this.#least(), this.at.scale * factor));
     const [px, py] = this.toPicture(x, y);
-    cancelAnimationFrame(this.moving);
+    this.#still();
     this.#set({ x: px - (x - this.width / 2) / scale, y: py - (y - this.height / 2) / scale, scale });
   }
 
   pan(dx, dy) {
     if (!this.picture) return;
-    cancelAnimationFrame(this.moving);
+    this.#still();
     const { x, y, scale } = this.at;
     this.#set({ x: x - dx / scale, y: y - dy / scale, scale });
   }
@@ -77,13 +77,18 @@ export class Viewer extends EventTarget {
 
   // Taken over from the other picture of a comparison: the same place, said without an echo.
   follow(at) {
-    cancelAnimationFrame(this.moving);
+    this.#still();
     this.at = { ...at };
     this.redraw();
     this.dispatchEvent(new Event("moved"));
   }
 
   // State
+
+  #still() {
+    cancelAnimationFrame(this.moving);
+    this.aimed = null;
+  }
 
   #least() {
     return Math.min(1, this.#fitting([0, 0, this.picture.width, this.picture.height], 1).scale);
@@ -95,7 +100,7 @@ export class Viewer extends EventTarget {
   }
 
   #go(to, gliding) {
-    cancelAnimationFrame(this.moving);
+    this.#still();
     if (!gliding || calm.matches || !this.width) return this.#set(to);
     const from = { ...this.at };
     const began = performance.now();
@@ -106,8 +111,10 @@ export class Viewer extends EventTarget {
       // The middle moves so that what is aimed at comes in at the speed of the zoom.
       const part = Math.abs(to.scale - from.scale) < 1e-9 ? eased : (1 / from.scale - 1 / scale) / (1 / from.scale - 1 / to.scale);
       this.#set({ x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part, scale }, t < 1);
+      this.aimed = t < 1 ? to : null;
       if (t < 1) this.moving = requestAnimationFrame(frame);
     };
+    this.aimed = to;
     this.moving = requestAnimationFrame(frame);
   }
 
@@ -134,7 +141,7 @@ export class Viewer extends EventTarget {
     Object.assign(this, { width, height, ratio: devicePixelRatio });
     this.canvas.width = Math.max(1, Math.round(width * this.ratio));
     this.canvas.height = Math.max(1, Math.round(height * this.ratio));
-    if (!this.picture || !width) return;
+    if (!this.picture || !width || this.aimed) return this.redraw();
     if (first || fitted) this.whole(false);
     else this.#set(this.at);
   }
