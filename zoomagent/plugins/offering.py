@@ -85,6 +85,14 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
             yield item if isinstance(item, Step) else await asyncio.to_thread(_told, item, picture)
 
 
+async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> Told:
+    """The same without the steps."""
+    async for item in answering(agent, opener, asked):
+        if isinstance(item, Told):
+            return item
+    raise AssertionError("a run ends with what the client is told")
+
+
 def _told(answer: Answer, picture: Picture) -> Told:
     public = public_answer(answer)
     crops = tuple(jpeg(crop) for crop in crops_of(answer, picture))
