@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -127,7 +128,9 @@ def page(agent: ZoomAgent) -> None:
     with tempfile.TemporaryDirectory() as folder, served(agent, Path(folder)) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
-        def shot(name: str, width: int, height: int, scheme: str, place: str, compare: bool = False) -> str:
+        def shot(
+            name: str, width: int, height: int, scheme: Literal["light", "dark"], place: str, compare: bool = False
+        ) -> str:
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
             )
