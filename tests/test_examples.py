@@ -7,14 +7,20 @@ what they start themselves is a process of its own.
 import asyncio
 import contextlib
 import runpy
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import uvicorn
 from fake_server import FakeServer, serve
 
+import zoomagent
+from zoomagent.plugins.guard import rules_for
+from zoomagent.plugins.openai_endpoint import openai_app
 from zoomagent.prompts import BOX
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -31,7 +37,7 @@ SAYS = {
     "confidence_threshold": ["at most 0.1 wrong: '21'", "at most 0.01 wrong: 'Cannot tell'", "withheld: '21'"],
     "own_checkpointer": ["answer 21", "without a call: True", "run_mismatch"],
 }
-TOLD_APART = {"served_model", "make_scene", "inspect_task"}
+TOLD_APART = {"served_model", "openai_client", "make_scene", "inspect_task"}
 """Run below, by test_example.py, and by the test of the endpoint."""
 
 
@@ -84,6 +90,25 @@ def test_the_served_model_example_asks_the_server_it_is_given(capsys: pytest.Cap
     with served(server) as address:
         run("served_model", f"{address}#qwen3-vl")
     assert capsys.readouterr().out.startswith("answered 21") and len(server.requests) >= 3
+
+
+def test_the_client_of_the_endpoint_is_told_the_steps_and_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    with zoomagent.ZoomAgent() as agent, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        app = cast(Any, openai_app(agent, rules_for("127.0.0.1", None)))
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [free]}, daemon=True)
+        thread.start()
+        run("openai_client", f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+        running.should_exit = True
+        thread.join(10)
+    said = capsys.readouterr().out
+    assert (
+        "Looked at the whole picture" in said
+        and "\n21\nconfidence" in said
+        and "boxes [{'pixels': [1604, 3562, 1806, 3764]" in said
+    )
 
 
 def test_every_example_is_run() -> None:
