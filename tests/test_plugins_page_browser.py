@@ -3,6 +3,7 @@
 Every page that a test opens is watched: a request to another host, or an error on the console, fails the test.
 """
 
+import base64
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the browser test
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
-MOMENT = 30_000
+MOMENT = 60_000
 """Milliseconds that a slow machine may take for a step of nano's."""
 DROP = """(node, [content, name, type]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
@@ -31,6 +32,13 @@ DROP = """(node, [content, name, type]) => {
   for (const kind of ["dragenter", "dragover", "drop"]) {
     node.dispatchEvent(new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
   }
+}"""
+
+PASTE = """(node, content) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const carried = new DataTransfer();
+  carried.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+  node.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true }));
 }"""
 
 Open = Callable[..., Any]
@@ -118,8 +126,6 @@ def text(page: Any, selector: str) -> str:
 
 
 def drop(page: Any, content: bytes, name: str, kind: str) -> None:
-    import base64
-
     page.locator("body").evaluate(DROP, [base64.b64encode(content).decode(), name, kind])
 
 
@@ -244,6 +250,27 @@ def test_what_is_no_picture_is_told_in_words(opened: Open, address: str) -> None
     drop(page, png(), "photo.png", "image/png")
     page.wait_for_selector("canvas[data-ready=true]")
     assert not page.is_visible("#trouble")
+
+
+def test_a_pasted_picture_is_taken(opened: Open, address: str) -> None:
+    page = opened(address)
+    page.wait_for_selector("#strategy option", state="attached")
+    page.locator("body").evaluate(PASTE, base64.b64encode(png()).decode())
+    page.wait_for_selector("canvas[data-ready=true]")
+    assert "900 × 700" in text(page, ".caption")
+
+
+def test_a_server_that_went_away_is_told_and_asked_again(opened: Open, address: str, run: str) -> None:
+    page = opened(f"{address}/{run}", expected="ERR_FAILED")
+    page.wait_for_selector(".answer")
+    page.route("**/api/runs", lambda route: route.abort())
+    page.click("#go")
+    page.wait_for_selector(".stopped")
+    assert "does not answer" in text(page, ".stopped")
+    page.unroute("**/api/runs")
+    page.select_option("#strategy", "macro")
+    page.click("#go")
+    page.wait_for_selector(".answer")
 
 
 def test_a_frame_of_a_video_becomes_the_picture(opened: Open, address: str, tmp_path: Path) -> None:

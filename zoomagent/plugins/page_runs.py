@@ -95,7 +95,8 @@ class Runs:
         try:
             while (line := await lines.get()) is not None:
                 yield json.dumps(line) + "\n"
-            if not task.cancelled() and task.done():
+            await asyncio.wait({task})
+            if not task.cancelled():
                 task.result()
         finally:
             task.cancel()

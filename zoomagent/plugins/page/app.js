@@ -137,10 +137,13 @@ function cancel() {
   going.stop.abort();
 }
 
+// The focus goes along: a button that can not be pressed would lose it.
 function busy(on) {
+  const [from, to] = on ? [$("go"), $("cancel")] : [$("cancel"), $("go")];
+  const held = document.activeElement === from;
   $("go").disabled = on;
   $("cancel").hidden = !on;
-  document.body.classList.toggle("busy", on);
+  if (held) to.focus({ preventScroll: true });
 }
 
 // What can be done with a finished run: shared as a file, compared.
