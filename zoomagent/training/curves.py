@@ -2,8 +2,8 @@
 
     python -m zoomagent.training.curves runs/sft runs/rl-gap runs/rl-box --out curves.png
 
-Reads the log.jsonl of `train sft --model` and `train rl`. What a run did not log is left blank; a figure that no run logged
-has no panel. Thin lines are the steps, thick ones their running mean. Left out: TensorBoard, which shows runs live.
+Reads the log.jsonl of `train sft --model` and `train rl`. What a run did not log is left blank; a figure that no run
+logged has no panel. Thin lines are the steps, thick ones their running mean. Left out: TensorBoard.
 """
 
 import argparse
