@@ -3,8 +3,8 @@
     pip install inspect-ai openai        # best in an environment of its own
     zoomagent serve openai &
     export ZOOMAGENT_BASE_URL=http://127.0.0.1:8200/v1 ZOOMAGENT_API_KEY=none
-    inspect eval examples/inspect_task.py --model openai-api/zoomagent/zoomagent -T questions=QUESTIONS.jsonl
-    inspect eval examples/inspect_task.py --model openai-api/zoomagent/zoomagent-macro -T questions=QUESTIONS.jsonl
+    inspect eval examples/inspect_task.py --model openai-api/zoomagent/zoomagent -T questions=$PWD/QUESTIONS.jsonl
+    inspect eval examples/inspect_task.py --model openai-api/zoomagent/zoomagent-macro -T questions=$PWD/QUESTIONS.jsonl
 
 QUESTIONS.jsonl is what `zoomagent batch` takes, with answers: a line of {"image", "question", "answer", "options"?};
 pictures lie beside it. The second model is the same one without a closer look. Options are told in zoomagent's own

@@ -26,7 +26,7 @@ LAYERS = [
     {"graphs"},
     {"answer", "background", "store", "running", "report", "agent", "terminal"}
     | {"page_data", "page_pictures", "page_views"},
-    {"plugins", "bench", "training", "data", "cli"},
+    {"plugins", "batch", "bench", "training", "data", "cli"},
 ]
 """Imports point up this list only, or stay within a line of it."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoomagent.answer import Answer
 
 GROUPS = {
+    "batch": ("zoomagent.batch.cli", "Answer a file of questions."),
     "data": ("zoomagent.data.cli", "Draw pictures with questions; make training data."),
     "train": ("zoomagent.training.cli", "Train models, nano first of all."),
     "bench": ("zoomagent.bench.cli", "Measure strategies beside no zoom."),
@@ -30,7 +31,7 @@ GROUPS = {
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
 EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "sklearn", "tqdm"), "train")
-EXTRAS |= {"mcp": "mcp", "mcp_types": "mcp", "fastapi": "serve", "uvicorn": "serve"}
+EXTRAS |= {"ray": "ray", "mcp": "mcp", "mcp_types": "mcp", "fastapi": "serve", "uvicorn": "serve"}
 CALLS, DEPTH, SECONDS = 32, 4, 120.0
 """What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
 

@@ -1,0 +1,87 @@
+"""How one row is answered: by the agent in front of the server that has its picture, or the next when that is away.
+
+    async with Agents(Setup(models=("nano",), folder=Path("."))) as agents:
+        answer = await agents.ask(row)
+
+`Setup` is plain and picklable: a Ray worker makes the same agents from it. A path is one below the questions' folder.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from zoomagent.agent import ZoomAgent
+from zoomagent.answer import Answer
+from zoomagent.batch.routing import ranked
+from zoomagent.batch.rows import Row
+from zoomagent.errors import ModelUnavailable, RateLimited
+from zoomagent.media import UrlRules, open_picture
+
+Ask = Callable[[Row], Awaitable[Answer]]
+
+AWAY = (ModelUnavailable.code, RateLimited.code)
+"""Codes after which the next server is asked."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What answers the rows. `models`: one, or several servers of the same model. `folder`: where paths begin.
+    `settings`: what ZoomAgent takes besides."""
+
+    models: tuple[str, ...] = ("nano",)
+    folder: Path = Path()
+    hosts: tuple[str, ...] = ()
+    connections: int = 16
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def agent(self, model: str) -> ZoomAgent:
+        opener = partial(open_picture, allow_urls=UrlRules(self.hosts) if self.hosts else None)
+        return ZoomAgent(model, opener=opener, connections=self.connections, **self.settings)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What answers depend on, as it lies beside them."""
+        context = self.agent(self.models[0]).context.model_dump(mode="json", exclude={"model"})
+        return {"models": sorted({_identity(model) for model in self.models}), **context}
+
+
+def _identity(model: str) -> str:
+    """The model, not where it is served: named servers may come and go. An unnamed one is known by its address."""
+    from zoomagent.bench.results import fingerprint
+
+    named = model.partition("#")[2] if model.startswith(("http://", "https://")) else ""
+    return named or fingerprint(model)
+
+
+class Agents:
+    """One agent for every model of a setup."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._folder = setup.folder
+        self._agents = {model: setup.agent(model) for model in setup.models}
+
+    async def ask(self, row: Row) -> Answer:
+        """The answer to a row, by the first server that is there."""
+        image, answer = self._place(row.image), None
+        for model in ranked(row.image, list(self._agents)):
+            answer = await self._agents[model].aask(image, row.question, row.options)
+            if answer.outcome.code not in AWAY:
+                break
+        assert answer is not None, "a setup has a model"
+        return answer
+
+    def _place(self, image: str) -> str:
+        known = image[:5].lower() == "data:" or image[:8].lower().startswith(("http://", "https://"))
+        return image if known else str(self._folder / image)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(asyncio.to_thread(agent.close) for agent in self._agents.values()))

@@ -1,0 +1,130 @@
+"""`zoomagent batch`: answer a file of questions, and go on where a killed run stopped."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from zoomagent.strategy import Rule, Strategy
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from zoomagent.batch.asking import Ask, Setup
+    from zoomagent.batch.tally import Tally
+
+app = typer.Typer(help="Answer a file of questions.", rich_markup_mode=None)
+
+BAD_ROWS, LATER = 65, 75
+
+
+@app.command()
+def batch(
+    questions: Annotated[Path, typer.Argument(help='Lines of {"id"?, "image", "question", "options"?, "answer"?}.')],
+    out: Annotated[Path, typer.Option(help="Answers, a line each; goes on where it ends.")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="nano, a folder, or a server's base URL; repeat for more servers of it.")
+    ] = None,
+    strategy: Annotated[Strategy, typer.Option(help="How to look closer.")] = "auto",
+    rule: Annotated[Rule, typer.Option(help="How macro's and micro's answer are weighed.")] = "learned",
+    target_error: Annotated[
+        float | None, typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong.")
+    ] = None,
+    max_calls: Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")] = 32,
+    max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = 4,
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds a question may take.")] = 120.0,
+    proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Questions at the same time.")] = 8,
+    root: Annotated[Path | None, typer.Option(help="Where paths of pictures begin. Default: beside QUESTIONS.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A host that pictures may come from; repeat.")] = None,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="In this process, or on a Ray cluster.")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the cluster, with --engine ray.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON; the default when piped.")] = False,
+) -> None:
+    """Answer a file of questions; the same command goes on where a killed run stopped.
+
+    Example: zoomagent batch questions.jsonl --out answers.jsonl --concurrency 32
+    """
+    import asyncio
+
+    from zoomagent import Budget
+    from zoomagent.batch.asking import Setup
+
+    settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
+    settings |= {"proof": proof, "check": check, "ocr": ocr}
+    settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
+    folder = (root or questions.parent).absolute()
+    setup = Setup(tuple(model or ["nano"]), folder, tuple(allow_host or ()), concurrency, settings)
+    tally = asyncio.run(_run(questions, out, setup, concurrency, workers if engine == "ray" else 0))
+    _tell(tally, as_json)
+    raise typer.Exit(LATER if tally.put_off else BAD_ROWS if tally.no_rows else 0)
+
+
+async def _run(questions: Path, out: Path, setup: "Setup", concurrency: int, workers: int) -> "Tally":
+    """`workers` are a cluster's; none is this process."""
+    from zoomagent.batch.answers import AnswerFile
+    from zoomagent.batch.asking import Agents
+    from zoomagent.batch.rows import count_lines, read_rows
+    from zoomagent.batch.running import answer_all
+
+    async def answered(ask: "Ask") -> "Tally":
+        with _bar(count_lines(questions)) as bar:
+            done = partial(bar.advance, bar.task_ids[0])
+            return await answer_all(read_rows(questions), ask, file, concurrency, done)
+
+    with AnswerFile(out, setup.kept) as file:
+        if workers:
+            from zoomagent.batch.cluster import on_ray
+
+            async with on_ray(setup, workers, concurrency) as ask:
+                return await answered(ask)
+        async with Agents(setup) as agents:
+            return await answered(agents.ask)
+
+
+def _bar(total: int) -> "Progress":
+    """A bar with the rate and the time that is left, on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+
+    class Rate(TextColumn):
+        def render(self, task: Task) -> Any:
+            self.text_format = f"{task.speed:.2f} a second" if task.speed else ""
+            return super().render(task)
+
+    columns = BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()
+    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    bar.add_task("asking", total=total)
+    return bar
+
+
+def _tell(tally: "Tally", as_json: bool) -> None:
+    import json
+
+    from zoomagent.terminal import complain
+
+    for row in tally.first_no_rows:
+        complain(f"line {row.line} is no question: {row.text}")
+    if tally.no_rows > len(tally.first_no_rows):
+        complain(f"and {tally.no_rows - len(tally.first_no_rows)} more lines are none")
+    for code, count in tally.put_off.items():
+        complain(f"{count} questions have no answer yet ({code}). Run the same command again.")
+    summary = tally.summary()
+    if as_json or not sys.stdout.isatty():
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    for name, value in summary.items():
+        if value not in ([], {}) and name != "first_no_rows":
+            typer.echo(f"{name.replace('_', ' '):18} {_worded(value)}")
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {code}" for code, count in value.items())
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "not known" if value is None else str(value)

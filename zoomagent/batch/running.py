@@ -1,0 +1,107 @@
+"""A batch: rows in, at most so many at a time, answers kept as they come.
+
+    tally = await answer_all(rows, agents.ask, file, concurrency=8)
+
+An answer counts when it is on disk; several that come together share one fsync. What failed for a reason that passes
+(the server was away, or not the right one) is not kept, so the next run asks it again; what no row can be answered
+without (no such model, a setting that can not be) stops the batch. Left out: who answers (`asking.py`, `cluster.py`).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from zoomagent.answer import Answer
+from zoomagent.batch.answers import AnswerFile
+from zoomagent.batch.asking import AWAY, Ask
+from zoomagent.batch.rows import NoRow, Row
+from zoomagent.batch.tally import Tally
+from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, ServerError, SettingInvalid
+from zoomagent.plugins.public import public_answer
+
+STOPS: dict[str, type[RunError]] = {kind.code: kind for kind in (ModelNotFound, SettingInvalid, PolicyFileRefused)}
+LOST = "worker_lost"
+"""A worker of a cluster died over a row more often than it may."""
+PASSES = (*AWAY, ServerError.code, LOST)
+
+Records = asyncio.Queue[dict[str, Any] | None]
+Told = Callable[[int], None]
+
+
+async def answer_all(
+    rows: Iterable[Row | NoRow], ask: Ask, file: AnswerFile, concurrency: int = 8, told: Told = lambda done: None
+) -> Tally:
+    """Ask every row that has no answer yet. `told` hears how many rows are done. Raises StoreError when answers can not
+    be kept, RunError when no row can be answered."""
+    due, records = _due(iter(rows), file, told), Records(2 * concurrency)
+    try:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(_keep(records, file, told))
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(concurrency):
+                    workers.create_task(_work(due, ask, records, file.tally, told))
+            await records.put(None)
+            await keeper
+    except ExceptionGroup as errors:
+        raise _first(errors) from None
+    return file.tally
+
+
+def _due(rows: Iterator[Row | NoRow], file: AnswerFile, told: Told) -> Iterator[Row]:
+    for row in rows:
+        if isinstance(row, NoRow):
+            file.tally.refuse(row)
+            told(1)
+        elif file.has(row):
+            told(1)
+        else:
+            yield row
+
+
+async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, told: Told) -> None:
+    for row in due:
+        answer = await ask(row)
+        code = answer.outcome.code or ""
+        if code in STOPS:
+            raise STOPS[code](" ".join(answer.outcome.reasons))
+        if _passes(answer):
+            tally.put_off[code] += 1
+            told(1)
+        else:
+            await records.put(record_of(row, answer))
+
+
+def _passes(answer: Answer) -> bool:
+    """Whether asking again may well give an answer. A run whose time ended before the model replied once met a server
+    that was away, or busy."""
+    code = answer.outcome.code or ""
+    waited = code == "budget_seconds" and not answer.cost.model_calls
+    return answer.outcome.kind == "failed" and (waited or code.startswith((*PASSES, "store_")))
+
+
+async def _keep(records: Records, file: AnswerFile, told: Told) -> None:
+    """Write what has come, all of it with one fsync, until nothing comes any more."""
+    more = True
+    while more:
+        found = [await records.get()]
+        while not records.empty():
+            found.append(records.get_nowait())
+        more = found[-1] is not None
+        kept = [record for record in found if record is not None]
+        if kept:
+            await asyncio.to_thread(file.add, kept)
+            told(len(kept))
+
+
+def record_of(row: Row, answer: Answer) -> dict[str, Any]:
+    """One line of the answers: the row's name, what was right, and the answer as every face gives it."""
+    from zoomagent.bench.scoring import same_answer
+
+    right = None if row.answer is None else answer.answered and same_answer(answer.text, row.answer)
+    named = {"id": row.key, "line": row.line, "row": row.digest, "question": row.question}
+    return {**named, "wanted": row.answer, "right": right, **public_answer(answer).model_dump(mode="json")}
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
