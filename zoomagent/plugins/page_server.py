@@ -20,9 +20,10 @@ The page's files need no key, everything else does where one is set. Left out: T
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -96,9 +97,11 @@ def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -
 
 
 async def _load(agent: ZoomAgent) -> None:
-    """Load the model before it is asked. Where that can not be, the first answer says so."""
-    with suppress(RunError):
+    """Load the model before it is asked. Where that can not be, the operator is told, and every answer says so."""
+    try:
         await agent.aload()
+    except RunError as error:
+        logging.getLogger(__name__).warning("The model can not be loaded. %s", error.public)
 
 
 # Routes
