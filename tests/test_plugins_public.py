@@ -10,7 +10,7 @@ from zoomagent import ZoomAgent
 from zoomagent.errors import InputRefused
 from zoomagent.media import open_picture
 from zoomagent.plugins.inputs import Allowed, named_opener, picture_opener
-from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer
+from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer, public_refusal
 
 GREY = Image.new("RGB", (4000, 1000), "grey")
 
@@ -102,3 +102,15 @@ def test_a_program_may_name_its_own_pictures_and_no_client_can_name_others(tmp_p
             assert picture.size.width == GREY.width
     with pytest.raises(InputRefused):
         opener(str(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [("http://10.0.0.7:8000/v1#Qwen/Qwen3-VL-8B-Instruct", "Qwen/Qwen3-VL-8B-Instruct"), ("nano", "nano"),
+     ("https://10.0.0.7/v1", "served"), ("hf:Qwen/Qwen3-VL-2B-Instruct", "hf:Qwen/Qwen3-VL-2B-Instruct"),
+     ("/home/me/runs/mine", "mine")],
+)  # fmt: skip
+def test_clients_are_told_the_models_name_and_not_where_it_is(spec: str, told: str) -> None:
+    with ZoomAgent(spec, opener=picture_opener(Allowed())) as agent:
+        assert public_answer(agent.ask("/etc/passwd", "What is written there?")).model == told
+    assert public_refusal(InputRefused("no", code="bad_input"), spec, "auto").model == told

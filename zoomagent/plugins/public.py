@@ -7,7 +7,9 @@ height. Left out: view ids, dialogues and the trees of what was looked at, which
 `crops_of` renders the evidence again.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image
@@ -81,7 +83,7 @@ def public_answer(answer: Answer) -> PublicAnswer:
         evidence=tuple(_evidence(item, picture) for item in close) if picture else (),
         picture=(picture.width, picture.height) if picture else None,
         cost=answer.cost,
-        model=answer.model,
+        model=public_model(answer.model),
         strategy=answer.strategy,
         trace_id=answer.thread_id,
     )
@@ -100,9 +102,16 @@ def public_refusal(error: RunError, model: str, strategy: str) -> PublicAnswer:
         perspective=None,
         reasons=tuple(told["reasons"]),
         boxes=(),
-        model=model,
+        model=public_model(model),
         strategy=strategy,
     )
+
+
+def public_model(name: str) -> str:
+    """The model's name without the address or the folder it is at."""
+    if name.startswith(("http://", "https://")):
+        return name.partition("#")[2] or "served"
+    return Path(name).name if os.path.isabs(name) or os.path.isdir(name) else name
 
 
 def public_box(box: Corners, picture: PictureInfo | Size) -> PublicBox:
