@@ -86,6 +86,18 @@ def test_views_that_can_not_be_are_refused(http: httpx2.Client, name: str, query
     assert http.get(f"/api/pictures/{name}/look?{query}").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/runs/a/b/c", "/api/about"])
+def test_every_refusal_has_one_shape(http: httpx2.Client, path: str) -> None:
+    got = http.post(path, content=b"[" * 100_000)
+    assert got.status_code in (404, 405) and set(got.json()["error"]) == {"code", "message"}
+
+
+@pytest.mark.parametrize("body", [b"", b"[" * 100_000, b"null", b'{"picture": 1e400}'])
+def test_bodies_that_are_no_question_are_refused(http: httpx2.Client, body: bytes) -> None:
+    got = http.post("/api/runs", content=body, headers={"content-type": "application/json"})
+    assert got.status_code in (400, 422) and set(got.json()["error"]) == {"code", "message"}
+
+
 def test_what_is_no_picture_is_refused_in_words(http: httpx2.Client) -> None:
     got = http.post("/api/pictures", content=b"GIF89a, but not really")
     assert got.status_code == 400

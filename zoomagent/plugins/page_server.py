@@ -30,6 +30,7 @@ from typing import Any, TypeVar, get_args
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from starlette.exceptions import HTTPException
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited, RunError
@@ -78,6 +79,7 @@ def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(RunError, _refused)
     app.add_exception_handler(RequestValidationError, _misunderstood)
+    app.add_exception_handler(HTTPException, _not_here)
     _serve_files(app)
     _serve_about(app, agent)
     _serve_pictures(app, gallery)
@@ -244,6 +246,11 @@ async def _misunderstood(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fields = ", ".join(sorted({str(fault["loc"][-1]) for fault in error.errors()}))
     return _told(422, "bad_request", f"This can not be asked: {fields} is missing or out of bounds.")
+
+
+async def _not_here(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _told(error.status_code, "bad_request", "There is nothing of this name here, or not asked for in this way.")
 
 
 def _told(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> Response:

@@ -6,10 +6,10 @@ import { bar, el } from "./dom.js";
 
 // The answer, how sure it is, and the reason.
 export function verdict(run) {
-  const long = run.text.length > 24 ? ".long" : "";
+  const long = run.text.length > 24 ? "long" : "";
   const parts = [el("p", { class: `pill ${run.withheld !== null ? "withheld" : run.outcome}` }, run.outcome_words)];
   if (run.answered) {
-    parts.push(el(`p.answer${long}`, { dir: "auto", class: `answer ${run.perspective ?? ""} ${long ? "long" : ""}` }, run.text));
+    parts.push(el("p", { dir: "auto", class: `answer ${run.perspective ?? ""} ${long}` }, run.text));
     if (run.withheld !== null) parts.push(el("p.held", { dir: "auto" }, `Withheld: ${run.withheld}. It was not sure enough for the error rate asked for.`));
     parts.push(sureness(run));
   }
