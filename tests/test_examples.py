@@ -28,6 +28,7 @@ SAYS = {
     "one_question": ["What is written on the yellow circle? 21", "micro", "mattered: True"],
     "streaming": ["look", "search", "prove", "answer     21"],
     "several_questions": ["('What is written on the yellow circle?',): '21'", "'', refused bad_question"],
+    "batch_file": ['"accuracy": 1.0', "circle: '21' answered", "nothing: '' not_a_file"],
     "langgraph_subgraph": ["scene.jpg: number 21"],
     "langgraph_supervisor": ["tool   21", "evidence ['text', 'image'] [1604, 3562, 1806, 3764]"],
     "mcp_client": ["'answer_about_image', 'crop'", "search: Looked at", "answer 21", "bytes of image/jpeg"],
