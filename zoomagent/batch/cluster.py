@@ -46,11 +46,16 @@ async def on_ray(setup: Setup, workers: int, concurrency: int) -> AsyncIterator[
     if ours:
         ray.init(logging_level="warning", log_to_driver=False, configure_logging=False)
     try:
-        made = ray.remote(max_restarts=-1, max_task_retries=AGAIN, max_concurrency=concurrency)(Worker)
-        yield asker([made.remote(setup) for _ in range(workers)])
+        yield asker(started(setup, workers, concurrency))
     finally:
         if ours:
             ray.shutdown()
+
+
+def started(setup: Setup, workers: int, concurrency: int) -> list[Any]:
+    """Workers that are started again when they die, each with at most `concurrency` rows at a time."""
+    made = ray.remote(max_restarts=-1, max_task_retries=AGAIN, max_concurrency=concurrency)(Worker)
+    return [made.remote(setup) for _ in range(workers)]
 
 
 def asker(workers: list[Any]) -> Ask:
