@@ -14,7 +14,6 @@ annotation where that is asked for.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from PIL import Image
 from zoomagent.errors import InputRefused, SettingInvalid, ToolArgsInvalid, ToolError
 from zoomagent.geometry import Box, coverage, whole
 from zoomagent.graphs.context import Budget
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import Picture
 from zoomagent.models.base import ToolCall
 from zoomagent.models.chat import neutral
 from zoomagent.models.profiles import Profile
@@ -36,11 +35,10 @@ from zoomagent.tools.dispatch import cut_out, worded
 from zoomagent.tools.progress import TOO_CLOSE, WORDS, Look, stuck
 from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
 from zoomagent.tools.zooming import surroundings
+from zoomagent.training.opened import opened
 from zoomagent.training.rewards import GAP, Reward, RewardConfig, Rollout, judge
 
 WITHOUT_MODEL = (ZOOM_IN, ZOOM_OUT)
-PICTURES = 16
-"""Opened pictures that a process keeps: the rollouts of one group look at the same one."""
 
 Row = Mapping[str, Any]
 Message = dict[str, Any]
@@ -225,9 +223,3 @@ class ZoomEnv:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config, "_episode": self._episode, "_views": None}
-
-
-@lru_cache(maxsize=PICTURES)
-def opened(path: str) -> Picture:
-    """The picture in a file, which must not change while a process trains."""
-    return open_picture(Path(path))

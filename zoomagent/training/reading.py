@@ -10,7 +10,6 @@ Arrow holds references only; a view is cut from the original when its batch is m
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,8 @@ from PIL import Image
 
 from zoomagent.data.trajectory import FORMAT
 from zoomagent.errors import SettingInvalid
-from zoomagent.media import Picture, open_picture
 from zoomagent.media.picture import Request
-
-PICTURES = 4
-"""Opened pictures that a process keeps (ours): neighbouring rows are often about the same one."""
+from zoomagent.training.opened import opened
 
 
 def split(data: Path, name: str) -> Any | None:
@@ -62,9 +58,4 @@ def digest(data: Path) -> str:
 
 def cut(file: Path, requests: Mapping[str, Request]) -> dict[str, Image.Image]:
     """The requested views of a picture, by name, each from original pixels."""
-    return dict(zip(requests, _opened(str(file)).views(list(requests.values())), strict=True))
-
-
-@lru_cache(maxsize=PICTURES)
-def _opened(file: str) -> Picture:
-    return open_picture(Path(file))
+    return dict(zip(requests, opened(str(file)).views(list(requests.values())), strict=True))
