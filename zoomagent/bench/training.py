@@ -1,11 +1,13 @@
-"""What a step of supervised training costs, and where its time goes, beside TRL's own defaults on the same rows.
+"""What a step of training costs, and where its time goes, beside TRL's own defaults on the same rows.
 
     python -m zoomagent.bench.training sft --data OUT [--model nano] [--steps 8] [--rows 4] [--json FILE]
+    python -m zoomagent.bench.training rl --data OUT [--model nano] [--steps 3] [--prompts 2] [--group 4] [--json FILE]
 
-Both rows train the same model on the same batches through the same collator: TRL's own can not read trajectories. They
-differ in what a user would otherwise leave as it is: arithmetic, activation checkpointing, loader processes. Each is
-run in a process of its own, so that peak memory is its own. Times come from `torch.profiler`'s ranges in steps of their
-own; tokens a second from steps without it. Left out: several GPUs.
+`rl` is measured in `training_rl.py`. In `sft`, both rows train the same model on the same batches through the same
+collator: TRL's own can not read trajectories. They differ in what a user would otherwise leave as it is: arithmetic,
+activation checkpointing, loader processes. Each is run in a process of its own, so that peak memory is its own. Times
+come from `torch.profiler`'s ranges in steps of their own; tokens a second from steps without it. Left out: several
+GPUs.
 """
 
 import json
@@ -25,6 +27,8 @@ from transformers import TrainerCallback
 
 from zoomagent.training.supervised import Settings, begin, make_trainer
 
+OURS = "zoomagent"
+NAMES = (OURS, "TRL's defaults")
 PARTS = ("image loading", "forward", "backward", "optimizer")
 WARMUP = 2
 PROFILED = 3
@@ -36,7 +40,7 @@ app = typer.Typer()
 class Cost:
     """`tokens_per_second` counts every token of the batches, visual ones too, without padding.
 
-    `peak_bytes` is the GPU's, or the process's where there is none. `seconds` are of one profiled step, by part."""
+    `peak_bytes` is the GPU's, or the process's where there is none. `seconds` are of one step, by part."""
 
     name: str
     tokens_per_second: float
@@ -60,7 +64,7 @@ def settings(name: str, model: str, data: Path, out: Path, steps: int, rows: int
     process."""
     given = Settings(model, data, out, steps, rows=rows, save_every=10**6, held_out=0, workers=1)
     theirs = {"precision": "bf16", "checkpointing": True, "workers": 0}
-    return Settings(**{**asdict(given), **(theirs if name == "TRL's defaults" else {})})
+    return Settings(**{**asdict(given), **({} if name == OURS else theirs)})
 
 
 def timed(chosen: Settings) -> tuple[float, float]:
@@ -103,11 +107,12 @@ def measure(name: str, model: str, data: Path, steps: int, rows: int) -> Cost:
         chosen = settings(name, model, data, Path(out), steps + WARMUP, rows)
         begin(chosen)
         speed, seconds = timed(chosen)
-        peak = _peak()
+        peak = peak_bytes()
         return Cost(name, speed, seconds, peak, profiled(chosen))
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
+    """The most memory that this process has held."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -115,19 +120,47 @@ def _peak() -> int:
 
 def table(costs: list[Cost]) -> str:
     """The rows as a Markdown table."""
-    head = "| | tokens/s | s/step | peak GB | " + " | ".join(f"{part} s" for part in PARTS) + " |"
-    lines = [head, "|---|" + "--:|" * (3 + len(PARTS))]
+    names = list(costs[0].seconds)
+    head = "| | tokens/s | s/step | peak GB | " + " | ".join(f"{part} s" for part in names) + " |"
+    lines = [head, "|---|" + "--:|" * (3 + len(names))]
     for cost in costs:
-        parts = " | ".join(f"{cost.seconds[part]:.2f}" for part in PARTS)
+        parts = " | ".join(f"{cost.seconds[part]:.2f}" for part in names)
         numbers = f"{cost.tokens_per_second:.0f} | {cost.seconds_per_step:.2f} | {cost.peak_bytes / 1e9:.2f}"
         lines.append(f"| {cost.name} | {numbers} | {parts} |")
     return "\n".join(lines)
 
 
-@app.command(hidden=True)
-def one(name: str, model: str, data: Path, steps: int, rows: int, out: Path) -> None:
-    """Measure one row in this process and write it to OUT."""
+def both(command: str, *given: str) -> list[Cost]:
+    """Our row and that of TRL's defaults, each measured by the hidden `command` in a process of its own."""
+    costs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NAMES:
+            file = Path(folder) / "cost.json"
+            call = [sys.executable, "-m", "zoomagent.bench.training", command, name, *given, str(file)]
+            subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+            costs.append(Cost(**json.loads(file.read_text())))
+    return costs
+
+
+def tell(costs: list[Cost], as_json: Path | None) -> None:
+    """Print the table; write the figures too where that is asked for."""
+    print(table(costs))
+    if as_json:
+        as_json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+
+
+@app.command("one-sft", hidden=True)
+def one_sft(name: str, model: str, data: Path, steps: int, rows: int, out: Path) -> None:
+    """Measure one row of `sft` in this process and write it to OUT."""
     out.write_text(json.dumps(asdict(measure(name, model, data, steps, rows))))
+
+
+@app.command("one-rl", hidden=True)
+def one_rl(name: str, model: str, data: Path, steps: int, prompts: int, group: int, out: Path) -> None:
+    """Measure one row of `rl` in this process and write it to OUT."""
+    from zoomagent.bench.training_rl import costs_of
+
+    out.write_text(json.dumps(asdict(Cost(name, **costs_of(name == OURS, model, data, steps, prompts, group)))))
 
 
 @app.command()
@@ -139,16 +172,20 @@ def sft(
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
     """Measure a step of supervised training."""
-    costs = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("zoomagent", "TRL's defaults"):
-            file = Path(folder) / "cost.json"
-            given = [name, model, str(data), str(steps), str(rows), str(file)]
-            subprocess.run([sys.executable, "-m", __spec__.name, "one", *given], check=True, stdout=subprocess.DEVNULL)
-            costs.append(Cost(**json.loads(file.read_text())))
-    print(table(costs))
-    if as_json:
-        as_json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+    tell(both("one-sft", model, str(data), str(steps), str(rows)), as_json)
+
+
+@app.command()
+def rl(
+    data: Annotated[Path, typer.Option(help="What zoomagent data trajectories or select-resolution wrote.")],
+    model: Annotated[str, typer.Option(help="nano, a folder, or a hub name.")] = "nano",
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are timed, after one that is not.")] = 3,
+    prompts: Annotated[int, typer.Option(min=1, help="Questions a step.")] = 2,
+    group: Annotated[int, typer.Option(min=2, help="Rollouts per question.")] = 4,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+) -> None:
+    """Measure a step of reinforcement."""
+    tell(both("one-rl", model, str(data), str(steps), str(prompts), str(group)), as_json)
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Path:
     return export(settings.model, settings.out / "trained", settings.out / "checkpoint", load_processor(settings.model))
 
 
-def build(settings: Settings, rows: Rows, say: Callable[[str], None]) -> tuple[Any, Guard]:
-    """The trainer, ready to run, and its guard."""
+def build(settings: Settings, rows: Rows, say: Callable[[str], None], **changes: Any) -> tuple[Any, Guard]:
+    """The trainer, ready to run, and its guard. `changes` replace what TRL is configured with."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from datasets import Dataset
     from transformers import PrinterCallback
@@ -121,7 +121,7 @@ def build(settings: Settings, rows: Rows, say: Callable[[str], None]) -> tuple[A
         processing_class=processor,
         train_dataset=Dataset.from_dict({"row": [json.dumps(row) for row in rows.rows]}),
         reward_funcs=reward_functions(env.rewards, {processor.tokenizer.eos_token_id}),
-        args=arguments(settings, env, model.config, weights(env.rewards)),
+        args=arguments(settings, env, model.config, weights(env.rewards), **changes),
         callbacks=[guard],
         peft_config=_adapters(settings.lora),
     )
@@ -135,7 +135,8 @@ def rows_of(settings: Settings, say: Callable[[str], None] = print) -> Rows:
     rows = [row for row in found.rows if row["nested"]] if settings.stage == "box" else found.rows
     kept = rows if settings.tools or not rows else alike(rows)[0]
     if len(kept) < len(found.rows):
-        say(f"{len(kept)} of {len(found.rows)} rows can be used; the others offer other tools or have no nested boxes.")
+        bare = f"{len(found.rows) - len(rows)} have no nested boxes, " if settings.stage == "box" else ""
+        say(f"{len(kept)} of {len(found.rows)} rows can be used: {bare}{len(rows) - len(kept)} offer other tools.")
     if not kept:
         raise SettingInvalid(f"None of the {len(found.rows)} rows can be used for --stage {settings.stage}.")
     return replace(found, rows=kept)
@@ -179,8 +180,8 @@ def longest(recipe: Recipe, profile: Profile) -> int:
     return recipe.turns * (recipe.reply + recipe.words + crop) + recipe.reply
 
 
-def arguments(settings: Settings, env: EnvConfig, config: Any, weights: list[float]) -> Any:
-    """TRL's own configuration."""
+def arguments(settings: Settings, env: EnvConfig, config: Any, weights: list[float], **changes: Any) -> Any:
+    """TRL's own configuration; `changes` replace what is chosen here."""
     import torch
     from trl import GRPOConfig
 
@@ -188,42 +189,43 @@ def arguments(settings: Settings, env: EnvConfig, config: Any, weights: list[flo
     micro = min(recipe.micro, recipe.prompts * recipe.group)
     if recipe.prompts * recipe.group % micro:
         raise SettingInvalid(f"{recipe.prompts} x {recipe.group} rollouts do not divide into batches of {micro}.")
-    return GRPOConfig(
-        output_dir=str(settings.out / "state"),
-        max_steps=settings.steps,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=recipe.prompts * recipe.group // micro,
-        num_generations=recipe.group,
-        learning_rate=recipe.rate,
-        lr_scheduler_type="constant",
-        max_grad_norm=recipe.max_grad_norm,
-        beta=0.0,
-        entropy_coef=0.0,
-        epsilon=recipe.clip,
-        loss_type="grpo",
-        scale_rewards="group",
-        reward_weights=weights,
-        temperature=recipe.temperature,
-        max_completion_length=longest(recipe, env.profile),
-        max_tool_calling_iterations=recipe.turns - 1,
-        generation_kwargs={
+    chosen: dict[str, Any] = {
+        "output_dir": str(settings.out / "state"),
+        "max_steps": settings.steps,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": recipe.prompts * recipe.group // micro,
+        "num_generations": recipe.group,
+        "learning_rate": recipe.rate,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": recipe.max_grad_norm,
+        "beta": 0.0,
+        "entropy_coef": 0.0,
+        "epsilon": recipe.clip,
+        "loss_type": "grpo",
+        "scale_rewards": "group",
+        "reward_weights": weights,
+        "temperature": recipe.temperature,
+        "max_completion_length": longest(recipe, env.profile),
+        "max_tool_calling_iterations": recipe.turns - 1,
+        "generation_kwargs": {
             "max_new_tokens": recipe.reply,
             "suppress_tokens": [config.image_token_id, config.video_token_id],
         },
-        use_vllm=settings.vllm,
-        vllm_mode="colocate",
-        use_cpu=not gpu,
-        bf16=gpu,
-        activation_checkpointing=gpu,
-        logging_steps=1,
-        save_steps=settings.save_every,
-        save_total_limit=3,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        report_to=["tensorboard"] if find_spec("tensorboard") else "none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-    )
+        "use_vllm": settings.vllm,
+        "vllm_mode": "colocate",
+        "use_cpu": not gpu,
+        "bf16": gpu,
+        "activation_checkpointing": gpu,
+        "logging_steps": 1,
+        "save_steps": settings.save_every,
+        "save_total_limit": 3,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "report_to": ["tensorboard"] if find_spec("tensorboard") else "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
+    return GRPOConfig(**{**chosen, **changes})
 
 
 def newest(folder: Path) -> Path | None:
