@@ -1,15 +1,20 @@
 """What clients are told, and what they may name: both conventions agree, and nothing is opened that was not allowed."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
 from fake_model import FakeModel
+from fake_server import FakeServer, Guise
 from PIL import Image
 
 from zoomagent import ZoomAgent
-from zoomagent.errors import InputRefused
+from zoomagent.errors import InputRefused, RunError
 from zoomagent.media import open_picture
+from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.plugins.inputs import Allowed, named_opener, picture_opener
+from zoomagent.plugins.page_told import told
 from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer, public_refusal
 
 GREY = Image.new("RGB", (4000, 1000), "grey")
@@ -105,12 +110,34 @@ def test_a_program_may_name_its_own_pictures_and_no_client_can_name_others(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "shown"),
     [("http://10.0.0.7:8000/v1#Qwen/Qwen3-VL-8B-Instruct", "Qwen/Qwen3-VL-8B-Instruct"), ("nano", "nano"),
      ("https://10.0.0.7/v1", "served"), ("hf:Qwen/Qwen3-VL-2B-Instruct", "hf:Qwen/Qwen3-VL-2B-Instruct"),
      ("/home/me/runs/mine", "mine")],
 )  # fmt: skip
-def test_clients_are_told_the_models_name_and_not_where_it_is(spec: str, told: str) -> None:
+def test_clients_are_told_the_models_name_and_not_where_it_is(spec: str, shown: str) -> None:
     with ZoomAgent(spec, opener=picture_opener(Allowed())) as agent:
-        assert public_answer(agent.ask("/etc/passwd", "What is written there?")).model == told
-    assert public_refusal(InputRefused("no", code="bad_input"), spec, "auto").model == told
+        assert public_answer(agent.ask("/etc/passwd", "What is written there?")).model == shown
+    assert public_refusal(InputRefused("no", code="bad_input"), spec, "auto").model == shown
+
+
+@pytest.mark.parametrize("spec", ["/srv/secret/mien", "secret/mien", "../secret/mien", "./secret/a/mien/"])
+def test_a_mistyped_folder_is_told_by_its_last_part_wherever_it_shows(spec: str) -> None:
+    with ZoomAgent(spec) as agent:
+        answer = agent.ask(GREY, "What is written there?")
+        with pytest.raises(RunError) as refused:
+            asyncio.run(agent.awork(GREY, lambda bench: asyncio.sleep(0)))
+    shown = public_answer(answer).model_dump_json() + answer.model_dump_json() + refused.value.public
+    assert answer.outcome.code == "model_not_found" and "'mien'" in shown
+    assert "secret" not in shown + json.dumps(told(answer, "run"))
+
+
+def test_a_model_that_its_server_names_by_a_folder_is_told_by_the_last_part(caplog: pytest.LogCaptureFixture) -> None:
+    server = FakeServer(guise=Guise(name="/srv/secret/qwen"))
+    model = OpenAIModel("http://10.0.0.7/v1", "/srv/secret/other", transport=server.transport())
+    with ZoomAgent(model) as agent:
+        answer = agent.ask(GREY, "What is written there?")
+    shown = public_answer(answer).model_dump_json() + json.dumps(told(answer, "run"))
+    assert answer.outcome.code == "model_not_found" and "'qwen'" in shown and "'other'" in shown
+    assert "secret" not in shown
+    assert "/srv/secret/qwen" in caplog.text

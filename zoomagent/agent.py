@@ -37,6 +37,7 @@ from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
+from zoomagent.models.naming import name_of
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy
@@ -130,6 +131,12 @@ class ZoomAgent:
         other = copy.copy(self)
         other.context = Context(**{**dict(self.context), **settings})
         return other
+
+    @property
+    def model_name(self) -> str:
+        """The model's name; before it is loaded, the one it was asked for by, without address or folder."""
+        named = self._held.model.name if self._held.model else ""
+        return named or name_of(self.context.model)
 
     async def aload(self) -> None:
         """Load the model now, not with the first question. Raises RunError where it can not be loaded."""
@@ -302,8 +309,7 @@ class ZoomAgent:
         return thread
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
-        name = self._held.model.name if self._held.model else self.context.model
-        answer = from_state(state, model=name, strategy=self.context.strategy, seconds=seconds)
+        answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
         return answer.model_copy(update={"thread_id": thread}).from_picture(Source(image, self._opener))
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
@@ -314,7 +320,7 @@ class ZoomAgent:
             options=tuple(str(option) for option in options),
             outcome=outcome,
             reasons=outcome.reasons,
-            model=self.context.model,
+            model=self.model_name,
             strategy=self.context.strategy,
             thread_id=thread,
         )

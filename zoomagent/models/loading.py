@@ -13,6 +13,7 @@ from typing import Any
 
 from zoomagent.errors import ModelNotFound
 from zoomagent.models.base import Model
+from zoomagent.models.naming import name_of
 
 HUB = "hf:"
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
@@ -27,8 +28,8 @@ def load_model(spec: str | Model, *, connections: int | None = None, **options: 
         return _server(spec, options if connections is None else {**options, "concurrency": connections})
     if spec != "nano" and not spec.startswith(HUB) and not Path(spec).is_dir():
         raise ModelNotFound(
-            f"No model {spec!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub name "
-            "(hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
+            f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
+            "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
         )
     from zoomagent.models.in_process import InProcessModel
 

@@ -37,6 +37,7 @@ from zoomagent.models.completion import (
     read_replies,
 )
 from zoomagent.models.hermes import parse_calls
+from zoomagent.models.naming import shown
 from zoomagent.models.profiles import Profile, profile_for
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
 from zoomagent.models.server_errors import BAD_REQUEST, ReplyTooLarge, retry_after, translate
@@ -323,6 +324,7 @@ class OpenAIModel:
             return
         names = await self.served(deadline)
         if len(names) != 1:
+            _tell_operator(names)
             raise ModelNotFound(f"Name a model: the server lists {_listed(names)}.")
         self.name = names[0]
         if not self._profile_given:
@@ -336,7 +338,8 @@ class OpenAIModel:
             names = await self.served(deadline)
         except ServerError:
             return error
-        return ModelNotFound(f"The server does not serve {self.name!r}. It lists {_listed(names)}.")
+        _tell_operator(names)
+        return ModelNotFound(f"The server does not serve {shown(self.name)!r}. It lists {_listed(names)}.")
 
     def _check_count(self, messages: Sequence[Message]) -> None:
         count = len(_views(messages))
@@ -360,8 +363,14 @@ def _views(messages: Sequence[Message]) -> list[Pixels]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:10])
-    return (shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
+    told = ", ".join(repr(shown(name)) for name in names[:10])
+    return (told + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
+
+
+def _tell_operator(names: Sequence[str]) -> None:
+    """A folder that a server calls its model by has to be given in full, and is nothing to tell clients."""
+    if any(shown(name) != name for name in names[:10]):
+        log.warning("The server lists %s.", ", ".join(map(repr, names[:10])))
 
 
 def _with_text_calls(reply: Reply) -> Reply:

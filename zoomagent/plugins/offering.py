@@ -77,7 +77,7 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
     try:
         picture = await asyncio.to_thread(opener, asked.image)
     except RunError as error:
-        refusal = public_refusal(error, chosen.context.model, chosen.context.strategy)
+        refusal = public_refusal(error, chosen.model_name, chosen.context.strategy)
         yield Told(refusal, worded(refusal), failed=True)
         return
     with picture:

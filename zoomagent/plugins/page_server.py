@@ -40,6 +40,7 @@ from zoomagent.plugins.guard import App, Guarded, Message, Receive, Rules, Scope
 from zoomagent.plugins.page_gallery import MAX_BYTES, TILE, Gallery, levels, look, tile
 from zoomagent.plugins.page_runs import Asked, Runs
 from zoomagent.plugins.page_told import told
+from zoomagent.plugins.public import public_model
 from zoomagent.report import render_page
 from zoomagent.strategy import Rule, Strategy
 
@@ -134,7 +135,7 @@ def _serve_about(app: FastAPI, agent: ZoomAgent) -> None:
     @app.get("/api/about")
     async def about() -> dict[str, Any]:
         return {
-            "model": _bare_name(agent.context.model),
+            "model": public_model(agent.model_name),
             "strategies": get_args(Strategy),
             "rules": get_args(Rule),
             "tile": TILE,
@@ -213,7 +214,8 @@ def _exported(runs: Runs, gallery: Gallery, name: str) -> str:
     answer = runs.kept(name)
     assert answer.picture is not None, "runs without a picture are not kept"
     with gallery.lent(answer.picture.id) as picture:
-        return render_page(answer, rendered(answer, picture))
+        shown = answer.model_copy(update={"model": public_model(answer.model)})
+        return render_page(shown, rendered(shown, picture))
 
 
 # Headers and refusals
@@ -261,8 +263,3 @@ def _numbers(text: str, count: int) -> list[int]:
     if not NUMBERS.fullmatch(text) or text.count(",") != count - 1:
         raise InputRefused(f"Give {count} whole numbers with commas between them.", code="unknown_view")
     return [int(number) for number in text.split(",")]
-
-
-def _bare_name(model: str) -> str:
-    """A model without its address or folder, which are nobody's business."""
-    return model.rpartition("#")[2].rstrip("/").rpartition("/")[2] or "model"

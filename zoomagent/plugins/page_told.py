@@ -15,6 +15,7 @@ from zoomagent.page_data import (
     sides,
 )
 from zoomagent.page_views import Node, fate_words, tree, unlooked
+from zoomagent.plugins.public import public_model
 
 
 def told_step(step: Step, perspective: str | None = None) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def told(answer: Answer, name: str) -> dict[str, Any]:
     return {
         "id": name,
         **answer.model_dump(mode="json", include=_AS_IT_IS),
+        "model": public_model(answer.model),
         "answered": answer.answered,
         "outcome": answer.outcome.kind,
         "code": answer.outcome.code,
@@ -52,7 +54,7 @@ def told_short(answer: Answer, name: str) -> dict[str, Any]:
         "question": answer.question,
         "text": answer.text or answer.outcome.kind,
         "strategy": answer.strategy,
-        "model": answer.model,
+        "model": public_model(answer.model),
         "sure": percent(answer.confidence) if answer.confidence is not None else None,
         "picture": answer.picture.id if answer.picture else None,
     }
@@ -68,7 +70,6 @@ _AS_IT_IS = {
     "reasons",
     "boxes",
     "picture",
-    "model",
     "strategy",
     "cost",
 }

@@ -7,9 +7,7 @@ height. Left out: view ids, dialogues and the trees of what was looked at, which
 `crops_of` renders the evidence again.
 """
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image
@@ -20,6 +18,7 @@ from zoomagent.errors import RunError
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.endings import ended
 from zoomagent.media import Picture
+from zoomagent.models.naming import name_of, shown
 
 MAX_CROP_SIDE = 768
 """Longer side, in pixels, of an evidence crop in a reply (ours): large enough to read, small enough to send."""
@@ -109,9 +108,7 @@ def public_refusal(error: RunError, model: str, strategy: str) -> PublicAnswer:
 
 def public_model(name: str) -> str:
     """The model's name without the address or the folder it is at."""
-    if name.startswith(("http://", "https://")):
-        return name.partition("#")[2] or "served"
-    return Path(name).name if os.path.isabs(name) or os.path.isdir(name) else name
+    return name_of(name) if "://" in name else shown(name)
 
 
 def public_box(box: Corners, picture: PictureInfo | Size) -> PublicBox:
