@@ -1,9 +1,12 @@
 """The page's server, without a browser: tiles from the original, runs that stream, stop and stay, nothing let in."""
 
+import asyncio
 import io
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,9 +14,11 @@ from page_world import HOSTILE, Slow, served
 from PIL import Image, ImageDraw
 
 from zoomagent import ZoomAgent
-from zoomagent.errors import InputRefused
+from zoomagent.errors import InputRefused, RateLimited
 from zoomagent.geometry import Box, Size
-from zoomagent.plugins.page_gallery import TILE, Gallery, levels
+from zoomagent.media import Picture, open_picture
+from zoomagent.plugins.page_gallery import MOST_UNASKED, TILE, Gallery, levels
+from zoomagent.plugins.page_runs import AT_ONCE, Asked, Runs
 
 SIZE = (2100, 1300)
 NOWHERE = "0" * 64
@@ -198,3 +203,69 @@ def test_lent_pictures_stay_open_whatever_else_is_added(tmp_path: Path) -> None:
             gallery.add(file_of(Image.new("RGB", (64, 64), (shade, 0, 0))))
         assert picture.view(Box(0, 0, 8, 8), Size(8, 8)).size == (8, 8)
     gallery.close()
+
+
+def test_a_gallery_keeps_few_pictures_that_nothing_was_asked_about(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    kept, *others = (gallery.add(file_of(Image.new("RGB", (60, 60), (0, shade, 0)))) for shade in range(2))
+    gallery.keep(kept)
+    others += [gallery.add(file_of(Image.new("RGB", (60, 60), (shade, 0, 9)))) for shade in range(MOST_UNASKED)]
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {kept, *others[1:]}
+    gallery.close()
+
+
+def test_a_picture_that_is_slow_to_open_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = Gallery(tmp_path)
+    slow = gallery.add(file_of(Image.new("RGB", (64, 64), "red")))
+    gallery.keep(slow)
+    gallery.close()
+    gallery, opened = Gallery(tmp_path), threading.Event()
+    quick = gallery.add(file_of(Image.new("RGB", (64, 64), "blue")))
+
+    def waits(*given: Any, **more: Any) -> Picture:
+        assert opened.wait(20)
+        return open_picture(*given, **more)
+
+    monkeypatch.setattr("zoomagent.plugins.page_gallery.open_picture", waits)
+
+    async def looked() -> None:
+        async def slowly() -> str:
+            async with gallery.borrowed(slow) as picture:
+                return picture.id
+
+        task = asyncio.create_task(slowly())
+        await asyncio.sleep(0.05)
+        async with gallery.borrowed(quick):
+            assert not task.done()
+        opened.set()
+        assert await task == slow
+
+    asyncio.run(looked())
+    gallery.close()
+
+
+def test_runs_whose_lines_nobody_reads_do_not_stand_in_the_way_of_others(tmp_path: Path) -> None:
+    async def asked(agent: ZoomAgent) -> None:
+        gallery = Gallery(tmp_path / "pictures")
+        runs = Runs(agent, gallery, tmp_path)
+        about = Asked(picture=gallery.add(file_of(drawn())), question="What is it?", strategy="macro")
+        unread = [runs.begin(about) for _ in range(AT_ONCE)]
+        with pytest.raises(RateLimited):
+            runs.begin(about)
+        async with asyncio.timeout(20):
+            while len(runs.listed()) < len(unread):
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
+        assert "ended" in "".join([line async for line in runs.begin(about)])
+        gallery.close()
+
+    with ZoomAgent(Slow()) as agent:
+        asyncio.run(asked(agent))
+
+
+def test_a_question_with_half_a_character_in_a_fields_name_is_refused_like_any_other(http: httpx2.Client) -> None:
+    refused = http.post("/api/runs", content=b'{"\\ud800": 1}', headers={"content-type": "application/json"})
+    assert refused.status_code == 422 and refused.json()["error"]["code"] == "bad_request"

@@ -6,18 +6,20 @@
         tile(picture, level=2, column=0, row=1)
 
 Level 0 is the original, every further one half as wide; a tile is TILE pixels a side, less at the right and the lower
-edge. All tiles are rendered from the original. A picture that no run was asked about goes when the gallery closes.
+edge. All tiles are rendered from the original. A picture that no run was asked about goes when the gallery closes, or
+when MOST_UNASKED newer ones came.
 Left out: who may ask (`guard.py`).
 """
 
+import asyncio
 import io
 import math
 import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -29,6 +31,8 @@ from zoomagent.media.limits import PIXEL_CEILING
 
 TILE = 512
 MOST_OPEN = 6
+MOST_UNASKED = 32
+"""Files kept at most that no run was asked about (ours)."""
 MAX_BYTES = 128 * 1024 * 1024
 """Largest file taken (ours): the page is for pictures that are too large elsewhere."""
 LIMITS = Limits(max_pixels=PIXEL_CEILING, max_bytes=MAX_BYTES, decode_seconds=60.0)
@@ -42,7 +46,7 @@ class Gallery:
         self._folder = folder
         self._open: OrderedDict[str, Picture] = OrderedDict()
         self._lent: dict[str, int] = {}
-        self._new: set[str] = set()
+        self._unasked: dict[str, None] = {}
         self._lock = threading.RLock()
 
     def add(self, content: bytes) -> str:
@@ -54,7 +58,7 @@ class Gallery:
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 _write(path, content)
-                self._new.add(picture.id)
+                self._unasked[picture.id] = None
         except OSError as error:
             picture.close()
             raise StoreError(f"The picture can not be kept ({error.strerror}). Free space.", code="store_io") from error
@@ -64,24 +68,41 @@ class Gallery:
             else:
                 self._open[picture.id] = picture
             self._forget_oldest()
+            self._remove_unasked()
         return picture.id
 
     @contextmanager
     def lent(self, name: str) -> Iterator[Picture]:
-        """The open picture. Raises InputRefused where there is none of this name."""
+        """The open picture. Raises InputRefused where there is none of this name. Opening may decode for long."""
         with self._lock:
-            picture = self._opened(name)
             self._lent[name] = self._lent.get(name, 0) + 1
         try:
-            yield picture
+            yield self._opened(name)
         finally:
             with self._lock:
                 self._lent[name] -= 1
+                if not self._lent[name]:
+                    del self._lent[name]
                 self._forget_oldest()
+
+    @asynccontextmanager
+    async def borrowed(self, name: str) -> AsyncIterator[Picture]:
+        """The same for an event loop, which does not wait: a thread opens. It is given back even when cancelled."""
+        loan = self.lent(name)
+        opening = asyncio.create_task(asyncio.to_thread(loan.__enter__))
+        try:
+            yield await asyncio.shield(opening)
+        finally:
+            opening.add_done_callback(lambda _: loan.__exit__(None, None, None))
+
+    def check(self, name: str) -> None:
+        """Raises InputRefused where there is no picture of this name."""
+        if not NAME.fullmatch(name) or not (self._folder / name).is_file():
+            raise InputRefused("This picture is no longer here. Give it once more.", code="unknown_picture")
 
     def keep(self, name: str) -> None:
         """A run was asked about it: it stays when the gallery closes."""
-        self._new.discard(name)
+        self._unasked.pop(name, None)
 
     def close(self) -> None:
         """Close all pictures; remove the files of those that nothing was asked about."""
@@ -89,23 +110,36 @@ class Gallery:
             for picture in self._open.values():
                 picture.close()
             self._open.clear()
-            for name in self._new:
+            for name in self._unasked:
                 (self._folder / name).unlink(missing_ok=True)
-            self._new.clear()
+            self._unasked.clear()
 
     def _opened(self, name: str) -> Picture:
-        if name not in self._open:
-            path = self._folder / name
-            if not NAME.fullmatch(name) or not path.is_file():
-                raise InputRefused("This picture is no longer here. Give it once more.", code="unknown_picture")
-            self._open[name] = open_picture(path, limits=LIMITS)
-        self._open.move_to_end(name)
-        return self._open[name]
+        """Opened without the lock: others are lent theirs meanwhile. Of two openings the first stays."""
+        with self._lock:
+            known = self._open.get(name)
+            if known is not None:
+                self._open.move_to_end(name)
+                return known
+        self.check(name)
+        opened = open_picture(self._folder / name, limits=LIMITS)
+        with self._lock:
+            picture = self._open.setdefault(name, opened)
+        if picture is not opened:
+            opened.close()
+        return picture
 
     def _forget_oldest(self) -> None:
         idle = [name for name in self._open if not self._lent.get(name)]
         for name in idle[: max(0, len(self._open) - MOST_OPEN)]:
             self._open.pop(name).close()
+
+    def _remove_unasked(self) -> None:
+        """The files of the oldest pictures that nothing was asked about and nobody looks at."""
+        idle = [name for name in self._unasked if name not in self._open and not self._lent.get(name)]
+        for name in idle[: max(0, len(self._unasked) - MOST_UNASKED)]:
+            del self._unasked[name]
+            (self._folder / name).unlink(missing_ok=True)
 
 
 def levels(size: Size) -> int:

@@ -61,8 +61,9 @@ class Runs:
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         lines.put_nowait({"event": "begun", "id": name})
-        self._going[name] = asyncio.create_task(self._run(name, asked, lines))
-        return self._lines(name, lines)
+        self._going[name] = task = asyncio.create_task(self._run(name, asked, lines))
+        task.add_done_callback(lambda _: self._over(name, lines))  # also where nobody ever reads the lines
+        return self._lines(task, lines)
 
     def cancel(self, name: str) -> bool:
         """Stop a run; whether it was going on."""
@@ -90,21 +91,24 @@ class Runs:
                 continue
         return runs
 
-    async def _lines(self, name: str, lines: "asyncio.Queue[dict[str, Any] | None]") -> AsyncIterator[str]:
-        task = self._going[name]
+    def _over(self, name: str, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
+        del self._going[name]
+        lines.put_nowait(None)
+
+    async def _lines(
+        self, task: asyncio.Task[None], lines: "asyncio.Queue[dict[str, Any] | None]"
+    ) -> AsyncIterator[str]:
         try:
             while (line := await lines.get()) is not None:
                 yield json.dumps(line) + "\n"
-            await asyncio.wait({task})
             if not task.cancelled():
                 task.result()
         finally:
             task.cancel()
-            self._going.pop(name, None)
 
     async def _run(self, name: str, asked: Asked, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
         try:
-            with self._gallery.lent(asked.picture) as picture:
+            async with self._gallery.borrowed(asked.picture) as picture:
                 settings = {"strategy": asked.strategy, "rule": asked.rule, "budget": Budget(calls=asked.calls)}
                 agent = self._agent.using(**settings)
                 async for item in agent.astream(picture, asked.question, asked.options):
@@ -118,8 +122,6 @@ class Runs:
         except asyncio.CancelledError:
             lines.put_nowait({"event": "cancelled"})
             raise
-        finally:
-            lines.put_nowait(None)
 
     def _keep(self, name: str, answer: Answer) -> None:
         """Only what looked at a picture is kept: the rest could not be shown again."""

@@ -189,8 +189,8 @@ def _serve_pictures(app: FastAPI, gallery: Gallery) -> None:
 def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
     @app.post("/api/runs")
     async def ask(asked: Asked) -> StreamingResponse:
-        with gallery.lent(asked.picture):
-            return StreamingResponse(runs.begin(asked), media_type="application/x-ndjson")
+        gallery.check(asked.picture)
+        return StreamingResponse(runs.begin(asked), media_type="application/x-ndjson")
 
     @app.delete("/api/runs/{name}")
     async def cancel(name: str) -> dict[str, bool]:
@@ -246,7 +246,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _misunderstood(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = ", ".join(sorted({str(fault["loc"][-1]) for fault in error.errors()}))
+    named = sorted({str(fault["loc"][-1])[:80] for fault in error.errors()})
+    fields = ", ".join(named[:8]).encode(errors="replace").decode()
     return _told(422, "bad_request", f"This can not be asked: {fields} is missing or out of bounds.")
 
 
