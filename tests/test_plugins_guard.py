@@ -1,6 +1,7 @@
 """What stands before the HTTP faces, against requests written out by hand: nothing here opens a socket."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -131,6 +132,36 @@ def test_an_app_that_makes_an_error_of_a_large_body_is_overruled() -> None:
     assert asked(Rules(max_body=3), [HOST], body=[b"1234"], app=clumsy)[0] == 413
 
 
+def test_a_body_that_stops_coming_frees_its_place_and_one_that_came_may_be_waited_on() -> None:
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        """Reads the body, then listens whether the client leaves, for longer than bodies may take."""
+        await receive()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(receive(), 0.1)
+        await echo(scope, _nothing, send)
+
+    async def status(app: Any, first: dict[str, Any]) -> int:
+        messages, sent = [first], []
+
+        async def receive() -> Any:
+            return messages.pop() if messages else await asyncio.sleep(60)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "path": "/x", "headers": [HOST], "method": "POST"}
+        await Guarded(app, Rules(patience=0.02))(scope, receive, send)
+        return int(sent[0]["status"])
+
+    part = {"type": "http.request", "body": b"1"}
+    assert asyncio.run(status(echo, {**part, "more_body": True})) == 408
+    assert asyncio.run(status(patient, part)) == 200
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b""}
+
+
 def test_too_many_at_once_are_told_to_come_again_and_waiting_ones_are_served() -> None:
     release = asyncio.Event()
     running = 0
@@ -168,6 +199,14 @@ def test_beyond_loopback_a_key_is_a_must(monkeypatch: pytest.MonkeyPatch) -> Non
             rules_for(host, None)
     monkeypatch.setenv("ZOOMAGENT_API_KEY", KEY)
     assert rules_for("0.0.0.0", None, ("api.example.com",)).hosts[-1] == "api.example.com"
+
+
+@pytest.mark.parametrize("given", [("fe80::7", ()), ("0.0.0.0", ("[FE80::7]",)), ("0.0.0.0", ("Api.Example.com",))])
+def test_every_name_it_is_served_as_is_one_that_clients_can_name(given: tuple[str, tuple[str, ...]]) -> None:
+    host, served_as = given
+    name = served_as[0] if served_as else f"[{host}]"
+    asking = [(b"host", f"{name}:8000".encode()), WITH_KEY]
+    assert asked(rules_for(host, KEY, served_as), asking)[0] == 200
 
 
 def test_websockets_are_not_served() -> None:

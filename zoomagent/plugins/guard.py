@@ -4,8 +4,8 @@
 
 Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
 from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
-time. Bodies are bounded as they arrive, whatever they declare. At most `at_once` requests run and `waiting` wait; who
-comes later is told when to try again. Left out: TLS and users; put a proxy before it.
+time. Bodies are bounded as they arrive, whatever they declare, and have to go on arriving. At most `at_once` requests
+run and `waiting` wait; who comes later is told when to try again. Left out: TLS and users; put a proxy before it.
 """
 
 import asyncio
@@ -32,7 +32,8 @@ MAX_BODY = 32 * 1024 * 1024
 @dataclass(frozen=True)
 class Rules:
     """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths
-    besides /healthz that need no key, each named in full. `retry` is in seconds."""
+    besides /healthz that need no key, each named in full. `retry`, and `patience` with each part of a body, are in
+    seconds."""
 
     key: str | None = None
     hosts: tuple[str, ...] = LOOPBACK
@@ -42,6 +43,7 @@ class Rules:
     at_once: int = 16
     waiting: int = 256
     retry: int = 1
+    patience: float = 30.0
 
 
 def rules_for(host: str, key: str | None, hosts: tuple[str, ...] = (), **more: Any) -> Rules:
@@ -51,12 +53,12 @@ def rules_for(host: str, key: str | None, hosts: tuple[str, ...] = (), **more: A
     local = host in ("127.0.0.1", "localhost", "::1")
     if not local and key is None:
         raise SettingInvalid(f"Serving on {host} reaches other machines. Set ZOOMAGENT_API_KEY, or stay on 127.0.0.1.")
-    named = () if local or host in ("0.0.0.0", "::") else (host,)
-    return Rules(key=key, hosts=(*LOOPBACK, *named, *hosts), **more)
+    named = () if local or host in ("0.0.0.0", "::") else (f"[{host}]" if ":" in host else host,)
+    return Rules(key=key, hosts=(*LOOPBACK, *(name.lower() for name in (*named, *hosts))), **more)
 
 
-class TooLarge(Exception):
-    """The body grew beyond its bound."""
+class BodyRefused(Exception):
+    """The body grew beyond its bound, or stopped coming."""
 
 
 class Guarded:
@@ -89,30 +91,38 @@ class Guarded:
                 self._running -= 1
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The app in its turn. Where the body grows too large, our refusal replaces what the app makes of it."""
-        arrived, begun = 0, False
+        """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
+        arrived, whole, begun = 0, False, False
+        refusal: tuple[int, str, str] | None = None
 
         async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
+            nonlocal arrived, whole, refusal
+            try:
+                async with asyncio.timeout(None if whole else self._rules.patience):
+                    message = await receive()
+            except TimeoutError:
+                refusal = 408, "body_timeout", "The body stopped coming. Send it again."
+                raise BodyRefused from None
             arrived += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if arrived > self._rules.max_body:
-                raise TooLarge
+                refusal = _too_large(self._rules)
+                raise BodyRefused
             return message
 
         async def noted(message: Message) -> None:
             nonlocal begun
-            if begun or arrived <= self._rules.max_body:
+            if begun or refusal is None:
                 begun = True
                 await send(message)
 
         try:
             async with self._turn:
                 await self._app(scope, counted, noted)
-        except TooLarge:
+        except BodyRefused:
             pass
-        if arrived > self._rules.max_body and not begun:
-            await _tell(send, 413, "too_large", f"The body has more than {self._rules.max_body} bytes.")
+        if refusal is not None and not begun:
+            await _tell(send, *refusal)
 
 
 def refused(scope: Scope, rules: Rules) -> tuple[int, str, str] | None:
@@ -125,10 +135,14 @@ def refused(scope: Scope, rules: Rules) -> tuple[int, str, str] | None:
     if any(origin not in rules.origins and not _own(origin, named[0]) for origin in origins):
         return 403, "origin_not_allowed", "Pages of this origin may not ask here."
     if _declared(headers) > rules.max_body:
-        return 413, "too_large", f"The body has more than {rules.max_body} bytes."
+        return _too_large(rules)
     if rules.key is None or scope["path"] in (*OPEN, *rules.free):
         return None
     return None if _holds_key(headers, rules.key) else (401, "unauthorized", "Give the API key as a Bearer token.")
+
+
+def _too_large(rules: Rules) -> tuple[int, str, str]:
+    return 413, "too_large", f"The body has more than {rules.max_body} bytes."
 
 
 def _bare(host: bytes) -> str:
@@ -156,6 +170,8 @@ def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
 async def _tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
     body = json.dumps({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": code}})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body.encode())).encode())]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     if retry is not None:
         headers.append((b"retry-after", str(retry).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
