@@ -19,7 +19,7 @@ PANELS = {
     "rewards/accuracy/mean": "right",
     "zoom/tool_rate": "rollouts with a crop",
     "zoom/mattered": "crop mattered",
-    "rewards/box/mean": "reward for the box",
+    "rewards/geometry/mean": "reward for the box",
     "entropy": "entropy (nats)",
 }
 """What is logged, and what it is called above its panel."""
@@ -75,7 +75,7 @@ def _panel(axes: Any, name: str, logs: dict[str, dict[str, Series]]) -> None:
     for index, (run, log) in enumerate(logs.items()):
         points, colour = log.get(name, []), f"C{index}"
         steps, values = [step for step, _ in points], [value for _, value in points]
-        axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
+        axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1, marker=".")
         axes.plot(steps, smooth(values), color=colour, linewidth=2, label=run)
     axes.set_title(PANELS[name], fontsize=10)
     axes.set_xlabel("step", fontsize=8)
