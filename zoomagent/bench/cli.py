@@ -62,7 +62,10 @@ def collect(
     level: Annotated[str, typer.Option(help="Comma-separated: small, deep.")] = "small,deep",
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
 ) -> None:
-    """Ask held-out questions and keep what the runs knew: the records of `zoomagent train calibrate`."""
+    """Ask held-out questions and keep what the runs knew: the records of `zoomagent train calibrate`.
+
+    Example: zoomagent bench collect --model runs/box/checkpoint --n 1500 --out runs/records.jsonl
+    """
     from rich.progress import Progress
 
     from zoomagent.bench.collect import SIDES, collect_all

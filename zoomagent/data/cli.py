@@ -121,14 +121,14 @@ def _kinds(text: str) -> "tuple[Kind, ...]":
 
 
 def _profile(name: str) -> "Profile":
-    """The profile by which crops are cut and tools offered."""
+    """The profile by which crops are cut and tools offered: the family's, nano's own file, then ZOOMAGENT_PROFILE."""
     import json
 
     from zoomagent.models.loading import NANO_WEIGHTS
-    from zoomagent.models.profiles import override, profile_for
+    from zoomagent.models.profiles import environment_overrides, override, profile_for
 
     own = json.loads((NANO_WEIGHTS / "zoomagent.json").read_text()) if name == "nano" else {}
-    return override(profile_for(name), own)
+    return override(override(profile_for(name, {}), own), environment_overrides())
 
 
 class _Bar:

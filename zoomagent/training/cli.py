@@ -29,7 +29,10 @@ def calibrate(
     model: Annotated[str, typer.Option(help="Name of the model that was asked.")] = "",
     weights: Annotated[Path | None, typer.Option(help="Folder with its weights, to name them by hash.")] = None,
 ) -> None:
-    """Fit how sure to be, and when to answer, from questions whose answers are known."""
+    """Fit how sure to be, and when to answer, from questions whose answers are known.
+
+    Example: zoomagent train calibrate runs/records.jsonl --weights runs/box/checkpoint --out runs/arbiter.json
+    """
     import json
 
     from zoomagent.confidence.arbiter import save
