@@ -153,7 +153,16 @@ def test_an_open_picture_stays_open(agent: ZoomAgent, image: Image.Image) -> Non
 
 @pytest.mark.parametrize(
     ("question", "options"),
-    [("", ()), ("   ", ()), ("a" * 9000, ()), ("ok?", ("",)), ("ok?", ("a", "A.")), ("\ud800?", ()), (7, ())],
+    [
+        ("", ()),
+        ("   ", ()),
+        ("a" * 9000, ()),
+        ("ok?", ("",)),
+        ("ok?", ("a" * 2001, "b")),
+        ("ok?", ("a", "A.")),
+        ("\ud800?", ()),
+        (7, ()),
+    ],
 )
 def test_what_can_not_be_asked_is_refused(agent: ZoomAgent, image: Image.Image, question: Any, options: Any) -> None:
     answer = agent.ask(image, question, options)

@@ -166,6 +166,20 @@ def test_the_oldest_turns_go_where_a_conversation_gets_too_long() -> None:
     assert "19: x" in question and "0: x" not in question.split("\n")[1] and question.endswith("And now?")
 
 
+def test_a_conversation_far_too_long_costs_little_more_than_reading_it() -> None:
+    """Processor time, the best of three: the oldest turns go without all others being joined each time."""
+    turns = [speaks("?" * 40_000) for _ in range(120) for speaks in (user, said)]
+    last = asking("What is \U0001f600?", url=URL)
+
+    def spent(alone: bool) -> float:
+        body = json.dumps({"model": "zoomagent", "messages": [*turns, last], "zoomagent": {"alone": alone}}).encode()
+        began = time.process_time()
+        assert len(read_request(body).question) <= MAX_QUESTION
+        return time.process_time() - began
+
+    assert min(spent(False) for _ in range(3)) < 5 * max(0.01, min(spent(True) for _ in range(3)))
+
+
 def test_what_this_endpoint_said_can_be_sent_back_as_it_came() -> None:
     back = {**said("42"), "reasoning_content": "look: …", "refusal": None, "tool_calls": None, "annotations": []}
     assert read([ASKING, back, user("Sure?")]).image == URL

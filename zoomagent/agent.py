@@ -45,6 +45,8 @@ from zoomagent.tools.viewing import ViewStore
 
 MAX_QUESTION = 8000
 MAX_OPTIONS = 26
+MAX_OPTION = 2000
+"""Characters of an option (ours): all of them are told with every question."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
@@ -334,6 +336,8 @@ def _check_question(question: str, options: Sequence[str]) -> None:
         raise _bad(f"Options are a list of at most {MAX_OPTIONS} texts.")
     if any(not isinstance(option, str) or not option.strip() for option in options):
         raise _bad("Every option is a text that says something.")
+    if any(len(option) > MAX_OPTION for option in options):
+        raise _bad(f"An option has at most {MAX_OPTION} characters.")
     if len({plain(option) for option in options}) < len(options):
         raise _bad("Two options say the same. Give each once.")
     if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.plugins.public import Public, PublicAnswer, PublicBox
@@ -25,6 +25,20 @@ FourNumbers = Annotated[
     Field(min_length=4, max_length=4, description="left, top, right, bottom of the upright original picture"),
 ]
 UnitsOf = Annotated[Units | None, Field(description="of the box: relative (0 to 1, the default) or pixels")]
+
+
+MAX_THING = 2000
+"""Characters that name a thing to look for (ours)."""
+
+
+def _named(thing: str) -> str:
+    if not thing.strip() or len(thing) > MAX_THING:
+        raise ValueError(f"say it in 1 to {MAX_THING} characters")
+    return thing
+
+
+Thing = Annotated[str, AfterValidator(_named)]
+"""Checked here and not by the schema: strict modes of providers know no bounds of a text."""
 
 
 class ToolArguments(BaseModel):
@@ -67,11 +81,11 @@ class ReadText(Part):
 
 
 class Verify(Part):
-    thing: Annotated[str, Field(description="what may be seen there, such as: a red car")]
+    thing: Annotated[Thing, Field(description="what may be seen there, such as: a red car")]
 
 
 class Ground(Part):
-    thing: Annotated[str, Field(description="what to point at, such as: the red car")]
+    thing: Annotated[Thing, Field(description="what to point at, such as: the red car")]
 
 
 class PublicRegion(Public):

@@ -259,6 +259,8 @@ def _question(messages: Sequence[Message], last: int, alone: bool) -> str:
         return asked
     system = [_words(message) for message in messages if message.role in ("system", "developer")]
     turns = [f"{message.role.capitalize()}: {_words(message)}" for message in messages[len(system) : last]]
+    while turns and sum(map(len, (*system, *turns, asked))) > MAX_QUESTION:
+        turns = turns[2:]
     while turns and len(_told(system, turns, asked)) > MAX_QUESTION:
         turns = turns[2:]
     return _told(system, turns, asked)
