@@ -29,6 +29,7 @@ from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, coverage
 from zoomagent.models.base import Message, Pixels, Reply, Text, ToolCall
 from zoomagent.models.chat import arrange
+from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 
 PICTURES = 16
 
@@ -280,3 +281,16 @@ def test_the_command_line_writes_a_card_that_finds_the_pictures(world: Path, tmp
         for one in read_parquet(file):
             assert (out / card["images"] / one.image).is_file()
     assert "| one_zoom |" in (out / "card.md").read_text()
+
+
+def test_tools_named_for_a_run_are_offered_in_every_row(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = (ZOOM_IN, SEARCH, VERIFY)
+    monkeypatch.setenv("ZOOMAGENT_PROFILE", json.dumps({"tools": tools}))
+    done = CliRunner().invoke(
+        app, ["trajectories", str(world), str(tmp_path / "out"), "--profile", "nano", "--kinds", "one_zoom,verify"]
+    )
+    assert done.exit_code == 0, done.output
+    rows = [one for file in (tmp_path / "out").glob("*/*.parquet") for one in read_parquet(file)]
+    assert {one.kind for one in rows} == {"one_zoom", "verify"} and {one.tools for one in rows} == {tools}
