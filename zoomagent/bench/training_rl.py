@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,10 @@ from zoomagent.training.environment import ZoomEnv
 from zoomagent.training.reinforce import LFPC, NANO, Settings, build, is_nano, rows_of
 
 PARTS = ("sampling", "tools and images", "blanked crops", "forward", "backward", "optimizer", "the rest")
-THEIRS = {
-    "bf16": True, "activation_checkpointing": True, "per_device_train_batch_size": 8, "loss_type": "dapo",
-    "lr_scheduler_type": "linear",
-}  # fmt: skip
+THEIRS = {"bf16": True, "activation_checkpointing": True, "loss_type": "dapo", "lr_scheduler_type": "linear"}
 """What `GRPOConfig` leaves where we choose otherwise and arithmetic changes."""
+MICRO = 8
+"""Rollouts that go through the model at once, where `GRPOConfig` leaves that."""
 
 
 class Parts(TrainerCallback):  # type: ignore[misc]
@@ -92,7 +92,7 @@ def _trainer(ours: bool, settings: Settings, prompts: int, group: int) -> Any:
     recipe = replace(NANO if is_nano(settings.model) else LFPC, prompts=prompts, group=group)
     chosen = replace(settings, recipe=recipe, save_every=10**6, proof_every=int(ours), search="annotated")
     rollouts = prompts * group
-    micro = min(8, rollouts)
+    micro = gcd(MICRO, rollouts)
     theirs = {**THEIRS, "per_device_train_batch_size": micro, "gradient_accumulation_steps": rollouts // micro}
     chosen.out.mkdir(parents=True, exist_ok=True)
     return build(chosen, rows_of(chosen), print, **({} if ours else theirs))[0]
