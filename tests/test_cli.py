@@ -13,6 +13,7 @@ import pytest
 from fake_model import FakeModel
 from rich.console import Console
 from sign_model import sign_model, sign_picture
+from typer.testing import CliRunner
 
 import zoomagent.agent
 from zoomagent import Answer, Budget, Step, ZoomAgent, cli
@@ -42,6 +43,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    "command", ["ask", "demo", "doctor", "schema", "batch", "serve mcp", "serve page", "serve openai"]
+)
+def test_the_help_of_a_command_shows_how_it_is_typed(command: str) -> None:
+    shown = CliRunner().invoke(cli.app, [*command.split(), "--help"])
+    assert shown.exit_code == 0 and f"Example: zoomagent {command} " in shown.stdout
 
 
 def test_help_is_fast_and_imports_nothing_heavy() -> None:

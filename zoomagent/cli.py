@@ -99,7 +99,10 @@ def ask(
     as_json: Json = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
 ) -> None:
-    """Ask one question about one picture."""
+    """Ask one question about one picture.
+
+    Example: zoomagent ask photo.jpg "What does the sign say?" --save run
+    """
     settings = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
     with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
         _answer(agent, image, question, options or [], save, as_json)
@@ -112,7 +115,10 @@ def demo(
     save: Annotated[Path, typer.Option(help="Where the run is written.")] = Path("zoomagent-demo"),
     as_json: Json = False,
 ) -> None:
-    """Ask about the 4K example that comes with the package."""
+    """Ask about the 4K example that comes with the package.
+
+    Example: zoomagent demo --strategy dualfocus
+    """
     asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
     scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
     with _agent(model, strategy) as agent:
@@ -125,7 +131,10 @@ def demo(
 
 @app.command()
 def doctor(model: Model = "nano", as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Measure what a model can do, and say what happens without the rest."""
+    """Measure what a model can do, and say what happens without the rest.
+
+    Example: zoomagent doctor --model http://localhost:8000/v1
+    """
     from zoomagent.models.doctor import doctor as examine
 
     examine(model, json_output=as_json)
@@ -135,7 +144,10 @@ def doctor(model: Model = "nano", as_json: Annotated[bool, typer.Option("--json"
 def schema(
     format: Annotated[Literal["openai", "anthropic", "json"], typer.Option(help="Whose definitions.")] = "openai",
 ) -> None:
-    """Print the tools as definitions for a model of yours to call."""
+    """Print the tools as definitions for a model of yours to call.
+
+    Example: zoomagent schema --format anthropic
+    """
     from zoomagent.plugins.schema import tool_schemas
 
     typer.echo(json.dumps(tool_schemas(format), indent=2))

@@ -3,7 +3,8 @@
     async with Agents(Setup(models=("nano",), folder=Path("."))) as agents:
         answer = await agents.ask(row)
 
-`Setup` is plain and picklable: a Ray worker makes the same agents from it. A path is one below the questions' folder.
+`Setup` is plain and picklable: a Ray worker makes the same agents from it. A relative path begins at `folder`,
+any other is taken as it is: whoever runs a batch may read what its rows name.
 """
 
 import asyncio

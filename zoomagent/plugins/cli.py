@@ -45,7 +45,10 @@ def mcp(
     allow_host: AllowHost = None,
     served_as: ServedAs = None,
 ) -> None:
-    """Serve tools by the Model Context Protocol, to Claude, editors and agents (extra mcp)."""
+    """Serve tools by the Model Context Protocol, to Claude, editors and agents (extra mcp).
+
+    Example: zoomagent serve mcp --root pictures
+    """
     import asyncio
     import signal
 
@@ -75,7 +78,10 @@ def page(
     ),
     served_as: ServedAs = None,
 ) -> None:
-    """Serve a page: ask in the browser, watch the run, step through it, compare two (extra serve)."""
+    """Serve a page: ask in the browser, watch the run, step through it, compare two (extra serve).
+
+    Example: zoomagent serve page --runs zoomagent-runs
+    """
     from zoomagent import ZoomAgent
     from zoomagent.plugins.page_server import guarded_page, page_rules
 
@@ -96,7 +102,10 @@ def openai(
     allow_host: AllowHost = None,
     served_as: ServedAs = None,
 ) -> None:
-    """Serve the agent as if it were a model, to any client of OpenAI's chat API (extra serve)."""
+    """Serve the agent as if it were a model, to any client of OpenAI's chat API (extra serve).
+
+    Example: zoomagent serve openai --strategy dualfocus --at-once 16
+    """
     import asyncio
 
     from zoomagent import ZoomAgent
