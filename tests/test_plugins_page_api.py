@@ -13,7 +13,7 @@ import pytest
 from page_world import HOSTILE, Slow, served
 from PIL import Image, ImageDraw
 
-from zoomagent import ZoomAgent
+from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
@@ -264,6 +264,18 @@ def test_runs_whose_lines_nobody_reads_do_not_stand_in_the_way_of_others(tmp_pat
 
     with ZoomAgent(Slow()) as agent:
         asyncio.run(asked(agent))
+
+
+def test_what_the_operator_bounds_stays_bounded_whatever_the_page_asks(tmp_path: Path) -> None:
+    async def asked(agent: ZoomAgent) -> dict[str, Any]:
+        gallery = Gallery(tmp_path / "pictures")
+        about = Asked(picture=gallery.add(file_of(drawn())), question="What is it?", strategy="macro", calls=1000)
+        *_, last = [line async for line in Runs(agent, gallery, tmp_path).begin(about)]
+        gallery.close()
+        return dict(json.loads(last)["run"])
+
+    with ZoomAgent(Slow(), budget=Budget(seconds=1e-6)) as agent:
+        assert asyncio.run(asked(agent))["code"] == "budget_seconds"
 
 
 def test_a_question_with_half_a_character_in_a_fields_name_is_refused_like_any_other(http: httpx2.Client) -> None:

@@ -22,7 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION, ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.errors import InputRefused, RateLimited, StoreError
-from zoomagent.graphs.context import Budget
 from zoomagent.plugins.page_gallery import Gallery
 from zoomagent.plugins.page_told import told, told_short, told_step
 from zoomagent.strategy import Rule, Strategy
@@ -109,8 +108,8 @@ class Runs:
     async def _run(self, name: str, asked: Asked, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
-                settings = {"strategy": asked.strategy, "rule": asked.rule, "budget": Budget(calls=asked.calls)}
-                agent = self._agent.using(**settings)
+                budget = self._agent.context.budget.model_copy(update={"calls": asked.calls})
+                agent = self._agent.using(strategy=asked.strategy, rule=asked.rule, budget=budget)
                 async for item in agent.astream(picture, asked.question, asked.options):
                     if isinstance(item, Answer):
                         await asyncio.to_thread(self._keep, name, item)
