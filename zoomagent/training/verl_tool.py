@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from verl.tools.base_tool import BaseTool  # type: ignore[import-not-found]
-from verl.tools.schemas import ToolResponse  # type: ignore[import-not-found]
+from verl.tools.base_tool import BaseTool
+from verl.tools.schemas import ToolResponse
 
 from zoomagent.training.verl_core import Sessions, config_from
 
