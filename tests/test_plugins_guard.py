@@ -120,6 +120,14 @@ def test_a_body_is_bounded_by_what_arrives_not_by_what_is_declared() -> None:
     assert asked(small, [HOST, (b"content-length", b"11")], body=[b""])[0] == 413
 
 
+def test_only_the_paths_that_are_named_take_large_bodies() -> None:
+    rules = Rules(max_body=3, large=("/pictures",), large_body=10)
+    assert asked(rules, [HOST], "/pictures", [b"12345", b"12345"]) == (200, b"10")
+    assert asked(rules, [HOST], "/pictures", [b"12345", b"123456"])[0] == 413
+    for path in ("/runs", "/pictures/", "/pictures/x", "//pictures"):
+        assert asked(rules, [HOST], path, [b"1234"])[0] == 413
+
+
 def test_an_app_that_makes_an_error_of_a_large_body_is_overruled() -> None:
     async def clumsy(scope: Any, receive: Any, send: Any) -> None:
         try:

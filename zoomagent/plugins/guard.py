@@ -32,18 +32,24 @@ MAX_BODY = 32 * 1024 * 1024
 @dataclass(frozen=True)
 class Rules:
     """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths
-    besides /healthz that need no key, each named in full. `retry`, and `patience` with each part of a body, are in
-    seconds."""
+    besides /healthz that need no key, each named in full. `large`: paths whose bodies may have `large_body` bytes, all
+    others `max_body`. `retry`, and `patience` with each part of a body, are in seconds."""
 
     key: str | None = None
     hosts: tuple[str, ...] = LOOPBACK
     origins: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
     max_body: int = MAX_BODY
+    large: tuple[str, ...] = ()
+    large_body: int = MAX_BODY
     at_once: int = 16
     waiting: int = 256
     retry: int = 1
     patience: float = 30.0
+
+    def limit(self, path: str) -> int:
+        """Bytes that the body of a request to `path` may have."""
+        return self.large_body if path in self.large else self.max_body
 
 
 def rules_for(host: str, key: str | None, hosts: tuple[str, ...] = (), **more: Any) -> Rules:
@@ -93,6 +99,7 @@ class Guarded:
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
         arrived, whole, begun = 0, False, False
+        limit = self._rules.limit(scope["path"])
         refusal: tuple[int, str, str] | None = None
 
         async def counted() -> Message:
@@ -105,8 +112,8 @@ class Guarded:
                 raise BodyRefused from None
             arrived += len(message.get("body", b""))
             whole = not message.get("more_body", False)
-            if arrived > self._rules.max_body:
-                refusal = _too_large(self._rules)
+            if arrived > limit:
+                refusal = _too_large(limit)
                 raise BodyRefused
             return message
 
@@ -134,15 +141,15 @@ def refused(scope: Scope, rules: Rules) -> tuple[int, str, str] | None:
     origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
     if any(origin not in rules.origins and not _own(origin, named[0]) for origin in origins):
         return 403, "origin_not_allowed", "Pages of this origin may not ask here."
-    if _declared(headers) > rules.max_body:
-        return _too_large(rules)
+    if _declared(headers) > rules.limit(scope["path"]):
+        return _too_large(rules.limit(scope["path"]))
     if rules.key is None or scope["path"] in (*OPEN, *rules.free):
         return None
     return None if _holds_key(headers, rules.key) else (401, "unauthorized", "Give the API key as a Bearer token.")
 
 
-def _too_large(rules: Rules) -> tuple[int, str, str]:
-    return 413, "too_large", f"The body has more than {rules.max_body} bytes."
+def _too_large(limit: int) -> tuple[int, str, str]:
+    return 413, "too_large", f"The body has more than {limit} bytes."
 
 
 def _bare(host: bytes) -> str:

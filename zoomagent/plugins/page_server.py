@@ -51,6 +51,11 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 PORT = 8100
 EXAMPLE = Path(__file__).parents[1] / "data" / "example"
 RENDERERS = 3
+UPLOAD = "/api/pictures"
+UPLOADS = 2
+"""Pictures that are taken in at once: each may be MAX_BYTES long."""
+MAX_ASKED = 512 * 1024
+"""Bytes of any other body: a question with its options."""
 """Tiles rendered at the same time (ours): more only wait for the same cores."""
 NUMBERS = re.compile(r"\d{1,6}(,\d{1,6})*")
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
@@ -96,7 +101,7 @@ def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules) -> "WithPolicy":
 def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -> Rules:
     """The guard's rules: the page's own files need no key. SettingInvalid as `rules_for`."""
     free = ("/", *(f"/{path.name}" for path in FILES.iterdir()))
-    return rules_for(host, key, hosts, free=free, max_body=MAX_BYTES, at_once=32)
+    return rules_for(host, key, hosts, free=free, max_body=MAX_ASKED, large=(UPLOAD,), large_body=MAX_BYTES, at_once=32)
 
 
 async def _load(agent: ZoomAgent) -> None:
@@ -161,9 +166,12 @@ def _serve_pictures(app: FastAPI, gallery: Gallery) -> None:
             sides = {"width": size.width, "height": size.height, "levels": levels(size)}
             return {"name": name, **sides, "notes": picture.notes}
 
-    @app.post("/api/pictures")
+    uploads = asyncio.Semaphore(UPLOADS)
+
+    @app.post(UPLOAD)
     async def add(request: Request) -> dict[str, Any]:
-        name = await asyncio.to_thread(gallery.add, await request.body())
+        async with uploads:
+            name = await asyncio.to_thread(gallery.add, await request.body())
         return await asyncio.to_thread(described, name)
 
     @app.post("/api/example")
