@@ -34,7 +34,7 @@ def photo(tmp_path: Path) -> str:
 def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """Whatever model is named, this one answers."""
     fake = sign_model()
-    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
+    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec, **_: fake)
     return fake
 
 
@@ -142,7 +142,7 @@ def test_what_the_server_does_is_an_exit_code(
 ) -> None:
     fake = FakeModel()
     fake.enqueue([error])
-    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
+    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec, **_: fake)
     assert run(monkeypatch, "ask", photo, "What?") == code
     assert json.loads(capsys.readouterr().out)["outcome"]["kind"] == "failed"
 
@@ -179,7 +179,7 @@ def test_a_bug_is_one_line_and_70(
 ) -> None:
     fake = FakeModel()
     fake.enqueue([ZeroDivisionError("secret detail")])
-    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec: fake)
+    monkeypatch.setattr(zoomagent.agent, "load_model", lambda spec, **_: fake)
     assert run(monkeypatch, "ask", photo, "What?") == 70
     assert capsys.readouterr().err.count("\n") == 1
 
