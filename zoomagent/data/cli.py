@@ -56,7 +56,7 @@ def trajectories(
     kinds: Annotated[str, typer.Option(help="Comma-separated kinds of trajectories; default all seven.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many rows.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which questions are chosen, and how they are told.")] = 1,
-    profile: Annotated[str, typer.Option(help="Whose tools and margins: nano, or a model's name.")] = "qwen3-vl",
+    profile: Annotated[str, typer.Option(help="Whose tools and margins: nano, a folder, a model's name.")] = "qwen3-vl",
     held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pictures that is held out.")] = 0.1,
     check: Annotated[bool, typer.Option(help="Look whether every picture is there, whole, and of its size.")] = True,
     model: Annotated[str, typer.Option(help="Keep what this model needs the zoom for: nano, a folder, a URL.")] = "",
@@ -121,14 +121,13 @@ def _kinds(text: str) -> "tuple[Kind, ...]":
 
 
 def _profile(name: str) -> "Profile":
-    """The profile by which crops are cut and tools offered: the family's, nano's own file, then ZOOMAGENT_PROFILE."""
-    import json
-
+    """The profile by which crops are cut and tools offered: the family's, the checkpoint's own file, then
+    ZOOMAGENT_PROFILE."""
     from zoomagent.models.loading import NANO_WEIGHTS
-    from zoomagent.models.profiles import environment_overrides, override, profile_for
+    from zoomagent.models.profiles import environment_overrides, override, own_overrides, profile_for
 
-    own = json.loads((NANO_WEIGHTS / "zoomagent.json").read_text()) if name == "nano" else {}
-    return override(override(profile_for(name, {}), own), environment_overrides())
+    folder = NANO_WEIGHTS if name == "nano" else Path(name)
+    return override(override(profile_for(name, {}), own_overrides(folder)), environment_overrides())
 
 
 class _Bar:

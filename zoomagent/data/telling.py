@@ -198,11 +198,12 @@ async def _verify(telling: Telling, label: str, index: int, measured: tuple[floa
 
 
 async def _search_in_vain(telling: Telling, candidate: Candidate) -> None:
-    """Look for what is not there; now and then look at something alike first, and find that it is not it."""
+    """Look for what is not there; now and then look at something alike first, and find that it is not it. Without a
+    search on offer nothing is called: there is no place to point at."""
     if candidate.decoys and VERIFY in telling.offered and telling.rng.random() < LOOK_FIRST:
         close = await telling.zoom(Box(*candidate.decoys[0].box), candidate.phrase)
         await _verify(telling, candidate.phrase, close, NOT_THERE)
-    else:
+    elif SEARCH in telling.offered:
         await telling.call((SEARCH, {"label": candidate.phrase, "img_idx": 0}))
 
 

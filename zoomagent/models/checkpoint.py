@@ -5,7 +5,6 @@ template) and leaves the video half out. safetensors only; `trust_remote_code` i
 weights are refused.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from transformers import (
 from transformers.utils import logging as progress
 
 from zoomagent.errors import ModelNotFound, PolicyFileRefused
-from zoomagent.models.profiles import Profile, environment_overrides, override, profile_for
+from zoomagent.models.profiles import Profile, environment_overrides, override, own_overrides, profile_for
 
 MODEL_TYPES = {
     "qwen2_vl": "qwen2-vl",
@@ -101,13 +100,6 @@ def refuse_pickles(source: str) -> None:
     if any(path.suffix in PICKLED for path in folder.iterdir()):
         raise PolicyFileRefused("The weights are pickled, and a pickle can run code. Convert them to safetensors.")
     raise ModelNotFound("The folder holds no *.safetensors file. Name a folder saved by save_pretrained.")
-
-
-def own_overrides(folder: Path) -> dict[str, Any]:
-    """What the folder's `zoomagent.json`, where there is one, says of the profile."""
-    file = folder / "zoomagent.json"
-    content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    return content
 
 
 def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mapping[str, Any]) -> Profile:

@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from zoomagent.errors import SettingInvalid
@@ -221,6 +222,13 @@ def profile_for(model_name: str, overrides: Mapping[str, Any] | None = None) -> 
     name = model_name.lower().replace("_", "-").replace(".", "-")
     found = next((profile for fragment, profile in _NAMES if fragment in name), UNKNOWN)
     return override(found, environment_overrides() if overrides is None else overrides)
+
+
+def own_overrides(folder: Path) -> dict[str, Any]:
+    """What the folder's `zoomagent.json`, where there is one, says of the profile."""
+    file = folder / "zoomagent.json"
+    content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return content
 
 
 def environment_overrides() -> dict[str, Any]:

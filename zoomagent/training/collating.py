@@ -21,7 +21,7 @@ from PIL import Image
 from zoomagent.data.trajectory import Trajectory
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.profiles import Profile
-from zoomagent.training.chat_rows import learned, offered, shown, told, unusable, views
+from zoomagent.training.chat_rows import learned, offered, read, shown, told, unusable, views
 from zoomagent.training.packing import IGNORE
 from zoomagent.training.processing import ViewProcessor
 from zoomagent.training.reading import cut
@@ -34,13 +34,14 @@ Row = Mapping[str, Any]
 class Collator:
     """Makes batches of rows (`zoomagent/data/trajectory.py`).
 
-    `images` is the folder that rows' pictures are relative to; `max_length` counts tokens, visual ones included. Can
-    be pickled, so loading runs in worker processes."""
+    `images` is the folder that rows' pictures are relative to; `max_length` counts tokens, visual ones included;
+    `shrink` is that of `chat_rows.read`. Can be pickled, so loading runs in worker processes."""
 
     processor: ViewProcessor
     profile: Profile
     images: Path
     max_length: int
+    shrink: float = 0.0
 
     @cached_property
     def template(self) -> str:
@@ -52,7 +53,7 @@ class Collator:
 
     def refusal(self, row: Row) -> str | None:
         """Why the row can not be learned from, by a short name; None when it can. No picture is opened."""
-        trajectory = Trajectory.from_row(row)
+        trajectory = read(row, self.profile, self.shrink)
         if not (self.images / trajectory.image).is_file():
             return "its picture is missing"
         return unusable(trajectory, self.profile) or (
@@ -84,7 +85,7 @@ class Collator:
 
     def row(self, row: Row) -> dict[str, Any]:
         """One row's ids, labels and masks as lists, its patches and grids as tensors."""
-        trajectory = Trajectory.from_row(row)
+        trajectory = read(row, self.profile, self.shrink)
         needed = views(trajectory, self.profile)
         images = cut(self.images / trajectory.image, {name: needed[name] for name in dict.fromkeys(shown(trajectory))})
         out = self.processor.apply_chat_template(

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Size
-from zoomagent.models.checkpoint import checkpoint_profile, own_overrides
-from zoomagent.models.profiles import Profile
+from zoomagent.models.checkpoint import checkpoint_profile
+from zoomagent.models.profiles import Profile, own_overrides
 from zoomagent.training.environment import WITHOUT_MODEL, EnvConfig
 from zoomagent.training.guard import Guard, GuardConfig
 from zoomagent.training.reinforce_rows import Rows, alike, load_rows
