@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from zoomagent.data.splits import check_leak, split_of
 from zoomagent.data.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
 from zoomagent.data.world import write_world
 from zoomagent.errors import RunError, SettingInvalid
-from zoomagent.geometry import Box, coverage
+from zoomagent.geometry import Box, Size, coverage
 from zoomagent.models.base import Message, Pixels, Reply, Text, ToolCall
 from zoomagent.models.chat import arrange
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
+from zoomagent.training.environment import EnvConfig, ZoomEnv
 
 PICTURES = 16
 
@@ -294,3 +296,67 @@ def test_tools_named_for_a_run_are_offered_in_every_row(
     assert done.exit_code == 0, done.output
     rows = [one for file in (tmp_path / "out").glob("*/*.parquet") for one in read_parquet(file)]
     assert {one.kind for one in rows} == {"one_zoom", "verify"} and {one.tools for one in rows} == {tools}
+
+
+UNSEEN = 48.0
+"""Pixels of the picture (512 here) under which things are searched for: some of a small world, not all."""
+
+
+@pytest.fixture(scope="module")
+def searching(world: Path) -> list[Trajectory]:
+    out = world.parent / "searching"
+    make(world, out, settings(world, search_below=UNSEEN * FAKE_PROFILE.fit(Size(512, 512)).width / 512))
+    return [one for file in sorted(out.glob("*/*.parquet")) for one in read_parquet(file)]
+
+
+def calls_of(one: Trajectory) -> list[tuple[str, dict[str, Any]]]:
+    return [(c.function.name, c.function.arguments) for turn in one.messages for c in turn.tool_calls]
+
+
+def test_what_is_too_small_for_the_whole_is_searched_for_and_the_rest_pointed_at(searching: list[Trajectory]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for one in searching:
+        hidden = sum(max(x1 - x0, y1 - y0) <= UNSEEN for x0, y0, x1, y1 in one.targets)
+        if one.kind in ("one_zoom", "several", "verify"):
+            names = [name for name, _ in calls_of(one) if name != VERIFY]
+            assert names.count(SEARCH) == hidden and names.count(ZOOM_IN) == len(one.targets) - hidden, one.id
+            seen |= {(one.kind, name) for name in names}
+    assert {("one_zoom", SEARCH), ("one_zoom", ZOOM_IN), ("several", SEARCH)} <= seen
+
+
+def test_every_view_that_a_search_ends_in_shows_its_target(searching: list[Trajectory]) -> None:
+    found = [one for one in searching if one.targets and any(name == SEARCH for name, _ in calls_of(one))]
+    assert found
+    for one in found:
+        shown = [Box(*view.box) for view in one.views[1:]]
+        assert all(max(coverage(Box(*target), view) for view in shown) > 0.98 for target in one.targets), one.id
+
+
+def test_an_episode_answers_a_rows_searches_in_the_very_same_words(world: Path, searching: list[Trajectory]) -> None:
+    told_rows = [one for one in searching if one.kind in ("one_zoom", "several") and SEARCH in dict(calls_of(one))]
+    assert told_rows
+    env = ZoomEnv(EnvConfig(replace(FAKE_PROFILE, space="thousand"), world, search="annotated"))
+    for one in told_rows[:6]:
+        env.reset(one.to_row())
+        said = [env.call(name, arguments, turn=1).text for name, arguments in calls_of(one)]
+        texts = [part.text for turn in one.messages if turn.role == "tool" for part in turn.content]  # type: ignore[union-attr]
+        assert said == texts, one.id
+
+
+def test_without_a_search_on_offer_nothing_is_searched_for(world: Path, tmp_path: Path) -> None:
+    profile = replace(FAKE_PROFILE, tools=(ZOOM_IN,))
+    make(world, tmp_path / "out", Settings(world, profile, held_out=0.3, search_below=UNSEEN))
+    rows = [one for file in (tmp_path / "out").glob("*/*.parquet") for one in read_parquet(file)]
+    assert not [one for one in rows if SEARCH in dict(calls_of(one))]
+    for one in of_kind(rows, "cannot_tell"):
+        assert not calls_of(one) and learned(one)[-1].content == (TextPart(text=one.answer),)
+
+
+def test_a_folders_own_tools_are_offered(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "nano-taught").mkdir()
+    (tmp_path / "nano-taught" / "zoomagent.json").write_text(json.dumps({"tools": [ZOOM_IN], "crop_margin": 0.4}))
+    given = ["--profile", str(tmp_path / "nano-taught"), "--limit", "20"]
+    done = CliRunner().invoke(app, ["trajectories", str(world), str(tmp_path / "out"), *given])
+    assert done.exit_code == 0, done.output
+    profile = json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["profile"]
+    assert (profile["family"], profile["margin"], profile["tools"]) == ("nano", 0.4, [ZOOM_IN])

@@ -1,6 +1,7 @@
 """Rows become batches: the assistant's learned words only, pixels from the original, boxes in the model's own space."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from zoom_world import FAR, NEAR, SIDE, pixels_of, scene
 
 from zoomagent.data.trajectory import TextPart, Trajectory, Turn
 from zoomagent.errors import SettingInvalid
-from zoomagent.geometry import Box, between_spaces, box_to_model
+from zoomagent.geometry import Box, Size, between_spaces, box_to_model
 from zoomagent.models.base import ToolCall
 from zoomagent.models.profiles import QWEN2_5_VL, QWEN3_VL, Profile, override
 from zoomagent.prompts import macro_prompt
@@ -22,7 +23,7 @@ from zoomagent.tools.cropping import locate
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.tools.dispatch import cut_out
 from zoomagent.tools.viewing import ViewStore, as_view
-from zoomagent.training.chat_rows import told, unusable, views
+from zoomagent.training.chat_rows import read, told, unusable, views
 from zoomagent.training.collating import BLANK, Collator, labels
 from zoomagent.training.processing import load_processor
 from zoomagent.training.reading import pictures, split
@@ -127,6 +128,29 @@ def test_arrow_holds_references_never_pixels(data: Path) -> None:
     rows = split(data, "train")
     assert rows is not None and rows[0]["image"] == "scene.png"
     assert "Image" not in str(rows.features) and max(map(len, map(str, rows[0].values()))) < 5_000
+
+
+def test_a_shrunk_whole_has_fewer_pixels_and_nothing_else_changes(collator: Collator) -> None:
+    rows = [zoom_row(NEAR, number).to_row() for number in range(12)]
+    direct = trajectory(NEAR, 0, "no_zoom", "47", [], ()).to_row()
+    full, half, all_of_them = [_grids(replace(collator, shrink=share), rows) for share in (0.0, 0.5, 1.0)]
+    assert len({grids[0] for grids in full}) == 1 and {grids[1] for grids in half} == {grids[1] for grids in full}
+    smaller = [sum(a[0] < b[0] for a, b in zip(shrunk, full, strict=True)) for shrunk in (half, all_of_them)]
+    assert 0 < smaller[0] < smaller[1] and all(a[0] <= b[0] for a, b in zip(all_of_them, full, strict=True))
+    assert half == _grids(replace(collator, shrink=0.5), rows)
+    assert _grids(replace(collator, shrink=1.0), [direct])[0] == full[0][:1]
+
+
+def _grids(collator: Collator, rows: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+    """Patches of every image, the whole first, row by row."""
+    return [tuple(collator([row])["image_grid_thw"].prod(1).tolist()) for row in rows]
+
+
+def test_a_rows_own_resolution_is_what_its_whole_is_shown_at(collator: Collator) -> None:
+    profile, row = collator.profile, zoom_row(NEAR, 0).to_row()
+    wanted = profile.fit(Size(row["width"], row["height"]), profile.min_pixels * 4)
+    given = views(read({**row, "resolution": profile.min_pixels * 4}, profile), profile)
+    assert given["view-0"][1] == wanted and given["view-1"] == views(read(row, profile), profile)["view-1"]
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,10 @@ def trajectories(
     profile: Annotated[str, typer.Option(help="Whose tools and margins: nano, a folder, a model's name.")] = "qwen3-vl",
     held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pictures that is held out.")] = 0.1,
     check: Annotated[bool, typer.Option(help="Look whether every picture is there, whole, and of its size.")] = True,
+    search_below: Annotated[
+        float,
+        typer.Option(min=0, help="Search for what has fewer pixels than this in the whole view; 0: point at all."),
+    ] = 0.0,
     model: Annotated[str, typer.Option(help="Keep what this model needs the zoom for: nano, a folder, a URL.")] = "",
 ) -> None:
     """Turn Visual Genome into conversations that zoom.
@@ -69,8 +73,9 @@ def trajectories(
 
     folder = images or (genome if genome.is_dir() else genome.parent)
     settings = Settings(
-        folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out, model=model
-    )
+        folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out, model=model,
+        search_below=search_below,
+    )  # fmt: skip
     with _Bar() as bar:
         card = make(genome, out, settings, bar.told)
     typer.echo(f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out: {out / 'card.md'}")

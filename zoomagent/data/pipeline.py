@@ -62,6 +62,7 @@ class Settings:
     check: bool = True
     held_out: float = 0.1
     model: str = ""
+    search_below: float = 0.0
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def as_json(self, files: Mapping[str, Source], out: Path) -> dict[str, Any]:
@@ -78,6 +79,7 @@ class Settings:
             "held_out": self.held_out,
             "model": self.model,
             "thresholds": asdict(self.thresholds),
+            **({"search_below": self.search_below} if self.search_below else {}),
         }
 
 
@@ -267,7 +269,7 @@ def _told(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings)
 
 
 async def _tell(work: Path, shard: int, chosen: Chosen, settings: Settings) -> tuple[list[Trajectory], Counts]:
-    teller = Teller(settings.profile, settings.seed)
+    teller = Teller(settings.profile, settings.seed, settings.search_below)
     told: list[Trajectory] = []
     counts: Counts = Counter()
     for line, text in enumerate(_candidates(work, shard)):

@@ -1,12 +1,12 @@
 """Candidates told as conversations, by the tools that a run uses: every word a model sees is what a run would say.
 
-    teller = Teller(profile_for("qwen3-vl"), seed=1)
+    teller = Teller(profile_for("qwen3-vl"), seed=1, search_below=4)
     trajectory = await teller.tell(candidate, "one_zoom")
 
 Calls go through `zoomagent.tools.dispatch.run_call`, so crops, indices and results are a run's own; only pixels are
 missing, since no word depends on them. What the verify tool measures in a run is drawn here: 0.90 to 0.99 for what is
-there, 0.01 to 0.10 for what is not. Boxes are written in 0 to 1000 whatever the profile's space. Left out: which kind a
-candidate becomes (`choice.py`).
+there, 0.01 to 0.10 for what is not; a search finds the annotated box. Boxes are written in 0 to 1000 whatever the
+profile's space. Left out: which kind a candidate becomes (`choice.py`).
 """
 
 import random
@@ -27,7 +27,7 @@ from zoomagent.media.picture import Picture, Request
 from zoomagent.models.base import Likelihood, Message, Reply, ToolCall
 from zoomagent.models.profiles import Profile
 from zoomagent.prompts import macro_prompt
-from zoomagent.tools.cropping import written
+from zoomagent.tools.cropping import show, written
 from zoomagent.tools.definitions import NOT_FOUND, SEARCH, VERIFY, ZOOM_IN
 from zoomagent.tools.dispatch import run_call
 from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
@@ -81,18 +81,17 @@ class Knowing:
         """Nothing to give back."""
 
 
-async def _in_vain(view: str, label: str) -> ToolResult:
-    """A search for what is not there."""
-    return ToolResult(NOT_FOUND)
-
-
 class Telling:
-    """One conversation while it is told."""
+    """One conversation while it is told. What is at most `unseen` pixels of the original wide and high can not be seen
+    in the whole view: it is searched for instead of pointed at."""
 
-    def __init__(self, candidate: Candidate, profile: Profile, offered: Sequence[str], rng: random.Random) -> None:
+    def __init__(
+        self, candidate: Candidate, profile: Profile, offered: Sequence[str], rng: random.Random, unseen: float
+    ) -> None:
         size = Size(candidate.width, candidate.height)
         self.views = ViewStore(Picture(candidate.path, size, (), NoPixels()), profile)
-        self.offered, self.rng = offered, rng
+        self.offered, self.rng, self.unseen = offered, rng, unseen
+        self.found: dict[str, tuple[Box, Box]] = {}
         self.indexed = [self.views.whole()["id"]]
         words = macro_prompt(candidate.question)
         self.turns = [Turn(role="user", content=(ImagePart(view="view-0"), TextPart(text=words)))]
@@ -105,7 +104,7 @@ class Telling:
         for name, given in calls:
             written_call = ToolCall("", name, orjson.dumps(given).decode())
             model = Knowing(self.views.profile, yes)
-            result = await run_call(self.views, model, written_call, self.indexed, self.offered, _in_vain)
+            result = await run_call(self.views, model, written_call, self.indexed, self.offered, self._search)
             self.turns.append(Turn(role="tool", content=(TextPart(text=result.text),)))
             for view in result.views:
                 self.indexed += [] if view["id"] in self.indexed else [view["id"]]
@@ -118,6 +117,27 @@ class Telling:
         """Zoom into `box` (original pixels) of image `index`; the index of the new image."""
         result = await self.call(self.zoom_call(box, label, index), learn=learn)
         return self.indexed.index(result.views[0]["id"])
+
+    async def look(self, box: Box, label: str, region: Box | None = None) -> int:
+        """Zoom from the whole into `region`, or let a search end there; the index of the new image. None: close by."""
+        call = self.look_call(box, label, region)
+        result = await self.call(call)
+        return self.indexed.index(result.views[0]["id"])
+
+    def look_call(self, box: Box, label: str, region: Box | None = None) -> tuple[str, Mapping[str, Any]]:
+        """The call of `look`; raises ToolArgsInvalid where two things of one name would be searched for."""
+        if SEARCH not in self.offered or max(box.width, box.height) > self.unseen:
+            return self.zoom_call(region or box, label)
+        if label in self.found:
+            raise ToolArgsInvalid("Two things of one name can not be searched for.")
+        profile, size = self.views.profile, self.views.picture.size
+        self.found[label] = (region or surroundings(box, size, profile.crop_margin, 0), box)
+        return SEARCH, {"label": label, "img_idx": 0}
+
+    async def _search(self, view: str, label: str) -> ToolResult:
+        if label not in self.found:
+            return ToolResult(NOT_FOUND)
+        return show(self.views, view, *self.found[label])
 
     def zoom_call(self, box: Box, label: str, index: int = 0) -> tuple[str, Mapping[str, Any]]:
         numbers = [round(n) for n in written(self.views, self.indexed[index], box)]
@@ -135,22 +155,24 @@ class Telling:
 
 
 class Teller:
-    """Tells candidates for models of one profile. The same seed and candidate give the same conversation."""
+    """Tells candidates for models of one profile. The same seed and candidate give the same conversation. Things of at
+    most `search_below` pixels of the whole view are searched for, where a search is offered."""
 
-    def __init__(self, profile: Profile, seed: int) -> None:
+    def __init__(self, profile: Profile, seed: int, search_below: float = 0.0) -> None:
         self._profile = replace(profile, space="thousand", **COARSE)
-        self._seed = seed
+        self._fit, self._seed, self._search_below = profile.fit, seed, search_below
 
     async def tell(self, candidate: Candidate, kind: Kind) -> Trajectory:
         """The trajectory; raises ToolError when a tool refuses a call that the kind needs."""
         rng = random.Random(f"{self._seed}|{candidate.image_id}|{candidate.qa}|{kind}")
         needed = (VERIFY,) if kind == "verify" else ()
         offered = (*self._profile.tools, *(name for name in needed if name not in self._profile.tools))
-        telling = Telling(candidate, self._profile, offered, rng)
+        size = Size(candidate.width, candidate.height)
+        unseen = self._search_below * size.width / self._fit(size).width if self._search_below else 0.0
+        telling = Telling(candidate, self._profile, offered, rng, unseen)
         await _looks(telling, candidate, kind)
         telling.answer(candidate.answer)
         targets = tuple(target.box for target in candidate.targets)
-        size = Size(candidate.width, candidate.height)
         return Trajectory(
             id=f"{candidate.image_id}-{candidate.qa}-{kind}",
             image=candidate.path,
@@ -177,17 +199,17 @@ async def _looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:
         case "no_zoom":
             return
         case "one_zoom":
-            await telling.zoom(boxes[0], labels[0])
+            await telling.look(boxes[0], labels[0])
         case "several":
-            await telling.call(*(telling.zoom_call(b, label) for b, label in zip(boxes, labels, strict=True)))
+            await telling.call(*(telling.look_call(b, label) for b, label in zip(boxes, labels, strict=True)))
         case "zoom_of_zoom":
-            first = await telling.zoom(_wide(boxes[0], telling), labels[0])
+            first = await telling.look(boxes[0], labels[0], _wide(boxes[0], telling))
             await telling.zoom(boxes[0], labels[0], first)
         case "recovered":
             await telling.zoom(_missing(telling, candidate), labels[0], learn=False)
-            await telling.zoom(boxes[0], labels[0])
+            await telling.look(boxes[0], labels[0])
         case "verify":
-            close = await telling.zoom(boxes[0], labels[0])
+            close = await telling.look(boxes[0], labels[0])
             await _verify(telling, labels[0], close, THERE)
         case "cannot_tell":
             await _search_in_vain(telling, candidate)
