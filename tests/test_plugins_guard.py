@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from zoomagent.errors import SettingInvalid
+from zoomagent.plugins import guard
 from zoomagent.plugins.guard import Guarded, Rules, rules_for
 
 KEY = "sesame"
@@ -46,7 +47,7 @@ async def _asked(
     waiting = iter(parts)
 
     async def receive() -> Any:
-        return next(waiting)
+        return next(waiting, None) or await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -168,6 +169,95 @@ def test_a_body_that_stops_coming_frees_its_place_and_one_that_came_may_be_waite
 
 async def _nothing() -> dict[str, Any]:
     return {"type": "http.request", "body": b""}
+
+
+def test_a_body_that_trickles_is_refused_when_all_of_it_took_too_long() -> None:
+    async def status() -> tuple[int, bytes]:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await asyncio.sleep(0.01)
+            return {"type": "http.request", "body": b"1", "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "path": "/x", "headers": [HOST], "method": "POST"}
+        async with asyncio.timeout(5):
+            await Guarded(echo, Rules(patience=1.0, body_seconds=0.1))(scope, receive, send)
+        return sent[0]["status"], sent[1]["body"]
+
+    refused, text = asyncio.run(status())
+    assert refused == 408 and b"0.1 seconds" in text
+
+
+class Waiting:
+    """A server with one turn, which is taken until `free` is set, and clients that wait for it and may leave."""
+
+    def __init__(self, **rules: Any) -> None:
+        self.free, self.served = asyncio.Event(), list[bytes]()
+        self.guarded = Guarded(self._app, Rules(at_once=1, **rules))
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.served.append((await receive())["body"])
+        await self.free.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def client(self, body: bytes, leaves: asyncio.Event) -> asyncio.Task[int | None]:
+        """Asks, and hangs up when `leaves` is set; the status it is told."""
+        return asyncio.create_task(self._ask(body, leaves))
+
+    async def _ask(self, body: bytes, leaves: asyncio.Event) -> int | None:
+        messages, sent = [{"type": "http.request", "body": body, "more_body": False}], list[Any]()
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await leaves.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.guarded({"type": "http", "path": "/x", "headers": [HOST], "method": "POST"}, receive, send)
+        return sent[0]["status"] if sent else None
+
+
+def test_a_waiting_request_whose_client_left_gives_up_its_place() -> None:
+    async def talk() -> None:
+        server, stays, leaves = Waiting(waiting=1), asyncio.Event(), asyncio.Event()
+        first, waiter = server.client(b"first", stays), server.client(b"waiter", leaves)
+        await asyncio.sleep(0.01)
+        assert await server.client(b"late", stays) == 429
+        leaves.set()
+        assert await waiter is None
+        next_one = server.client(b"next", stays)
+        await asyncio.sleep(0.01)
+        server.free.set()
+        assert await asyncio.gather(first, next_one) == [200, 200]
+        assert server.served == [b"first", b"next"]
+
+    asyncio.run(talk())
+
+
+def test_all_waiting_requests_together_are_read_ahead_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "AHEAD", 10)
+
+    async def talk() -> None:
+        server, stays, leaves = Waiting(), asyncio.Event(), asyncio.Event()
+        tasks = [server.client(b"x" * 10, stays)]
+        await asyncio.sleep(0.01)
+        tasks += [server.client(b"y" * 10, stays), server.client(b"z" * 10, leaves)]
+        await asyncio.sleep(0.01)
+        leaves.set()
+        await asyncio.sleep(0.01)
+        assert not tasks[2].done(), "it was not read, so it is not seen to leave"
+        server.free.set()
+        assert await asyncio.gather(*tasks) == [200] * 3
+        assert server.served == [b"x" * 10, b"y" * 10, b"z" * 10]
+
+    asyncio.run(talk())
 
 
 def test_too_many_at_once_are_told_to_come_again_and_waiting_ones_are_served() -> None:

@@ -4,36 +4,39 @@
 
 Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
 from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
-time. Bodies are bounded as they arrive, whatever they declare, and have to go on arriving. At most `at_once` requests
-run and `waiting` wait; who comes later is told when to try again. Left out: TLS and users; put a proxy before it.
+time. Bodies are bounded as they arrive, whatever they declare, and have to go on arriving (`incoming.py`). At most
+`at_once` requests run and `waiting` wait; who comes later is told when to try again, and who leaves while waiting makes
+room. Left out: TLS and users; put a proxy before it.
 """
 
 import asyncio
 import hmac
 import json
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from zoomagent.errors import SettingInvalid
+from zoomagent.plugins.incoming import BodyRefused, Bounds, Incoming, Message, Receive, Refusal, Room, too_large
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN = ("/healthz",)
 MAX_BODY = 32 * 1024 * 1024
+AHEAD = 64 * 1024 * 1024
+"""Bytes of bodies that are read before their turn, of all waiting requests together (ours)."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths
     besides /healthz that need no key, each named in full. `large`: paths whose bodies may have `large_body` bytes, all
-    others `max_body`. `retry`, and `patience` with each part of a body, are in seconds."""
+    others `max_body`. In seconds: `retry`, `patience` with each part of a body, and `body_seconds` for all of it."""
 
     key: str | None = None
     hosts: tuple[str, ...] = LOOPBACK
@@ -46,6 +49,11 @@ class Rules:
     waiting: int = 256
     retry: int = 1
     patience: float = 30.0
+    body_seconds: float = 120.0
+
+    def bounds(self, path: str) -> Bounds:
+        """What the body of a request to `path` is held to."""
+        return Bounds(self.limit(path), self.patience, self.body_seconds)
 
     def limit(self, path: str) -> int:
         """Bytes that the body of a request to `path` may have."""
@@ -63,8 +71,8 @@ def rules_for(host: str, key: str | None, hosts: tuple[str, ...] = (), **more: A
     return Rules(key=key, hosts=(*LOOPBACK, *(name.lower() for name in (*named, *hosts))), **more)
 
 
-class BodyRefused(Exception):
-    """The body grew beyond its bound, or stopped coming."""
+class ClientLeft(Exception):
+    """The client hung up before its turn came."""
 
 
 class Guarded:
@@ -73,6 +81,7 @@ class Guarded:
     def __init__(self, app: App, rules: Rules) -> None:
         self._app, self._rules = app, rules
         self._turn = asyncio.Semaphore(rules.at_once)
+        self._room = Room(AHEAD)
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,42 +107,52 @@ class Guarded:
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
-        arrived, whole, begun = 0, False, False
-        limit = self._rules.limit(scope["path"])
-        refusal: tuple[int, str, str] | None = None
-
-        async def counted() -> Message:
-            nonlocal arrived, whole, refusal
-            try:
-                async with asyncio.timeout(None if whole else self._rules.patience):
-                    message = await receive()
-            except TimeoutError:
-                refusal = 408, "body_timeout", "The body stopped coming. Send it again."
-                raise BodyRefused from None
-            arrived += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if arrived > limit:
-                refusal = _too_large(limit)
-                raise BodyRefused
-            return message
+        incoming, begun = Incoming(receive, self._rules.bounds(scope["path"]), self._room), False
 
         async def noted(message: Message) -> None:
             nonlocal begun
-            if begun or refusal is None:
+            if begun or incoming.refusal is None:
                 begun = True
                 await send(message)
 
         try:
-            async with self._turn:
-                await self._app(scope, counted, noted)
+            async with self._in_turn(incoming):
+                await self._app(scope, incoming.message, noted)
+        except ClientLeft:
+            return
         except BodyRefused:
             pass
-        if refusal is not None and not begun:
-            await _tell(send, *refusal)
+        finally:
+            incoming.dropped()
+        if incoming.refusal is not None and not begun:
+            await _tell(send, *incoming.refusal)
+
+    @asynccontextmanager
+    async def _in_turn(self, incoming: Incoming) -> AsyncIterator[None]:
+        """Waits as long as the client does; ClientLeft when it leaves first."""
+        if self._turn.locked():
+            await self._turn_comes(incoming)
+        else:
+            await self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def _turn_comes(self, incoming: Incoming) -> None:
+        try:
+            async with asyncio.timeout(None) as waiting:
+                watch = asyncio.create_task(incoming.watched(lambda: waiting.reschedule(0)))
+                try:
+                    await self._turn.acquire()
+                finally:
+                    watch.cancel()
+        except TimeoutError:
+            raise ClientLeft from None
 
 
-def refused(scope: Scope, rules: Rules) -> tuple[int, str, str] | None:
-    """Status, code and text of the refusal of a request, or None. Pure."""
+def refused(scope: Scope, rules: Rules) -> Refusal | None:
+    """Why a request is refused, or None. Pure."""
     headers = [(name.lower(), value) for name, value in scope["headers"]]
     named = [value for name, value in headers if name == b"host"]
     if len(named) != 1 or _bare(named[0]) not in rules.hosts:
@@ -142,14 +161,10 @@ def refused(scope: Scope, rules: Rules) -> tuple[int, str, str] | None:
     if any(origin not in rules.origins and not _own(origin, named[0]) for origin in origins):
         return 403, "origin_not_allowed", "Pages of this origin may not ask here."
     if _declared(headers) > rules.limit(scope["path"]):
-        return _too_large(rules.limit(scope["path"]))
+        return too_large(rules.limit(scope["path"]))
     if rules.key is None or scope["path"] in (*OPEN, *rules.free):
         return None
     return None if _holds_key(headers, rules.key) else (401, "unauthorized", "Give the API key as a Bearer token.")
-
-
-def _too_large(limit: int) -> tuple[int, str, str]:
-    return 413, "too_large", f"The body has more than {limit} bytes."
 
 
 def _bare(host: bytes) -> str:

@@ -26,7 +26,8 @@ from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer, Step
 from zoomagent.errors import RunError
 from zoomagent.graphs.endings import STOPPED
-from zoomagent.plugins.guard import Guarded, Receive, Rules
+from zoomagent.plugins.guard import Guarded, Rules
+from zoomagent.plugins.incoming import Receive
 from zoomagent.plugins.openai_reply import (
     Heading,
     Refusal,

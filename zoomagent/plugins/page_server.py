@@ -36,7 +36,8 @@ from zoomagent.agent import ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited, RunError
 from zoomagent.geometry import Box, Size
 from zoomagent.page_pictures import rendered
-from zoomagent.plugins.guard import App, Guarded, Message, Receive, Rules, Scope, Send, rules_for
+from zoomagent.plugins.guard import App, Guarded, Rules, Scope, Send, rules_for
+from zoomagent.plugins.incoming import Message, Receive
 from zoomagent.plugins.page_gallery import MAX_BYTES, TILE, Gallery, levels, look, tile
 from zoomagent.plugins.page_runs import Asked, Runs
 from zoomagent.plugins.page_told import told
@@ -51,12 +52,14 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 PORT = 8100
 EXAMPLE = Path(__file__).parents[1] / "data" / "example"
 RENDERERS = 3
+"""Tiles rendered at the same time (ours): more only wait for the same cores."""
 UPLOAD = "/api/pictures"
 UPLOADS = 2
 """Pictures that are taken in at once: each may be MAX_BYTES long."""
+UPLOAD_SECONDS = 300.0
+"""Time that a body may take (ours): MAX_BYTES at 3.6 Mbit/s."""
 MAX_ASKED = 512 * 1024
 """Bytes of any other body: a question with its options."""
-"""Tiles rendered at the same time (ours): more only wait for the same cores."""
 NUMBERS = re.compile(r"\d{1,6}(,\d{1,6})*")
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 POLICY = {
@@ -101,7 +104,8 @@ def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules) -> "WithPolicy":
 def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -> Rules:
     """The guard's rules: the page's own files need no key. SettingInvalid as `rules_for`."""
     free = ("/", *(f"/{path.name}" for path in FILES.iterdir()))
-    return rules_for(host, key, hosts, free=free, max_body=MAX_ASKED, large=(UPLOAD,), large_body=MAX_BYTES, at_once=32)
+    sizes = {"max_body": MAX_ASKED, "large": (UPLOAD,), "large_body": MAX_BYTES}
+    return rules_for(host, key, hosts, free=free, at_once=32, body_seconds=UPLOAD_SECONDS, **sizes)
 
 
 async def _load(agent: ZoomAgent) -> None:

@@ -1,0 +1,118 @@
+"""What one request sends, bounded: how much, how long for a part of it and for all of it; for `guard.py`.
+
+    incoming = Incoming(receive, limit, rules, room)
+    await incoming.watched(left)        # while it waits for its turn: calls `left` when the client hangs up
+    message = await incoming.message()  # ASGI's receive, for the app
+
+A client is only seen to leave by reading on, so a request that waits is read ahead, as far as `room` goes. Left out:
+clients that stop reading what they are sent.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Refusal = tuple[int, str, str]
+"""Status, code and text."""
+
+
+class BodyRefused(Exception):
+    """The body grew beyond its bound, stopped coming, or took too long."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """`size` in bytes. Seconds: `part` for each part of the body, `whole` for all of it."""
+
+    size: int
+    part: float
+    whole: float
+
+
+class Room:
+    """Bytes that may be read ahead, of all waiting requests together."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        self._left -= size
+
+    @property
+    def is_left(self) -> bool:
+        return self._left > 0
+
+
+class Incoming:
+    """The messages of one request. `refusal` says why its body was refused."""
+
+    def __init__(self, receive: Receive, bounds: Bounds, room: Room) -> None:
+        self._receive, self._bounds, self._room = receive, bounds, room
+        self._ahead: deque[Message] = deque()
+        self._arrived, self._whole = 0, False
+        self._until: float | None = None
+        self.refusal: Refusal | None = None
+
+    async def watched(self, left: Callable[[], None]) -> None:
+        """Read ahead; call `left` when the client hangs up. Without room for more, it is not seen to."""
+        while self._room.is_left:
+            message = await self._receive()
+            self._ahead.append(message)
+            self._room.take(_size(message))
+            if message["type"] == "http.disconnect":
+                left()
+                return
+
+    async def message(self) -> Message:
+        """The next message. Raises BodyRefused where the body is beyond its bounds."""
+        message = await self._next()
+        self._arrived += _size(message)
+        self._whole = not message.get("more_body", False)
+        if self._arrived > self._bounds.size:
+            raise self._refused(too_large(self._bounds.size))
+        return message
+
+    def dropped(self) -> None:
+        """Give back the room of what nobody read."""
+        self._room.take(-sum(map(_size, self._ahead)))
+        self._ahead.clear()
+
+    async def _next(self) -> Message:
+        if self._ahead:
+            message = self._ahead.popleft()
+            self._room.take(-_size(message))
+            return message
+        if self._whole:
+            return await self._receive()
+        return await self._in_time()
+
+    async def _in_time(self) -> Message:
+        now = asyncio.get_running_loop().time()
+        self._until = self._until or now + self._bounds.whole
+        try:
+            async with asyncio.timeout(min(self._bounds.part, self._until - now)):
+                return await self._receive()
+        except TimeoutError:
+            raise self._refused(_late(self._bounds, self._until - now)) from None
+
+    def _refused(self, refusal: Refusal) -> BodyRefused:
+        self.refusal = refusal
+        return BodyRefused()
+
+
+def too_large(size: int) -> Refusal:
+    return 413, "too_large", f"The body has more than {size} bytes."
+
+
+def _late(bounds: Bounds, left: float) -> Refusal:
+    if left > bounds.part:
+        return 408, "body_timeout", "The body stopped coming. Send it again."
+    return 408, "body_timeout", f"The body took more than {bounds.whole:g} seconds. Send a smaller one, or faster."
+
+
+def _size(message: Message) -> int:
+    return len(message.get("body", b""))
