@@ -12,6 +12,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 from mcp_world import GREY, LEAK, MARK, RED, Stuck, agent_of, data_url, dualfocus_model, images, picture, until, words
 
+from zoomagent.plugins import mcp_server as module
 from zoomagent.plugins.inputs import Allowed, picture_opener
 from zoomagent.plugins.mcp_server import mcp_server
 from zoomagent.plugins.offers import OFFERS
@@ -76,6 +77,29 @@ def test_every_step_of_the_run_is_told_as_progress_in_order() -> None:
     assert [done for done, _ in told] == [float(n + 1) for n in range(len(told))]
     assert [str(message).split(":")[0] for _, message in told][:2] == ["look", "locate"]
     assert str(told[-1][1]).startswith("arbitrate")
+
+
+def test_a_client_that_never_reads_its_progress_holds_no_turn_and_gets_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    told: list[float] = []
+
+    async def never(progress: float, total: float | None, message: str | None) -> None:
+        told.append(progress)
+        await asyncio.Event().wait()
+
+    async def ask() -> list[CallToolResult]:
+        agent, _ = agent_of(FakeModel(respond=lambda call: "42"))
+        with agent:
+            async with Client(mcp_server(agent, picture_opener(Allowed()), at_once=1)) as client:
+                asked = {"image": data_url(), "question": QUESTION, "strategy": "macro"}
+                deaf = client.call_tool("answer_about_image", asked, progress_callback=never)
+                async with asyncio.timeout(10):
+                    return await asyncio.gather(deaf, client.call_tool("answer_about_image", asked))
+
+    assert [words(result)[:2] for result in asyncio.run(ask())] == ["42", "42"]
+    assert told == [1.0]
 
 
 def test_a_question_may_choose_its_strategy_and_options() -> None:
