@@ -16,6 +16,7 @@ from zoomagent.models.base import Model
 from zoomagent.models.naming import name_of
 
 HUB = "hf:"
+SERVERS = ("http://", "https://")
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
 
 
@@ -24,13 +25,9 @@ def load_model(spec: str | Model, *, connections: int | None = None, **options: 
     constructor. `connections` is how many calls a server gets at a time; in this process it means nothing."""
     if not isinstance(spec, str):
         return spec
-    if spec.startswith(("http://", "https://")):
+    if spec.startswith(SERVERS):
         return _server(spec, options if connections is None else {**options, "concurrency": connections})
-    if spec != "nano" and not spec.startswith(HUB) and not Path(spec).is_dir():
-        raise ModelNotFound(
-            f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
-            "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
-        )
+    check_model(spec)
     from zoomagent.models.in_process import InProcessModel
 
     if spec == "nano":
@@ -38,6 +35,16 @@ def load_model(spec: str | Model, *, connections: int | None = None, **options: 
     if Path(spec).is_dir():
         return InProcessModel(spec, **options)
     return InProcessModel(spec.removeprefix(HUB), **options)
+
+
+def check_model(spec: str) -> None:
+    """Raises ModelNotFound for a folder that is not there. Cheap: nothing is loaded, and no server or hub is asked."""
+    known = spec == "nano" or spec.startswith((HUB, *SERVERS))
+    if not known and not Path(spec).is_dir():
+        raise ModelNotFound(
+            f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
+            "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
+        )
 
 
 def _server(spec: str, options: dict[str, Any]) -> Model:

@@ -1,18 +1,21 @@
 """`zoomagent serve`: the agent as a server, one command a face.
 
 Whatever it serves, it opens data: URLs only, unless told which folders and hosts are allowed, and listens on this
-machine only, unless ZOOMAGENT_API_KEY is set.
+machine only, unless ZOOMAGENT_API_KEY is set. A port that is taken and a model that can not be had are told at once.
 """
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zoomagent.strategy import Strategy
 
 if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
+    from zoomagent.agent import ZoomAgent
     from zoomagent.plugins.inputs import Allowed
 
 app = typer.Typer(help="Serve the agent to other programs.", no_args_is_help=True)
@@ -49,23 +52,19 @@ def mcp(
 
     Example: zoomagent serve mcp --root pictures
     """
-    import asyncio
-    import signal
-
     from zoomagent import ZoomAgent
     from zoomagent.plugins.guard import rules_for
     from zoomagent.plugins.inputs import picture_opener
-    from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app, mcp_server, serve_stdio
+    from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app, mcp_server
 
     opener = picture_opener(_allowed(root, allow_host))
     with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener) as agent:
         server = mcp_server(agent, opener)
         if not http:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line can not be interrupted
-            asyncio.run(serve_stdio(server))
+            _talk(server, model)
             return
         rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS)
-        _listen(http_app(server, rules), host, port, PATH)
+        _serve(agent, http_app(server, rules), host, port, PATH)
 
 
 @app.command()
@@ -87,7 +86,7 @@ def page(
 
     rules = page_rules(host, tuple(served_as or ()))
     with ZoomAgent(model) as agent:
-        _listen(guarded_page(agent, runs, rules), host, port, "/")
+        _serve(agent, guarded_page(agent, runs, rules), host, port, "/")
 
 
 @app.command()
@@ -106,8 +105,6 @@ def openai(
 
     Example: zoomagent serve openai --strategy dualfocus --at-once 16
     """
-    import asyncio
-
     from zoomagent import ZoomAgent
     from zoomagent.plugins.guard import rules_for
     from zoomagent.plugins.inputs import picture_opener
@@ -116,8 +113,7 @@ def openai(
     rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once)
     opener = picture_opener(_allowed(root, allow_host))
     with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener, connections=at_once) as agent:
-        asyncio.run(agent.aload())
-        _listen(openai_app(agent, rules), host, port, "/v1")
+        _serve(agent, openai_app(agent, rules), host, port, "/v1")
 
 
 def _allowed(roots: list[str] | None, hosts: list[str] | None) -> "Allowed":
@@ -129,9 +125,26 @@ def _allowed(roots: list[str] | None, hosts: list[str] | None) -> "Allowed":
     return Allowed(tuple(roots or ()), tuple(hosts or ()))
 
 
-def _listen(guarded: object, host: str, port: int, path: str) -> None:
-    """Serve until interrupted; requests that run then have some seconds to end."""
-    import uvicorn
+def _talk(server: "Server[Any]", model: str) -> None:
+    """Serve one host over stdin and stdout. Hosts wait some seconds for the first word, so the model is only looked
+    for; it is loaded with the first question."""
+    import asyncio
+    import signal
 
-    typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", err=True)
-    uvicorn.run(guarded, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=5)  # type: ignore[arg-type]
+    from zoomagent.models.loading import check_model
+    from zoomagent.plugins.mcp_server import serve_stdio
+
+    check_model(model)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line can not be interrupted
+    asyncio.run(serve_stdio(server))
+
+
+def _serve(agent: "ZoomAgent", app: object, host: str, port: int, path: str) -> None:
+    """Take the port, load the model, serve."""
+    import asyncio
+
+    from zoomagent.plugins.listening import serve_on, taken
+
+    with taken(host, port) as listening:
+        asyncio.run(agent.aload())
+        serve_on(listening, app, host, path)

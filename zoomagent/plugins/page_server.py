@@ -20,7 +20,6 @@ The page's files need no key, everything else does where one is set. Left out: T
 
 import asyncio
 import json
-import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -80,9 +79,7 @@ def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(_load(agent))
         yield
-        loading.cancel()
         gallery.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -106,14 +103,6 @@ def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -
     free = ("/", *(f"/{path.name}" for path in FILES.iterdir()))
     sizes = {"max_body": MAX_ASKED, "large": (UPLOAD,), "large_body": MAX_BYTES}
     return rules_for(host, key, hosts, free=free, at_once=32, body_seconds=UPLOAD_SECONDS, **sizes)
-
-
-async def _load(agent: ZoomAgent) -> None:
-    """Load the model before it is asked. Where that can not be, the operator is told, and every answer says so."""
-    try:
-        await agent.aload()
-    except RunError as error:
-        logging.getLogger(__name__).warning("The model can not be loaded. %s", error.public)
 
 
 # Routes

@@ -1,0 +1,85 @@
+"""`zoomagent serve`: what can not be served is told at once, in words, with its exit code; and where it listens."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from zoomagent import cli
+from zoomagent.plugins.listening import address_of, taken
+
+FACES = [["page"], ["openai"], ["mcp", "--http"]]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["zoomagent", "serve", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("face", [*FACES, ["mcp"]], ids=" ".join)
+def test_a_model_that_is_not_there_is_told_at_once_by_every_face(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, face: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = ["--port", "0"] if face != ["mcp"] else []
+    assert run(monkeypatch, *face, *port, "--model", "runs/typo") == 69
+    told = capsys.readouterr()
+    assert "No model 'typo': there is no such folder." in told.err and not told.out and "http://" not in told.err
+
+
+@pytest.mark.parametrize("face", FACES, ids=" ".join)
+def test_a_busy_port_is_a_refused_setting_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, face: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        assert run(monkeypatch, *face, "--port", port) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"port {port} of 127.0.0.1" in told and "in use" in told and "another --port" in told
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_ours_is_a_refused_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, host: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOOMAGENT_API_KEY", "sesame")
+    assert run(monkeypatch, "page", "--host", host) == 2
+    assert host in capsys.readouterr().err
+
+
+def test_the_address_that_is_told_can_be_asked_though_the_port_was_left_open(tmp_path: Path) -> None:
+    with started(tmp_path, "openai", "--port", "0", "--model", "http://127.0.0.1:9/v1#any") as (server, address):
+        assert not address.endswith(":0/v1")
+        assert httpx2.get(f"{address}/models", timeout=10).status_code == 200
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+
+
+def test_an_address_of_the_newer_kind_is_told_in_brackets() -> None:
+    with taken("127.0.0.1", 0) as listening:
+        assert re.fullmatch(r"http://\[::1\]:[1-9]\d*/", address_of(listening, "::1", "/"))
+
+
+@contextlib.contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server in a process of its own, and the address that it tells."""
+    command = [sys.executable, "-m", "zoomagent.cli", "serve", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            yield server, server.stderr.readline().strip()
+        finally:
+            server.kill()
