@@ -1,5 +1,6 @@
 """Rows become batches: the assistant's learned words only, pixels from the original, boxes in the model's own space."""
 
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from zoom_world import FAR, NEAR, SIDE, pixels_of, scene
 
 from zoomagent.data.trajectory import TextPart, Trajectory, Turn
 from zoomagent.errors import SettingInvalid
-from zoomagent.geometry import Box, Size, between_spaces, box_to_model
+from zoomagent.geometry import Box, Size, between_spaces, box_to_model, coverage
 from zoomagent.models.base import ToolCall
 from zoomagent.models.profiles import QWEN2_5_VL, QWEN3_VL, Profile, override
 from zoomagent.prompts import macro_prompt
@@ -144,6 +145,20 @@ def test_a_shrunk_whole_has_fewer_pixels_and_nothing_else_changes(collator: Coll
 def _grids(collator: Collator, rows: list[dict[str, Any]]) -> list[tuple[int, ...]]:
     """Patches of every image, the whole first, row by row."""
     return [tuple(collator([row])["image_grid_thw"].prod(1).tolist()) for row in rows]
+
+
+def test_boxes_are_written_as_finely_as_the_model_was_taught_and_never_cut_the_target(nano: Collator) -> None:
+    for item in (NEAR, FAR):
+        fine, coarse = (_pointed(override(nano.profile, {"box_step": step}), item) for step in (1, 10))
+        assert all(n % 10 == 0 for n in coarse) and any(n % 10 for n in fine)
+        assert coverage(Box(*map(round, fine)), Box(*map(round, coarse))) == 1
+        assert max(abs(a - b) for a, b in zip(fine, coarse, strict=True)) < 10
+
+
+def _pointed(profile: Profile, item: Any) -> list[float]:
+    messages = told(zoom_row(item, 0), profile, {"view-0": BLANK, "view-1": BLANK})
+    box: list[float] = json.loads(messages[1]["tool_calls"][0]["function"]["arguments"])["bbox_2d"]
+    return box
 
 
 def test_a_rows_own_resolution_is_what_its_whole_is_shown_at(collator: Collator) -> None:

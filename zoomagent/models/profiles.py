@@ -34,7 +34,8 @@ class Profile:
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
     per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (0: as
     the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise.
-    `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. A model
+    `box_step` is how finely the model was taught to write boxes, in thousandths. `tools` are offered by name
+    (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. A model
     without `letters` is not shown a question's options: it answers in words, and these decide which option it means."""
 
     family: str
@@ -55,6 +56,7 @@ class Profile:
     crop_pixels: int = 0
     crop_margin: float = 0.25
     letters: bool = True
+    box_step: int = 1
     tools: tuple[str, ...] = (
         "image_zoom_in_tool",
         "image_zoom_out_tool",
@@ -137,6 +139,7 @@ NANO = Profile(
     max_side=512,
     tool_dialect="hermes",
     letters=False,
+    box_step=10,
     source="defaults; the packaged checkpoint's own configuration decides",
 )
 INTERNVL = Profile(

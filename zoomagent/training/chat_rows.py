@@ -9,6 +9,7 @@ view they name and leave here in the profile's space; nowhere else are they conv
 """
 
 import json
+import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -144,10 +145,20 @@ def _call(call: CallPart, profile: Profile, sizes: Sequence[Size]) -> ToolCall:
     arguments = dict(call.function.arguments)
     index = arguments.get("img_idx")
     if BOX in arguments and isinstance(index, int) and 0 <= index < len(sizes):
-        arguments[BOX] = _converted(arguments[BOX], profile.space, sizes[index])
+        arguments[BOX] = _converted(_stepped(arguments[BOX], profile.box_step), profile.space, sizes[index])
     compact = profile.family == "nano"
     text = orjson.dumps(arguments).decode() if compact else json.dumps(arguments, ensure_ascii=False)
     return ToolCall("", call.function.name, text)
+
+
+def _stepped(box: Sequence[float], step: int) -> list[float]:
+    """A box in thousandths, widened to multiples of `step`: finer than a model can see is noise to learn. A call that
+    names no box stays as wrong as it is."""
+    if step == 1 or len(box) != 4 or not all(isinstance(n, int | float) for n in box):
+        return list(box)
+    x0, y0, x1, y1 = box
+    low, high = ([math.floor(n / step) * step for n in (x0, y0)], [math.ceil(n / step) * step for n in (x1, y1)])
+    return [*low, *(min(1000, n) for n in high)]
 
 
 def _spoken(text: str, space: Space, sizes: Sequence[Size]) -> str:
