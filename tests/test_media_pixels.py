@@ -3,8 +3,10 @@
 import base64
 import io
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from zoo import animation, deep_text, exif, jpeg, photo, png, png_of, saved
 from zoomagent.errors import BoxInvalid, InputRefused
 from zoomagent.geometry import Box, Size, whole
 from zoomagent.media import Limits, Picture, open_picture
+from zoomagent.media.picture import InMemory
 
 SQUARE = Box(20, 30, 60, 70)
 
@@ -242,6 +245,30 @@ def test_a_closed_picture_says_so() -> None:
     with pytest.raises(InputRefused) as refusal:
         picture.view(SQUARE, Size(40, 40))
     assert refusal.value.code == "picture_closed"
+
+
+def test_a_view_that_is_being_made_when_its_picture_closes_is_finished_first() -> None:
+    begun, go_on, told = threading.Event(), threading.Event(), list[str]()
+
+    class Slow(InMemory):
+        def regions(self, requests: Any) -> Any:
+            begun.set()
+            go_on.wait(5)
+            told.append("rendered")
+            yield from super().regions(requests)
+
+        def close(self) -> None:
+            told.append("closed")
+
+    picture = Picture("id", Size(160, 120), (), Slow(photo()))
+    with ThreadPoolExecutor(1) as pool:
+        view = pool.submit(picture.view, SQUARE, Size(40, 40))
+        begun.wait(5)
+        picture.close()
+        go_on.set()
+        assert view.result(5).size == (40, 40)
+    picture.close()
+    assert told == ["rendered", "closed"]
 
 
 def test_threads_see_what_one_sees() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import operator
+import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -90,6 +91,18 @@ def test_every_step_reaches_the_callbacks_of_a_sync_call() -> None:
     with agent_of(dualfocus_model()) as agent:
         tool_of(agent).invoke(call("answer_about_image", ASKED), config={"callbacks": [Listening()]})
     assert told[0] == f"{STEP} look" and told[-1] == f"{STEP} arbitrate"
+
+
+def test_sync_calls_of_all_tools_share_one_thread() -> None:
+    def threads() -> int:
+        return sum(thread.name == "zoomagent" for thread in threading.enumerate())
+
+    with agent_of(FakeModel(respond=lambda call: "42")) as agent:
+        before = threads()
+        for crop in [all_tools(agent, named_opener({"scan": picture()}))[1] for _ in range(5)]:
+            shown = crop.invoke(call("crop", {"image": "scan", "box": [0.5, 0.5, 0.6, 0.7]}))
+            assert shown.status == "success"
+        assert threads() <= before + 1
 
 
 def test_a_cancelled_call_cancels_its_run() -> None:

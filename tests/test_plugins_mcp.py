@@ -12,6 +12,8 @@ from mcp import Client
 from mcp_types import CallToolResult
 from mcp_world import GREY, LEAK, MARK, RED, Stuck, agent_of, data_url, dualfocus_model, images, picture, until, words
 
+from zoomagent.media import Picture, open_picture
+from zoomagent.media.picture import InMemory
 from zoomagent.plugins import mcp_server as module
 from zoomagent.plugins.inputs import Allowed, picture_opener
 from zoomagent.plugins.mcp_server import mcp_server
@@ -231,6 +233,46 @@ def test_a_cancelled_call_cancels_its_run_within_a_second(mode: Literal["auto", 
                 assert (await client.list_tools()).tools, "the connection lives on"
 
     asyncio.run(ask())
+
+
+def test_the_picture_of_a_cancelled_call_is_open_until_its_run_has_ended() -> None:
+    told: list[str] = []
+
+    class Lingering(Stuck):
+        async def generate(self, messages: Any, **options: Any) -> Any:
+            try:
+                return await super().generate(messages, **options)
+            finally:
+                await asyncio.sleep(0.1)
+                told.append("the run ended")
+
+    class Told:
+        """The pixels of a picture, which say when they are given back."""
+
+        def __init__(self, pixels: Any) -> None:
+            self.regions, self.prepare = pixels.regions, pixels.prepare
+
+        def close(self) -> None:
+            told.append("the picture closed")
+
+    def opener(source: Any) -> Picture:
+        opened = open_picture(source)
+        return Picture(opened.id, opened.size, (), Told(InMemory(picture())))
+
+    async def ask() -> None:
+        model = Lingering()
+        agent, _ = agent_of(model)
+        with agent:
+            async with Client(mcp_server(agent, opener)) as client:
+                call = asyncio.create_task(
+                    client.call_tool("answer_about_image", {"image": data_url(), "question": QUESTION})
+                )
+                await until(lambda: bool(model.history))
+                call.cancel()
+                await until(lambda: len(told) == 2)
+
+    asyncio.run(ask())
+    assert told == ["the run ended", "the picture closed"]
 
 
 def test_no_more_calls_run_at_once_than_allowed() -> None:

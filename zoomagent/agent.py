@@ -18,7 +18,7 @@ import copy
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,8 +170,8 @@ class ZoomAgent:
 
     def astream(
         self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
-    ) -> AsyncIterator[Step | Answer]:
-        """`stream` from a running event loop."""
+    ) -> AsyncGenerator[Step | Answer, None]:
+        """`stream` from a running event loop. Closing it ends the run, and returns when it has ended."""
         return self._background.aiterate(self._run(image, question, options, thread_id))
 
     def batch(self, items: Iterable[Item], *, concurrency: int = 8) -> list[Answer]:

@@ -2,17 +2,19 @@
 
 Clients and stores belong to the loop they were made in. With one loop per agent, `ask` works where a loop
 already runs (notebooks), `aask` works from any loop, and both may be mixed. The thread starts with the first
-use.
+use. Who leaves early, or is cancelled, waits until the work has really ended: what it uses may then be closed.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+Over = Callable[[asyncio.Task[T]], None]
 
 
 class Background:
@@ -22,50 +24,83 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Start `work`; cancelling the future cancels it."""
-        return asyncio.run_coroutine_threadsafe(work, self._running())
-
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`; an interrupt (Ctrl-C) cancels it."""
-        future = self.submit(work)
+        over: Future[asyncio.Task[T]] = Future()
+        stop = self._begin(work, over.set_result)
         try:
-            return future.result()
+            return over.result().result()
         finally:
-            future.cancel()
+            if not over.done():
+                stop()
+                over.result()
 
     async def arun(self, work: Coroutine[Any, Any, T]) -> T:
         """The same from another event loop; cancelling the caller cancels `work`."""
-        return await asyncio.wrap_future(self.submit(work))
+        arrived = _Arrived[asyncio.Task[T]]()
+        stop = self._begin(work, arrived.put)
+        try:
+            task = await arrived.get()
+        except asyncio.CancelledError:
+            stop()
+            await arrived.get()
+            raise
+        return task.result()
 
-    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+    def iterate(self, items: AsyncIterator[T]) -> Generator[T, None, None]:
         """The items of an async iterator, one by one as they come. Leaving early cancels the rest."""
-        arrived: queue.SimpleQueue[T | None] = queue.SimpleQueue()
-        future = self.submit(_pump(items, arrived.put))
+        arrived: queue.SimpleQueue[T | asyncio.Task[None]] = queue.SimpleQueue()
+        stop, over = self._begin(_pump(items, arrived.put), arrived.put), False
         try:
-            while (item := arrived.get()) is not None:
+            while not isinstance(item := arrived.get(), asyncio.Task):
                 yield item
-            future.result()
+            over = True
+            item.result()
         finally:
-            future.cancel()
+            if not over:
+                stop()
+                while not isinstance(arrived.get(), asyncio.Task):
+                    pass
 
-    async def aiterate(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def aiterate(self, items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """The same from another event loop."""
-        loop, arrived = asyncio.get_running_loop(), asyncio.Queue[T | None]()
-        future = self.submit(_pump(items, lambda item: loop.call_soon_threadsafe(arrived.put_nowait, item)))
+        arrived = _Arrived[T | asyncio.Task[None]]()
+        stop, over = self._begin(_pump(items, arrived.put), arrived.put), False
         try:
-            while (item := await arrived.get()) is not None:
+            while not isinstance(item := await arrived.get(), asyncio.Task):
                 yield item
-            await asyncio.wrap_future(future)
+            over = True
+            item.result()
         finally:
-            future.cancel()
+            if not over:
+                stop()
+                while not isinstance(await arrived.get(), asyncio.Task):
+                    pass
 
     def close(self) -> None:
-        """Stop the loop. Later use starts a new one."""
+        """Stop the loop and what runs in it. Later use starts a new one."""
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
+
+    def _begin(self, work: Coroutine[Any, Any, T], over: Over[T]) -> Callable[[], None]:
+        """Start `work`; `over` is given its task once that has ended. The result cancels it."""
+        loop = self._running()
+        tasks: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            task = loop.create_task(work)
+            task.add_done_callback(lambda _: task.cancelled() or task.exception())  # who stopped it need not ask
+            task.add_done_callback(over)
+            tasks.append(task)
+
+        def stop() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: all that ran in it has ended
+                loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+
+        loop.call_soon_threadsafe(start)
+        return stop
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -75,20 +110,37 @@ class Background:
             return self._loop
 
 
+class _Arrived(Generic[T]):
+    """A queue of the running loop's that other threads put into."""
+
+    def __init__(self) -> None:
+        self._loop, self._queue = asyncio.get_running_loop(), asyncio.Queue[T]()
+        self.get = self._queue.get
+
+    def put(self, item: T) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(_end_all())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
 
-async def _pump(items: AsyncIterator[T], put: Any) -> None:
-    """Every item into `put`, then None, also when it ends by an error (which the future then holds)."""
-    try:
-        async for item in items:
-            put(item)
-    finally:
-        put(None)
+async def _end_all() -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+async def _pump(items: AsyncIterator[T], put: Callable[[T], Any]) -> None:
+    async for item in items:
+        put(item)

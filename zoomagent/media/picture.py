@@ -6,6 +6,7 @@
 Where the pixels come from is a `Pixels` source's business; opening is `opening.py`'s.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -60,29 +61,51 @@ class Picture:
         self.size = size
         self.notes = notes
         self._pixels = pixels
-        self._closed = False
+        self._closed, self._rendering = False, 0
+        self._lock = threading.Lock()
 
     def view(self, box: Box, size: Size) -> Image.Image:
         """The region `box` of the original, rendered at `size`. May be called from several threads."""
-        return next(self.views([(box, size)]))
+        [image] = self.views([(box, size)])
+        return image
 
     def views(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         """Several views, one after the other: on a large file not yet decoded, much quicker than asking singly."""
-        if self._closed:
-            raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
+        self._check_open()
         for _, size in requests:
             if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
                 raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
-        return self._pixels.regions([(plain_box(box, self.size), size) for box, size in requests])
+        return self._regions([(plain_box(box, self.size), size) for box, size in requests])
 
     def prepare(self) -> None:
         """Begin to decode a large file in the background, say while a model thinks. Returns at once."""
         self._pixels.prepare()
 
     def close(self) -> None:
-        """Give back memory and files. Views already made stay good."""
-        self._closed = True
-        self._pixels.close()
+        """Give back memory and files. Views already made stay good; one that is being made is finished first."""
+        with self._lock:
+            now = not self._closed and not self._rendering
+            self._closed = True
+        if now:
+            self._pixels.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
+
+    def _regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        """What threads render that nobody waits for any more keeps the files open until they are done."""
+        with self._lock:
+            self._check_open()
+            self._rendering += 1
+        try:
+            yield from self._pixels.regions(requests)
+        finally:
+            with self._lock:
+                self._rendering -= 1
+                last = self._closed and not self._rendering
+            if last:
+                self._pixels.close()
 
     def __enter__(self) -> Self:
         return self

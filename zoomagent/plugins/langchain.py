@@ -14,7 +14,7 @@ error message. Left out: the graph as a node of another graph, which needs nothi
 
 import base64
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, closing, contextmanager
 from typing import Any, Literal
 
 from langchain_core.callbacks import (
@@ -24,7 +24,7 @@ from langchain_core.callbacks import (
     dispatch_custom_event,
 )
 from langchain_core.tools import ArgsSchema, BaseTool, ToolException
-from pydantic import PrivateAttr, SkipValidation, ValidationError
+from pydantic import SkipValidation, ValidationError
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Step
@@ -35,6 +35,8 @@ from zoomagent.plugins.offering import Opener, Told, answering, looking
 from zoomagent.plugins.offers import OFFERS, AnswerAboutImage, Offer, read_offer, unfit
 
 STEP = "zoomagent_step"
+LOOP = Background()
+"""Where sync calls of all tools run: one thread, from the first of them on."""
 ANSWER, *SINGLE = OFFERS
 
 Content = tuple[list[dict[str, Any]], dict[str, Any]]
@@ -53,8 +55,6 @@ class OfferedTool(BaseTool):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[..., Any] | None = True
 
-    _background: Background = PrivateAttr(default_factory=Background)
-
     def __init__(self, **given: Any) -> None:
         offer: Offer = given.setdefault("offer", ANSWER)
         named = {"name": offer.name, "description": offer.text, "args_schema": offer.arguments}
@@ -65,12 +65,13 @@ class OfferedTool(BaseTool):
         with told_to_the_model():
             asked = read_offer(self.offer.name, arguments)
             if not isinstance(asked, AnswerAboutImage):
-                return blocks(self._background.run(looking(self.agent, self.opener, asked)))
-            for item in self._background.iterate(answering(self.agent, self.opener, asked)):
-                if isinstance(item, Told):
-                    return blocks(item)
-                if run_manager is not None:
-                    dispatch_custom_event(STEP, _plain(item), config={"callbacks": run_manager.get_child()})
+                return blocks(LOOP.run(looking(self.agent, self.opener, asked)))
+            with closing(LOOP.iterate(answering(self.agent, self.opener, asked))) as items:
+                for item in items:
+                    if isinstance(item, Told):
+                        return blocks(item)
+                    if run_manager is not None:
+                        dispatch_custom_event(STEP, _plain(item), config={"callbacks": run_manager.get_child()})
         raise AssertionError("a run ends with what the client is told")
 
     async def _arun(self, *, run_manager: AsyncCallbackManagerForToolRun | None = None, **arguments: Any) -> Content:
@@ -78,11 +79,12 @@ class OfferedTool(BaseTool):
             asked = read_offer(self.offer.name, arguments)
             if not isinstance(asked, AnswerAboutImage):
                 return blocks(await looking(self.agent, self.opener, asked))
-            async for item in answering(self.agent, self.opener, asked):
-                if isinstance(item, Told):
-                    return blocks(item)
-                if run_manager is not None:
-                    await adispatch_custom_event(STEP, _plain(item), config={"callbacks": run_manager.get_child()})
+            async with aclosing(answering(self.agent, self.opener, asked)) as items:
+                async for item in items:
+                    if isinstance(item, Told):
+                        return blocks(item)
+                    if run_manager is not None:
+                        await adispatch_custom_event(STEP, _plain(item), config={"callbacks": run_manager.get_child()})
         raise AssertionError("a run ends with what the client is told")
 
 

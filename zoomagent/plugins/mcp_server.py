@@ -14,6 +14,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
@@ -113,11 +114,12 @@ def http_app(server: Server[Any], rules: Rules) -> Guarded:
 
 async def _answered(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:
     done, reads = 0, True
-    async for item in answering(agent, opener, asked):
-        if isinstance(item, Told):
-            return item
-        done += 1
-        reads = reads and await _read(progress(done, None, _line(item)))
+    async with aclosing(answering(agent, opener, asked)) as items:
+        async for item in items:
+            if isinstance(item, Told):
+                return item
+            done += 1
+            reads = reads and await _read(progress(done, None, _line(item)))
     raise AssertionError("a run ends with what the client is told")
 
 

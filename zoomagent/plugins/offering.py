@@ -1,7 +1,8 @@
 """Runs the tools of `offers.py` for a client, whatever the face.
 
-    async for item in answering(agent, opener, arguments):      # Step, Step, …, Told
-        ...
+    async with aclosing(answering(agent, opener, arguments)) as items:
+        async for item in items:                                # Step, Step, …, Told
+            ...
     told = await looking(agent, opener, Crop(image="a.png", box=[0.1, 0.1, 0.2, 0.2]))
 
 What a client is told is a value of the public schema, the same in words, and pictures. Pictures are JPEG files of at
@@ -11,7 +12,8 @@ show; a question never does: what went wrong is its outcome. Left out: how a fac
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +72,9 @@ class Told:
 # A question
 
 
-async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> AsyncIterator[Step | Told]:
-    """The steps of the run as they happen, then what the client is told. Leaving early cancels the run."""
+async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> AsyncGenerator[Step | Told, None]:
+    """The steps of the run as they happen, then what the client is told. Closing it cancels the run, and closes the
+    picture when that has ended."""
     changes = {name: value for name in ("strategy", "target_error") if (value := getattr(asked, name)) is not None}
     chosen = agent.using(**changes) if changes else agent
     try:
@@ -81,15 +84,17 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
         yield Told(refusal, worded(refusal), failed=True)
         return
     with picture:
-        async for item in chosen.astream(picture, asked.question, asked.options or ()):
-            yield item if isinstance(item, Step) else await asyncio.to_thread(_told, item, picture)
+        async with aclosing(chosen.astream(picture, asked.question, asked.options or ())) as items:
+            async for item in items:
+                yield item if isinstance(item, Step) else await asyncio.to_thread(_told, item, picture)
 
 
 async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> Told:
     """The same without the steps."""
-    async for item in answering(agent, opener, asked):
-        if isinstance(item, Told):
-            return item
+    async with aclosing(answering(agent, opener, asked)) as items:
+        async for item in items:
+            if isinstance(item, Told):
+                return item
     raise AssertionError("a run ends with what the client is told")
 
 
