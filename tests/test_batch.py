@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from fake_server import FakeServer, serve
 from PIL import Image
 
 from zoomagent.answer import Answer, Cost, Outcome
+from zoomagent.batch import rows
 from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.asking import Agents, Ask, Setup
 from zoomagent.batch.routing import ranked
@@ -81,6 +83,30 @@ def test_rows_are_read_with_all_they_may_have_and_the_rest_is_left_alone(tmp_pat
 def test_what_is_no_row_is_told_by_its_line(tmp_path: Path, line: bytes) -> None:
     _, found = read_rows(written(tmp_path, {"image": "a.png", "question": "?"}, line))
     assert isinstance(found, NoRow) and found.line == 2 and found.text
+
+
+def test_a_line_that_is_too_long_is_told_by_its_number_and_the_next_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "CHUNK", 64)
+    row = {"image": "a.png", "question": "?"}
+    monkeypatch.setattr(rows, "MAX_LINE", len(json.dumps(row)))
+    path = written(tmp_path, row, {**row, "question": "x" * 500}, row, json.dumps(row) + " ")
+    first, long, third, last = read_rows(path)
+    assert isinstance(first, Row) and isinstance(third, Row) and third.line == 3
+    assert isinstance(long, NoRow) and long.line == 2 and "longer than" in long.text
+    assert isinstance(last, NoRow) and count_lines(path) == 4
+
+
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_LINE", 1 << 20)
+    path = written(tmp_path, b"x" * (40 << 20), {"image": "a.png", "question": "?"})
+    tracemalloc.start()
+    try:
+        assert count_lines(path) == 2 and [type(row) for row in read_rows(path)] == [NoRow, Row]
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_id_that_was_there_before_makes_no_row(tmp_path: Path) -> None:

@@ -3,20 +3,25 @@
     for row in read_rows(Path("questions.jsonl")):      # Row, or NoRow with its line and what is wrong with it
 
 Further fields are left alone. A row without an `id` is named after its line. An id that was there before makes no row:
-its answers could not be told apart. Left out: opening the picture, and whether the question can be asked; that is the
-agent's, and its refusal is an answer like any other.
+its answers could not be told apart. A line of more than MAX_LINE bytes is none either, and is never held whole. Left
+out: opening the picture, and whether the question can be asked; that is the agent's, and its refusal is an answer like
+any other.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoomagent.errors import InputRefused
+
+MAX_LINE = 48 * 1024 * 1024
+"""Bytes of a line (ours): the largest picture that is opened, as a data: URL, and all that can be asked about it."""
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,10 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
     seen: dict[str, int] = {}
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
+            for number, line in enumerate(_lines(file), 1):
+                if line is None:
+                    yield NoRow(number, f"longer than {MAX_LINE} bytes; name a large picture by its path")
+                elif line.strip():
                     yield _first(_read(line, number), seen)
     except OSError as error:
         raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
@@ -71,9 +78,26 @@ def count_lines(path: Path) -> int:
     """How many lines are not blank, at the price of reading the file once."""
     try:
         with path.open("rb") as file:
-            return sum(1 for line in file if line.strip())
+            return _filled(file)
     except OSError as error:
         raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
+    """The lines; None for one that is too long."""
+    while line := file.readline(MAX_LINE + 1):
+        yield line if len(line.rstrip(b"\n")) <= MAX_LINE else None
+        while line and not line.endswith(b"\n"):
+            line = file.readline(CHUNK)
+
+
+def _filled(file: IO[bytes]) -> int:
+    lines, filled = 0, False
+    while part := file.readline(CHUNK):
+        filled = filled or bool(part.strip())
+        if part.endswith(b"\n"):
+            lines, filled = lines + filled, False
+    return lines + filled
 
 
 def _read(line: bytes, number: int) -> Row | NoRow:
