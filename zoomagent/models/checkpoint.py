@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import logging as progress
 
 from zoomagent.errors import ModelNotFound, PolicyFileRefused
-from zoomagent.models.profiles import Profile, environment_overrides, override, own_overrides, profile_for
+from zoomagent.models.profiles import NANO, Profile, environment_overrides, override, own_overrides, profile_for
 
 MODEL_TYPES = {
     "qwen2_vl": "qwen2-vl",
@@ -116,6 +116,7 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
         max_pixels=min(image_processor.size["longest_edge"], 1280 * multiple**2),
         min_side=multiple if small else family.min_side,
         max_aspect=8.0 if small else family.max_aspect,
+        box_step=NANO.box_step if small else family.box_step,
         tool_dialect="hermes",
         source=f"{name}: config.json and preprocessor_config.json",
     )
