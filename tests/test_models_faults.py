@@ -326,14 +326,46 @@ def test_every_error_class_of_the_sdk_and_the_http_library_is_mapped() -> None:
 
 
 def test_no_message_shows_addresses_paths_or_keys() -> None:
-    said = "at 0x7f00deadbeef in /home/user/model.py, http://10.0.0.1:8000/v1, 10.1.2.3:80, Bearer abc.def sk-12345678"
+    said = (
+        "at 0x7f00deadbeef in /home/user/model.py, http://10.0.0.1:8000/v1, 10.1.2.3:80, Bearer abc.def sk-12345678 "
+        "user:word@host"
+    )
     server = FakeServer()
     server.enqueue([error(400, said)])
     with pytest.raises(ServerError) as caught:
         run(ask(model_of(server, api_key="sk-mysecretkey")))
-    for leak in ("0x7f", "/home", "10.", "http", "Bearer a", "sk-"):
+    for leak in ("0x7f", "/home", "10.", "http", "Bearer a", "sk-", "word"):
         assert leak not in str(caught.value), leak
     assert len(scrub("x" * 10_000)) <= 200
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"error": {"message": "no such\nfield", "headers": {"x-key": "hush"}}}, "It said: no such field"),
+        ({"error": "bad value", "request": "hush"}, "It said: bad value"),
+        ({"message": "bad value", "url": "hush"}, "It said: bad value"),
+        ({"detail": [{"loc": ["body"], "msg": "field required", "input": "hush"}]}, "It said: field required"),
+        ({"error": {"request": "hush"}}, "(400)."),
+        (["hush"], "(400)."),
+        ("hush: the proxy's own words", "(400)."),
+        ("<html>hush</html>", "(400)."),
+    ],
+)
+def test_only_the_message_of_an_error_is_quoted(body: Any, told: str) -> None:
+    server = FakeServer()
+    server.enqueue([Status(400, body=body)])
+    with pytest.raises(ServerError) as caught:
+        run(ask(model_of(server)))
+    assert str(caught.value).endswith(told) and "hush" not in str(caught.value)
+
+
+def test_an_error_in_words_alone_is_understood_though_it_is_not_quoted() -> None:
+    server = FakeServer()
+    server.enqueue([Status(400, body="maximum model length of 4096, hush")])
+    with pytest.raises(ContextTooLong) as caught:
+        run(ask(model_of(server)))
+    assert "hush" not in str(caught.value)
 
 
 def test_a_view_is_encoded_once_and_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import orjson
 
 from zoomagent.errors import BadServerResponse
 from zoomagent.models.base import Likelihood, Reply, Token, ToolCall, Usage
-from zoomagent.models.server_errors import from_status, scrub
+from zoomagent.models.server_errors import from_status, quotation
 
 FLOOR = -100.0
 """The least log-probability we keep; servers write -inf, -9999 or less for "never"."""
@@ -207,8 +207,7 @@ def _lenient(body: bytes) -> Any:
 def _error_of(error: Any) -> Exception:
     """Some routers answer 200 with an error inside; its code, when it is an HTTP status, decides."""
     code = error.get("code") if isinstance(error, dict) else None
-    message = error.get("message") if isinstance(error, dict) else error
-    said = scrub(str(message or ""))
     if isinstance(code, int) and 400 <= code < 600:
-        return from_status(code, said)
-    return BadServerResponse(f"The server answered with an error instead of a reply. It said: {said}")
+        return from_status(code, {"error": error})
+    said = quotation({"error": error})
+    return BadServerResponse(f"The server answered with an error instead of a reply. It said: {said or 'nothing'}")

@@ -1,13 +1,16 @@
 """The one place where the SDK's and the HTTP library's errors become ours.
 
 Retryable are 429, 5xx, timeouts and broken connections; every other 4xx is final. Messages are our own
-words; what the server said is quoted only after addresses, paths and keys are removed.
+words. Of what the server said only its message field is quoted, as one short line, without addresses, paths
+and keys; never other fields, headers, or a body that is no JSON.
 `tests/test_models_faults.py` checks that no error class of the SDK is forgotten.
 """
 
+import json
 import re
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import Any
 
 import httpx2
 import openai
@@ -32,7 +35,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _SECRETS = re.compile(
-    r"\w+://\S+|0x[0-9a-fA-F]{6,}|\b(?:sk|hf|gsk|xai|key)[-_]\S{6,}|Bearer \S+|"
+    r"\w+://\S+|0x[0-9a-fA-F]{6,}|\b(?:sk|hf|gsk|xai|key)[-_]\S{6,}|(?:Bearer|Basic) \S+|\S+@\S+|"
     r"(?<![\w.])/(?:[\w.@-]+/)+[\w.@-]*|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?"
 )
 
@@ -44,7 +47,7 @@ class ReplyTooLarge(httpx2.DecodingError):
 def translate(error: Exception) -> ServerError:
     """Our error for one of theirs."""
     if isinstance(error, openai.APIStatusError):
-        return from_status(error.status_code, _said(error))
+        return from_status(error.status_code, _body(error))
     if isinstance(error, openai.APIConnectionError) and isinstance(error.__cause__, httpx2.DecodingError):
         error = error.__cause__
     for kinds, ours, message in _KINDS:
@@ -53,8 +56,9 @@ def translate(error: Exception) -> ServerError:
     raise error
 
 
-def from_status(status: int, said: str) -> ServerError:
-    """Our error for an HTTP status and what the server said with it."""
+def from_status(status: int, body: Any) -> ServerError:
+    """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
+    said = quotation(body)
     quoted = f" It said: {said}" if said else ""
     if status == 429:
         return RateLimited("The server has too much to do (429). Try again later or send fewer calls at once.")
@@ -64,7 +68,7 @@ def from_status(status: int, said: str) -> ServerError:
         return ModelNotFound(f"The server refused the key ({status}). Check the API key and what it may use.")
     if status == 404:
         return ModelNotFound(f"The server does not know this model or path (404).{quoted}")
-    if status == 413 or _TOO_LONG.search(said):
+    if status == 413 or _TOO_LONG.search(body if isinstance(body, str) else _message(body)):
         return ContextTooLong(f"The conversation does not fit ({status}). Send fewer or smaller views.{quoted}")
     if status >= 400:
         return ServerError(f"The server refused the request ({status}).{quoted}", code=BAD_REQUEST)
@@ -83,9 +87,14 @@ def retry_after(error: ServerError) -> float | None:
     return None if value is None else _seconds(value)
 
 
+def quotation(body: Any) -> str:
+    """What may be quoted of an error's body: its message, scrubbed."""
+    return scrub(_message(body))
+
+
 def scrub(text: str, limit: int = 200) -> str:
-    """`text` without addresses, paths and keys, shortened."""
-    return _SECRETS.sub("…", text[: 4 * limit])[:limit].strip()
+    """`text` as one line without addresses, paths and keys, shortened."""
+    return " ".join(_SECRETS.sub("…", text[: 4 * limit]).split())[:limit].strip()
 
 
 def _seconds(value: str) -> float | None:
@@ -99,12 +108,22 @@ def _until(date: str) -> float:
     return max(0.0, parsedate_to_datetime(date).timestamp() - time())
 
 
-def _said(error: openai.APIStatusError) -> str:
-    """The server's own message: OpenAI and vLLM nest it, others put it at the top, proxies send HTML."""
-    body = error.body
-    while isinstance(body, dict):
-        body = next((body[key] for key in ("error", "message", "detail") if body.get(key)), "")
-    return scrub(str(body)) if isinstance(body, str | list) and not str(body).lstrip().startswith("<") else ""
+def _body(error: openai.APIStatusError) -> Any:
+    """The body as it was sent: the SDK's own view of it does not tell JSON from text."""
+    try:
+        return json.loads(error.response.text)
+    except (ValueError, RecursionError, httpx2.StreamError):
+        return error.body if isinstance(error.body, str) else ""
+
+
+def _message(body: Any) -> str:
+    """The message in a JSON body: OpenAI and vLLM nest it, others have it at the top, FastAPI has a list of them."""
+    found = body if isinstance(body, dict) else ""
+    while isinstance(found, dict):
+        found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), "")
+    if isinstance(found, list):
+        found = "; ".join(str(fault["msg"]) for fault in found[:3] if isinstance(fault, dict) and "msg" in fault)
+    return found if isinstance(found, str) else ""
 
 
 _UNREADABLE = "The server sent something that is no answer. Check that the base URL is an OpenAI-compatible API."
