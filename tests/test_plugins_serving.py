@@ -1,17 +1,14 @@
 """`zoomagent serve`: what can not be served is told at once, in words, with its exit code; and where it listens."""
 
-import contextlib
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from serving_world import started
 
 from zoomagent import cli
 from zoomagent.plugins.listening import address_of, taken
@@ -60,7 +57,7 @@ def test_an_address_that_is_not_ours_is_a_refused_setting(
 
 
 def test_the_address_that_is_told_can_be_asked_though_the_port_was_left_open(tmp_path: Path) -> None:
-    with started(tmp_path, "openai", "--port", "0", "--model", "http://127.0.0.1:9/v1#any") as (server, address):
+    with started(tmp_path, "openai") as (server, address):
         assert not address.endswith(":0/v1")
         assert httpx2.get(f"{address}/models", timeout=10).status_code == 200
         server.send_signal(signal.SIGINT)
@@ -70,16 +67,3 @@ def test_the_address_that_is_told_can_be_asked_though_the_port_was_left_open(tmp
 def test_an_address_of_the_newer_kind_is_told_in_brackets() -> None:
     with taken("127.0.0.1", 0) as listening:
         assert re.fullmatch(r"http://\[::1\]:[1-9]\d*/", address_of(listening, "::1", "/"))
-
-
-@contextlib.contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server in a process of its own, and the address that it tells."""
-    command = [sys.executable, "-m", "zoomagent.cli", "serve", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr is not None
-            yield server, server.stderr.readline().strip()
-        finally:
-            server.kill()

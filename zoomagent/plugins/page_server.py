@@ -38,6 +38,7 @@ from zoomagent.page_pictures import rendered
 from zoomagent.plugins.guard import App, Guarded, Rules, Scope, Send, rules_for
 from zoomagent.plugins.incoming import Message, Receive
 from zoomagent.plugins.page_gallery import MAX_BYTES, TILE, Gallery, levels, look, tile
+from zoomagent.plugins.page_leftovers import cleared
 from zoomagent.plugins.page_runs import Asked, Runs
 from zoomagent.plugins.page_told import told
 from zoomagent.plugins.public import public_model
@@ -79,8 +80,9 @@ def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        gallery.close()
+        with cleared(folder):
+            yield
+            gallery.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(RunError, _refused)

@@ -1,0 +1,56 @@
+"""What a killed page server left in its folder: pictures that no kept run names, and half-written files.
+
+    with cleared(Path("zoomagent-runs")):      # for as long as the folder is served
+        ...
+
+Removed at the start, and only where no other server has the folder. Only files that are named as the gallery names its
+own are looked at. Left out: runs; those are the user's to delete.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+OURS = re.compile(r"([0-9a-f]{64})|\.[0-9a-f]{64}\.\d+")
+"""A picture's name; or a draft's, which is half-written."""
+NAMED = re.compile(rb'"([0-9a-f]{64})"')
+
+
+@contextlib.contextmanager
+def cleared(folder: Path) -> Iterator[None]:
+    """The folder without what is left over, and marked as in use until the end. Where it can not be marked, or its runs
+    can not be read, nothing is removed."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            lock = _opened(folder / "pictures")
+            stack.callback(os.close, lock)
+            if _is_only_server(lock):
+                _remove(folder, folder / "pictures")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def _opened(pictures: Path) -> int:
+    pictures.mkdir(parents=True, exist_ok=True)
+    return os.open(pictures, os.O_RDONLY)
+
+
+def _is_only_server(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(folder: Path, pictures: Path) -> None:
+    ours = {path: found[1] for path in pictures.iterdir() if (found := OURS.fullmatch(path.name)) and path.is_file()}
+    if not ours:
+        return
+    asked = {name.decode() for run in folder.glob("*/answer.json") for name in NAMED.findall(run.read_bytes())}
+    for path, name in ours.items():
+        if name not in asked:
+            path.unlink(missing_ok=True)
