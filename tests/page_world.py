@@ -13,7 +13,8 @@ import uvicorn
 from fake_model import Call, FakeModel
 
 from zoomagent import ZoomAgent
-from zoomagent.models.base import Message, Reply
+from zoomagent.models.base import Likelihood, Message, Pixels, Reply
+from zoomagent.models.loading import load_model
 from zoomagent.plugins.page_server import guarded_page, page_rules
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -40,6 +41,29 @@ class Slow(FakeModel):
 
     def _say(self, call: Call) -> str:
         return HOSTILE
+
+
+class Hesitant:
+    """nano, but asked with more than one view, which is for the answer, it waits until it is let go on."""
+
+    def __init__(self) -> None:
+        self._nano = load_model("nano")
+        self.name, self.profile = self._nano.name, self._nano.profile
+        self.let = threading.Event()
+
+    async def generate(self, messages: Sequence[Message], **options: Any) -> list[Reply]:
+        shown = sum(isinstance(part, Pixels) for message in messages for part in message.parts)
+        while shown > 1 and not self.let.is_set():
+            await asyncio.sleep(0.02)
+        return await self._nano.generate(messages, **options)
+
+    async def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], **options: Any
+    ) -> list[Likelihood] | None:
+        return await self._nano.score(messages, continuations, **options)
+
+    async def aclose(self) -> None:
+        await self._nano.aclose()
 
 
 @contextmanager

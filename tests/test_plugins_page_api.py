@@ -115,7 +115,15 @@ def test_names_lead_to_nothing_but_pictures(http: httpx2.Client, where: str) -> 
 
 
 @pytest.mark.parametrize(
-    "change", [{"question": ""}, {"strategy": "guess"}, {"calls": 0}, {"picture": "/etc/passwd"}, {"root": "/"}]
+    "change",
+    [
+        {"question": ""},
+        {"question": " \n"},
+        {"strategy": "guess"},
+        {"calls": 0},
+        {"picture": "/etc/passwd"},
+        {"root": "/"},
+    ],
 )
 def test_questions_out_of_bounds_are_refused_by_field(
     http: httpx2.Client, name: str, change: dict[str, object]
@@ -126,13 +134,20 @@ def test_questions_out_of_bounds_are_refused_by_field(
 
 
 def test_a_run_streams_its_steps_and_is_kept(http: httpx2.Client, name: str, folder: Path) -> None:
-    begun, *steps, ended = lines(http, picture=name, question="What is it?", strategy="macro")
+    begun, view, *steps, ended = lines(http, picture=name, question="What is it?", strategy="macro")
     assert begun["event"] == "begun" and steps and all(step["event"] == "step" for step in steps)
+    assert view["event"] == "view" and isinstance(view["view"], dict) and view["view"]["under"] is None
     run = ended["run"]
     assert isinstance(run, dict) and run["text"] == HOSTILE and run["id"] == begun["id"]
     assert http.get(f"/api/runs/{run['id']}").json() == run
     assert run["id"] in [kept["id"] for kept in http.get("/api/runs").json()]
     assert (folder / str(run["id"]) / "answer.json").is_file()
+
+
+@pytest.mark.parametrize("options", [["a", "A."], ["a", " "]])
+def test_options_that_can_not_be_told_apart_are_refused(http: httpx2.Client, name: str, options: list[str]) -> None:
+    got = http.post("/api/runs", json={"picture": name, "question": "What?", "options": options})
+    assert got.status_code == 400 and "ption" in got.json()["error"]["message"]
 
 
 def test_an_exported_run_is_one_page_without_markup_of_the_model(http: httpx2.Client, name: str) -> None:
@@ -149,7 +164,7 @@ def test_a_cancelled_run_stops_the_model(http: httpx2.Client, model: Slow, name:
     begun = next(events)
     assert model.waited.wait(10)
     assert http.delete(f"/api/runs/{begun['id']}").json() == {"cancelled": True}
-    assert [event["event"] for event in events] == ["cancelled"]
+    assert [event["event"] for event in events] == ["view", "cancelled"]
     assert model.cancelled.wait(5)
     assert http.delete(f"/api/runs/{begun['id']}").json() == {"cancelled": False}
 

@@ -1,30 +1,23 @@
-"""The page in a real browser (Chromium), with nano: what a person does with it, by mouse, keyboard and phone.
-
-Every page that a test opens is watched: a request to another host, or an error on the console, fails the test.
-"""
+"""The page in a real browser (Chromium), with nano: what a person does with it, by mouse, keyboard and phone."""
 
 import base64
 import io
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from page_browser import MOMENT, Open, launched, needs_chromium, opening
 from page_world import HOSTILE, Slow, served
 from PIL import Image
 
 from zoomagent import ZoomAgent
 from zoomagent.plugins.page_server import EXAMPLE
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = needs_chromium
 
-MOMENT = 60_000
-"""Milliseconds that a slow machine may take for a step of nano's."""
 DROP = """(node, [content, name, type]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const carried = new DataTransfer();
@@ -41,15 +34,11 @@ PASTE = """(node, content) => {
   node.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true }));
 }"""
 
-Open = Callable[..., Any]
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +60,8 @@ def hostile(scripted: Slow, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Open]:
-    """Opens a page that is watched. `expected` names what its console may say."""
-    contexts: list[Any] = []
-    faults: list[str] = []
-
-    def opened(url: str, width: int = 1280, height: int = 800, expected: str = "", **more: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **more)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(MOMENT)
-        watch(page, url.split("/#")[0], expected, faults)
-        page.goto(url)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
+    with opening(browser) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -103,22 +77,6 @@ def run(browser: Any, address: str) -> str:
     place = page.evaluate("location.hash")
     page.close()
     return str(place)
-
-
-def watch(page: Any, host: str, expected: str, faults: list[str]) -> None:
-    """Write down what the page asks of other hosts, and what goes wrong in it."""
-
-    def asked(request: Any) -> None:
-        if not request.url.startswith((host, "blob:", "data:")):
-            faults.append(request.url)
-
-    def said(message: Any) -> None:
-        if message.type == "error" and not (expected and expected in message.text):
-            faults.append(message.text)
-
-    page.on("request", asked)
-    page.on("console", said)
-    page.on("pageerror", lambda error: faults.append(str(error)))
 
 
 def text(page: Any, selector: str) -> str:

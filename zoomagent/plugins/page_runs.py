@@ -1,6 +1,7 @@
 """The page's runs: those that go on, as lines of JSON that can be stopped, and those that are kept, one folder each.
 
     {"event": "begun", "id": "20260101-120000-1f2e3d"}
+    {"event": "view", "view": {"id", "under", "node"}}      # as the model is shown it, under the box it was cut from
     {"event": "step", "step": {...}}                        # as they happen
     {"event": "ended", "run": {...}}                        # or {"event": "cancelled"}
 
@@ -13,22 +14,25 @@ import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION, ZoomAgent
-from zoomagent.answer import Answer
-from zoomagent.errors import InputRefused, RateLimited, StoreError
+from zoomagent.agent import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, ZoomAgent
+from zoomagent.answer import Answer, Looked, Step
+from zoomagent.confidence.replies import plain
+from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.plugins.page_gallery import Gallery
-from zoomagent.plugins.page_told import told, told_short, told_step
+from zoomagent.plugins.page_told import Growing, told, told_short, told_step
+from zoomagent.plugins.page_watching import watched
 from zoomagent.strategy import Rule, Strategy
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 AT_ONCE = 4
 """Runs that may go on at the same time (ours)."""
+SAYS = r"\S"
 LISTED = 200
 """Saved runs that are listed, newest first."""
 
@@ -39,7 +43,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     picture: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION)]
+    question: Annotated[str, Field(pattern=SAYS, max_length=MAX_QUESTION)]
     options: Annotated[list[str], Field(max_length=MAX_OPTIONS)] = []
     strategy: Strategy = "auto"
     rule: Rule = "learned"
@@ -54,7 +58,9 @@ class Runs:
         self._going: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, asked: Asked) -> AsyncIterator[str]:
-        """The lines of a new run. Leaving them early stops it. Raises RateLimited when too many go on."""
+        """The lines of a new run. Leaving them early stops it. Raises InputRefused for options that can not be,
+        RateLimited when too many go on."""
+        _check(asked.options)
         if len(self._going) >= AT_ONCE:
             raise RateLimited(f"{AT_ONCE} runs are going on already. Wait for one, or cancel it.")
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -110,13 +116,11 @@ class Runs:
             async with self._gallery.borrowed(asked.picture) as picture:
                 budget = self._agent.context.budget.model_copy(update={"calls": asked.calls})
                 agent = self._agent.using(strategy=asked.strategy, rule=asked.rule, budget=budget)
-                async for item in agent.astream(picture, asked.question, asked.options):
-                    if isinstance(item, Answer):
-                        await asyncio.to_thread(self._keep, name, item)
-                        lines.put_nowait({"event": "ended", "run": told(item, name)})
-                    else:
-                        lines.put_nowait({"event": "step", "step": told_step(item)})
-        except (InputRefused, StoreError) as error:
+                tell = _teller(Growing(picture), lines)
+                answer = await watched(agent, picture, asked.question, asked.options, tell)
+                await asyncio.to_thread(self._keep, name, answer)
+            lines.put_nowait({"event": "ended", "run": told(answer, name)})
+        except RunError as error:
             lines.put_nowait({"event": "error", "error": {"code": error.code, "message": str(error)}})
         except asyncio.CancelledError:
             lines.put_nowait({"event": "cancelled"})
@@ -133,3 +137,22 @@ class Runs:
         except OSError as error:
             raise StoreError(f"The run can not be kept ({error.strerror}). Free space.", code="store_io") from error
         self._gallery.keep(answer.picture.id)
+
+
+def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Callable[[Step | Looked], None]:
+    """Puts what happens in a run into its lines."""
+
+    def tell(item: Step | Looked) -> None:
+        if isinstance(item, Step):
+            lines.put_nowait({"event": "step", "step": told_step(item)})
+        elif view := tree.told(item):
+            lines.put_nowait({"event": "view", "view": view})
+
+    return tell
+
+
+def _check(options: list[str]) -> None:
+    if any(not option.strip() or len(option) > MAX_OPTION for option in options):
+        raise InputRefused(f"An option is a text of 1 to {MAX_OPTION} characters. Change it.", code="bad_question")
+    if len({plain(option) for option in options}) < len(options):
+        raise InputRefused("Two options say the same. Give each once.", code="bad_question")

@@ -3,7 +3,8 @@ the saved page uses too. Boxes are `[left, top, right, bottom]` in pixels of the
 
 from typing import Any
 
-from zoomagent.answer import Answer, Evidence, Step
+from zoomagent.answer import Answer, Evidence, Looked, Outcome, PictureInfo, Step
+from zoomagent.media import Picture
 from zoomagent.page_data import (
     SIDE_OF_STEP,
     checks,
@@ -14,7 +15,7 @@ from zoomagent.page_data import (
     percent,
     sides,
 )
-from zoomagent.page_views import Node, fate_words, tree, unlooked
+from zoomagent.page_views import Node, fate_words, tree, unlooked, walk
 from zoomagent.plugins.public import public_model
 
 
@@ -58,6 +59,28 @@ def told_short(answer: Answer, name: str) -> dict[str, Any]:
         "sure": percent(answer.confidence) if answer.confidence is not None else None,
         "picture": answer.picture.id if answer.picture else None,
     }
+
+
+class Growing:
+    """The tree of views of a run that goes on: the same tree as at its end, by the views shown so far. What came of
+    them is told by the steps; the tree knows it at the end."""
+
+    def __init__(self, picture: Picture) -> None:
+        size = picture.size
+        info = PictureInfo(id=picture.id, width=size.width, height=size.height, notes=tuple(picture.notes))
+        self._so_far = Answer(question="", outcome=Outcome(kind="answered"), picture=info)
+
+    def told(self, looked: Looked) -> dict[str, Any] | None:
+        """The view's node, and the box of the one above it; None for a view that is one too many to be shown."""
+        self._so_far = self._so_far.model_copy(update={"views": (*self._so_far.views, looked)})
+        root = tree(self._so_far)
+        assert root is not None, "there is a picture"
+        above = {child.number: node for node in walk(root) for child in node.children}
+        node = next((node for node in walk(root) if node.box == looked.box), None)
+        if node is None:
+            return None
+        under = list(above[node.number].box) if node.number in above else None
+        return {"id": looked.view, "under": under, "node": {**_node(node), "children": []}}
 
 
 _AS_IT_IS = {

@@ -64,6 +64,8 @@ export const addPicture = async (blob) =>
 export const addExample = async () => (await call("/api/example", { method: "POST" })).json();
 export const cancelRun = (id) => call(`/api/runs/${id}`, { method: "DELETE" });
 
+export const GOING = new Set(["begun", "view", "step"]);
+
 // The events of a new run, one by one. Aborting `signal` ends them, and the run.
 export async function* askRun(asked, signal) {
   const response = await call("/api/runs", {
@@ -85,7 +87,7 @@ export async function* askRun(asked, signal) {
     rest = lines.pop();
     for (const line of lines) {
       const event = JSON.parse(line);
-      ended ||= event.event !== "begun" && event.event !== "step";
+      ended ||= !GOING.has(event.event);
       yield event;
     }
   }

@@ -1,7 +1,7 @@
 // The page: one picture and its run, or two runs beside each other. Wires the parts; what they do is theirs.
 
-import { addExample, addPicture, askRun, cancelRun, getBlob, getJson } from "./api.js";
-import { $, el, hear } from "./dom.js";
+import { GOING, addExample, addPicture, askRun, cancelRun, getBlob, getJson } from "./api.js";
+import { $, el, hear, hearSometime } from "./dom.js";
 import { listen } from "./giving.js";
 import { Pane } from "./pane.js";
 import { versus } from "./versus.js";
@@ -27,7 +27,6 @@ function start() {
     event.preventDefault();
     ask();
   });
-  $("cancel").addEventListener("click", cancel);
   $("open-picture").addEventListener("click", () => $("file").click());
   $("open-saved").addEventListener("click", openSaved);
   $("open-help").addEventListener("click", () => $("help").showModal());
@@ -99,51 +98,61 @@ function ask() {
 
 // A run in a pane, from its question to its end.
 async function follow(pane, what, ended) {
-  if (going) return null;
-  $("trouble").hidden = true;
-  const stop = new AbortController();
-  going = { stop, id: null };
-  busy(true);
-  pane.begin(what.question, what.strategy);
-  hear("Asked");
+  if (going) return;
   const again = () => follow(pane, what, ended);
+  begin(pane, what);
   try {
-    for await (const event of askRun(what, stop.signal)) {
-      if (event.event === "begun") going.id = event.id;
-      if (event.event === "step") {
-        pane.step(event.step);
-        hear(`${event.step.name}: ${event.step.text}`);
-      }
-      if (event.event === "cancelled") pane.stopped("Cancelled.", again);
-      if (event.event === "error") pane.stopped(event.error.message, again);
-      if (event.event === "ended") {
-        pane.end(event.run);
-        hear(event.run.answered ? `Answer: ${event.run.text}. ${event.run.sure ?? ""}` : `No answer: ${event.run.outcome_words}`);
-        ended(event.run);
-      }
+    for await (const event of askRun(what, going.stop.signal)) {
+      if (GOING.has(event.event)) happened(pane, event);
+      else over(pane, () => last(pane, event, ended, again));
     }
   } catch (error) {
-    pane.stopped(error.name === "AbortError" ? "Cancelled." : error.message, again);
+    over(pane, () => pane.stopped(error.name === "AbortError" ? "Cancelled." : error.message, again));
   } finally {
     going = null;
-    busy(false);
+    $("go").disabled = false;
   }
-  return null;
+}
+
+function begin(pane, what) {
+  const pressed = document.activeElement === $("go");
+  going = { stop: new AbortController(), id: null };
+  $("trouble").hidden = true;
+  pane.begin(what.question, what.strategy, cancel);
+  if (pressed) $("cancel").focus({ preventScroll: true });
+  $("go").disabled = true;
+  hear("Asked");
+}
+
+function happened(pane, event) {
+  if (event.event === "begun") going.id = event.id;
+  if (event.event === "view") pane.view(event.view);
+  if (event.event !== "step") return;
+  pane.step(event.step);
+  hearSometime(`${event.step.name}: ${event.step.text} ${pane.tree.told}`);
+}
+
+function last(pane, event, ended, again) {
+  if (event.event === "cancelled") return pane.stopped("Cancelled.", again);
+  if (event.event === "error") return pane.stopped(event.error.message, again);
+  pane.end(event.run);
+  hear(event.run.answered ? `Answer: ${event.run.text}. ${event.run.sure ?? ""}` : `No answer: ${event.run.outcome_words}`);
+  return ended(event.run);
+}
+
+// The focus goes along: a button that is gone would lose it.
+function over(pane, ends) {
+  const held = document.activeElement === $("cancel");
+  ends();
+  $("go").disabled = false;
+  const next = pane.story.querySelector(".stopped button") ?? ($("go").checkVisibility() ? $("go") : pane.canvas);
+  if (held) next.focus({ preventScroll: true });
 }
 
 function cancel() {
   if (!going) return;
   if (going.id) cancelRun(going.id).catch(() => {});
   going.stop.abort();
-}
-
-// The focus goes along: a button that can not be pressed would lose it.
-function busy(on) {
-  const [from, to] = on ? [$("go"), $("cancel")] : [$("cancel"), $("go")];
-  const held = document.activeElement === from;
-  $("go").disabled = on;
-  $("cancel").hidden = !on;
-  if (held) to.focus({ preventScroll: true });
 }
 
 // What can be done with a finished run: shared as a file, compared.

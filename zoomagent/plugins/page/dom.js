@@ -37,7 +37,19 @@ export function bar(percent, side = "", label = "") {
 
 export const $ = (id) => document.getElementById(id);
 
+const PAUSE = 4000;
+let due = 0;
+let newest = "";
+
 // Tells a screen reader; what is seen says the same elsewhere.
 export function hear(text) {
+  clearTimeout(due);
+  due = 0;
   $("heard").textContent = text;
+}
+
+// What happens quickly: the newest of it every few seconds, so that nobody is flooded.
+export function hearSometime(text) {
+  newest = text;
+  due ||= setTimeout(() => hear(newest), PAUSE);
 }

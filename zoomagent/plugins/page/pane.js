@@ -1,9 +1,12 @@
 // One picture with one run: the canvas, its tools, and the story beside it. A comparison has two.
 
 import { el } from "./dom.js";
+import { Looks } from "./looks.js";
 import * as story from "./story.js";
+import { Tree } from "./tree.js";
 import { Viewer } from "./viewer.js";
 
+const wide = matchMedia("(min-width: 901px)");
 const same = (a, b) => a.every((value, index) => value === b[index]);
 
 export class Pane {
@@ -17,12 +20,17 @@ export class Pane {
     section.querySelector(".stage").append(this.canvas, this.tools);
     this.viewer = new Viewer(this.canvas, side);
     this.viewer.addEventListener("moved", () => this.#say());
+    this.viewer.addEventListener("tapped", ({ detail }) => this.#tapped(detail));
+    this.looks = new Looks();
+    this.tree = new Tree(this.looks, { picked: (node) => this.pick(node), stepOf: (node) => this.#stepOf(node) });
+    for (const name of ["wheel", "touchmove"]) section.querySelector(".story").addEventListener(name, () => { this.following = false; }, { passive: true });
     this.forget();
   }
 
   show(picture) {
     if (picture.name !== this.picture?.name) this.forget();
     this.picture = picture;
+    this.looks.of(picture.name);
     this.viewer.show(picture);
     this.tools.hidden = false;
     this.section.classList.add("has-picture");
@@ -38,6 +46,8 @@ export class Pane {
     this.steps = [];
     this.views = {};
     this.at = -1;
+    this.following = true;
+    this.tree.clear();
     this.viewer.marks = [];
     this.viewer.redraw();
     this.story.replaceChildren();
@@ -46,18 +56,29 @@ export class Pane {
 
   // A run
 
-  begin(question, strategy) {
+  begin(question, strategy, stop) {
     this.forget();
     this.viewer.whole();
     const began = performance.now();
     const time = el("span", {}, "");
     this.status = el("span", {}, "Asking; the first question waits for the model");
-    this.list = story.steps([], (index) => this.select(index));
+    this.list = story.steps([], (index) => this.choose(index));
     this.story.replaceChildren(
-      el("section.verdict", {}, el("h2", { dir: "auto" }, question),
-        el("p.going", {}, el("span.spinner", { "aria-hidden": "true" }), el("b", {}, strategy), " ", this.status, " ", time)),
-      this.list);
+      el("section.verdict", {}, el("h2", { dir: "auto" }, question)),
+      el("div.going", {}, el("span.spinner", { "aria-hidden": "true" }), el("p", {}, el("b", {}, strategy), " ", this.status, " ", time),
+        el("button", { type: "button", id: "cancel", onclick: stop }, "Cancel")),
+      this.tree.element,
+      el("section", {}, el("h3", {}, "Step by step"), this.list));
     this.clock = setInterval(() => { time.textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`; }, 100);
+  }
+
+  // A view that the model is shown now.
+  view({ id, under, node }) {
+    this.views[id] = node.box;
+    this.tree.put(node, under);
+    if (!this.following) return;
+    this.tree.select(node.box, wide.matches);
+    this.#draw(this.#proper([node.box]), node.title);
   }
 
   step(step) {
@@ -67,9 +88,11 @@ export class Pane {
     const item = story.steps([step], () => {}).firstChild;
     const index = this.steps.length - 1;
     item.firstChild.dataset.step = index;
-    item.firstChild.addEventListener("click", () => this.select(index));
+    item.firstChild.addEventListener("click", () => this.choose(index));
     this.list.append(item);
-    this.#mark(index);
+    this.tree.settle();
+    if (this.following) this.#mark(index);
+    else this.#say();
   }
 
   end(run) {
@@ -77,73 +100,121 @@ export class Pane {
     this.run = run;
     this.steps = run.steps;
     Object.assign(this.views, run.boxes_of_views);
-    const chosen = (node) => this.look(node.box, node.title);
-    this.list = story.steps(run.steps, (index) => this.select(index));
+    this.list = story.steps(run.steps, (index) => this.choose(index));
+    this.tree.fill(run.tree, run.unlooked);
+    const held = document.activeElement;
     this.story.replaceChildren(...[
-      story.verdict(run), this.actions = el("div.actions"), run.picture && story.evidence(run, chosen),
-      run.steps.length ? el("section", {}, el("h3", {}, "Step by step"), this.list) : null,
-      story.sides(run), story.checks(run), run.picture && story.views(run, chosen), story.cost(run),
+      story.verdict(run), this.actions = el("div.actions"), run.picture && story.evidence(run, this.looks, (node) => this.pick(node)),
+      this.tree.element, run.steps.length ? el("section", {}, el("h3", {}, "Step by step"), this.list) : null,
+      story.sides(run), story.checks(run), story.cost(run),
     ].filter(Boolean));
+    if (held.isConnected) held.focus({ preventScroll: true });
     this.before.hidden = this.after.hidden = !run.steps.length;
     this.rest.hidden = !run.boxes.length;
     if (run.steps.length) this.select(run.steps.length - 1, false);
+    if (this.following && wide.matches) this.section.querySelector(".story").scrollTop = 0;
     if (run.boxes.length) this.viewer.glide(around(run.boxes), 0.3);
   }
 
   stopped(words, again) {
     clearInterval(this.clock);
+    this.tree.settle();
     this.story.querySelector(".going")?.replaceWith(el("p.stopped", { role: "alert" }, words, " ", el("button", { type: "button", onclick: again }, "Ask again")));
   }
 
-  // Steps
+  // Steps and views
+
+  // What a person chose: the run goes on without moving it.
+  choose(index) {
+    this.following = false;
+    this.select(index);
+  }
 
   select(index, moving = true) {
     if (!this.steps.length) return;
     this.#mark(Math.min(this.steps.length - 1, Math.max(0, index)));
-    const item = this.list.querySelector(`[data-step="${this.at}"]`);
-    if (moving) item.scrollIntoView({ block: "nearest" });
-    const boxes = this.#boxes(this.steps[this.at]);
     if (!moving) return;
+    this.list.querySelector(`[data-step="${this.at}"]`).scrollIntoView({ block: "nearest" });
+    const boxes = this.#boxes(this.steps[this.at]);
     if (boxes.length) this.viewer.glide(around(boxes));
     else if (this.#last() && this.run.boxes.length) this.toAnswer();
     else this.viewer.whole();
   }
 
   move(by) {
-    this.select(this.at + by);
+    this.choose(this.at + by);
   }
 
   toAnswer() {
     if (this.run?.boxes.length) this.viewer.glide(around(this.run.boxes));
   }
 
-  look(box, title) {
-    this.viewer.marks = [{ box, kind: "now", label: title }];
-    if (same(box, [0, 0, this.picture.width, this.picture.height])) this.viewer.whole();
-    else this.viewer.glide(box, 0.6);
+  // A view of the tree: its box on the picture, its step, and the tree itself.
+  pick(node, moving = true) {
+    this.following = false;
+    const step = this.#stepOf(node);
+    this.at = step ? step.index : -1;
+    this.#current();
+    this.tree.select(node.box, !moving && wide.matches);
+    const proper = this.#proper([node.box]);
+    this.#draw(proper, node.title);
+    if (!moving) return;
+    if (proper.length) this.viewer.glide(node.box, 0.6);
+    else this.viewer.whole();
+  }
+
+  // The smallest of the boxes in sight that lies there.
+  #tapped({ at: [x, y], near }) {
+    const [there] = [...this.tree.nodes.values()].filter(({ box }) => this.viewer.marks.some((mark) => same(mark.box, box))
+      && box[0] - near <= x && x <= box[2] + near && box[1] - near <= y && y <= box[3] + near).sort((a, b) => area(a.box) - area(b.box));
+    if (there) this.pick(there, false);
+  }
+
+  // The step that looked at a node first, in words.
+  #stepOf({ box }) {
+    const index = this.steps.findIndex((step) => step.views.some((view) => this.views[view] && same(this.views[view], box)));
+    return index < 0 ? null : { index, text: this.steps[index].text };
   }
 
   #last() {
     return this.run && this.at === this.steps.length - 1;
   }
 
-  // What was looked at until then, and what is looked at now.
+  #current() {
+    for (const item of this.list.querySelectorAll(".step")) {
+      item.setAttribute("aria-current", item.dataset.step === String(this.at) ? "step" : "false");
+    }
+  }
+
+  // What was looked at until a step, and what is looked at in it.
   #mark(index) {
     this.at = index;
-    for (const item of this.list.querySelectorAll(".step")) {
-      item.setAttribute("aria-current", item.dataset.step === String(index) ? "step" : "false");
-    }
-    const now = this.#last() && this.run.boxes.length ? this.run.boxes : this.#boxes(this.steps[index]);
-    const past = this.steps.slice(0, index).flatMap((step) => this.#boxes(step)).filter((box) => !now.some((one) => same(one, box)));
-    const label = this.#last() ? this.run.text.slice(0, 40) : this.steps[index].name;
-    this.viewer.marks = [...past.map((box) => ({ box, kind: "past" })), ...now.map((box) => ({ box, kind: "now", label }))];
+    this.#current();
+    const step = this.steps[index];
+    const now = this.#last() && this.run.boxes.length ? this.run.boxes : this.#boxes(step);
+    this.tree.select(now[0] ?? (step.views.length ? this.views[step.views[0]] : null));
+    this.#draw(now, this.#last() ? this.run.text.slice(0, 40) : step.name, this.#until(index));
+  }
+
+  // The boxes looked at before a step; all of them at the last one, and while the run goes on.
+  #until(index) {
+    return index >= this.steps.length - 1 ? undefined : this.steps.slice(0, index).flatMap((step) => this.#boxes(step));
+  }
+
+  #draw(now, label, past = [...this.steps.flatMap((step) => this.#boxes(step)), ...this.#proper([...this.tree.nodes.values()].map((node) => node.box))]) {
+    const before = new Map(past.filter((box) => !now.some((one) => same(one, box))).map((box) => [String(box), box]));
+    this.viewer.marks = [...[...before.values()].map((box) => ({ box, kind: "past" })), ...now.map((box) => ({ box, kind: "now", label }))];
     this.viewer.redraw();
     this.#say();
   }
 
-  // The boxes of a step in the original; the whole picture is none.
+  // The boxes of a step in the original.
   #boxes(step) {
-    const boxes = step.boxes.length ? step.boxes : step.views.map((view) => this.views[view]).filter(Boolean);
+    return this.#proper(step.boxes.length ? step.boxes : step.views.map((view) => this.views[view]).filter(Boolean));
+  }
+
+  // The whole picture is no box.
+  #proper(boxes) {
     return boxes.filter((box) => !same(box, [0, 0, this.picture.width, this.picture.height]));
   }
 
@@ -168,6 +239,8 @@ export class Pane {
     if (this.caption.textContent !== text) this.caption.textContent = text;
   }
 }
+
+const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);
 
 function around(boxes) {
   return [0, 1].map((i) => Math.min(...boxes.map((box) => box[i]))).concat([2, 3].map((i) => Math.max(...boxes.map((box) => box[i]))));

@@ -1,7 +1,6 @@
-// A run in words: the answer and why, its steps, both answers, what was checked, the views, the cost.
+// A run in words: the answer and why, its steps, both answers, what was checked, the cost.
 // Every word comes from the server or is fixed here; a model's text goes in as text.
 
-import { getBlob } from "./api.js";
 import { bar, el } from "./dom.js";
 
 // The answer, how sure it is, and the reason.
@@ -63,47 +62,21 @@ export function cost(run) {
   return section("What it cost", el("dl.cost", {}, run.costs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
 }
 
-// The crops that were answered from, as the model saw them, and below them the tree of all views.
-export function evidence(run, chosen) {
+// The crops that were answered from, as the model saw them. The tree of all views is `tree.js`.
+export function evidence(run, looks, chosen) {
   const crops = nodes(run.tree).filter((node) => node.evidence && node.crop !== null);
   if (!crops.length) return null;
   return el("div.crops", {}, crops.map((node) => {
     const said = [node.evidence.phrase ?? `Crop ${node.crop}`, node.evidence.seen && `seen here with ${node.evidence.seen}`].filter(Boolean).join(", ");
-    return el("figure", {}, thumbnail(run, node, chosen),
+    return el("figure", {},
+      el("button.pic", { type: "button", "aria-label": `Show ${node.title} in the picture`, onclick: () => chosen(node) }, looks.image(node)),
       el("figcaption", { dir: "auto" }, el("b", {}, said), node.evidence.mattered ? el("span", {}, `Did it matter? ${capital(node.evidence.mattered)}.`) : null));
   }));
-}
-
-export function views(run, chosen) {
-  if (!run.tree) return null;
-  const more = run.unlooked ? ` ${run.unlooked} more regions were thought of and not looked at.` : "";
-  const branch = (node) => el("li", {}, el("article.look", {}, thumbnail(run, node, chosen), el("div", {},
-    el("h4", {}, el("span.number", {}, String(node.number)), node.title),
-    node.regions.map((region) => measured(region.words, region.sure, 100 * region.here)),
-    node.evidence?.text ? el("p", { dir: "auto" }, "Read: ", el("b", {}, node.evidence.text)) : null,
-    el("p.note", {}, `[${node.box.join(", ")}]${node.sizes ? `, shown at ${node.sizes}` : ", not shown by itself"}`))),
-  node.children.length ? el("ul", {}, node.children.map(branch)) : null);
-  return section("What the model was shown", el("p.note", {}, `Every view is cut from the original; a view inside another was cut from there.${more}`), el("ul.tree", {}, branch(run.tree)));
-}
-
-function thumbnail(run, node, chosen) {
-  const [width, height] = node.size;
-  const small = width < 200 ? "tiny" : "";
-  const image = el("img", { alt: "", class: small, width, height, loading: "lazy" });
-  const query = `box=${node.box.join(",")}&size=${width},${height}`;
-  getBlob(`/api/pictures/${run.picture.id}/look?${query}`).then(
-    (blob) => {
-      image.src = URL.createObjectURL(blob);
-      image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
-    },
-    () => image.replaceWith(el("span.note", {}, "The picture is no longer here.")),
-  );
-  return el("button.pic", { type: "button", "aria-label": `Show ${node.title} ${node.number} in the picture`, onclick: () => chosen(node) }, image);
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const section = (title, ...children) => el("section", {}, el("h3", {}, title), ...children);
 
-export function nodes(node) {
+function nodes(node) {
   return node ? [node, ...node.children.flatMap(nodes)] : [];
 }

@@ -244,12 +244,21 @@ export class Viewer extends EventTarget {
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
+      this.still = this.pointers.size === 1 ? [event.offsetX, event.offsetY] : null;
     });
+    canvas.addEventListener("pointerup", (event) => this.#tapped(event));
     canvas.addEventListener("pointermove", (event) => this.#dragged(event));
     for (const name of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(name, (event) => this.pointers.delete(event.pointerId));
     }
     canvas.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // A press that did not drag: where in the picture, and how many of its pixels a finger may be off.
+  #tapped({ offsetX: x, offsetY: y, pointerType }) {
+    if (!this.picture || !this.still || Math.hypot(x - this.still[0], y - this.still[1]) > 5) return;
+    const near = (pointerType === "touch" ? 16 : 5) / this.at.scale;
+    this.dispatchEvent(new CustomEvent("tapped", { detail: { at: this.toPicture(x, y), near } }));
   }
 
   #dragged(event) {
