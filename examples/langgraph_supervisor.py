@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
@@ -28,23 +29,28 @@ class Supervisor(GenericFakeChatModel):
         return self
 
 
+def supervised(chat: Supervisor, tools: Sequence[BaseTool]) -> Any:
+    """The agent: it thinks, has a tool called where it wants to, and thinks again."""
+    supervisor = chat.bind_tools(tools)
+
+    def think(state: MessagesState) -> dict[str, list[AnyMessage]]:
+        return {"messages": [supervisor.invoke(state["messages"])]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("think", think)
+    builder.add_node("tools", ToolNode(tools))
+    builder.add_edge(START, "think")
+    builder.add_conditional_edges("think", tools_condition)
+    builder.add_edge("tools", "think")
+    return builder.compile()
+
+
 def main() -> None:
     call = {"type": "tool_call", "id": "1", "name": "answer_about_image", "args": ASKED}
     script = [AIMessage("Let me look closer.", tool_calls=[call]), AIMessage("The circle's number is in the answer.")]
     with zoomagent.ZoomAgent() as agent:
-        tools = all_tools(agent, named_opener({"scene": SCENE}))
-        supervisor = Supervisor(messages=iter(script)).bind_tools(tools)
-
-        def think(state: MessagesState) -> dict[str, list[AnyMessage]]:
-            return {"messages": [supervisor.invoke(state["messages"])]}
-
-        builder = StateGraph(MessagesState)
-        builder.add_node("think", think)
-        builder.add_node("tools", ToolNode(tools))
-        builder.add_edge(START, "think")
-        builder.add_conditional_edges("think", tools_condition)
-        builder.add_edge("tools", "think")
-        done = builder.compile().invoke({"messages": [HumanMessage("Which number is on the yellow circle?")]})
+        graph = supervised(Supervisor(messages=iter(script)), all_tools(agent, named_opener({"scene": SCENE})))
+        done = graph.invoke({"messages": [HumanMessage("Which number is on the yellow circle?")]})
     for message in done["messages"]:
         print(f"{message.type:6} {message.text}")
     told = done["messages"][2]

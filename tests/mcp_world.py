@@ -2,13 +2,15 @@
 
 import asyncio
 import base64
+import contextlib
 import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fake_model import Call, FakeModel
+from mcp import Client
 from mcp.server.lowlevel import Server
 from mcp_types import CallToolResult
 from PIL import Image, ImageDraw
@@ -23,6 +25,7 @@ LEAK = re.compile(
 )
 """What no error may hold."""
 
+QUESTION = "What is written there?"
 RED, GREY = (220, 20, 20), (128, 128, 128)
 MARK = (1000, 500, 1200, 700)
 """Where the red square is, in pixels of a 2000 by 1000 picture."""
@@ -80,6 +83,18 @@ def images(result: CallToolResult) -> list[Image.Image]:
     shown = [part for part in result.content if part.type == "image"]
     assert all(part.mime_type == "image/jpeg" for part in shown)
     return [Image.open(io.BytesIO(base64.b64decode(part.data))) for part in shown]
+
+
+async def cancelled_in_time(server: Server[Any] | str, mode: Literal["auto", "legacy"], model: Stuck) -> None:
+    """Ask, cancel while the model is asked: its run ends within a second, and the connection lives on."""
+    async with Client(server, mode=mode) as client:
+        call = asyncio.create_task(client.call_tool("answer_about_image", {"image": data_url(), "question": QUESTION}))
+        await until(lambda: bool(model.history))
+        call.cancel()
+        await until(lambda: model.stopped == 1, seconds=1.0)
+        with contextlib.suppress(asyncio.CancelledError):
+            await call
+        assert (await client.list_tools()).tools
 
 
 async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -8,15 +8,13 @@ from typing import Any
 
 import uvicorn
 from fake_model import FakeModel
-from mcp_world import data_url
+from mcp_world import QUESTION, data_url
 
 from zoomagent import ZoomAgent
 from zoomagent.models.base import Model
 from zoomagent.plugins.guard import Rules
 from zoomagent.plugins.inputs import Allowed, picture_opener
 from zoomagent.plugins.openai_endpoint import openai_app
-
-QUESTION = "What is written there?"
 
 
 @contextlib.contextmanager

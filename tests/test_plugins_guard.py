@@ -235,7 +235,7 @@ def test_a_waiting_request_whose_client_left_gives_up_its_place() -> None:
         next_one = server.client(b"next", stays)
         await asyncio.sleep(0.01)
         server.free.set()
-        assert await asyncio.gather(first, next_one) == [200, 200]
+        assert [await first, await next_one] == [200, 200]
         assert server.served == [b"first", b"next"]
 
     asyncio.run(talk())

@@ -4,18 +4,16 @@ import asyncio
 import base64
 import io
 import operator
+import runpy
 import threading
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from fake_model import FakeModel
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
-from langchain_core.runnables import Runnable
-from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, tools_condition
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.graph import END, START, StateGraph
 from mcp_world import LEAK, MARK, Stuck, data_url, dualfocus_model, picture, until
 from PIL import Image
 from typing_extensions import TypedDict
@@ -153,30 +151,12 @@ def test_all_tools_are_offered_with_their_own_schemas() -> None:
     assert shown.artifact["box"]["pixels"] == list(MARK)
 
 
-class Scripted(GenericFakeChatModel):
-    """A chat model with a script, which takes tools as real ones do."""
-
-    def bind_tools(self, tools: Sequence[Any], **options: Any) -> Runnable[Any, AIMessage]:
-        return self
-
-
 def test_a_supervisor_agent_calls_it_and_reads_what_it_says() -> None:
+    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "langgraph_supervisor.py"))
     turns = [AIMessage("", tool_calls=[call("answer_about_image", ASKED)]), AIMessage("It says 42.")]
-    chat = Scripted(messages=iter(turns))
     with agent_of(dualfocus_model()) as agent:
-        tools = [tool_of(agent)]
-        bound = chat.bind_tools(tools)
-
-        def think(state: MessagesState) -> dict[str, list[AnyMessage]]:
-            return {"messages": [bound.invoke(state["messages"])]}
-
-        builder = StateGraph(MessagesState)
-        builder.add_node("think", think)
-        builder.add_node("tools", ToolNode(tools))
-        builder.add_edge(START, "think")
-        builder.add_conditional_edges("think", tools_condition)
-        builder.add_edge("tools", "think")
-        done = builder.compile().invoke({"messages": [HumanMessage("What is written on the scan?")]})
+        graph = example["supervised"](example["Supervisor"](messages=iter(turns)), [tool_of(agent)])
+        done = graph.invoke({"messages": [HumanMessage("What is written on the scan?")]})
     _, _, told, last = done["messages"]
     check(told)
     assert last.content == "It says 42."

@@ -1,7 +1,7 @@
 """The MCP tools by the official client, in memory: what they give, what they refuse, and that a cancelled call ends."""
 
 import asyncio
-import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,22 @@ import pytest
 from fake_model import FakeModel
 from mcp import Client
 from mcp_types import CallToolResult
-from mcp_world import GREY, LEAK, MARK, RED, Stuck, agent_of, data_url, dualfocus_model, images, picture, until, words
+from mcp_world import (
+    GREY,
+    LEAK,
+    MARK,
+    QUESTION,
+    RED,
+    Stuck,
+    agent_of,
+    cancelled_in_time,
+    data_url,
+    dualfocus_model,
+    images,
+    picture,
+    until,
+    words,
+)
 
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.picture import InMemory
@@ -20,7 +35,6 @@ from zoomagent.plugins.mcp_server import mcp_server
 from zoomagent.plugins.offers import OFFERS
 from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer
 
-QUESTION = "What is written there?"
 RELATIVE = [MARK[0] / 2000, MARK[1] / 1000, MARK[2] / 2000, MARK[3] / 1000]
 
 
@@ -91,7 +105,7 @@ def test_a_client_that_never_reads_its_progress_holds_no_turn_and_gets_its_answe
         told.append(progress)
         await asyncio.Event().wait()
 
-    async def ask() -> list[CallToolResult]:
+    async def ask() -> Sequence[CallToolResult]:
         agent, _ = agent_of(FakeModel(respond=lambda call: "42"))
         with agent:
             async with Client(mcp_server(agent, picture_opener(Allowed()), at_once=1)) as client:
@@ -218,21 +232,9 @@ def test_a_bug_is_told_as_one_without_its_text(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_cancelled_call_cancels_its_run_within_a_second(mode: Literal["auto", "legacy"]) -> None:
     model = Stuck()
-
-    async def ask() -> None:
-        agent, server = agent_of(model)
-        with agent:
-            async with Client(server, mode=mode) as client:
-                asked = {"image": data_url(), "question": QUESTION}
-                call = asyncio.create_task(client.call_tool("answer_about_image", asked))
-                await until(lambda: bool(model.history))
-                call.cancel()
-                await until(lambda: model.stopped == 1, seconds=1.0)
-                with contextlib.suppress(asyncio.CancelledError):
-                    await call
-                assert (await client.list_tools()).tools, "the connection lives on"
-
-    asyncio.run(ask())
+    agent, server = agent_of(model)
+    with agent:
+        asyncio.run(cancelled_in_time(server, mode, model))
 
 
 def test_the_picture_of_a_cancelled_call_is_open_until_its_run_has_ended() -> None:

@@ -16,13 +16,23 @@ import pytest
 import uvicorn
 from fake_model import FakeModel
 from mcp import Client, StdioServerParameters
-from mcp_world import LEAK, Stuck, agent_of, data_url, dualfocus_model, images, picture, until, words
+from mcp_world import (
+    LEAK,
+    QUESTION,
+    Stuck,
+    agent_of,
+    cancelled_in_time,
+    data_url,
+    dualfocus_model,
+    images,
+    picture,
+    words,
+)
 
 from zoomagent.plugins import mcp_server as module
 from zoomagent.plugins.guard import Rules, rules_for
 from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app
 
-QUESTION = "What is written there?"
 HELLO = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -103,19 +113,8 @@ def test_the_answer_comes_over_http_with_its_steps_and_crops(mode: Literal["auto
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_call_cancelled_over_http_ends_its_run_within_a_second(mode: Literal["auto", "legacy"]) -> None:
     model = Stuck()
-
-    async def ask(address: str) -> None:
-        async with Client(address, mode=mode) as client:
-            asked = {"image": data_url(), "question": QUESTION}
-            call = asyncio.create_task(client.call_tool("answer_about_image", asked))
-            await until(lambda: bool(model.history))
-            call.cancel()
-            await until(lambda: model.stopped == 1, seconds=1.0)
-            with contextlib.suppress(asyncio.CancelledError):
-                await call
-
     with served(model) as address:
-        asyncio.run(ask(address))
+        asyncio.run(cancelled_in_time(address, mode, model))
 
 
 @pytest.mark.parametrize(

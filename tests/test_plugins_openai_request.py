@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from openai_world import QUESTION, asking
+from mcp_world import QUESTION
+from openai_world import asking
 
 from zoomagent.agent import MAX_QUESTION
 from zoomagent.errors import ModelNotFound

@@ -12,7 +12,6 @@ views (`page_views.py`), the page's looks (`page/`).
 
 import base64
 import hashlib
-import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from PIL import Image, ImageDraw
 
 from zoomagent.answer import Answer, Corners, Source
 from zoomagent.errors import InputRefused, StoreError
+from zoomagent.files import write_whole
 from zoomagent.media import Picture, open_picture
 from zoomagent.page_data import checks, confidence_kind, costs, mattered, outcome_words, percent, sides, timeline
 from zoomagent.page_pictures import Pictures, crops, png, rendered, stage, top
@@ -38,11 +38,11 @@ def save(answer: Answer, folder: Path, source: Source) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if pictures is not None:
-            _write(folder / "macro.png", png(drawn(pictures)))
+            write_whole(folder / "macro.png", png(drawn(pictures)))
             for number, (_, crop) in enumerate(pictures.crops, start=1):
-                _write(folder / f"crop-{number}.png", png(crop))
-        _write(folder / "answer.json", answer.model_dump_json(indent=2).encode())
-        _write(folder / "page.html", page.encode())
+                write_whole(folder / f"crop-{number}.png", png(crop))
+        write_whole(folder / "answer.json", answer.model_dump_json(indent=2).encode())
+        write_whole(folder / "page.html", page.encode())
     except OSError as error:
         text = f"The run can not be written ({error.strerror}). Name a folder that can be written to."
         raise StoreError(text, code="store_io") from error
@@ -119,13 +119,3 @@ def _wider(box: Corners, by: int) -> Corners:
 def _hash(text: str) -> str:
     """The content-security-policy name of an inline style or script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

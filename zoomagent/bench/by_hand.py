@@ -20,6 +20,7 @@ import openai
 from PIL import Image
 
 from zoomagent.agent import ZoomAgent
+from zoomagent.bench.load_model import completion
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.openai_server import OpenAIModel
@@ -43,7 +44,7 @@ class Server(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         body = json.loads(await request.aread())
         said = body["messages"][-1]["content"]
-        content = _scored(str(said)) if body.get("continue_final_message") else _completion(_reply(said[-1]["text"]))
+        content = _scored(str(said)) if body.get("continue_final_message") else completion(_reply(said[-1]["text"]))
         return httpx2.Response(200, json=content, request=request)
 
 
@@ -56,19 +57,7 @@ def _reply(asked: str) -> str:
 def _scored(given: str) -> dict[str, Any]:
     logprob = {"Yes": -0.1, "No": -3.0}.get(given, -1.0)
     place = {"7": {"logprob": logprob, "rank": 1, "decoded_token": given}}
-    return {**_completion("."), "prompt_logprobs": [None, place]}
-
-
-def _completion(text: str) -> dict[str, Any]:
-    token = {"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": []}
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text},
-        "logprobs": {"content": [token]},
-        "finish_reason": "stop",
-    }
-    usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
-    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    return {**completion("."), "prompt_logprobs": [None, place]}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,11 @@ NAME = "qwen3-vl"
 
 def reply_to(body: bytes) -> bytes:
     """The completion, without reading more than is needed: the last turn stands at the body's end."""
-    text = str(list(BOX_2D)) if BOX.encode() in body[-2000:] else WORD
+    return json.dumps(completion(str(list(BOX_2D)) if BOX.encode() in body[-2000:] else WORD)).encode()
+
+
+def completion(text: str) -> dict[str, Any]:
+    """A chat completion that says `text`, with its likelihood."""
     token = {"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": []}
     choice = {
         "index": 0,
@@ -30,8 +34,7 @@ def reply_to(body: bytes) -> bytes:
         "finish_reason": "stop",
     }
     usage = {"prompt_tokens": 500, "completion_tokens": 5, "total_tokens": 505}
-    head = {"id": "1", "object": "chat.completion", "created": 1, "model": NAME}
-    return json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": NAME, "choices": [choice], "usage": usage}
 
 
 class Server:

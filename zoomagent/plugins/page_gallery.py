@@ -14,7 +14,6 @@ Left out: who may ask (`guard.py`).
 import asyncio
 import io
 import math
-import os
 import re
 import threading
 from collections import OrderedDict
@@ -25,6 +24,7 @@ from pathlib import Path
 from PIL import Image
 
 from zoomagent.errors import InputRefused, StoreError
+from zoomagent.files import write_whole
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Limits, Picture, open_picture
 from zoomagent.media.limits import PIXEL_CEILING
@@ -57,7 +57,7 @@ class Gallery:
         try:
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                _write(path, content)
+                write_whole(path, content)
                 self._unasked[picture.id] = None
         except OSError as error:
             picture.close()
@@ -172,13 +172,3 @@ def _file(image: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **({"quality": 88, "subsampling": 0} if form == "JPEG" else {}))
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
