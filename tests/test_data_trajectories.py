@@ -343,6 +343,20 @@ def test_an_episode_answers_a_rows_searches_in_the_very_same_words(world: Path, 
         assert said == texts, one.id
 
 
+def test_some_wholes_are_shown_smaller_and_searched_where_they_show_too_little(world: Path, tmp_path: Path) -> None:
+    full = FAKE_PROFILE.fit(Size(512, 512))
+    make(world, tmp_path / "out", settings(world, shrink=0.5, search_below=UNSEEN * full.width / 512))
+    rows = [one for file in sorted((tmp_path / "out").glob("*/*.parquet")) for one in read_parquet(file)]
+    smaller = [one for one in rows if one.views[0].pixels]
+    assert 0.3 < len(smaller) / sum(one.kind != "no_zoom" for one in rows) < 0.7
+    assert all(one.kind != "no_zoom" and one.views[0].pixels < full.pixels for one in smaller)  # type: ignore[operator]
+    for one in of_kind(rows, "one_zoom"):
+        width = FAKE_PROFILE.fit(Size(512, 512), one.views[0].pixels).width
+        [(x0, y0, x1, y1)] = one.targets
+        hidden = max(x1 - x0, y1 - y0) * width <= UNSEEN * full.width
+        assert [name for name, _ in calls_of(one)] == [SEARCH if hidden else ZOOM_IN], one.id
+
+
 def test_without_a_search_on_offer_nothing_is_searched_for(world: Path, tmp_path: Path) -> None:
     profile = replace(FAKE_PROFILE, tools=(ZOOM_IN,))
     make(world, tmp_path / "out", Settings(world, profile, held_out=0.3, search_below=UNSEEN))

@@ -179,3 +179,12 @@ def test_a_box_is_written_as_the_model_would_write_it(picture: Picture, space: S
     inside = crop(views, whole, written(views, whole, Box(0, 0, 1000, 750))).views[0]["id"]
     corner = written(views, inside, Box(500, 375, 1500, 1125))
     assert corner[2:] == written(views, inside, Box(0, 0, 1000, 750))[2:], "cut at the border of the view"
+
+
+def test_a_profile_may_show_the_whole_smaller_than_its_crops(picture: Picture) -> None:
+    stores = [ViewStore(picture, profile) for profile in (FAKE_PROFILE, replace(FAKE_PROFILE, whole_pixels=64 * 64))]
+    full, small = (store.whole() for store in stores)
+    assert small["size"][0] * small["size"][1] <= 64 * 64 < full["size"][0] * full["size"][1]
+    assert small["box"] == full["box"]
+    crops = [crop(store, store.whole()["id"], [0, 0, 500, 500]).views[0] for store in stores]
+    assert crops[0]["size"] == crops[1]["size"]

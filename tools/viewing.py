@@ -65,7 +65,7 @@ class ViewStore:
 
     def whole(self) -> ViewRecord:
         """The whole picture at the model's size: the macro view."""
-        return self.add(whole(self.picture.size))
+        return self.add(whole(self.picture.size), max_pixels=self.profile.whole_pixels or None)
 
     def add(self, box: Box, *, source: str = "", max_pixels: int | None = None) -> ViewRecord:
         """The view of `box`, at the size that suits the model. Adding the same view twice gives the same

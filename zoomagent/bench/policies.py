@@ -62,8 +62,9 @@ async def drive(policies: dict[str, str], n: int, results: Path) -> list[Driven]
     kept = _kept(results)
     found: list[Driven] = []
     for name, weights in policies.items():
-        print_of = fingerprint(weights)
-        with ZoomAgent(load_model(weights), strategy="tools") as agent, results.open("ab") as file:
+        model = load_model(weights)
+        print_of = fingerprint(weights) + f" {model.profile.whole_pixels}" * bool(model.profile.whole_pixels)
+        with ZoomAgent(model, strategy="tools") as agent, results.open("ab") as file:
             for scene, case, level in asked(n):
                 key = (print_of, f"{level} {case.seed} {case.scene} {case.group}")
                 if key not in kept:

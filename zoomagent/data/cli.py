@@ -63,6 +63,9 @@ def trajectories(
         float,
         typer.Option(min=0, help="Search for what has fewer pixels than this in the whole view; 0: point at all."),
     ] = 0.0,
+    shrink: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the rows that look closer whose whole is shown smaller.")
+    ] = 0.0,
     model: Annotated[str, typer.Option(help="Keep what this model needs the zoom for: nano, a folder, a URL.")] = "",
 ) -> None:
     """Turn Visual Genome into conversations that zoom.
@@ -74,7 +77,7 @@ def trajectories(
     folder = images or (genome if genome.is_dir() else genome.parent)
     settings = Settings(
         folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out, model=model,
-        search_below=search_below,
+        search_below=search_below, shrink=shrink,
     )  # fmt: skip
     with _Bar() as bar:
         card = make(genome, out, settings, bar.told)

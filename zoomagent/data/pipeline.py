@@ -52,7 +52,9 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Settings:
     """What decides the result, besides the files. `images` is the folder of pictures; `check` looks whether they are
-    there and whole. `held_out` is a share of the pictures. `model` keeps the questions that it needs the zoom for."""
+    there and whole. `held_out` is a share of the pictures. `model` keeps the questions that it needs the zoom for.
+    `search_below`: things of fewer pixels of the whole view are searched for, not pointed at. `shrink`: the share of
+    the rows that look closer whose whole is shown smaller."""
 
     images: Path
     profile: Profile
@@ -63,6 +65,7 @@ class Settings:
     held_out: float = 0.1
     model: str = ""
     search_below: float = 0.0
+    shrink: float = 0.0
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def as_json(self, files: Mapping[str, Source], out: Path) -> dict[str, Any]:
@@ -80,6 +83,7 @@ class Settings:
             "model": self.model,
             "thresholds": asdict(self.thresholds),
             **({"search_below": self.search_below} if self.search_below else {}),
+            **({"shrink": self.shrink} if self.shrink else {}),
         }
 
 
@@ -269,7 +273,7 @@ def _told(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings)
 
 
 async def _tell(work: Path, shard: int, chosen: Chosen, settings: Settings) -> tuple[list[Trajectory], Counts]:
-    teller = Teller(settings.profile, settings.seed, settings.search_below)
+    teller = Teller(settings.profile, settings.seed, settings.search_below, settings.shrink)
     told: list[Trajectory] = []
     counts: Counts = Counter()
     for line, text in enumerate(_candidates(work, shard)):

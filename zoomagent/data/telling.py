@@ -1,6 +1,6 @@
 """Candidates told as conversations, by the tools that a run uses: every word a model sees is what a run would say.
 
-    teller = Teller(profile_for("qwen3-vl"), seed=1, search_below=4)
+    teller = Teller(profile_for("qwen3-vl"), seed=1, search_below=4, shrink=0.3)
     trajectory = await teller.tell(candidate, "one_zoom")
 
 Calls go through `zoomagent.tools.dispatch.run_call`, so crops, indices and results are a run's own; only pixels are
@@ -41,6 +41,8 @@ MISSED = 0.1
 """Share of the target that may lie in the view of a wrong zoom (ours)."""
 LOOK_FIRST = 0.3
 """Share of the questions without an answer in which something alike is looked at and refuted (ours)."""
+LEAST_SIDE = 0.4
+"""Of a whole that is shown smaller, in sides of the full one (ours)."""
 
 COARSE: dict[str, Any] = {"multiple": 64, "min_side": 64, "max_side": 256, "min_pixels": 64**2, "max_pixels": 256**2}
 """Sizes at which nobody looks: no word of a conversation in 0 to 1000 depends on them, and the model's own take most of
@@ -82,15 +84,22 @@ class Knowing:
 
 
 class Telling:
-    """One conversation while it is told. What is at most `unseen` pixels of the original wide and high can not be seen
-    in the whole view: it is searched for instead of pointed at."""
+    """One conversation while it is told. The whole is shown at `pixels` (None: as the profile says); what is at most
+    `unseen` pixels of the original wide and high can not be seen in it: it is searched for instead of pointed at."""
 
     def __init__(
-        self, candidate: Candidate, profile: Profile, offered: Sequence[str], rng: random.Random, unseen: float
+        self,
+        candidate: Candidate,
+        profile: Profile,
+        offered: Sequence[str],
+        rng: random.Random,
+        *,
+        pixels: int | None = None,
+        unseen: float = 0.0,
     ) -> None:
         size = Size(candidate.width, candidate.height)
         self.views = ViewStore(Picture(candidate.path, size, (), NoPixels()), profile)
-        self.offered, self.rng, self.unseen = offered, rng, unseen
+        self.offered, self.rng, self.pixels, self.unseen = offered, rng, pixels, unseen
         self.found: dict[str, tuple[Box, Box]] = {}
         self.indexed = [self.views.whole()["id"]]
         words = macro_prompt(candidate.question)
@@ -149,18 +158,22 @@ class Telling:
     def view_boxes(self) -> tuple[ViewBox, ...]:
         records = [self.views.record(name) for name in self.indexed]
         names = {name: f"view-{i}" for i, name in enumerate(self.indexed)}
-        return tuple(
+        whole, *crops = [
             ViewBox(id=names[r["id"]], source=names.get(r["source"], ""), box=_corners(box_of(r))) for r in records
-        )
+        ]
+        return whole.model_copy(update={"pixels": self.pixels}), *crops
 
 
 class Teller:
     """Tells candidates for models of one profile. The same seed and candidate give the same conversation. Things of at
-    most `search_below` pixels of the whole view are searched for, where a search is offered."""
+    most `search_below` pixels of the whole view are searched for, where a search is offered. `shrink` is the share of
+    the conversations that look closer whose whole is shown smaller: a model that only ever saw wholes of one size does
+    not look closer at others."""
 
-    def __init__(self, profile: Profile, seed: int, search_below: float = 0.0) -> None:
+    def __init__(self, profile: Profile, seed: int, search_below: float = 0.0, shrink: float = 0.0) -> None:
         self._profile = replace(profile, space="thousand", **COARSE)
-        self._fit, self._seed, self._search_below = profile.fit, seed, search_below
+        self._shown, self._seed = profile, seed
+        self._search_below, self._shrink = search_below, shrink
 
     async def tell(self, candidate: Candidate, kind: Kind) -> Trajectory:
         """The trajectory; raises ToolError when a tool refuses a call that the kind needs."""
@@ -168,8 +181,10 @@ class Teller:
         needed = (VERIFY,) if kind == "verify" else ()
         offered = (*self._profile.tools, *(name for name in needed if name not in self._profile.tools))
         size = Size(candidate.width, candidate.height)
-        unseen = self._search_below * size.width / self._fit(size).width if self._search_below else 0.0
-        telling = Telling(candidate, self._profile, offered, rng, unseen)
+        pixels = self._smaller(size, kind, rng)
+        seen = self._shown.fit(size, pixels or self._shown.whole_pixels or None)
+        unseen = self._search_below * size.width / seen.width
+        telling = Telling(candidate, self._profile, offered, rng, pixels=pixels, unseen=unseen)
         await _looks(telling, candidate, kind)
         telling.answer(candidate.answer)
         targets = tuple(target.box for target in candidate.targets)
@@ -189,6 +204,13 @@ class Teller:
             messages=tuple(telling.turns),
             provenance={"rule": candidate.rule, **candidate.sources},
         )
+
+    def _smaller(self, size: Size, kind: Kind, rng: random.Random) -> int | None:
+        """Pixels of a whole that is shown smaller; None for the others."""
+        if kind == "no_zoom" or not self._shrink or rng.random() >= self._shrink:
+            return None
+        full = self._shown.fit(size, self._shown.whole_pixels or None)
+        return max(self._shown.min_pixels, round(full.pixels * rng.uniform(LEAST_SIDE, 1.0) ** 2))
 
 
 async def _looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:

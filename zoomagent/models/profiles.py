@@ -32,11 +32,12 @@ Grid = Literal["cells", "tiles", "fixed"]
 class Profile:
     """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
-    per tile plus a thumbnail; or `tokens_per_tile` for any view. Crops are drawn with at most `crop_pixels` (0: as
-    the whole), with a margin of `crop_margin` times the located square's side, unless the caller says otherwise.
-    `box_step` is how finely the model was taught to write boxes, in thousandths. `tools` are offered by name
-    (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. A model
-    without `letters` is not shown a question's options: it answers in words, and these decide which option it means."""
+    per tile plus a thumbnail; or `tokens_per_tile` for any view. The whole picture is drawn with at most
+    `whole_pixels`, crops with at most `crop_pixels` (0: as any view) and a margin of `crop_margin` times the located
+    square's side, unless the caller says otherwise. `box_step` is how finely the model was taught to write boxes, in
+    thousandths. `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for
+    it. A model without `letters` is not shown a question's options: it answers in words, and these decide which option
+    it means."""
 
     family: str
     space: Space
@@ -53,6 +54,7 @@ class Profile:
     likelihood_of_given: bool = True
     grid: Grid = "cells"
     tokens_per_tile: int = 0
+    whole_pixels: int = 0
     crop_pixels: int = 0
     crop_margin: float = 0.25
     letters: bool = True
@@ -255,7 +257,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-_MAY_BE_ZERO = ("tokens_per_tile", "crop_pixels", "crop_margin")
+_MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin")
 
 
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:

@@ -10,7 +10,6 @@ view they name and leave here in the profile's space; nowhere else are they conv
 
 import json
 import math
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,31 +31,17 @@ from zoomagent.tools.definitions import definitions
 from zoomagent.tools.viewing import view_size
 
 BOX = "bbox_2d"
-LEAST_SIDE = 1 / 3
-"""Of a shrunk whole, in sides of the full one (ours)."""
 _SOURCE = re.compile(r" of img_idx (\d+)\.$")
 _BOXES = re.compile(r"\[-?[\d.]+(?:, -?[\d.]+){3}\]")
 
 
-def read(row: Mapping[str, Any], profile: Profile, shrink: float = 0.0) -> Trajectory:
-    """The trajectory of a row, its whole shown at the row's `resolution` where it has one. Else `shrink` is the share
-    of the rows that zoom or search whose whole is shown smaller, at a width and height between a third of the full ones
-    and all of them (ours): a model that only ever saw one size does not look closer at another."""
-    plain = {name: value for name, value in row.items() if name != "resolution"}
-    trajectory = Trajectory.from_row(plain)
-    pixels = row.get("resolution") or _shrunk(trajectory, profile, shrink)
+def read(row: Mapping[str, Any]) -> Trajectory:
+    """The trajectory of a row, its whole shown at the row's `resolution` where `select-resolution` gave it one."""
+    trajectory = Trajectory.from_row({name: value for name, value in row.items() if name != "resolution"})
     whole, *crops = trajectory.views
-    views = (whole.model_copy(update={"pixels": pixels}), *crops)
-    return trajectory.model_copy(update={"views": views}) if pixels else trajectory
-
-
-def _shrunk(trajectory: Trajectory, profile: Profile, share: float) -> int | None:
-    """Pixels of the whole; None where it keeps its own. The same row is always shown alike."""
-    rng = random.Random(trajectory.id)
-    if rng.random() >= share or not any(turn.tool_calls for turn in trajectory.messages):
-        return None
-    full = profile.fit(Size(trajectory.width, trajectory.height)).pixels
-    return max(profile.min_pixels, round(full * rng.uniform(LEAST_SIDE, 1.0) ** 2))
+    if not row.get("resolution"):
+        return trajectory
+    return trajectory.model_copy(update={"views": (whole.model_copy(update={"pixels": row["resolution"]}), *crops)})
 
 
 def offered(profile: Profile) -> list[dict[str, Any]]:
@@ -106,7 +91,7 @@ def told(trajectory: Trajectory, profile: Profile, images: Mapping[str, Image.Im
 @lru_cache(maxsize=65536)
 def _size(profile: Profile, box: Box, pixels: int | None, is_whole: bool) -> Size:
     """As `ViewStore` chooses it for the whole and for a crop."""
-    budget = pixels or (None if is_whole else profile.crop_pixels or None)
+    budget = pixels or (profile.whole_pixels if is_whole else profile.crop_pixels) or None
     return view_size(profile, box, budget)
 
 

@@ -34,14 +34,13 @@ Row = Mapping[str, Any]
 class Collator:
     """Makes batches of rows (`zoomagent/data/trajectory.py`).
 
-    `images` is the folder that rows' pictures are relative to; `max_length` counts tokens, visual ones included;
-    `shrink` is that of `chat_rows.read`. Can be pickled, so loading runs in worker processes."""
+    `images` is the folder that rows' pictures are relative to; `max_length` counts tokens, visual ones included. Can
+    be pickled, so loading runs in worker processes."""
 
     processor: ViewProcessor
     profile: Profile
     images: Path
     max_length: int
-    shrink: float = 0.0
 
     @cached_property
     def template(self) -> str:
@@ -53,7 +52,7 @@ class Collator:
 
     def refusal(self, row: Row) -> str | None:
         """Why the row can not be learned from, by a short name; None when it can. No picture is opened."""
-        trajectory = read(row, self.profile, self.shrink)
+        trajectory = read(row)
         if not (self.images / trajectory.image).is_file():
             return "its picture is missing"
         return unusable(trajectory, self.profile) or (
@@ -85,7 +84,7 @@ class Collator:
 
     def row(self, row: Row) -> dict[str, Any]:
         """One row's ids, labels and masks as lists, its patches and grids as tensors."""
-        trajectory = read(row, self.profile, self.shrink)
+        trajectory = read(row)
         needed = views(trajectory, self.profile)
         images = cut(self.images / trajectory.image, {name: needed[name] for name in dict.fromkeys(shown(trajectory))})
         out = self.processor.apply_chat_template(

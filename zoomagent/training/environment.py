@@ -91,14 +91,15 @@ class Episode:
 
 
 class GapViews(ViewStore):
-    """Views of one picture whose whole is shown at no more than `resolution` pixels; crops are not held back."""
+    """Views of one picture whose whole is shown at no more than `resolution` pixels where there is one; crops are not
+    held back."""
 
     def __init__(self, picture: Picture, profile: Profile, resolution: int | None) -> None:
         super().__init__(picture, profile)
         self.resolution = resolution
 
     def whole(self) -> ViewRecord:
-        return self.add(whole(self.picture.size), max_pixels=self.resolution)
+        return self.add(whole(self.picture.size), max_pixels=self.resolution) if self.resolution else super().whole()
 
 
 class ZoomEnv:

@@ -62,7 +62,7 @@ class Selected:
 
 def levels(profile: Profile, picture: Size, steps: Steps) -> list[Size]:
     """The sizes at which the whole is shown, the full one first."""
-    sizes = [profile.fit(picture)]
+    sizes = [profile.fit(picture, profile.whole_pixels or None)]
     wanted = sizes[0].pixels * steps.ratio
     while wanted >= max(profile.min_pixels, steps.floor, 1):
         smaller = profile.fit(picture, int(wanted))

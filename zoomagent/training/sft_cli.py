@@ -33,9 +33,6 @@ def sft(
         bool | None, typer.Option(help="--model: recompute activations; default from 1e9 parameters.")
     ] = None,
     max_length: Annotated[int, typer.Option(min=1, help="--model: tokens; longer rows are dropped, counted.")] = 8192,
-    shrink: Annotated[
-        float, typer.Option(min=0, max=1, help="--model: share of zooming rows whose whole is shown smaller.")
-    ] = 0.0,
     held_out: Annotated[int, typer.Option(min=0, help="--model: held-out rows scored at checkpoints.")] = 64,
 ) -> None:
     """Supervised training: --model on trajectories, or --preset from random weights on the streamed mix. Resumable."""
@@ -53,7 +50,7 @@ def sft(
         return
     targets = tuple(name.strip() for name in lora_targets.split(","))
     lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}
-    more = {"accumulate": accumulate, "max_length": max_length, "shrink": shrink, "held_out": held_out, **lora_how}
+    more = {"accumulate": accumulate, "max_length": max_length, "held_out": held_out, **lora_how}
     typer.echo(_on_trajectories({"model": model, "data": data, **shared, **more}))
 
 

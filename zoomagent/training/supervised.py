@@ -47,8 +47,7 @@ class Settings:
     """One run. `rows` are conversations a step and process, `accumulate` of those make one optimizer step. `rate` is
     AdamW's peak; None: 1e-5 in full, 1e-4 for LoRA. `lora` is the rank, 0 for full training, with alpha twice that.
     `precision` None: bf16 where the device can, else fp32. `max_length` counts tokens, visual ones too; longer rows are
-    dropped and counted. `shrink` is the share of zooming rows whose whole is shown smaller (`chat_rows.read`).
-    `held_out` rows are scored at every checkpoint."""
+    dropped and counted. `held_out` rows are scored at every checkpoint."""
 
     model: str
     data: Path
@@ -62,7 +61,6 @@ class Settings:
     precision: Precision | None = None
     checkpointing: bool | None = None
     max_length: int = 8192
-    shrink: float = 0.0
     save_every: int = 100
     held_out: int = 64
     workers: int = 2
@@ -105,9 +103,7 @@ def begin(settings: Settings) -> None:
 def make_trainer(settings: Settings) -> Any:
     """The SFTTrainer of a run: model, data and collator are all it is given."""
     processor = load_processor(settings.model)
-    collator = Collator(
-        processor, profile_of(settings.model, processor), pictures(settings.data), settings.max_length, settings.shrink
-    )
+    collator = Collator(processor, profile_of(settings.model, processor), pictures(settings.data), settings.max_length)
     rows = usable(settings, collator, "train")
     held_out = usable(settings, collator, "held-out") if settings.held_out else None
     arguments = _arguments(settings, held_out is not None)
