@@ -27,6 +27,7 @@ function start() {
     event.preventDefault();
     ask();
   });
+  $("question").addEventListener("input", () => { $("trouble").hidden = true; });
   $("open-picture").addEventListener("click", () => $("file").click());
   $("open-saved").addEventListener("click", openSaved);
   $("open-help").addEventListener("click", () => $("help").showModal());

@@ -6,7 +6,6 @@ import * as story from "./story.js";
 import { Tree } from "./tree.js";
 import { Viewer } from "./viewer.js";
 
-const wide = matchMedia("(min-width: 901px)");
 const same = (a, b) => a.every((value, index) => value === b[index]);
 
 export class Pane {
@@ -23,7 +22,11 @@ export class Pane {
     this.viewer.addEventListener("tapped", ({ detail }) => this.#tapped(detail));
     this.looks = new Looks();
     this.tree = new Tree(this.looks, { picked: (node) => this.pick(node), stepOf: (node) => this.#stepOf(node) });
-    for (const name of ["wheel", "touchmove"]) section.querySelector(".story").addEventListener(name, () => { this.following = false; }, { passive: true });
+    this.canvas.addEventListener("pointermove", ({ offsetX, offsetY, buttons }) => {
+      if (!buttons && this.picture) this.canvas.classList.toggle("on-box", Boolean(this.#there(this.viewer.toPicture(offsetX, offsetY), 5 / this.viewer.at.scale)));
+    });
+    this.column = section.querySelector(".story");
+    for (const name of ["wheel", "touchmove"]) this.column.addEventListener(name, () => { this.following = false; }, { passive: true });
     this.forget();
   }
 
@@ -77,7 +80,7 @@ export class Pane {
     this.views[id] = node.box;
     this.tree.put(node, under);
     if (!this.following) return;
-    this.tree.select(node.box, wide.matches);
+    this.tree.select(node.box, this.#scrolls());
     this.#draw(this.#proper([node.box]), node.title);
   }
 
@@ -112,7 +115,7 @@ export class Pane {
     this.before.hidden = this.after.hidden = !run.steps.length;
     this.rest.hidden = !run.boxes.length;
     if (run.steps.length) this.select(run.steps.length - 1, false);
-    if (this.following && wide.matches) this.section.querySelector(".story").scrollTop = 0;
+    if (this.following) this.column.scrollTop = 0;
     if (run.boxes.length) this.viewer.glide(around(run.boxes), 0.3);
   }
 
@@ -155,7 +158,7 @@ export class Pane {
     const step = this.#stepOf(node);
     this.at = step ? step.index : -1;
     this.#current();
-    this.tree.select(node.box, !moving && wide.matches);
+    this.tree.select(node.box, !moving && this.#scrolls());
     const proper = this.#proper([node.box]);
     this.#draw(proper, node.title);
     if (!moving) return;
@@ -163,11 +166,20 @@ export class Pane {
     else this.viewer.whole();
   }
 
-  // The smallest of the boxes in sight that lies there.
-  #tapped({ at: [x, y], near }) {
-    const [there] = [...this.tree.nodes.values()].filter(({ box }) => this.viewer.marks.some((mark) => same(mark.box, box))
-      && box[0] - near <= x && x <= box[2] + near && box[1] - near <= y && y <= box[3] + near).sort((a, b) => area(a.box) - area(b.box));
+  #tapped({ at, near }) {
+    const there = this.#there(at, near);
     if (there) this.pick(there, false);
+  }
+
+  // The view whose box lies there, the smallest of those in sight.
+  #there([x, y], near) {
+    return [...this.tree.nodes.values()].filter(({ box }) => this.viewer.marks.some((mark) => same(mark.box, box))
+      && box[0] - near <= x && x <= box[2] + near && box[1] - near <= y && y <= box[3] + near).sort((a, b) => area(a.box) - area(b.box))[0];
+  }
+
+  // Whether the story scrolls beside the picture; elsewhere scrolling would take the picture out of sight.
+  #scrolls() {
+    return getComputedStyle(this.column).overflowY === "auto";
   }
 
   // The step that looked at a node first, in words.
