@@ -72,6 +72,6 @@ def test_without_the_extra_the_model_and_the_user_are_told(
 ) -> None:
     reading._engine.cache_clear()
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ToolError, match=r"pip install zoomagent\[ocr\].*another tool") as told:
+    with pytest.raises(ToolError, match=r"pip install .zoomagent\[ocr\].*another tool") as told:
         asyncio.run(read(views, views.whole()["id"]))
     assert told.value.code == "ocr_missing"

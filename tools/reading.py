@@ -80,6 +80,7 @@ def _engine() -> Any:
         from rapidocr import RapidOCR
     except ImportError:
         raise ToolError(
-            "Text can not be read here: pip install zoomagent[ocr]. Look closer with another tool.", code="ocr_missing"
+            'Text can not be read here: pip install "zoomagent[ocr]". Look closer with another tool.',
+            code="ocr_missing",
         ) from None
     return RapidOCR(params=dict(SETTINGS))

@@ -170,7 +170,7 @@ def _fail(error: Exception) -> None:
     from zoomagent.terminal import complain
 
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        complain(f"{error.name} is missing, which this needs. Run: pip install 'zoomagent[{EXTRAS[error.name]}]'")
+        complain(f'{error.name} is missing, which this needs. Run: pip install "zoomagent[{EXTRAS[error.name]}]"')
         sys.exit(MISSING)
     if isinstance(error, OSError):
         complain(f"store_io: {error.strerror}. Give a folder that can be written.")
