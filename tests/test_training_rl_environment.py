@@ -19,6 +19,7 @@ from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN, ZOOM_OUT
 from zoomagent.tools.progress import PER_RUN, TOO_CLOSE, WORDS
 from zoomagent.tools.viewing import size_of
 from zoomagent.training.environment import EnvConfig, ZoomEnv
+from zoomagent.training.rewards import RewardConfig
 
 TOOLS = (ZOOM_IN, ZOOM_OUT, SEARCH, VERIFY)
 
@@ -121,6 +122,16 @@ def test_a_refused_call_is_no_use_of_the_tool(images: Path) -> None:
     assert not env.call(ZOOM_IN, {"bbox_2d": "everywhere", "label": "", "img_idx": 0}).ok
     env.finish(NEAR.text)
     assert (env.reward().accuracy, env.reward().tool, env.reward().format) == (1, 0, 0)
+
+
+def test_a_search_that_finds_is_seen_as_a_crop_and_counted_but_not_as_pointing(images: Path) -> None:
+    env = make(images, search="annotated", rewards=RewardConfig(geometry=1.0, search=0.3))
+    env.reset(row(NEAR))
+    assert env.call(SEARCH, {"label": "it", "img_idx": 0}).images
+    env.finish(NEAR.text)
+    rollout, parts = env.rollout(), env.reward()
+    assert rollout.looks == () and rollout.found == (pixels_of(NEAR),) and rollout.searches == 1
+    assert (parts.tool, parts.geometry) == (1, 0) and parts.total == pytest.approx(2.2 - 0.3)
 
 
 def test_an_unfinished_episode_has_answered_nothing(images: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, Size
+from zoomagent.training.reinforce_env import reward_functions, weights
 from zoomagent.training.rewards import (
     BOX,
     GAP,
@@ -132,6 +133,26 @@ def test_geometry_is_the_weighted_sum_and_is_added() -> None:
 def test_without_a_crop_or_boxes_there_is_no_geometry() -> None:
     assert judge(Rollout("47", "47", nested=NESTED, picture=PICTURE), BOX).geometry == 0
     assert judge(Rollout("47", "47", looks=(INNER,), picture=PICTURE), BOX).geometry == 0
+
+
+def test_a_search_is_charged_for_and_what_it_finds_is_a_crop_that_nobody_pointed_at() -> None:
+    config = RewardConfig(geometry=1.0, search=0.3)
+    found = judge(Rollout("47", "47", found=(INNER,), searches=2, nested=NESTED, picture=PICTURE), config)
+    assert (found.tool, found.geometry, found.search) == (1, 0, 2) and found.total == pytest.approx(2.2 - 0.6)
+    pointed = judge(Rollout("47", "47", looks=(INNER,), nested=NESTED, picture=PICTURE), config)
+    assert pointed.total == pytest.approx(2.2 + 1.0)
+
+
+def test_only_what_counts_is_a_reward_of_its_own() -> None:
+    parts = {config: dict(zip(_names(config), weights(config), strict=True)) for config in (GAP, BOX)}
+    assert parts[GAP] == {"accuracy": 0.8, "format": 0.2, "tool": 1.2}
+    assert parts[BOX] == {**parts[GAP], "geometry": 1.0}
+    charged = RewardConfig(search=0.3)
+    assert dict(zip(_names(charged), weights(charged), strict=True)) == {**parts[GAP], "search": -0.3}
+
+
+def _names(config: RewardConfig) -> list[str]:
+    return [part.__name__ for part in reward_functions(config, ())]
 
 
 def test_a_share_beyond_one_is_refused() -> None:

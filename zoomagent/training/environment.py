@@ -84,6 +84,8 @@ class Episode:
     records: list[ViewRecord] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     shown: list[Box] = field(default_factory=list)
+    found: list[Box] = field(default_factory=list)
+    searches: int = 0
     calls: int = 0
     refused: int = 0
     reply: str | None = None
@@ -135,7 +137,11 @@ class ZoomEnv:
             return Seen(neutral(str(error)), ok=False)
         for view in result.views:
             self._add(view)
-        episode.shown += [result.target] if result.views and result.target else []
+        target = [result.target] if result.views and result.target else []
+        episode.shown += target
+        if name == SEARCH:
+            episode.searches += 1
+            episode.found += target
         return Seen(neutral(result.text), tuple(self._images(result)))
 
     def finish(self, reply: str, cut: bool = False) -> None:
@@ -153,7 +159,9 @@ class ZoomEnv:
             reply=episode.reply or "",
             answer=row["answer"],
             options=tuple(row["options"]),
-            looks=tuple(episode.shown),
+            looks=tuple(box for box in episode.shown if box not in episode.found),
+            found=tuple(episode.found),
+            searches=episode.searches,
             nested=tuple(Box(*box) for box in row["nested"]),
             picture=self.views.picture.size,
             cut=episode.cut,

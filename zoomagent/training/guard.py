@@ -24,8 +24,8 @@ OnCollapse = Literal["stop", "raise-tool", "restore"]
 RATE = "zoom/tool_rate"
 SHOWN = {
     "reward": "reward", "rewards/accuracy/mean": "right", "rewards/format/mean": "format", "rewards/tool/mean": "tool",
-    "rewards/geometry/mean": "geometry", RATE: "calls", "zoom/mattered": "mattered", "entropy": "entropy",
-    "loss": "loss", "step_time": "seconds",
+    "rewards/geometry/mean": "geometry", "rewards/search/mean": "searches", RATE: "calls", "zoom/mattered": "mattered",
+    "entropy": "entropy", "loss": "loss", "step_time": "seconds",
 }  # fmt: skip
 """The figures of a console line; `log.jsonl` has all."""
 

@@ -62,6 +62,9 @@ def rl(
     search: Annotated[
         Literal["refused", "annotated"], typer.Option(help="What a search comes to; annotated: it finds the target.")
     ] = "refused",
+    search_cost: Annotated[
+        float, typer.Option(min=0, help="Taken off the reward for every search: at run time one is ten calls.")
+    ] = 0.0,
     on_collapse: Annotated[OnCollapse, typer.Option(help="What to do when tool calls collapse.")] = "stop",
     floor: Annotated[float, typer.Option(min=0, max=1, help="Share of rollouts with a crop that is a collapse.")] = 0.1,
     patience: Annotated[int, typer.Option(min=1, help="Steps under the floor before the guard acts.")] = 5,
@@ -78,7 +81,7 @@ def rl(
     from dataclasses import replace
 
     from zoomagent.training.guard import GuardConfig
-    from zoomagent.training.reinforce import LFPC, NANO, Settings, is_nano
+    from zoomagent.training.reinforce import LFPC, NANO, STAGES, Settings, is_nano
     from zoomagent.training.reinforce import train as run
 
     base = NANO if recipe == "nano" or (recipe == "auto" and is_nano(model)) else LFPC
@@ -94,6 +97,7 @@ def rl(
         Settings(
             out=out, data=data, model=model, stage=stage, steps=steps, lora=lora, vllm=vllm, save_every=save_every,
             seed=seed, limit=limit, tools=tuple(tools.split(",")) if tools else (), search=search,
+            rewards=replace(STAGES[stage], search=search_cost) if search_cost else None,
             recipe=replace(base, **{name: value for name, value in numbers.items() if value is not None}),
             guard=GuardConfig(on_collapse=on_collapse, floor=floor, patience=patience),
         ),

@@ -72,14 +72,18 @@ class ZoomRollout:
 
 def reward_functions(config: RewardConfig, stop_ids: Collection[int]) -> list[RewardFunction]:
     """One function per part, so that TRL logs and weighs each; `weights` says what each counts."""
-    parts = ["accuracy", "format", "tool", *(["geometry"] if config.geometry else [])]
-    return [_part(name, stop_ids) for name in parts]
+    return [_part(name, stop_ids) for name in _weighted(config)]
 
 
 def weights(config: RewardConfig) -> list[float]:
     """The weights of `reward_functions`, in their order."""
-    plain = [config.accuracy, config.format, config.tool]
-    return [*plain, config.geometry] if config.geometry else plain
+    return list(_weighted(config).values())
+
+
+def _weighted(config: RewardConfig) -> dict[str, float]:
+    plain = {"accuracy": config.accuracy, "format": config.format, "tool": config.tool}
+    more = {"geometry": config.geometry, "search": -config.search}
+    return {**plain, **{name: weight for name, weight in more.items() if weight}}
 
 
 def _part(name: str, stop_ids: Collection[int]) -> RewardFunction:

@@ -40,6 +40,9 @@ class RewardConfig:
     """r_IoU counts only when more than this share of B_1 lies in the crop (LFPC)."""
     scored: Scored = "last"
     """Which crop is measured when there are several: the one the answer was given after, the first, or the best."""
+    search: float = 0.0
+    """Taken off for every search (ours). At run time one takes about ten calls of the model; and one that is answered
+    from the annotation never fails, so that a policy which is not charged for it stops to point."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.iou_share <= 1:
@@ -53,7 +56,8 @@ BOX = RewardConfig(geometry=1.0)
 @dataclass(frozen=True)
 class Rollout:
     """What a rollout came to. `looks` are the boxes that the model pointed at and was shown, `nested` the annotated
-    ones; both in original pixels of a picture of `picture` pixels. `cut`: the reply ended before it was over.
+    ones; both in original pixels of a picture of `picture` pixels. `searches` and `found` are how many searches were
+    run, and the crops that they gave, which nobody pointed at. `cut`: the reply ended before it was over.
     `refused` counts calls that could not be run."""
 
     reply: str
@@ -62,13 +66,16 @@ class Rollout:
     looks: tuple[Box, ...] = ()
     nested: tuple[Box, ...] = ()
     picture: Size = Size(1, 1)
+    searches: int = 0
+    found: tuple[Box, ...] = ()
     cut: bool = False
     refused: int = 0
 
 
 @dataclass(frozen=True)
 class Reward:
-    """The parts, each 0 to 1 and not yet weighted, and their weighted sum. `tool` is 0 where the answer is wrong."""
+    """The parts, each 0 to 1 and not yet weighted, the number of searches, and the weighted sum. `tool` is 0 where the
+    answer is wrong."""
 
     accuracy: float
     format: float
@@ -76,6 +83,7 @@ class Reward:
     iou: float
     l1: float
     geometry: float
+    search: float
     total: float
 
 
@@ -83,11 +91,12 @@ def judge(rollout: Rollout, config: RewardConfig = GAP) -> Reward:
     """All parts of a rollout's reward."""
     right = accuracy(rollout.reply, rollout.answer, rollout.options)
     formed = well_formed(rollout)
-    tool = used_tool(right, len(rollout.looks))
+    tool = used_tool(right, len(rollout.looks) + len(rollout.found))
     inner, near = _geometry(rollout, config)
     geometry = config.iou_share * inner + (1 - config.iou_share) * near
     total = config.accuracy * right + config.format * formed + config.tool * tool + config.geometry * geometry
-    return Reward(right, formed, tool, inner, near, geometry, total)
+    total -= config.search * rollout.searches
+    return Reward(right, formed, tool, inner, near, geometry, float(rollout.searches), total)
 
 
 def accuracy(reply: str, answer: str, options: Sequence[str] = ()) -> float:

@@ -48,8 +48,10 @@ class Sessions:
             self._sessions[trajectory].reset(row)
         env = self._sessions[trajectory]
         seen = env.call(name, arguments)
-        looks = [box.as_list() for box in env.rollout().looks]
-        trajectory.extra_fields["zoom"] = {"looks": looks, "refused": env.episode.refused}
+        rollout = env.rollout()
+        looks, found = ([box.as_list() for box in boxes] for boxes in (rollout.looks, rollout.found))
+        kept = {"looks": looks, "found": found, "searches": rollout.searches, "refused": rollout.refused}
+        trajectory.extra_fields["zoom"] = kept
         return seen
 
 
@@ -59,7 +61,8 @@ def compute_score(
     """verl's custom reward function: the total as `score`, and every part by its name."""
     if data_source != SOURCE:
         raise SettingInvalid(f"This rewards rows of {SOURCE!r}, not of {data_source!r}.")
-    row, zoom = json.loads(extra_info["row"]), extra_info.get("zoom") or {"looks": [], "refused": 0}
+    nothing: dict[str, Any] = {"looks": [], "found": [], "searches": 0, "refused": 0}
+    row, zoom = json.loads(extra_info["row"]), extra_info.get("zoom") or nothing
     rollout = Rollout(
         reply=last_words(solution_str),
         answer=ground_truth,
@@ -67,6 +70,8 @@ def compute_score(
         looks=tuple(Box(*box) for box in zoom["looks"]),
         nested=tuple(Box(*box) for box in row["nested"]),
         picture=Size(row["width"], row["height"]),
+        searches=zoom["searches"],
+        found=tuple(Box(*box) for box in zoom["found"]),
         refused=zoom["refused"],
     )
     parts = vars(judge(rollout, STAGES[stage]))
