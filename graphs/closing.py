@@ -16,12 +16,23 @@ from zoomagent.graphs.asking import Desk, ask, desk_of, offered, score
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.deciding import located
 from zoomagent.graphs.endings import said, step
-from zoomagent.graphs.state import CheckRecord, ProofRecord, State, TargetRecord, TurnRecord, Update, dialogue
+from zoomagent.graphs.state import (
+    CheckRecord,
+    ProblemRecord,
+    ProofRecord,
+    State,
+    TargetRecord,
+    TurnRecord,
+    Update,
+    dialogue,
+)
 from zoomagent.graphs.turns import reply_turn, said_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import MATTERS, candidate_record
 from zoomagent.prompts import CUES, box_prompt, micro_prompt, several_prompt
 from zoomagent.tools.cropping import written
 from zoomagent.tools.reading import read
+
+UNREAD = 'The crops were not read letter by letter: pip install "zoomagent[ocr]".'
 
 
 @step
@@ -34,8 +45,8 @@ async def answer(state: State, runtime: Runtime[Context]) -> Update:
     asked = await ask(desk, turns)
     shown = asked.shown.turns
     micro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(shown))
-    found = await _read(desk, name, targets, micro["text"]) if desk.context.ocr else []
-    words = " ".join([f"Looked closer and read: {micro['text']}", *(check["text"] for check in found)])
+    found, unread = await _read(desk, name, targets, micro["text"]) if desk.context.ocr else ([], [])
+    notes = [note["text"] for note in (*found, *unread)]
     return {
         **asked.update,
         "messages": [*shown, reply_turn(name, f"{name}-reply", asked.replies[0])],
@@ -43,22 +54,28 @@ async def answer(state: State, runtime: Runtime[Context]) -> Update:
         "closer": name,
         "attempts": attempt,
         "checks": found,
-        "steps": said(words, micro["views"]),
+        "problems": [*asked.update.get("problems", []), *unread],
+        "steps": said(" ".join([f"Looked closer and read: {micro['text']}", *notes]), micro["views"]),
     }
 
 
-async def _read(desk: Desk, name: str, targets: list[TargetRecord], text: str) -> list[CheckRecord]:
-    """Whether character recognition of the crops finds the answer; nothing where it finds no text at all."""
+async def _read(
+    desk: Desk, name: str, targets: list[TargetRecord], text: str
+) -> tuple[list[CheckRecord], list[ProblemRecord]]:
+    """Whether character recognition of the crops finds the answer; nothing where it finds no text at all. A reader
+    that is not installed is a problem that takes nothing from the answer."""
     crops = [target["crop"] for target in targets]
     try:
         lines = [line.text for crop in crops for line in await read(desk.bench.views, crop)]
     except ToolError as error:
-        raise RunError(str(error), code=error.code) from error
+        if error.code != "ocr_missing":
+            raise RunError(str(error), code=error.code) from error
+        return [], [ProblemRecord(id="unread", code=error.code, text=UNREAD, stops=False)]
     if not lines:
-        return []
+        return [], []
     agrees = plain(text).replace(" ", "") in plain("".join(lines)).replace(" ", "")
     told = f"Read letter by letter: {', '.join(lines)}; the answer is {'' if agrees else 'not '}among it."
-    return [CheckRecord(id=f"reads-{name}", kind="reads", views=crops, text=told, value=float(agrees))]
+    return [CheckRecord(id=f"reads-{name}", kind="reads", views=crops, text=told, value=float(agrees))], []
 
 
 def _one(desk: Desk, name: str, target: TargetRecord) -> list[TurnRecord]:

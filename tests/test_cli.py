@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from sign_model import sign_model, sign_picture
 from typer.testing import CliRunner
 
 import zoomagent.agent
-from zoomagent import Answer, Budget, Step, ZoomAgent, cli
+from zoomagent import Answer, Budget, Step, ZoomAgent, cli, extras
 from zoomagent.errors import BadServerResponse, ModelNotFound, ModelUnavailable, RateLimited
 from zoomagent.terminal import follow, print_answer, printable, summary
 
 HEAVY = ["torch", "transformers", "langgraph", "openai", "numpy", "PIL", "pydantic", "cv2"]
+
+reads = pytest.mark.skipif(find_spec("rapidocr") is None, reason="needs the extra `ocr`")
 
 
 @pytest.fixture
@@ -114,7 +117,7 @@ def test_arguments_reach_the_run(
         (["--target-error", "0.1"], "target_error", 0.1),
         (["--no-proof"], "proof", False),
         (["--no-check"], "check", False),
-        (["--ocr"], "ocr", True),
+        pytest.param(["--ocr"], "ocr", True, marks=reads),
         (["--max-calls", "9", "--max-depth", "2", "--deadline", "7"], "budget", Budget(calls=9, depth=2, seconds=7)),
         ([], "budget", Budget()),
     ],
@@ -289,6 +292,51 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code == 78 and "zoomagent[train]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["rapidocr", "onnxruntime"])
+def test_reading_without_its_extra_is_told_before_a_model_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    model: FakeModel,
+    photo: str,
+    missing: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert run(monkeypatch, "ask", photo, "What?", "--ocr") == 78
+    told = capsys.readouterr()
+    assert f"{missing} is missing" in told.err and 'pip install "zoomagent[ocr]"' in told.err
+    assert not told.out and not model.history
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing", "extra"),
+    [(["--engine", "ray"], "ray", "ray"), (["--ocr"], "rapidocr", "ocr"), (["--ocr"], "onnxruntime", "ocr")],
+)
+def test_a_batch_that_lacks_an_extra_says_so_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    photo: str,
+    tmp_path: Path,
+    arguments: list[str],
+    missing: str,
+    extra: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    (tmp_path / "questions.jsonl").write_text(json.dumps({"image": photo, "question": "What?"}))
+    before = sorted(tmp_path.iterdir())
+    asked = ["batch", str(tmp_path / "questions.jsonl"), "--out", str(tmp_path / "answers.jsonl"), *arguments]
+    assert run(monkeypatch, *asked) == 78
+    assert f'pip install "zoomagent[{extra}]"' in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_extra_that_is_there_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "EXTRAS", {"json": "here", "no_such_module": "gone"})
+    extras.need("here")
+    with pytest.raises(ModuleNotFoundError) as caught:
+        extras.need("gone")
+    assert caught.value.name == "no_such_module"
 
 
 def test_a_folder_that_is_not_there_is_no_model(

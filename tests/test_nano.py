@@ -21,8 +21,8 @@ from zoomagent.confidence.arbiter import load
 from zoomagent.data.pictures import drawn_picture
 from zoomagent.data.questions import ask
 from zoomagent.data.scene import DEEP, draw_scene
-from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, coverage
+from zoomagent.graphs.closing import UNREAD
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.models.nano import WEIGHTS
@@ -123,13 +123,15 @@ def test_reading_letter_by_letter_agrees_with_the_answer(nano: Model, asked: dic
     assert read.value == 1.0 and asked["answer"] in read.text
 
 
-def test_reading_without_its_extra_degrades_the_run_and_says_what_to_install(
+def test_without_a_reader_the_answer_of_the_crop_stays_and_what_to_install_is_said(
     nano: Model, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing() -> None:
-        raise ToolError("Text can not be read here: pip install zoomagent[ocr].", code="ocr_missing")
-
-    monkeypatch.setattr(reading, "_engine", missing)
+    reading._engine.cache_clear()
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
     with ZoomAgent(nano, ocr=True) as agent:
         answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])
-    assert answer.outcome.kind == "answered_degraded" and "zoomagent[ocr]" in " ".join(answer.reasons)
+        same = agent.using(ocr=False).ask(EXAMPLE / "scene.jpg", asked["question"])
+    assert (answer.text, answer.perspective, answer.outcome.kind) == (asked["answer"], "micro", "answered_degraded")
+    assert (answer.confidence, answer.cost.model_calls) == (same.confidence, same.cost.model_calls)
+    assert [reason for reason in answer.outcome.reasons if "zoomagent[ocr]" in reason] == [UNREAD]
+    assert not any(check.kind == "reads" for check in answer.checks)

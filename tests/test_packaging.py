@@ -19,7 +19,7 @@ from zoomagent.errors import ZoomAgentError
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
-    {"errors", "files", "geometry", "strategy"},
+    {"errors", "extras", "files", "geometry", "strategy"},
     {"media"},
     {"models", "confidence"},
     {"prompts", "tools"},

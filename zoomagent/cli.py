@@ -1,7 +1,8 @@
 """`zoomagent`: the command line. `zoomagent --help` imports nothing heavy; every command imports what it needs.
 
 Exit codes: 0 answered, 2 wrong usage, 65 bad input, 69 the model or its server, 70 a bug, 75 try later,
-78 refused weights. Left out: what the groups data, train and bench do; each lives in its own package.
+78 refused weights or a missing extra. Left out: what the groups (data, train …) do;
+each lives in its own package.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from zoomagent.extras import advice, need
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
-EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "sklearn", "tqdm"), "train")
-EXTRAS |= {"ray": "ray", "mcp": "mcp", "mcp_types": "mcp", "fastapi": "serve", "uvicorn": "serve"}
 CALLS, DEPTH, SECONDS = 32, 4, 120.0
 """What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
 
@@ -103,6 +103,8 @@ def ask(
 
     Example: zoomagent ask photo.jpg "What does the sign say?" --save run
     """
+    if ocr:
+        need("ocr")
     settings = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
     with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
         _answer(agent, image, question, options or [], save, as_json)
@@ -169,8 +171,9 @@ def _fail(error: Exception) -> None:
     from zoomagent.errors import ZoomAgentError
     from zoomagent.terminal import complain
 
-    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        complain(f'{error.name} is missing, which this needs. Run: pip install "zoomagent[{EXTRAS[error.name]}]"')
+    missing = advice(error)
+    if missing:
+        complain(missing)
         sys.exit(MISSING)
     if isinstance(error, OSError):
         complain(f"store_io: {error.strerror}. Give a folder that can be written.")

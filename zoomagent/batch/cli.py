@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from zoomagent.extras import need
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def batch(
     """
     import asyncio
 
+    _needed(ocr, engine)
     from zoomagent import Budget
     from zoomagent.batch.asking import Setup
 
@@ -62,6 +64,13 @@ def batch(
     tally = asyncio.run(_run(questions, out, setup, concurrency, workers if engine == "ray" else 0))
     _tell(tally, as_json)
     raise typer.Exit(LATER if tally.put_off else BAD_ROWS if tally.no_rows else 0)
+
+
+def _needed(ocr: bool, engine: str) -> None:
+    """Say what is missing before a file is made or a question asked."""
+    for extra, wanted in (("ocr", ocr), ("ray", engine == "ray")):
+        if wanted:
+            need(extra)
 
 
 async def _run(questions: Path, out: Path, setup: "Setup", concurrency: int, workers: int) -> "Tally":
