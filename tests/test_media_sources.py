@@ -96,6 +96,12 @@ def test_roots_keep_paths_inside(tmp_path: Path) -> None:
     assert code_of("/proc/self/environ", limits) == "path_not_allowed"
 
 
+def test_a_path_outside_is_told_how_to_be_allowed_from_the_command_and_from_python(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused, match=r"--root.*Limits\.roots") as refused:
+        open_picture("/etc/passwd", limits=Limits(roots=(str(tmp_path),)))
+    assert refused.value.code == "path_not_allowed" and str(tmp_path) not in str(refused.value)
+
+
 def test_a_link_swapped_while_opening_never_shows_what_lies_outside(tmp_path: Path) -> None:
     """U11: the folder is swapped for a link to the outside, back and forth."""
     inside, outside = tmp_path / "in", tmp_path / "out"

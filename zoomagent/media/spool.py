@@ -110,7 +110,8 @@ def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
         real = os.path.realpath(text) if roots is not None else text
         if roots is not None and not any(_within(real, root) for root in roots):
             raise InputRefused(
-                "The file lies outside the allowed folders. Move it there or change Limits.roots.",
+                "The file lies outside the allowed folders. Move it there, or allow its folder: --root of the command, "
+                "Limits.roots in Python.",
                 code="path_not_allowed",
             )
         # Outside, nothing is told of what exists. The real path holds no link, and O_NOFOLLOW refuses one put in its
