@@ -34,7 +34,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a world in `vg` and rows in `rows`."""
     folder = tmp_path_factory.mktemp("path")
     zoomagent(folder, "data", "world", "vg", "--scenes", "12", "--size", "512", "--level", "small")
-    zoomagent(folder, "data", "trajectories", "vg", "rows", "--profile", "nano", "--held-out", "0.3")
+    told_how = ("--profile", "nano", "--search-below", "3.5", "--shrink", "0.5", "--held-out", "0.3")
+    zoomagent(folder, "data", "trajectories", "vg", "rows", *told_how)
     return folder
 
 
@@ -57,7 +58,10 @@ def reinforced(taught: Path) -> Path:
     )  # fmt: skip
     assert "zoomagent train rl --stage gap --model sft/checkpoint --data gap-rows" in words
     rl = ("train", "rl", "--steps", "1", *LEAST)
-    zoomagent(taught, *rl, "--stage", "gap", "--model", "sft/checkpoint", "--data", "gap-rows", "--out", "gap")
+    charged = ("--search", "annotated", "--search-cost", "0.3")
+    zoomagent(
+        taught, *rl, "--stage", "gap", *charged, "--model", "sft/checkpoint", "--data", "gap-rows", "--out", "gap"
+    )
     zoomagent(taught, *rl, "--stage", "box", "--model", "gap/checkpoint", "--data", "rows", "--out", "box")
     return taught
 

@@ -3,10 +3,11 @@
     python -m zoomagent.bench.policies base=nano sft=runs/sft/checkpoint gap=runs/gap/checkpoint --n 240 --json OUT.json
 
 Every policy answers the same unseen questions with the strategy `tools`: half at 4K (level small), half at 8K (level
-deep; most things are too small to be seen in the whole), test split, seed 21. `calling` is the share of questions with
-at least one tool call; `IoU` that of the box the model last zoomed to with the smallest sufficient one (the target's),
-where there is one target and it zoomed; `mattered` the share, among answers with crops, whose likelihood falls when the
-crops are blanked. Views are drawn when they are asked for. Answers are kept in `--results` and taken up after a kill.
+deep; most things are too small to be seen in the whole), test split, by default seed 21. `calling` is the share of
+questions with at least one tool call; `IoU` that of the box the model last zoomed to with the smallest sufficient one
+(the target's), where there is one target and it zoomed; `mattered` the share, among answers with crops, whose
+likelihood falls when the crops are blanked. Views are drawn when they are asked for. Answers are kept in `--results`
+and taken up after a kill. `ZOOMAGENT_PROFILE='{"whole_pixels": 4096}'` shows all of them smaller wholes.
 """
 
 import argparse
@@ -50,14 +51,14 @@ class Driven:
     mattered: bool | None
 
 
-def asked(n: int) -> Iterator[tuple[Scene, Case, str]]:
+def asked(n: int, seed: int = SEED) -> Iterator[tuple[Scene, Case, str]]:
     """The questions, half of each level: scene, case and level."""
     for level in SIDES:
-        for scene, found in cases(Settings(n=n // 2, seeds=(SEED,), size=SIDES[level], level=level)):
+        for scene, found in cases(Settings(n=n // 2, seeds=(seed,), size=SIDES[level], level=level)):
             yield from ((scene, case, level) for case in found)
 
 
-async def drive(policies: dict[str, str], n: int, results: Path) -> list[Driven]:
+async def drive(policies: dict[str, str], n: int, results: Path, seed: int = SEED) -> list[Driven]:
     """Ask every policy every question that is not in `results` yet; all results."""
     kept = _kept(results)
     found: list[Driven] = []
@@ -65,7 +66,7 @@ async def drive(policies: dict[str, str], n: int, results: Path) -> list[Driven]
         model = load_model(weights)
         print_of = fingerprint(weights) + f" {model.profile.whole_pixels}" * bool(model.profile.whole_pixels)
         with ZoomAgent(model, strategy="tools") as agent, results.open("ab") as file:
-            for scene, case, level in asked(n):
+            for scene, case, level in asked(n, seed):
                 key = (print_of, f"{level} {case.seed} {case.scene} {case.group}")
                 if key not in kept:
                     kept[key] = await _one(agent, scene, case, level, name, print_of)
@@ -156,11 +157,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policies", nargs="+", metavar="NAME=MODEL", help="what to call it, and nano or its folder")
     parser.add_argument("--n", type=int, default=240, help="questions per policy, half at 4K and half at 8K")
+    parser.add_argument("--seed", type=int, default=SEED, help="which scenes")
     parser.add_argument("--results", type=Path, default=Path("policies.jsonl"), help="answers, kept as they come")
     parser.add_argument("--json", type=Path, help="write all answers here too")
     arguments = parser.parse_args()
     named = dict(given.split("=", 1) for given in arguments.policies)
-    found = asyncio.run(drive(named, arguments.n, arguments.results))
+    found = asyncio.run(drive(named, arguments.n, arguments.results, arguments.seed))
     if arguments.json:
         arguments.json.write_bytes(orjson.dumps([asdict(row) for row in found], option=orjson.OPT_INDENT_2))
     print(table(found))

@@ -30,13 +30,13 @@ Series = list[tuple[float, float]]
 
 
 def read(run: Path) -> dict[str, Series]:
-    """Every figure of a run as (step, value)."""
-    series: dict[str, Series] = {}
+    """Every figure of a run as (step, value). Steps that a resumed run took again count as they came out last."""
+    found: dict[str, dict[float, float]] = {}
     for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         for name in PANELS.keys() & entry.keys():
-            series.setdefault(name, []).append((entry["step"], float(entry[name])))
-    return series
+            found.setdefault(name, {})[entry["step"]] = float(entry[name])
+    return {name: sorted(values.items()) for name, values in found.items()}
 
 
 def smooth(values: Sequence[float], window: int = WINDOW) -> list[float]:
