@@ -54,16 +54,23 @@ def test_a_cancelled_call_returns_when_its_work_has_ended(background: Background
 
 
 def test_a_call_that_is_cancelled_before_its_work_began_returns(background: Background) -> None:
-    slow = Slow()
+    slow, held, free = Slow(), threading.Event(), threading.Event()
 
     async def busy() -> None:
-        time.sleep(0.1)
+        held.set()
+        free.wait()
 
     async def call() -> None:
         blocking = asyncio.create_task(background.arun(busy()))
+        while not held.is_set():
+            await asyncio.sleep(0.005)
         asked = asyncio.create_task(background.arun(slow.work()))
         await asyncio.sleep(0.01)
-        await cancelled(asked, lambda: True)
+        asked.cancel()
+        await asyncio.sleep(0.01)
+        free.set()
+        with suppress(asyncio.CancelledError):
+            await asked
         await blocking
 
     asyncio.run(call())

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.data import pipeline
-from zoomagent.data.cli import app
+from zoomagent.data.cli import _profile, app
 from zoomagent.data.pipeline import Settings, make
 from zoomagent.data.scene import SMALL
 from zoomagent.data.splits import check_leak, split_of
@@ -30,6 +31,7 @@ from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.models.base import Message, Pixels, Reply, Text, ToolCall
 from zoomagent.models.chat import arrange
+from zoomagent.models.loading import NANO_WEIGHTS, load_model
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.training.environment import EnvConfig, ZoomEnv
 
@@ -366,11 +368,19 @@ def test_without_a_search_on_offer_nothing_is_searched_for(world: Path, tmp_path
         assert not calls_of(one) and learned(one)[-1].content == (TextPart(text=one.answer),)
 
 
-def test_a_folders_own_tools_are_offered(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "nano-taught").mkdir()
-    (tmp_path / "nano-taught" / "zoomagent.json").write_text(json.dumps({"tools": [ZOOM_IN], "crop_margin": 0.4}))
-    given = ["--profile", str(tmp_path / "nano-taught"), "--limit", "20"]
-    done = CliRunner().invoke(app, ["trajectories", str(world), str(tmp_path / "out"), *given])
+def test_a_folders_own_tools_and_sizes_are_taken(world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "taught"
+    shutil.copytree(NANO_WEIGHTS, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    own = json.loads((folder / "zoomagent.json").read_text())
+    (folder / "zoomagent.json").write_text(json.dumps({**own, "tools": [ZOOM_IN], "crop_margin": 0.4}))
+    done = CliRunner().invoke(
+        app, ["trajectories", str(world), str(tmp_path / "out"), "--profile", str(folder), "--limit", "20"]
+    )
     assert done.exit_code == 0, done.output
     profile = json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["profile"]
     assert (profile["family"], profile["margin"], profile["tools"]) == ("nano", 0.4, [ZOOM_IN])
+
+
+def test_rows_for_nano_judge_sizes_by_the_whole_that_nano_is_shown() -> None:
+    assert _profile("nano").fit(Size(2048, 2048)) == load_model("nano").profile.fit(Size(2048, 2048)) == Size(128, 128)
+    assert _profile("qwen3-vl").family == "qwen3-vl"

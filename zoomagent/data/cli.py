@@ -129,13 +129,17 @@ def _kinds(text: str) -> "tuple[Kind, ...]":
 
 
 def _profile(name: str) -> "Profile":
-    """The profile by which crops are cut and tools offered: the family's, the checkpoint's own file, then
-    ZOOMAGENT_PROFILE."""
+    """The profile by which crops are cut, tools offered and sizes judged: a checkpoint's own, or that of its family;
+    then ZOOMAGENT_PROFILE."""
     from zoomagent.models.loading import NANO_WEIGHTS
-    from zoomagent.models.profiles import environment_overrides, override, own_overrides, profile_for
+    from zoomagent.models.profiles import profile_for
 
     folder = NANO_WEIGHTS if name == "nano" else Path(name)
-    return override(override(profile_for(name, {}), own_overrides(folder)), environment_overrides())
+    if not folder.is_dir():
+        return profile_for(name)
+    from zoomagent.models.checkpoint import folder_profile
+
+    return folder_profile(folder)
 
 
 class _Bar:

@@ -102,6 +102,19 @@ def refuse_pickles(source: str) -> None:
     raise ModelNotFound("The folder holds no *.safetensors file. Name a folder saved by save_pretrained.")
 
 
+def folder_profile(folder: Path) -> Profile:
+    """The profile of the checkpoint in a folder, without its weights. Raises ModelNotFound where there is none."""
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        return checkpoint_profile(
+            folder.name, config, Qwen2VLImageProcessorPil.from_pretrained(folder), own_overrides(folder)
+        )
+    except DAMAGED as error:
+        raise ModelNotFound(
+            f"{folder.name!r} could not be read ({type(error).__name__}). Is it a Qwen-VL checkpoint?"
+        ) from error
+
+
 def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mapping[str, Any]) -> Profile:
     """The family's profile with the checkpoint's own patch size and pixel limits; then the overrides of its
     `zoomagent.json`; then the user's."""
