@@ -1,10 +1,13 @@
-"""The end of a closer look: ask again with the crops, and measure whether they mattered.
+"""The end of a closer look: ask again with the crops, or with what a search found, and measure whether the crops
+mattered.
 
 One crop: DualFocus' two turns (the box as the model would have said it, then the whole and the crop). Several: the
 whole with the boxes drawn in, and every crop. The evidence proof scores the answer once more with the crops blanked:
 what the same words are worth then is what the crops were not needed for (a counterfactual that benchmarks make after
 the fact, made at run time). Left out: what follows from it (`judging.py`).
 """
+
+import math
 
 from langgraph.runtime import Runtime
 
@@ -16,10 +19,12 @@ from zoomagent.graphs.asking import Desk, ask, desk_of, offered, score
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.deciding import located
 from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.judging import arbiter_of
 from zoomagent.graphs.state import (
     CheckRecord,
     ProblemRecord,
     ProofRecord,
+    SearchRecord,
     State,
     TargetRecord,
     TurnRecord,
@@ -28,9 +33,10 @@ from zoomagent.graphs.state import (
 )
 from zoomagent.graphs.turns import reply_turn, said_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import MATTERS, candidate_record
-from zoomagent.prompts import CUES, box_prompt, micro_prompt, several_prompt
+from zoomagent.prompts import CUES, box_prompt, micro_prompt, searched_prompt, several_prompt
 from zoomagent.tools.cropping import written
 from zoomagent.tools.reading import read
+from zoomagent.tools.searching import least_seen
 
 UNREAD = 'The crops were not read letter by letter: pip install "zoomagent[ocr]".'
 
@@ -106,10 +112,44 @@ def _several(desk: Desk, name: str, targets: list[TargetRecord]) -> list[TurnRec
 
 
 @step
+async def conclude(state: State, runtime: Runtime[Context]) -> Update:
+    """Ask about the whole picture once more, with what the search of all its parts found."""
+    desk = await desk_of("conclude", state, runtime)
+    record = search_record(desk)
+    pixels = max(1, round(record["least"]))
+    whole = desk.bench.views.whole()["id"]
+    question = searched_prompt(state["question"], record["found"], pixels, offered(desk))
+    asked = await ask(desk, [user_turn("searched", "searched", [whole], question)])
+    micro = candidate_record(asked.replies[0], state, desk.context.strategy, shown_in(asked.shown.turns))
+    return {
+        **asked.update,
+        "messages": [*asked.shown.turns, reply_turn("searched", "searched-reply", asked.replies[0])],
+        "micro": micro,
+        "closer": "searched",
+        "searched": record,
+        "steps": said(f"Told what the search found, the model says: {micro['text']}", micro["views"]),
+    }
+
+
+def search_record(desk: Desk) -> SearchRecord:
+    """How many of each thing were found, and from which size on nothing can have been missed."""
+    state, views = desk.state, desk.bench.views
+    targets, regions = state.get("targets", []), state.get("regions", [])
+    least = max(least_seen(views, regions, target["phrase"]) for target in targets)
+    numbers = [len(t.get("found", [])) if t["fate"] == "counted" else int(t["fate"] == "located") for t in targets]
+    found = [(target["phrase"], number) for target, number in zip(targets, numbers, strict=True)]
+    complete = least < least_seen(views, []) or least <= views.profile.smallest_visible
+    return SearchRecord(least=round(least, 1), complete=complete, found=found)
+
+
+@step
 async def prove(state: State, runtime: Runtime[Context]) -> Update:
     """Score the micro answer with its crops blanked."""
     desk = await desk_of("prove", state, runtime)
     own = state["micro"]["likelihood"]
+    bound = _bound(desk)
+    if bound is not None:
+        return bound
     *turns, last = dialogue(state, state["closer"])
     try:
         likelihoods, update = await score(desk, [_blanked(desk, turn) for turn in turns], [last["text"]])
@@ -123,11 +163,37 @@ async def prove(state: State, runtime: Runtime[Context]) -> Update:
         return {**update, "proven": state["closer"], "steps": said(words)}
     delta = own["logprob"] - without.logprob
     proof = ProofRecord(shown=own["logprob"], blanked=without.logprob)
-    hardly = "" if delta >= MATTERS else "hardly "
-    text = f"With the crops blanked the answer is {delta:.1f} nats less likely: they {hardly}mattered."
+    text = f"{blanked_words(delta)}: they {'' if delta >= MATTERS else 'hardly '}mattered."
     crops = [view for view in state["micro"]["views"] if view != desk.bench.views.whole()["id"]]
     check = CheckRecord(id=f"mattered-{state['closer']}", kind="mattered", views=crops, text=text, value=delta)
     return {**update, "proof": proof, "proven": state["closer"], "checks": [check], "steps": said(text, crops)}
+
+
+def _bound(desk: Desk) -> Update | None:
+    """The proof that the first look gives for nothing: what it said so surely that this answer had little left. Only
+    where an arbiter vouches for the likelihoods of this model; None where the bound does not suffice."""
+    state = desk.state
+    macro, micro = state["macro"], state["micro"]
+    if arbiter_of(desk) is None or macro["likelihood"] is None or micro["likelihood"] is None:
+        return None
+    left = math.log(max(1 - math.exp(macro["likelihood"]["logprob"]), 1e-6))
+    delta = micro["likelihood"]["logprob"] - left
+    if plain(macro["text"]) == plain(micro["text"]) or not macro["valid"] or delta < MATTERS:
+        return None
+    proof = ProofRecord(shown=micro["likelihood"]["logprob"], blanked=left, bound=True)
+    text = f"From the whole alone the answer had at most {math.exp(left):.1%}: the crops mattered."
+    crops = [view for view in micro["views"] if view != desk.bench.views.whole()["id"]]
+    check = CheckRecord(id=f"mattered-{state['closer']}", kind="mattered", views=crops, text=text, value=delta)
+    return {"proof": proof, "proven": state["closer"], "checks": [check], "steps": said(text, crops)}
+
+
+def blanked_words(delta: float) -> str:
+    """What blanking the crops did to the answer's likelihood, in words; `delta` in nats."""
+    if delta <= 0:
+        return "With the crops blanked the answer is as likely or likelier"
+    return (
+        f"With the crops blanked the answer is {math.exp(min(delta, 50.0)):,.1f} times less likely ({delta:.1f} nats)"
+    )
 
 
 def _blanked(desk: Desk, turn: TurnRecord) -> TurnRecord:

@@ -5,37 +5,60 @@ Left out: the rules (`zoomagent/confidence`) and measuring (`weighing.py`, `clos
 
 import functools
 import math
+from typing import Any
 
 from langgraph.runtime import Runtime
 
-from zoomagent.confidence import learned, selection
-from zoomagent.confidence.arbiter import Arbiter, load
+from zoomagent.confidence import claims, learned, selection
+from zoomagent.confidence.arbiter import Arbiter, load, neutral
 from zoomagent.confidence.features import Features, observed
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.confidence.selection import Choice
+from zoomagent.graphs.absence import unearned
 from zoomagent.graphs.asking import Desk, desk_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step
-from zoomagent.graphs.state import State, Update, VerdictRecord
+from zoomagent.graphs.sentences import summary
+from zoomagent.graphs.state import OutcomeRecord, State, Update, VerdictRecord
 from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, verdict_of, weighed
 
 
 @functools.cache
 def _load(name: str) -> Arbiter | None:
-    return load(name)
+    return neutral() if name == NEUTRAL else load(name)
 
 
 def arbiter_of(desk: Desk) -> Arbiter | None:
-    """The arbiter of the run's model, or the file that was named."""
-    return _load(desk.context.arbiter or desk.bench.model.name)
+    """The arbiter of the run's model, or the file that was named; None too where it vouches for other questions
+    only."""
+    arbiter = _load(desk.context.arbiter or desk.bench.model.name)
+    return arbiter if arbiter is not None and not arbiter.unknown(desk.state["question"]) else None
+
+
+NEUTRAL = "neutral"
+"""An arbiter for collecting records: it believes every crop, so that runs go the way that they go with an arbiter."""
+
+
+def outside(desk: Desk) -> str:
+    """Why the arbiter there is says nothing about this question; "" where it does, or where there is none."""
+    arbiter = _load(desk.context.arbiter or desk.bench.model.name)
+    words = arbiter.unknown(desk.state["question"])[:5] if arbiter else ()
+    if arbiter is None or not words:
+        return ""
+    listed = ", ".join(repr(word) for word in words)
+    world = f" {arbiter.provenance.world}" if arbiter.provenance.world else ""
+    return f"The confidence is not calibrated: no question that was certified holds the words {listed}.{world}"
 
 
 def features_of(state: State) -> Features:
     """What the run knows about its answers."""
     macro, options = candidate(state["macro"]), len(state.get("options", []))
     tried, whole = len(state.get("tried", [])) or None, state.get("phrases") == [] or None
+    claims_all = claims.claims_all(state["question"], state["macro"]["text"])
     if "micro" not in state:
-        return observed(macro, options=options, tried=tried, whole=whole, here=_here(state))
+        return observed(
+            macro, options=options, tried=tried, whole=whole, here=_here(state), claims_all=claims_all, **_search(state)
+        )
     micro = candidate(state["micro"])
     found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
     seen = [target["seen"] for target in found if target["seen"] is not None]
@@ -54,13 +77,25 @@ def features_of(state: State) -> Features:
         depth=max((target["depth"] for target in found), default=None),
         targets=len(found) or None,
         reads=_reads(state),
+        claims_all=claims_all,
+        searched="searched" in state or None,
+        **_search(state),
     )
+
+
+def _search(state: State) -> dict[str, Any]:
+    """What a search of the whole picture came to, where there was one."""
+    if "searched" not in state:
+        return {}
+    record, side = state["searched"], max(state["picture"]["width"], state["picture"]["height"])
+    found = sum(number for _, number in record["found"])
+    return {"complete": record["complete"], "least": record["least"] / side, "found": found}
 
 
 def _here(state: State) -> float | None:
     """The surest a search was of a region below the whole in which nothing could be shown."""
-    looked = [r["here"] for r in state.get("regions", []) if r["here"] is not None and r["fate"] != "found"]
-    return max(looked[1:], default=None) if looked else None
+    parts = [r for r in state.get("regions", []) if r["parent"] and r["fate"] != "found"]
+    return max((r["here"] for r in parts if r["here"] is not None), default=None)
 
 
 def _crop_share(state: State) -> float | None:
@@ -87,22 +122,44 @@ async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
     """Choose one answer, say why, and hold it back where it is not sure enough."""
     desk = await desk_of("arbitrate", state, runtime)
     choice = _choice(desk)
-    verdict = _held_back(desk, verdict_of(state, choice))
+    verdict = verdict_of(state, choice)
+    why = unearned(state, verdict["text"], verdict["perspective"])
+    if why:
+        verdict = VerdictRecord(
+            **{**verdict, "confidence": None, "confidence_from": None, "reason": _with(verdict, why)}
+        )
+    other = outside(desk)
+    if other and desk.context.rule == "learned":
+        verdict = VerdictRecord(**{**verdict, "reason": _with(verdict, other)})
+    sentence = summary(state, choice.perspective)
+    verdict = _held_back(desk, VerdictRecord(**{**verdict, "reason": f"{sentence} {verdict['reason']}"}))
+    outcome = outcome_of(state, state[choice.perspective])
+    if other and outcome["kind"] == "answered":
+        outcome = OutcomeRecord(**{**outcome, "kind": "answered_degraded", "reasons": [*outcome["reasons"], OUTSIDE]})
     words = f"Chose the {choice.perspective} answer. {verdict['reason']}"
-    return {"verdict": verdict, "outcome": outcome_of(state, state[choice.perspective]), "steps": said(words)}
+    return {"verdict": verdict, "outcome": outcome, "steps": said(words)}
+
+
+OUTSIDE = "The question is none of those that the model's confidence was certified on."
+
+
+def _with(verdict: VerdictRecord, more: str) -> str:
+    return f"{verdict['reason']} {more}"
 
 
 def _choice(desk: Desk) -> Choice:
     state, rule = desk.state, desk.context.rule
     pair, macro = both(state), candidate(state["macro"])
-    if rule == "macro" or (pair is None and rule != "learned"):
-        reason = "The answer from the whole picture was asked for." if rule == "macro" else "There was no closer look."
-        return selection.take("macro", macro, reason)
+    if rule == "macro":
+        return selection.take("macro", macro, "The answer from the whole picture was asked for.")
+    if pair is None and rule != "learned":
+        return selection.take("macro", macro, "There is no other answer to compare it with.")
     if pair is not None and rule == "micro":
         return selection.take("micro", pair[1], "The answer with the crop was asked for.")
     if pair is not None and rule == "dualfocus":
         return selection.choose(*pair, weighed(state))
-    return learned.choose(macro, pair[1] if pair else None, features_of(state), arbiter_of(desk), weighed(state))
+    micro = pair[1] if pair else None
+    return learned.choose(macro, micro, features_of(state), arbiter_of(desk), weighed(state), known=not outside(desk))
 
 
 def _held_back(desk: Desk, verdict: VerdictRecord) -> VerdictRecord:
@@ -110,8 +167,10 @@ def _held_back(desk: Desk, verdict: VerdictRecord) -> VerdictRecord:
     alpha, arbiter = desk.context.target_error, arbiter_of(desk)
     if alpha is None or verdict["text"] == CANNOT_TELL:
         return verdict
-    if arbiter is None:
-        why: str | None = "Not answered: an error rate was asked for, and without an arbiter none can be promised."
+    if outside(desk):
+        why: str | None = "Not answered: an error rate was asked for, and this question is none that was certified."
+    elif arbiter is None:
+        why = "Not answered: an error rate was asked for, and without an arbiter none can be promised."
     else:
         gate = desk.context.gate if desk.context.strategy == "auto" else None
         why = arbiter.cutoff(alpha, gate_at=gate).refusal(verdict["confidence"])

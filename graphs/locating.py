@@ -1,9 +1,9 @@
-"""The policy `locate`: name what must be seen, have the model point at each, and cut it out.
+"""The policies `locate` and `point`: have the model point at what must be seen, and cut it out.
 
-One question names the things (a picture is one of none), then each is pointed at on its own, at the same time. A box
-that can not be used is complained about once. A person may be asked to confirm or redraw the boxes before anything is
-cut. Left out: regions that are too small to be pointed at (`searching.py`).
-"""
+`point` asks where the answer lies, in DualFocus' words, and cuts that out. For `locate` one question names the things
+(a picture is one of none), then each is pointed at on its own, at the same time. A box that can not be used is
+complained about once. A person may be asked to confirm or redraw the boxes before anything is cut. Left out: regions
+that are too small to be pointed at (`searching.py`)."""
 
 from typing import Any
 
@@ -17,11 +17,12 @@ from zoomagent.geometry import Box, clamp
 from zoomagent.graphs.asking import Desk, desk_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.counting import Counting
-from zoomagent.graphs.deciding import located, phrases_of, wanted
+from zoomagent.graphs.deciding import believed, located, phrases_of, wanted
 from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.sentences import POINTED
 from zoomagent.graphs.state import CheckRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
-from zoomagent.prompts import BOX_FORMAT, CUES, WHOLE_PICTURE, ground_prompt
+from zoomagent.prompts import BOX_FORMAT, CUES, WHOLE_PICTURE, box_prompt, ground_prompt
 from zoomagent.tools.grounding import boxes_in
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ViewRecord, box_of
@@ -43,6 +44,9 @@ async def name(state: State, runtime: Runtime[Context]) -> Update:
     phrases = named(reply.text, state["question"])
     told = f"To be seen: {', '.join(phrases)}." if phrases else "The whole picture decides."
     targets = [_target(number, phrase, state) for number, phrase in enumerate(phrases, 1)]
+    if len(phrases) > 1 and believed(desk):
+        words = "The question compares things, and the crop shows them."
+        return {**model.booked(), "phrases": phrases, "settled": words, "steps": said(f"{told} {words}", [view])}
     return {**model.booked(), "phrases": phrases, "targets": targets, "steps": said(told, [view])}
 
 
@@ -53,6 +57,27 @@ def named(reply: str, question: str) -> list[str]:
     found = [phrase for part in reply.split(",") if (phrase := " ".join(part.split()).strip(" ."))]
     fits = found and all(len(phrase) <= MAX_PHRASE for phrase in found)
     return list(dict.fromkeys(found))[:MAX_TARGETS] if fits else [question]
+
+
+@step
+async def point(state: State, runtime: Runtime[Context]) -> Update:
+    """Have the model point at where the answer lies, whatever that is."""
+    desk = await desk_of("point", state, runtime)
+    model, views = Counting(desk), desk.bench.views
+    whole, space = views.whole()["id"], desk.bench.model.profile.space
+    message = Message("user", (await views.pixels(whole), Text(box_prompt(state["question"], space))))
+    [reply] = await model.generate([message])
+    try:
+        boxes = boxes_in(reply, views, whole)
+    except ToolError:
+        boxes = []
+    if not boxes:
+        words = "The model could not point at where the answer lies."
+        return {**model.booked(), "steps": said(words, [whole])}
+    found = {"fate": "located", "box": boxes[0].as_list()}
+    target = TargetRecord(**{**_target(1, POINTED, state), **found})  # type: ignore[typeddict-item]
+    words = f"Pointed at {boxes[0].as_list()}."
+    return {**model.booked(), "targets": [target], "steps": said(words, [whole], [boxes[0].as_list()])}
 
 
 @step
@@ -155,7 +180,7 @@ def cut(desk: Desk, target: TargetRecord) -> ViewRecord:
 
 
 async def _seen(desk: Desk, model: Counting, crop: ViewRecord, target: TargetRecord) -> float | None:
-    if not desk.context.check:
+    if not desk.context.check or target["phrase"] == POINTED:
         return None
     close = desk.bench.views.add(box_of(crop), source=crop["source"])
     return await sees(model, desk.bench.views, close["id"], target["phrase"])

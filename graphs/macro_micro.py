@@ -34,6 +34,7 @@ from zoomagent.graphs.turns import reply_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import candidate_record, concluded, likelihood_record, measured, undecided
 from zoomagent.models.parsing import parse_boxes
 from zoomagent.prompts import BOX_FORMAT, box_prompt, macro_prompt, micro_prompt
+from zoomagent.tools.searching import least_seen
 from zoomagent.tools.viewing import ViewRecord
 from zoomagent.tools.zooming import zoom as zoom_in
 
@@ -137,7 +138,7 @@ async def weigh(state: State, runtime: Runtime[Context]) -> Update:
 @step
 async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
     """Choose one answer, with the reason in words."""
-    update = concluded(state, runtime.context.strategy)
+    update = concluded(state, runtime.context.strategy, runtime.context.target_error)
     verdict = update["verdict"]
     return {**update, "steps": said(f"Chose the {verdict['perspective']} answer. {verdict['reason']}")}
 
@@ -185,7 +186,8 @@ def picture_record(desk: Desk) -> PictureRecord:
     """The picture as opened."""
     picture = desk.bench.views.picture
     width, height = picture.size.width, picture.size.height
-    return PictureRecord(id=picture.id, width=width, height=height, notes=list(picture.notes))
+    least = round(least_seen(desk.bench.views, []), 1)
+    return PictureRecord(id=picture.id, width=width, height=height, notes=list(picture.notes), least=least)
 
 
 def _box_question(desk: Desk) -> TurnRecord:

@@ -15,16 +15,18 @@ from zoomagent.tools.searching import RegionRecord
 from zoomagent.tools.viewing import ViewRecord
 
 Perspective = Literal["macro", "micro"]
-Policy = Literal["tools", "locate", "search"]
+Policy = Literal["tools", "locate", "point", "search", "count"]
 
 
 class PictureRecord(TypedDict):
-    """The picture's content hash, its upright size, and what opening it had to change."""
+    """The picture's content hash, its upright size, and what opening it had to change. `least` is the side, in its own
+    pixels, of the least thing that the whole view shows."""
 
     id: str
     width: int
     height: int
     notes: list[str]
+    least: NotRequired[float]
 
 
 class ToolCallRecord(TypedDict):
@@ -92,17 +94,20 @@ class CandidateRecord(TypedDict):
 
 class TargetRecord(TypedDict):
     """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
-    `seen` the probability that it can be seen there, `source` the view in which it is looked for."""
+    `seen` the probability that it can be seen there, `source` the view in which it is looked for. A thing that was
+    `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed."""
 
     id: str
     phrase: str
-    fate: Literal["wanted", "located", "missing"]
+    fate: Literal["wanted", "located", "missing", "counted"]
     source: str
     depth: int
     box: list[int] | None
     crop: str
     seen: float | None
     policy: Policy
+    found: NotRequired[list[list[int]]]
+    listed: NotRequired[list[str]]
 
 
 class CheckRecord(TypedDict):
@@ -131,10 +136,22 @@ class ToolLookRecord(TypedDict):
 
 
 class ProofRecord(TypedDict):
-    """The log-likelihood of the micro answer with its crops, and with the crops blanked."""
+    """The log-likelihood of the micro answer with its crops, and with the crops blanked. Where the first look at the
+    whole gave another answer so surely that little was left for this one, `blanked` is that little, and no call was
+    needed: `bound`."""
 
     shown: float
     blanked: float
+    bound: NotRequired[bool]
+
+
+class SearchRecord(TypedDict):
+    """What a search of the whole picture for all things named came to. `least` is the side in original pixels of the
+    least thing that cannot have been missed; `complete` whether every part was looked at; `found` how many of each."""
+
+    least: float
+    complete: bool
+    found: list[tuple[str, int]]
 
 
 class WeighingRecord(TypedDict):
@@ -242,6 +259,8 @@ class Update(TypedDict, total=False):
     """The dialogue in which the micro answer stands."""
     attempts: int
     """How often the question was asked with crops."""
+    searched: SearchRecord
+    """What a search of the whole picture came to."""
     calls: list[CallRecord]
     """Every call of the model, for the budget and the bill."""
     steps: list[StepRecord]
@@ -279,6 +298,7 @@ class State(Question, total=False):
     proven: str
     closer: str
     attempts: int
+    searched: SearchRecord
     sent: str
     calls: Annotated[list[CallRecord], merge]
     steps: Annotated[list[StepRecord], merge]

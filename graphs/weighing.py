@@ -7,8 +7,10 @@ themselves (`selection.py`).
 """
 
 from zoomagent.confidence import replies, selection
+from zoomagent.confidence.learned import MATTERS as MATTERS
 from zoomagent.confidence.likelihood import diluted, of_tokens, usable
 from zoomagent.confidence.selection import Candidate, Choice, Weighed
+from zoomagent.graphs.absence import unearned
 from zoomagent.graphs.asking import Desk, ask, score
 from zoomagent.graphs.state import (
     CandidateRecord,
@@ -22,11 +24,8 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.models.base import Likelihood, Reply
-from zoomagent.prompts import MARKED, micro_prompt, several_prompt
+from zoomagent.prompts import MARKED, SEARCHED, micro_prompt, several_prompt
 from zoomagent.strategy import Strategy
-
-MATTERS = 0.7
-"""Nats from which crops count as having mattered: the answer is at least twice as likely with them."""
 
 
 def read(reply: str, state: State, strategy: Strategy) -> replies.Answered:
@@ -80,10 +79,26 @@ async def measured(desk: Desk) -> Update:
     return await _by_votes(desk)
 
 
-def concluded(state: State, strategy: Strategy) -> Update:
-    """Choose, and say how the run ended."""
+def concluded(state: State, strategy: Strategy, target_error: float | None = None) -> Update:
+    """Choose, and say how the run ended. Nothing is answered under a `target_error`: no confidence here is
+    calibrated."""
     choice = _choice(state, strategy)
-    return Update(verdict=verdict_of(state, choice), outcome=outcome_of(state, state[choice.perspective]))
+    verdict = verdict_of(state, choice)
+    why = unearned(state, verdict["text"], verdict["perspective"])
+    if why:
+        reason = f"{verdict['reason']} {why}"
+        verdict = VerdictRecord(**{**verdict, "confidence": None, "confidence_from": None, "reason": reason})
+    if target_error is not None and verdict["text"] != replies.CANNOT_TELL:
+        reason = f"{UNPROMISED} {verdict['reason']}"
+        withheld = {"text": replies.CANNOT_TELL, "withheld": verdict["text"], "reason": reason}
+        verdict = VerdictRecord(**{**verdict, **withheld})  # type: ignore[typeddict-item]
+    return Update(verdict=verdict, outcome=outcome_of(state, state[choice.perspective]))
+
+
+UNPROMISED = (
+    "Not answered: an error rate was asked for, and this strategy compares likelihoods that are not calibrated, by "
+    "which none can be promised; auto, search and tools can."
+)
 
 
 def verdict_of(state: State, choice: Choice) -> VerdictRecord:
@@ -162,6 +177,8 @@ def _scoring_turns(state: State) -> list[TurnRecord]:
     """The micro dialogue up to its last question, which asks for words even where options were given."""
     *before, question, _ = dialogue(state, _closer(state))
     if question["role"] != "user":
+        return [*before, question]
+    if question["text"].startswith(SEARCHED):
         return [*before, question]
     prompt = several_prompt if question["text"].startswith(MARKED) else micro_prompt
     return [*before, {**question, "text": prompt(state["question"])}]

@@ -4,13 +4,16 @@
                       |  ^                                            ^
                       |  +------------------ prove <- answer          | settled, or the budget is spent
                       v                                 ^             |
+       point:  point -> confirm? -> check ----------------------------+
        locate: name -> ground (each thing) -> confirm? -> check ------+
-       search: name -> search (a region a step) -> confirm? -> check
+       search: name -> search (a region a step) -> confirm? -> check -+
+               or, where nothing was found, conclude
+       count:  name -> count (a view a step) -> conclude
        tools:  drive (a turn a step) -> prove
 
 Every view is cut from the original, zooms go into zooms, and every way ends in exactly one outcome. What the policies
-do is in `locating.py`, `searching.py`, `driving.py`; when it is enough in `deciding.py`; the end of a closer look in
-`closing.py`; the verdict in `judging.py`. DualFocus alone is the graph of `macro_micro.py`.
+do is in `locating.py`, `searching.py`, `instances.py`, `driving.py`; when it is enough in `deciding.py`; the end of a
+closer look in `closing.py`; the verdict in `judging.py`. DualFocus alone is the graph of `macro_micro.py`.
 
     await graph.ainvoke({"image": "photo.jpg", "question": "..."}, context=Context(model="nano"))
 """
@@ -20,13 +23,14 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from zoomagent.graphs.asking import desk_of
-from zoomagent.graphs.closing import answer, provable, prove
+from zoomagent.graphs.closing import answer, conclude, provable, prove
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.deciding import ORDERS, decide, leave, located, wanted
+from zoomagent.graphs.deciding import ORDERS, decide, leave, located, searched_for, unanswered, wanted
 from zoomagent.graphs.driving import drive
 from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.instances import count
 from zoomagent.graphs.judging import arbiter_of, arbitrate, needs_weighing
-from zoomagent.graphs.locating import check, confirm, ground, name
+from zoomagent.graphs.locating import check, confirm, ground, name, point
 from zoomagent.graphs.macro_micro import look
 from zoomagent.graphs.searching import search
 from zoomagent.graphs.state import Question, State, Update
@@ -59,9 +63,13 @@ def route_after_decide(state: State) -> Next:
         return out
     if state["policy"] == "tools":
         return "drive"
-    if "phrases" not in state:
+    if state["policy"] == "point" and not state.get("targets"):
+        return "point"
+    if "phrases" not in state and not located(state):
         return "name"
-    return _search_for(state) if wanted(state) else "answer"
+    if wanted(state):
+        return _search_for(state)
+    return "conclude" if searched_for(state) and not unanswered(state) else "answer"
 
 
 def route_after_name(state: State) -> Next:
@@ -70,6 +78,14 @@ def route_after_name(state: State) -> Next:
 
 def route_after_search(state: State) -> Next:
     return leave(state) or ("search" if wanted(state) else "confirm" if located(state) else "decide")
+
+
+def route_after_count(state: State) -> str:
+    return leave(state) or ("count" if wanted(state) else "decide")
+
+
+def route_after_point(state: State) -> str:
+    return leave(state) or ("confirm" if located(state) else "decide")
 
 
 def route_after_check(state: State) -> str:
@@ -92,23 +108,30 @@ def route_after_drive(state: State, runtime: Runtime[Context]) -> str:
 
 
 def _search_for(state: State) -> Next:
-    """Point at everything wanted at once, or search for it one after the other."""
-    if state["policy"] == "search":
-        return "search"
+    """Point at everything wanted at once, or search for it, or count it, one after the other."""
+    if state["policy"] in ("search", "count"):
+        return state["policy"]
     return [Send("ground", {**state, "sent": target["id"]}) for target in wanted(state)]
 
 
 # Graph
 
 builder = StateGraph(State, context_schema=Context, input_schema=Question)
-for node in (look, decide, name, ground, confirm, search, drive, check, answer, prove, weigh, arbitrate):
+for node in (
+    look, decide, point, name, ground, confirm, search, count, drive, check, answer, conclude, prove, weigh, arbitrate,
+):  # fmt: skip
     builder.add_node(node)
 builder.add_edge(START, "look")
 builder.add_conditional_edges("look", route_after_look, ["decide", "weigh", END])
 builder.add_conditional_edges(
-    "decide", route_after_decide, ["name", "ground", "search", "drive", "weigh", "answer", END]
+    "decide",
+    route_after_decide,
+    ["point", "name", "ground", "search", "count", "drive", "weigh", "answer", "conclude", END],
 )
-builder.add_conditional_edges("name", route_after_name, ["ground", "search", "decide", "weigh", END])
+builder.add_conditional_edges("point", route_after_point, ["confirm", "decide", "weigh", END])
+builder.add_conditional_edges("name", route_after_name, ["ground", "search", "count", "decide", "weigh", END])
+builder.add_conditional_edges("count", route_after_count, ["count", "decide", "weigh", END])
+builder.add_conditional_edges("conclude", lambda state: leave(state) or "decide", ["decide", "weigh", END])
 builder.add_edge("ground", "confirm")
 builder.add_conditional_edges("confirm", lambda state: leave(state) or "check", ["check", "weigh", END])
 builder.add_conditional_edges("search", route_after_search, ["search", "confirm", "decide", "weigh", END])

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from fake_model import FAKE_PROFILE, FakeModel
 
-from zoomagent.bench.cases import KINDS_OF, Case, Settings, cases
+from zoomagent.bench.cases import KINDS_OF, Case, Settings, cases, size_name
 from zoomagent.bench.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
 from zoomagent.bench.haystack import canvas, drawn, measure, run
 from zoomagent.bench.results import Result, ResultFile, fingerprint, load
 from zoomagent.bench.rivals.asking import Tried
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import ILLEGIBLE, LEGIBLE
+from zoomagent.data.questions import LEGIBLE
 from zoomagent.data.render import render
-from zoomagent.data.scene import DEEP, SMALL, draw_scene
+from zoomagent.data.scene import DEEP, LEVELS, SMALL, draw_scene
 from zoomagent.errors import StoreError
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
@@ -25,7 +25,7 @@ from zoomagent.media import Picture
 from zoomagent.models.base import Model
 from zoomagent.tools.viewing import ViewStore
 
-TINY = Settings(n=8, seeds=(3, 4), size=256, strategies=("macro",))
+TINY = Settings(n=12, seeds=(3, 4), size=256, strategies=("macro",))
 
 
 def every_case(settings: Settings) -> list[Case]:
@@ -46,14 +46,14 @@ def ask(settings: Settings, contestants: dict[str, Contestant], kept: ResultFile
 
 
 def test_questions_come_in_equal_shares_of_kinds_and_seeds() -> None:
-    found = every_case(Settings(n=26, seeds=(1, 2, 3), size=256))
+    found = every_case(Settings(n=40, seeds=(1, 2, 3), size=256))
     counts = [sum((c.group, c.seed) == (g, s) for c in found) for g in KINDS_OF for s in (1, 2, 3)]
-    assert sum(counts) == 26 and set(counts) == {2, 3}
+    assert sum(counts) == 40 and set(counts) == {2, 3}
     assert all(case.question.kind in KINDS_OF[case.group] for case in found)
 
 
 def test_a_question_stays_the_same_in_a_larger_bench() -> None:
-    small, large = (every_case(replace(TINY, n=n)) for n in (8, 24))
+    small, large = (every_case(replace(TINY, n=n)) for n in (12, 24))
     assert set(small) <= set(large) and len(large) == 24
 
 
@@ -65,22 +65,52 @@ def test_options_hold_the_answer_and_are_shuffled() -> None:
 
 
 def test_deep_questions_are_about_what_the_whole_does_not_show() -> None:
-    settings = Settings(n=40, size=8192, level="deep")
-    close = [case for case in every_case(settings) if case.group == "close"]
-    items = [draw_scene(DEEP, 2_000_000_000 + c.seed, c.scene).items[c.question.targets[0]] for c in close]
+    settings = Settings(n=60, size=8192, level="deep")
+    read = [case for case in every_case(settings) if case.group == "read"]
+    items = [draw_scene(DEEP, 2_000_000_000 + c.seed, c.scene).items[c.question.targets[0]] for c in read]
     assert sum(item.size * 128 < 3 for item in items) >= len(items) / 2
-    assert all(i.text_height * 128 <= ILLEGIBLE and i.text_height * 8192 >= LEGIBLE for i in items)
+    assert all(i.text_height * 8192 >= LEGIBLE for i in items)
+
+
+@pytest.mark.parametrize("level", ["small", "deep", "fine"])
+def test_no_question_is_left_out_for_being_too_small_to_see(level: str) -> None:
+    """Presence, counts and comparisons are asked of the things that there are, in the sizes in which they are."""
+    found = every_case(Settings(n=300, size=8192, level=level))
+    drawn = [draw_scene(LEVELS[level], 2_000_000_000 + 1, i).items for i in range(300)]
+    every = sorted(item.size * 128 for items in drawn for item in items)
+    middle = every[len(every) // 2]
+    for group in ("presence", "compare", "count", "read"):
+        pixels = [case.pixels for case in found if case.group == group and case.pixels is not None]
+        share = sum(p < middle for p in pixels) / len(pixels)
+        assert share > 0.3, (group, share)
+
+
+def test_yes_and_no_to_presence_come_at_every_size_alike() -> None:
+    found = [c for c in every_case(Settings(n=1800, size=8192, level="deep")) if c.group == "presence"]
+    assert len(found) == 300
+    for size in ("2 to 4", "4 to 8"):
+        answers = [c.question.answer for c in found if size_name(c.pixels) == size]
+        assert len(answers) > 20 and 0.3 < answers.count("Yes") / len(answers) < 0.7, (size, answers)
+
+
+def test_the_selection_of_before_would_be_caught() -> None:
+    """The old benches dropped what could not be seen in the whole, but kept every "No": then small things are gone."""
+    found = [c for c in every_case(Settings(n=600, size=8192, level="deep")) if c.group == "presence"]
+    planted = [c for c in found if c.question.answer == "No" or (c.pixels or 0) >= 5]
+    small = [c.question.answer for c in planted if size_name(c.pixels) == "2 to 4"]
+    assert small and small.count("Yes") / len(small) < 0.3
 
 
 def test_every_contestant_is_asked_every_question_about_the_same_picture() -> None:
     asked: dict[str, list[str]] = {"a": [], "b": []}
     results = ask(TINY, {name: answering("x", log) for name, log in asked.items()})
-    assert asked["a"] == asked["b"] and len(asked["a"]) == 8 and len(results) == 16
+    assert asked["a"] == asked["b"] and len(asked["a"]) == 12 and len(results) == 24
 
 
 def test_the_picture_handed_over_is_the_scene_at_full_size_and_keeps_its_views() -> None:
     scene, [case, *_] = next(cases(replace(TINY, size=300)))
-    with drawn(scene, replace(TINY, size=300), case.seed, case.scene) as picture:
+    picture, _ = drawn(scene, replace(TINY, size=300), case.seed, case.scene)
+    with picture:
         box, size = Box(10, 10, 90, 90), Size(40, 40)
         assert picture.size == Size(300, 300) and picture.view(box, size) is picture.view(box, size)
 
@@ -100,7 +130,7 @@ def test_a_killed_bench_asks_only_what_is_missing(tmp_path: Path) -> None:
     asked.clear()
     again = ask(TINY, {"a": answering("x", asked), "b": answering("y")}, ResultFile(file))
     assert [replace(r, seconds=0) for r in again] == [replace(r, seconds=0) for r in whole]
-    assert len(asked) == 8 - 3 and len(file.read_bytes().splitlines()) == 16
+    assert len(asked) == 12 - 3 and len(file.read_bytes().splitlines()) == 24
     assert {r.key: r for r in load(file)} == {r.key: r for r in again}
 
 
@@ -135,8 +165,8 @@ def test_an_agent_and_rivals_stand_in_one_table() -> None:
     def load() -> FakeModel:
         return FakeModel(profile=profile, respond=lambda call: CANNOT_TELL, respond_score=lambda call: [-1.0, -2.0])
 
-    settings, results = measure(replace(TINY, n=4, seeds=(3,), strategies=("macro", "p2r", "deepeyes")), load)
-    assert settings.macro_side == 128 and len(results) == 12
+    settings, results = measure(replace(TINY, n=6, seeds=(3,), strategies=("macro", "p2r", "zoomeye")), load)
+    assert settings.macro_side == 128 and len(results) == 18
     assert all(r.given == CANNOT_TELL and r.right == (r.key.group == "absent") and r.abstained for r in results)
 
 

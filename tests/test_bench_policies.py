@@ -10,7 +10,7 @@ from zoomagent.agent import ZoomAgent
 from zoomagent.bench import policies
 from zoomagent.bench.policies import Driven, asked, drive, table
 
-ROW = Driven("base", "w", "c", "small", "close", True, True, 4, 0.5, True)
+ROW = Driven("base", "w", "c", "small", "read", True, True, 4, 0.5, True)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_half_of_the_questions_are_asked_at_each_size_and_none_twice() -> None:
 
 
 def test_a_policy_that_zooms_is_seen_to(driven: tuple[Path, list[Driven]]) -> None:
-    close = [row for row in driven[1] if row.group == "close" and row.right]
+    close = [row for row in driven[1] if row.group == "read" and row.right]
     assert close and all(row.called and row.calls > 2 for row in close)
     assert all(row.overlap is not None and row.overlap > 0.3 for row in close if row.level == "small")
 

@@ -9,10 +9,10 @@ from fake_model import FAKE_PROFILE, FakeModel
 from PIL import Image
 from tiny_checkpoint import save_tiny
 from truthful_model import Truth, last_text
+from zoomagent.bench.rivals.deepeyes import deepeyes
 
 from zoomagent.bench.rivals.asking import Desk, Procedure, Tried
 from zoomagent.bench.rivals.attention import attention
-from zoomagent.bench.rivals.deepeyes import deepeyes
 from zoomagent.bench.rivals.p2r import p2r
 from zoomagent.bench.rivals.tiling import depth_for, tiles, tiling_to
 from zoomagent.bench.rivals.vicrop import sharpest, to_box, vicrop
@@ -25,10 +25,8 @@ from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.graphs.context import Budget
 from zoomagent.media import open_picture
-from zoomagent.models.base import Reply, ToolCall
 from zoomagent.models.in_process import InProcessModel
 from zoomagent.prompts import CLOSER, CUES, MARKED, SEE, VISIBLE
-from zoomagent.tools.definitions import ZOOM_IN
 from zoomagent.tools.viewing import ViewStore
 
 SIDE = 1024
@@ -38,11 +36,13 @@ NEAR = Item("circle", "red", 0.72, 0.30, 0.08, "47", 0, 0)
 FAR = Item("square", "blue", 0.31, 0.81, 0.03, "83", 0, 0)
 """4 pixels in the whole: not seen there."""
 SCENE = Scene(1, "plain", "gray", (NEAR, FAR))
-READ_NEAR = Question("What is written on the red circle?", "47", "read", (0,))
-READ_FAR = Question("What is written on the blue square?", "83", "read", (1,))
+READ_NEAR = Question("What is written on the red circle?", "47", "read", (0,), ("red circle",))
+READ_FAR = Question("What is written on the blue square?", "83", "read", (1,), ("blue square",))
 BACKGROUND = Question("What colour is the background?", "gray", "ground")
-LEFT_OF = Question("Is the blue square left of the red circle?", "Yes", "relation", (1, 0))
-ABSENT = Question("What is written on the green star?", CANNOT_TELL, "absent")
+LEFT_OF = Question(
+    "Is the blue square left of the red circle?", "Yes", "relation", (1, 0), ("blue square", "red circle")
+)
+ABSENT = Question("What is written on the green star?", CANNOT_TELL, "absent", (), ("green star",))
 
 
 @dataclass(frozen=True)
@@ -193,30 +193,6 @@ def test_p2r_shows_several_regions_but_no_more_than_the_model_takes() -> None:
     model.enqueue([" ".join(f"[{50 * i}, 100, {50 * i + 40}, 200]" for i in range(15)), "red"])
     tried = on_red(p2r, model)
     assert len(model.history[1].views) == PROFILE.max_images and len(tried.boxes) == PROFILE.max_images - 2
-
-
-# DeepEyes
-
-
-def test_deepeyes_cuts_from_the_first_image_and_answers_when_no_call_comes() -> None:
-    trial = attempt(deepeyes, READ_NEAR)
-    assert trial.tried.calls == 2 and all(call.options["tools"] for call in trial.model.history)
-    assert [view.image.width for view in trial.model.history[1].views] == [128, 80]
-
-
-def test_deepeyes_ends_after_five_turns_without_an_answer() -> None:
-    call = ToolCall("call", ZOOM_IN, '{"bbox_2d": [100, 100, 300, 300], "label": "it", "img_idx": 3}')
-    model = FakeModel(profile=PROFILE, respond=lambda _: Reply("", "tool_calls", tool_calls=(call,)))
-    tried = on_red(deepeyes, model)
-    assert (tried.text, tried.calls, tried.used_crop, tried.confidence) == ("", 5, False, None)
-
-
-@pytest.mark.parametrize("arguments", ["{}", "[1]", '{"bbox_2d": [1, 2]}', '{"bbox_2d": [900, 9, 100, 90]}'])
-def test_deepeyes_is_told_what_is_wrong_with_a_call(arguments: str) -> None:
-    model = FakeModel(profile=PROFILE)
-    model.enqueue([Reply("", "tool_calls", tool_calls=(ToolCall("call", ZOOM_IN, arguments),)), "red"])
-    assert on_red(deepeyes, model).text == "red"
-    assert model.history[1].messages[-1].role == "tool" and len(model.history[1].views) == 1
 
 
 # Tiling

@@ -48,10 +48,10 @@ def result(strategy: str, group: str, right: bool, scene: int = 0, seed: int = 1
 
 
 MIXED = [
-    result("macro", "close", False),
-    result("macro", "global", True),
-    replace(result("dualfocus", "global", False), outcome="failed: no_answer"),
-    result("dualfocus", "close", True),
+    result("macro", "read", False),
+    result("macro", "whole", True),
+    replace(result("dualfocus", "whole", False), outcome="failed: no_answer"),
+    result("dualfocus", "read", True),
 ]
 """The rows' order differs on purpose: they are matched by question."""
 
@@ -61,9 +61,9 @@ def test_rows_hold_every_column_and_count_errors() -> None:
     both = table["dualfocus", "all"]
     assert (both["n"], both["accuracy"], both["gain"], both["harm"], both["errors"]) == (2, 0.5, 0.5, 0.5, 1)
     assert (both["calls"], both["visual_tokens"], both["seconds"]) == (2, 100, 0.1)
-    assert table["dualfocus", "close"]["gain"] == 1 and table["dualfocus", "global"]["harm"] == 1
+    assert table["dualfocus", "read"]["gain"] == 1 and table["dualfocus", "whole"]["harm"] == 1
     text = markdown(list(table.values()))
-    assert "| dualfocus | close | 1 | 100.0%" in text and "1 runs ended without an answer" in text
+    assert "| dualfocus | read | 1 | 100.0%" in text and "1 runs ended without an answer" in text
     assert set(json.loads(json.dumps(report(Settings(), MIXED)))) == {"settings", "rows"}
 
 
@@ -79,7 +79,7 @@ def test_abstentions_are_counted_apart_from_what_was_answered() -> None:
 
 
 def test_confidence_is_judged_by_calibration_and_by_ranking() -> None:
-    sure = [replace(result("auto", "close", i < 3, i), confidence=0.9 if i < 3 else 0.1) for i in range(4)]
+    sure = [replace(result("auto", "read", i < 3, i), confidence=0.9 if i < 3 else 0.1) for i in range(4)]
     [row, _] = rows(sure)
     assert row["ece"] == pytest.approx(0.1) and row["aurc"] == pytest.approx(1 / 16)
     [row, _] = rows([replace(r, confidence=None) for r in sure])
@@ -87,26 +87,26 @@ def test_confidence_is_judged_by_calibration_and_by_ranking() -> None:
 
 
 def test_only_close_views_that_were_looked_into_can_have_mattered() -> None:
-    base = [result("macro", "close", False, i) for i in range(4)]
+    base = [result("macro", "read", False, i) for i in range(4)]
     mine = [
-        replace(result("auto", "close", True, 0), mattered=True),
-        replace(result("auto", "close", False, 1), mattered=False),
-        replace(result("auto", "close", True, 2), mattered=None),
-        replace(result("auto", "close", True, 3), mattered=False, zoomed=False),
+        replace(result("auto", "read", True, 0), mattered=True),
+        replace(result("auto", "read", False, 1), mattered=False),
+        replace(result("auto", "read", True, 2), mattered=None),
+        replace(result("auto", "read", True, 3), mattered=False, zoomed=False),
     ]
     row = next(r for r in rows([*base, *mine]) if r["strategy"] == "auto")
     assert row["mattered"] == 0.5 and row["mattered_changed"] == 1.0
 
 
 def test_each_seed_is_told_apart() -> None:
-    [row, _] = rows([result("macro", "close", seed == 1, seed=seed) for seed in (1, 2)])
+    [row, _] = rows([result("macro", "read", seed == 1, seed=seed) for seed in (1, 2)])
     assert row["by_seed"] == {"1": 1.0, "2": 0.0}
 
 
 def test_the_oracle_is_right_where_either_is_and_pays_for_both() -> None:
     rights = [(False, False), (False, True), (True, False), (True, True)]
-    macro = [result("macro", "close", a, i) for i, (a, _) in enumerate(rights)]
-    micro = [result("micro", "close", b, i) for i, (_, b) in enumerate(rights)]
+    macro = [result("macro", "read", a, i) for i, (a, _) in enumerate(rights)]
+    micro = [result("micro", "read", b, i) for i, (_, b) in enumerate(rights)]
     oracle = [r for r in with_oracle([*macro, *micro]) if r.key.strategy == "oracle"]
     assert [r.right for r in oracle] == [False, True, True, True]
     assert {(r.calls, r.visual_tokens, r.seconds) for r in oracle} == {(4, 200, 0.2)}

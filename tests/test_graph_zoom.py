@@ -79,7 +79,7 @@ def test_what_is_not_there_is_not_found(strategy: str) -> None:
 def test_where_nothing_is_found_the_answer_from_the_whole_stands_and_says_why() -> None:
     ran = scripted(lambda call: "[]" if prompts.GROUND in call.text else "Exit", strategy="locate")
     assert (ran.text, ran.kind, ran.state["verdict"]["perspective"]) == ("Exit", "answered", "macro")
-    assert "no closer look" in ran.state["verdict"]["reason"]
+    assert ran.state["verdict"]["reason"].startswith("Read from the whole picture.")
     assert "tried" in ran.state["settled"]
 
 
@@ -220,5 +220,18 @@ def test_a_thing_shown_with_all_its_pixels_is_not_looked_into_again() -> None:
 def test_studio_shows_the_nodes_by_their_verbs() -> None:
     names = set(graph.get_graph().nodes) - {"__start__", "__end__"}
     waits = {"confirm"}
-    asks = {"look", "name", "ground", "search", "drive", "check", "answer", "prove", "weigh"}
+    asks = {
+        "look",
+        "name",
+        "ground",
+        "search",
+        "drive",
+        "check",
+        "answer",
+        "prove",
+        "weigh",
+        "point",
+        "conclude",
+        "count",
+    }
     assert names == asks | waits | {"decide", "arbitrate"}

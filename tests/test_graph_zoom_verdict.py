@@ -8,6 +8,7 @@ import pytest
 from fake_model import Call, FakeModel
 from truthful_model import LIKELY
 from zoom_world import (
+    BACKGROUND,
     NEAR_LEFT_OF_ALSO,
     PROFILE,
     READ_BIG,
@@ -92,16 +93,16 @@ def test_a_proof_that_is_not_in_the_budget_is_left_out_and_said() -> None:
 
 
 def test_a_sure_gate_looks_no_closer(tmp_path: Path) -> None:
-    ran = truthful(READ_BIG, arbiter=arbiter(tmp_path / "a.json", gate=0.98))
-    assert len(ran.model.history) == 1 and ran.text == "15"
+    ran = truthful(BACKGROUND, arbiter=arbiter(tmp_path / "a.json", gate=0.98))
+    assert len(ran.model.history) == 1 and ran.text == "gray"
     assert ran.state["verdict"]["confidence"] == pytest.approx(0.98) and "no closer look" in ran.state["settled"]
     assert ran.state["verdict"]["confidence_from"] == "calibrated"
 
 
 @pytest.mark.parametrize(("gate", "looked"), [(0.5, False), (0.97, False), (0.981, True), (1.0, True)])
 def test_the_gate_opens_at_the_confidence_asked_for(tmp_path: Path, gate: float, looked: bool) -> None:
-    ran = truthful(READ_BIG, arbiter=arbiter(tmp_path / "a.json", gate=0.98), gate=gate)
-    assert ("micro" in ran.state) is looked
+    ran = truthful(BACKGROUND, arbiter=arbiter(tmp_path / "a.json", gate=0.98), gate=gate)
+    assert (len(ran.model.history) > 1) is looked
 
 
 @pytest.mark.parametrize("strategy", ["locate", "search", "tools"])
@@ -117,10 +118,13 @@ def test_without_an_arbiter_there_is_no_gate() -> None:
 
 @pytest.mark.parametrize(("micro", "perspective"), [(0.8, "micro"), (0.2, "macro")])
 def test_the_arbiter_decides_between_two_answers_and_says_why(tmp_path: Path, micro: float, perspective: str) -> None:
-    ran = truthful(READ_NEAR, arbiter=arbiter(tmp_path / "a.json", micro=micro, macro=0.3))
+    ran = truthful(READ_NEAR, arbiter=arbiter(tmp_path / "a.json", micro=micro, macro=0.3), strategy="locate")
     verdict = ran.state["verdict"]
-    assert (verdict["perspective"], verdict["confidence_from"]) == (perspective, "calibrated")
-    assert verdict["confidence"] == pytest.approx(max(micro, 0.3))
+    assert verdict["perspective"] == perspective
+    if perspective == "micro":
+        assert (verdict["confidence"], verdict["confidence_from"]) == (pytest.approx(micro), "calibrated")
+    else:
+        assert verdict["confidence"] is None, "Cannot tell was not earned by a search"
     for words in (f"{100 * micro:.0f} %", "30 %", "the crop mattered", "visible in it", "the two differ"):
         assert words in verdict["reason"]
     assert "weigh" not in ran.nodes, "calibrated probabilities need no shared scoring"
@@ -129,9 +133,11 @@ def test_the_arbiter_decides_between_two_answers_and_says_why(tmp_path: Path, mi
 @pytest.mark.parametrize("feature", ["mattered", "seen", "crop_share", "depth", "targets", "macro_prob", "micro_prob"])
 def test_what_was_measured_reaches_the_arbiter(tmp_path: Path, feature: str) -> None:
     """A weight on "is missing" changes nothing where it is known, and a weight on the value does."""
-    plain = truthful(READ_NEAR, arbiter=arbiter(tmp_path / "a.json", micro=0.6))
-    absent = truthful(READ_NEAR, arbiter=arbiter(tmp_path / "b.json", micro=0.6, weights={f"{feature}?": 3.0}))
-    weighed = truthful(READ_NEAR, arbiter=arbiter(tmp_path / "c.json", micro=0.6, weights={feature: 0.2}))
+    weights: tuple[dict[str, float], ...] = ({}, {f"{feature}?": 3.0}, {feature: 0.2})
+    plain, absent, weighed = (
+        truthful(READ_NEAR, strategy="locate", arbiter=arbiter(tmp_path / f"{i}.json", micro=0.6, weights=some))
+        for i, some in enumerate(weights)
+    )
     assert absent.state["verdict"]["confidence"] == plain.state["verdict"]["confidence"]
     assert weighed.state["verdict"]["confidence"] != plain.state["verdict"]["confidence"]
 

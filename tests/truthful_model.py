@@ -17,7 +17,7 @@ from fake_model import Call, Scripted, reply_of
 
 from zoomagent import prompts
 from zoomagent.confidence.replies import CANNOT_TELL, plain
-from zoomagent.data.questions import LEGIBLE, SMALLEST, Question, phrase_of
+from zoomagent.data.questions import LEGIBLE, SMALLEST, Question
 from zoomagent.data.scene import Item, Scene
 from zoomagent.geometry import Box, box_to_model
 from zoomagent.models.base import Pixels, Reply, ToolCall
@@ -42,7 +42,7 @@ class Truth:
         if call.options["tools"] and self.answer(call) == CANNOT_TELL and self.question.targets and len(call.views) < 4:
             return self._zoom(call)
         if last.startswith(prompts.CUES):
-            return ", ".join(phrase_of(self.question, self.scene)) or prompts.WHOLE_PICTURE
+            return ", ".join(self.question.phrases) or prompts.WHOLE_PICTURE
         if last.startswith(prompts.BOX):
             return str(self._box(call))
         if last.startswith(prompts.GROUND):

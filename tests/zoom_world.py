@@ -44,13 +44,17 @@ FAR = Item("square", "blue", 0.31, 0.81, 0.03, "83", 0, 0)
 BIG = Item("triangle", "yellow", 0.60, 0.70, 0.20, "15", 0, 0)
 SCENE = Scene(1, "plain", "gray", (NEAR, FAR, ALSO, BIG))
 
-READ_NEAR = Question("What is written on the red circle?", "47", "read", (0,))
-READ_FAR = Question("What is written on the blue square?", "83", "read", (1,))
-READ_BIG = Question("What is written on the yellow triangle?", "15", "read", (3,))
-NEAR_LEFT_OF_ALSO = Question("Is the red circle left of the green diamond?", "No", "relation", (0, 2))
-FAR_LEFT_OF_NEAR = Question("Is the blue square left of the red circle?", "Yes", "relation", (1, 0))
+READ_NEAR = Question("What is written on the red circle?", "47", "read", (0,), ("red circle",))
+READ_FAR = Question("What is written on the blue square?", "83", "read", (1,), ("blue square",))
+READ_BIG = Question("What is written on the yellow triangle?", "15", "read", (3,), ("yellow triangle",))
+NEAR_LEFT_OF_ALSO = Question(
+    "Is the red circle left of the green diamond?", "No", "relation", (0, 2), ("red circle", "green diamond")
+)
+FAR_LEFT_OF_NEAR = Question(
+    "Is the blue square left of the red circle?", "Yes", "relation", (1, 0), ("blue square", "red circle")
+)
 BACKGROUND = Question("What colour is the background?", "gray", "ground")
-ABSENT = Question("What is written on the green star?", "Cannot tell", "absent")
+ABSENT = Question("What is written on the green star?", "Cannot tell", "absent", (), ("green star",))
 
 
 @cache
@@ -169,6 +173,7 @@ def arbiter(
     same: float = 0.9,
     macro: float = 0.3,
     micro: float = 0.8,
+    searched: float = 0.9,
     certified: int = 0,
     weights: dict[str, float] | None = None,
 ) -> str:
@@ -181,6 +186,7 @@ def arbiter(
         provenance=Provenance(model="fake", seed=0, fitted=0, certified=certified),
         gate=_head(gate, GATE_FIELDS),
         alone=_head(gate, FIELDS),
+        searched=_head(searched, FIELDS),
         same=_head(same, FIELDS),
         macro=_head(macro, FIELDS),
         micro=_head(micro, FIELDS, weights),

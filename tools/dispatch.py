@@ -57,7 +57,8 @@ async def run_call(
         case Read():
             return ToolResult(_read(views, view, index, await read(views, view)))
         case Verify(label=label):
-            return ToolResult(_seen(label, index, await sees(model, views, view, label, deadline=deadline)))
+            probability = await sees(model, views, view, label, deadline=deadline)
+            return ToolResult(_seen(label, index, probability))
         case Tag(labels=labels):
             tags = await tag(model, views, view, labels, deadline=deadline)
             named = (one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in tags)

@@ -3,30 +3,32 @@
     found = await search(model, views, whole["id"], "the red car")
 
 One scored question asks a region's view which of its 3 by 3 parts shows the thing: ten single-digit answers, "0" for
-none, so nine parts and the region itself are judged in one call that shows one view. The most probable region is
-looked at next. Where the thing is surely here, the model points at it; what it points at is checked ("Can you see
-this?") before it counts. What was refuted takes its probability along.
+none, so nine parts and the region itself are judged in one call that shows one view. A model that was taught to sweep
+begins with close views of the nine parts, a few beside the whole in one call, each of which says what it shows. The
+most probable region is looked at next. Where the thing is surely here, the model points at it; what it points at is
+checked ("Can you see this?") before it counts. What was refuted takes its probability along.
 
 Best-first search over yes/no likelihoods is ZoomEye's (its eqs. for confidence and threshold decay), checking against
-the parent CVSearch's, pruning what was seen RAP's; one question for nine regions is ours. Left out: several things at
-once (search for each).
-"""
+the parent CVSearch's, pruning what was seen RAP's; one question for nine regions is ours, and so is the sweep. What a
+search in vain is worth, `least_seen` says: the size from which nothing can have been missed. Left out: several things
+at once (search for each), all things of a name (`instances.py`)."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NotRequired
 
+import numpy as np
 from typing_extensions import TypedDict
 
 from zoomagent.confidence.likelihood import usable
 from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, intersect, moved_inside
-from zoomagent.models.base import Likelihood, Message, Model, Text
-from zoomagent.prompts import PARTS
+from zoomagent.models.base import Likelihood, Message, Model, Pixels, Text
+from zoomagent.prompts import PARTS, SWEEP
 from zoomagent.tools.grounding import ground
 from zoomagent.tools.verifying import sees
-from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
+from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
 from zoomagent.tools.zooming import surroundings
 
 DIGITS = tuple("0123456789")
@@ -47,13 +49,18 @@ LOOKS = 12
 """Regions looked at in one search."""
 ONE_HOT = 0.7
 """What a part's number is worth when the model can not score and only writes it."""
+SWEPT_SURE, SWEPT_WORTH = 0.5, 0.1
+"""A swept part is pointed into at once from the first share on; under the second it is not looked at again."""
+GRID = 48
+"""Points a side at which it is asked how closely a picture was looked at."""
 
 Fate = Literal["open", "split", "refuted", "found"]
 
 
 class RegionRecord(TypedDict):
     """A region of the tree as plain JSON; `box` in original pixels. `prior` is the probability, by its parents'
-    answers, that the thing is there; `here` the same by its own view, None before it was looked at."""
+    answers, that the thing is there; `here` the same by its own view, None before it was looked at. `swept`: its view
+    was shown beside others only."""
 
     id: str
     phrase: str
@@ -64,6 +71,7 @@ class RegionRecord(TypedDict):
     prior: float
     here: float | None
     fate: Fate
+    swept: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,20 @@ def best(regions: Sequence[RegionRecord], phrase: str) -> RegionRecord | None:
     """The most probable region that was not looked at yet; None when the search is over."""
     mine = [region for region in regions if region["phrase"] == phrase]
     still = [region for region in mine if region["fate"] == "open" and region["prior"] >= WORTH]
-    if len(mine) - len([r for r in mine if r["fate"] == "open"]) >= LOOKS or not still:
+    if _looks(mine) >= LOOKS or not still:
         return None
     return max(still, key=lambda region: region["prior"])
 
 
 def enough(regions: Sequence[RegionRecord], phrase: str) -> float:
     """How sure a view must be that it shows the thing, by now."""
-    looks = sum(region["phrase"] == phrase and region["here"] is not None for region in regions)
+    looks = _looks([region for region in regions if region["phrase"] == phrase and region["here"] is not None])
     return max(LEAST, SURE - DECAY * (looks // 2))
+
+
+def _looks(regions: Sequence[RegionRecord]) -> int:
+    """Regions that were looked at on their own."""
+    return sum(region["fate"] != "open" and not region.get("swept", False) for region in regions)
 
 
 async def look_at(
@@ -108,16 +121,98 @@ async def look_at(
     """Look at one region: how sure is it here, where; if sure enough, point at it and check. What is found is shown
     by a view at most `depth` zooms deep."""
     phrase = region["phrase"]
+    if sweeps(views, region):
+        return await sweep(model, views, region, deadline=deadline)
+    if region["here"] is not None and region["here"] >= SWEPT_SURE:
+        box, seen = await _pointed(model, views, region, deadline)
+        if box is not None:
+            return Looked([{**region, "swept": False, "fate": "found"}], box, seen)
     shares = await part_shares(model, views, region["view"], phrase, deadline=deadline)
     here = 1 - shares[0]
     if here >= enough(regions, phrase):
         box, seen = await _pointed(model, views, region, deadline)
         if box is not None:
-            return Looked([{**region, "here": here, "fate": "found"}], box, seen)
+            return Looked([{**region, "here": here, "fate": "found", "swept": False}], box, seen)
     deeper = region["depth"] + 2 <= depth
     children = _children(views, regions, region, shares) if deeper else []
     fate: Fate = "split" if children else "refuted"
-    return Looked([{**region, "here": here, "fate": fate}, *children])
+    return Looked([{**region, "here": here, "fate": fate, "swept": False}, *children])
+
+
+def sweeps(views: ViewStore, region: RegionRecord) -> bool:
+    """Whether a search begins here with a sweep of the nine parts."""
+    enough_images = views.profile.max_images > views.profile.sweep > 0
+    return enough_images and not region["parent"] and bool(part_boxes(views, region))
+
+
+async def sweep(
+    model: Model, views: ViewStore, region: RegionRecord, *, every: bool = False, deadline: float | None = None
+) -> Looked:
+    """Look at the nine parts of a region, some in one call, until one surely shows the thing; `every`: at all of them.
+    A part that shows nothing is refuted, the others stay open, with their share as `prior` and `here`."""
+    phrase, boxes, step = region["phrase"], part_boxes(views, region), views.profile.sweep
+    parts: list[RegionRecord] = []
+    sure = False
+    for start in range(0, len(boxes), step):
+        shown = [views.add(box, source=region["view"]) for box in boxes[start : start + step]]
+        names = [view["id"] for view in shown]
+        if sure and not every:
+            parts += [_part(region, view, 1 / len(boxes)) for view in shown]
+            continue
+        shares = await swept_shares(model, views, region["view"], names, phrase, deadline=deadline)
+        for view, share in zip(shown, shares[1:], strict=True):
+            fate: Fate = "open" if share >= SWEPT_WORTH else "refuted"
+            parts.append({**_part(region, view, share), "here": share, "fate": fate, "swept": True})
+            sure = sure or share >= SWEPT_SURE
+    return Looked([{**region, "fate": "split", "swept": True}, *parts])
+
+
+async def swept_shares(
+    model: Model, views: ViewStore, whole: str, parts: Sequence[str], phrase: str, *, deadline: float | None = None
+) -> list[float]:
+    """Probabilities that none of the parts shows the thing, and that part 1, 2, … does; they sum to 1."""
+    shown: list[Text | Pixels] = [await views.pixels(whole)]
+    for number, part in enumerate(parts, 1):
+        shown += [Text(f"{number}: "), await views.pixels(part)]
+    message = Message("user", (*shown, Text(SWEEP + phrase)))
+    return await _shares(model, message, DIGITS[: len(parts) + 1], deadline)
+
+
+def parts_of(views: ViewStore, region: RegionRecord) -> list[RegionRecord]:
+    """The nine parts of a region, none of them looked at yet."""
+    boxes = part_boxes(views, region)
+    return [_part(region, views.add(box, source=region["view"]), 1 / len(boxes)) for box in boxes]
+
+
+def part_boxes(views: ViewStore, region: RegionRecord) -> list[Box]:
+    """The nine parts of a region; none where its view shows every original pixel already."""
+    record = views.record(region["view"])
+    if record["size"][0] >= box_of(record).width:
+        return []
+    whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
+    return list(dict.fromkeys(part_box(box_of(record), number, whole) for number in range(1, 10)))
+
+
+def smallest_in(views: ViewStore, view: str) -> int:
+    """Side, in original pixels, from which a thing counts as seen in a view; smaller ones may be missed."""
+    record = views.record(view)
+    return max(1, round(views.profile.smallest_visible * box_of(record).width / record["size"][0]))
+
+
+def least_seen(views: ViewStore, regions: Sequence[RegionRecord], phrase: str | None = None) -> float:
+    """Side, in original pixels, of the least thing that must have been seen wherever it is: at every point of the
+    picture the closest view counts of those that were asked about the thing, or the whole where none was."""
+    size, least = views.picture.size, views.profile.smallest_visible
+    whole = views.whole()
+    asked = [r for r in regions if r["here"] is not None and phrase in (None, r["phrase"])]
+    found = np.full((GRID, GRID), least * max(1.0, size.width / whole["size"][0]))
+    across, down = ((np.arange(GRID) + 0.5) / GRID * side for side in (size.width, size.height))
+    for region in asked:
+        box = Box(*region["box"])
+        shown = views.record(region["view"])["size"][0]
+        here = np.outer((down >= box.top) & (down < box.bottom), (across >= box.left) & (across < box.right))
+        found[here] = np.minimum(found[here], least * max(1.0, box.width / shown))
+    return float(found.max())
 
 
 async def part_shares(
@@ -125,14 +220,19 @@ async def part_shares(
 ) -> list[float]:
     """Ten probabilities that sum to 1: that the thing is not here, and that it is in part 1 to 9."""
     message = Message("user", (await views.pixels(view), Text(PARTS + phrase)))
-    scored = await model.score([message], DIGITS, deadline=deadline)
+    return await _shares(model, message, DIGITS, deadline)
+
+
+async def _shares(model: Model, message: Message, digits: Sequence[str], deadline: float | None) -> list[float]:
+    """The probability of each digit as the reply; of the one that is written where the model cannot score."""
+    scored = await model.score([message], digits, deadline=deadline)
     words = [usable(likelihood) for likelihood in scored or []]
-    if len(words) == len(DIGITS) and all(words):
+    if len(words) == len(digits) and all(words):
         return _softmax([word for word in words if word is not None])
     [reply] = await model.generate([message], max_tokens=4, deadline=deadline)
-    said = next((int(c) for c in reply.text if c in DIGITS), 0)
-    rest = (1 - ONE_HOT) / (len(DIGITS) - 1)
-    return [ONE_HOT if number == said else rest for number in range(len(DIGITS))]
+    said = next((int(c) for c in reply.text if c in digits), 0)
+    rest = (1 - ONE_HOT) / (len(digits) - 1)
+    return [ONE_HOT if number == said else rest for number in range(len(digits))]
 
 
 def part_box(box: Box, number: int, picture: Box) -> Box:
@@ -161,7 +261,8 @@ async def search(
         regions = merged(regions, looked.regions)
         if looked.box is not None:
             return _shown(views, region, looked.box, margin)
-    return ToolResult(f"Not found: {phrase}.")
+    least = round(least_seen(views, regions, phrase))
+    return ToolResult(f"Not found: {phrase}. Nothing of at least {least} pixels was missed.")
 
 
 def merged(regions: Sequence[RegionRecord], new: Sequence[RegionRecord]) -> list[RegionRecord]:
@@ -188,19 +289,19 @@ def _children(
     views: ViewStore, regions: Sequence[RegionRecord], region: RegionRecord, shares: Sequence[float]
 ) -> list[RegionRecord]:
     """The parts of a region as regions; none where the view shows every original pixel already, or was seen before."""
-    record = views.record(region["view"])
-    box = box_of(record)
-    if record["size"][0] >= box.width:
-        return []
     whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
-    parts = []
-    for number in range(1, 10):
+    box, parts = box_of(views.record(region["view"])), []
+    for number in range(1, 10) if part_boxes(views, region) else ():
         part = part_box(box, number, whole)
         if not _seen_before(regions, region["phrase"], part):
             view = views.add(part, source=region["view"])
             prior = region["prior"] * ((1 - DOUBT) * shares[number] + DOUBT / 9)
-            parts.append(_region(region["phrase"], view["id"], part, region["id"], region["depth"] + 1, prior))
+            parts.append(_part(region, view, prior))
     return parts
+
+
+def _part(region: RegionRecord, view: ViewRecord, prior: float) -> RegionRecord:
+    return _region(region["phrase"], view["id"], box_of(view), region["id"], region["depth"] + 1, prior)
 
 
 def _seen_before(regions: Sequence[RegionRecord], phrase: str, part: Box) -> bool:

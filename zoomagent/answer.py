@@ -73,7 +73,8 @@ class Evidence(Value):
 
 class Region(Value):
     """A region that a search looked at, or thought of. `prior` is how probable the thing was there by its parents'
-    views, `here` by its own; None when it was not looked at. Boxes are original pixels."""
+    views, `here` by its own; None when it was not looked at. `swept`: its view was only shown beside others. Boxes are
+    original pixels."""
 
     id: str
     phrase: str
@@ -84,6 +85,16 @@ class Region(Value):
     prior: float
     here: float | None = None
     fate: Literal["open", "split", "refuted", "found"]
+    swept: bool = False
+
+
+class Search(Value):
+    """What a search of the whole picture came to. `least` is the side, in original pixels, of the least thing that it
+    cannot have missed; `complete` whether every part was looked at; `found` names each thing and how many there are."""
+
+    least: float
+    complete: bool
+    found: tuple[tuple[str, int], ...]
 
 
 class Check(Value):
@@ -129,12 +140,14 @@ class Cost(Value):
 
 
 class PictureInfo(Value):
-    """The picture that was asked about: content hash, upright size, what opening it changed."""
+    """The picture that was asked about: content hash, upright size, what opening it changed. `least` is the side, in
+    its own pixels, of the least thing that the view of the whole shows."""
 
     id: str
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +178,7 @@ class Answer(Value):
     checks: tuple[Check, ...] = ()
     views: tuple[Looked, ...] = ()
     regions: tuple[Region, ...] = ()
+    searched: Search | None = None
     macro: Candidate | None = None
     micro: Candidate | None = None
     compared_by: Literal["shared", "published", "own", "votes"] | None = None
@@ -214,13 +228,14 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         outcome=Outcome.model_validate(outcome),
         perspective=verdict["perspective"] if verdict else None,
         reasons=((verdict["reason"],) if verdict else ()) + tuple(outcome["reasons"]),
-        boxes=tuple(item.box for item in evidence if item.chosen and item.perspective == "micro"),
+        boxes=tuple(item.box for item in evidence if item.chosen and item.perspective == "micro") + _counted(state),
         evidence=evidence,
         cost=_cost(state, seconds),
         steps=steps_from(state),
         checks=tuple(Check.model_validate(check) for check in state.get("checks", [])),
         views=_looked(state),
         regions=tuple(Region.model_validate(region) for region in state.get("regions", [])),
+        searched=Search.model_validate(state["searched"]) if "searched" in state else None,
         macro=_candidate(state, "macro"),
         micro=_candidate(state, "micro"),
         compared_by=_compared_by(state),
@@ -228,6 +243,13 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         model=model,
         strategy=strategy,
     )
+
+
+def _counted(state: "State") -> tuple[Corners, ...]:
+    """Where the things are that were counted, for an answer that rests on the count."""
+    if "searched" not in state or state.get("verdict", {}).get("perspective") != "micro":
+        return ()
+    return tuple(_corners(box) for target in state.get("targets", []) for box in target.get("found", []))
 
 
 def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:

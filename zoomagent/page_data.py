@@ -32,7 +32,7 @@ def outcome_words(answer: Answer) -> str:
     if answer.withheld is not None:
         return "withheld: not sure enough"
     if answer.abstained:
-        return "can not tell"
+        return "cannot tell"
     code = f" · {answer.outcome.code}" if answer.outcome.code else ""
     return {"answered": "answered", "answered_degraded": "answered, with less than asked for"}.get(
         answer.outcome.kind, answer.outcome.kind + code
@@ -42,6 +42,16 @@ def outcome_words(answer: Answer) -> str:
 def confidence_kind(answer: Answer) -> str:
     """What kind of number the confidence is."""
     return KINDS[answer.confidence_from] if answer.confidence_from else "a number of unknown origin, not calibrated"
+
+
+def no_confidence(answer: Answer) -> str:
+    """Why there is no confidence, in words."""
+    if not answer.answered:
+        return "there is no answer"
+    chosen = answer.micro if answer.perspective == "micro" else answer.macro
+    if chosen is None or chosen.probability is None:
+        return "the model gives no likelihoods"
+    return "this answer was not earned, the reason says why"
 
 
 def mattered(answer: Answer) -> Evidence | None:

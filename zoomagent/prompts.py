@@ -25,6 +25,13 @@ PARTS = (
     "The picture is divided into 3 by 3 parts, numbered from 1 to 9, row by row. "
     "Which part shows this? Answer with its number, or 0 if none does. "
 )
+EVERY = "Please provide the bounding box coordinates of every region this sentence describes: "
+SWEEP = (
+    "The first of these pictures is the whole, the numbered ones are parts of it. "
+    "Which part shows this? Answer with its number, or 0 if none does. "
+)
+SEARCHED = "The whole picture was searched part by part for things of at least "
+FOUND = " pixels. Found: "
 TAGS = "Which objects are in the picture? Name them, separated by commas."
 MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
 WHOLE_PICTURE = "whole picture"
@@ -35,6 +42,14 @@ BOX_FORMAT: dict[Space, str] = {
     "unit": "Reply [x1, y1, x2, y2], each from 0 to 1.",
     "thousand": "Reply [x1, y1, x2, y2], each from 0 to 1000.",
     "square": "Reply [x1, y1, x2, y2], each from 0 to 1.",
+}
+
+
+EVERY_FORMAT: dict[Space, str] = {
+    "pixels": "Reply [[x1, y1, x2, y2], ...] in pixels, or [] if there is none.",
+    "unit": "Reply [[x1, y1, x2, y2], ...], each from 0 to 1, or [] if there is none.",
+    "thousand": "Reply [[x1, y1, x2, y2], ...], each from 0 to 1000, or [] if there is none.",
+    "square": "Reply [[x1, y1, x2, y2], ...], each from 0 to 1, or [] if there is none.",
 }
 
 
@@ -71,3 +86,15 @@ def holds_prompt(question: str, answer: str) -> str:
 def several_prompt(question: str, options: Sequence[str] = ()) -> str:
     """Ask again with the marked whole and several crops."""
     return f"{MARKED}{micro_prompt(question, options)}"
+
+
+def every_prompt(phrase: str, space: Space) -> str:
+    """Ask where all the things named are."""
+    return f"{EVERY}{phrase}\n{EVERY_FORMAT[space]}"
+
+
+def searched_prompt(question: str, found: Sequence[tuple[str, int]], pixels: int, options: Sequence[str] = ()) -> str:
+    """Ask about the whole picture again, with what a search of all its parts found: names and how many of each, down
+    to things of `pixels` original pixels."""
+    listed = ", ".join(f"{name} {count}" for name, count in found)
+    return f"{SEARCHED}{pixels}{FOUND}{listed}.\n{macro_prompt(question, options)}"

@@ -23,7 +23,17 @@ from zoomagent.answer import Answer, Corners, Source
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_whole
 from zoomagent.media import Picture, open_picture
-from zoomagent.page_data import checks, confidence_kind, costs, mattered, outcome_words, percent, sides, timeline
+from zoomagent.page_data import (
+    checks,
+    confidence_kind,
+    costs,
+    mattered,
+    no_confidence,
+    outcome_words,
+    percent,
+    sides,
+    timeline,
+)
 from zoomagent.page_pictures import Pictures, crops, png, rendered, stage, top
 from zoomagent.page_views import unlooked
 
@@ -71,6 +81,7 @@ def render_page(answer: Answer, pictures: Pictures | None) -> str:
         a=answer,
         outcome_words=outcome_words(answer),
         kind=confidence_kind(answer),
+        no_confidence=no_confidence(answer),
         mattered=mattered(answer),
         stage=stage(pictures) if pictures else None,
         crops=crops(pictures) if pictures else [],

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoomagent.answer import Answer, Candidate, Step
-from zoomagent.page_data import confidence_kind, mattered, mattered_words, percent
+from zoomagent.page_data import confidence_kind, mattered, mattered_words, no_confidence, percent
 
 BRIEF = 0.01
 """Seconds from which a step's time is worth a look."""
@@ -102,7 +102,7 @@ def _said(candidate: Candidate | None) -> str:
 def confidence_words(answer: Answer) -> str:
     """The confidence and what kind of number it is: most are not calibrated, and the words say so."""
     if answer.confidence is None:
-        return "none: the model gives no likelihoods"
+        return f"none: {no_confidence(answer)}"
     of = " (of the answer withheld)" if answer.withheld is not None else ""
     return f"{percent(answer.confidence)}, {confidence_kind(answer)}{of}"
 

@@ -1,32 +1,39 @@
 """The haystack's questions: which scenes, which kinds, in which shares. No pixels.
 
-A question is named by (seed, scene, kind) and depends on these and on the settings alone, so that a larger bench holds
-every question of a smaller one. Level `deep` also asks about what is too small to be seen in the whole at all.
-"""
+A question is named by (seed, scene, group) and depends on these and on the settings alone, so that a larger bench holds
+every question of a smaller one. No question is left out because a model would get it wrong: what is asked about may be
+too small to be seen in the whole at all. Left out are only what the full picture itself does not hold (letters too
+small even there) and what is ambiguous. "Yes" and "No" to presence come in equal shares at every size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from zoomagent.bench.results import Key
-from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Group, Kind, Question, ask, group_of, options_for
-from zoomagent.data.scene import DEEP, LEVELS, SPLITS, Scene, draw_scene
+from zoomagent.data.questions import Kind, Question, ask, legible, options_for
+from zoomagent.data.scene import LEVELS, SPLITS, Scene, draw_scene
+from zoomagent.data.wordings import Style
 
+Group = Literal["read", "whole", "presence", "count", "compare", "absent"]
 KINDS_OF: dict[Group, tuple[Kind, ...]] = {
-    "close": ("read",),
-    "global": ("side", "ground", "presence", "colour", "shape"),
-    "both": ("count", "relation"),
+    "read": ("read",),
+    "whole": ("side", "ground", "colour", "shape"),
+    "presence": ("presence",),
+    "count": ("count",),
+    "compare": ("relation", "relation", "more"),
     "absent": ("absent",),
 }
+SIZES = ("under 2", "2 to 4", "4 to 8", "over 8")
+"""Size of the smallest thing that matters, in pixels of the whole view."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One bench: `n` questions in all, in equal shares of the seeds and the four groups. `macro_side` is the width in
-    pixels at which the model sees a whole picture: it decides what counts as readable only up close. At most
-    `per_scene` questions are asked about one scene."""
+    """One bench: `n` questions in all, in equal shares of the seeds and the six groups. `macro_side` is the width in
+    pixels at which the model sees a whole picture: sizes are told by it. At most `per_scene` questions are asked about
+    one scene. `style` says which wordings are used."""
 
     n: int = 500
     seeds: tuple[int, ...] = (1,)
@@ -37,7 +44,8 @@ class Settings:
     macro_side: int = 128
     model: str = "nano"
     split: str = "test"
-    per_scene: int = 4
+    per_scene: int = 6
+    style: Style = "plain"
 
     def shares(self) -> dict[int, dict[Group, int]]:
         """How many questions of each group each seed gives."""
@@ -50,13 +58,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Case:
-    """One question about one scene."""
+    """One question about one scene. `pixels` is the size of the smallest thing that matters, in pixels of the whole
+    view; None where none does."""
 
     seed: int
     scene: int
     group: Group
     question: Question
     options: tuple[str, ...]
+    pixels: float | None
 
     def key(self, settings: Settings, strategy: str) -> Key:
         return Key(
@@ -69,6 +79,7 @@ class Case:
             scene=self.scene,
             group=self.group,
             strategy=strategy,
+            style=settings.style,
         )
 
 
@@ -89,23 +100,21 @@ def cases(settings: Settings) -> Iterator[tuple[Scene, list[Case]]]:
             index += 1
 
 
+def size_name(pixels: float | None) -> str:
+    """The name of a size among `SIZES`; "" where no thing matters."""
+    if pixels is None:
+        return ""
+    return SIZES[sum(pixels >= edge for edge in (2, 4, 8))]
+
+
 def _case(settings: Settings, scene: Scene, seed: int, index: int, group: Group) -> Case | None:
     """The question of this group about this scene, if it allows one. It depends on nothing but its arguments."""
     level = LEVELS[settings.level]
     rng = np.random.default_rng([SPLITS[settings.split] + seed, index, get_args(Group).index(group), 5])
-    question = ask(KINDS_OF[group][int(rng.integers(len(KINDS_OF[group])))], scene, level, rng)
-    if question is None or _group(question, scene, settings) != group:
+    kind = KINDS_OF[group][int(rng.integers(len(KINDS_OF[group])))]
+    question = ask(kind, scene, level, rng, settings.style)
+    if question is None or not legible(question, scene, settings.size):
         return None
     options = options_for(question, scene, level, rng) if settings.with_options else ()
-    return Case(seed, index, group, question, options)
-
-
-def _group(question: Question, scene: Scene, settings: Settings) -> Group | None:
-    """What the question needs. At level deep, texts to read and pairs to compare may be too small to be seen."""
-    group = group_of(question, scene, settings.macro_side, settings.size)
-    if group is not None or settings.level != DEEP.name:
-        return group
-    if question.kind == "relation":
-        return "both"
-    letters = scene.items[question.targets[0]].text_height if question.kind == "read" else 1.0
-    return "close" if letters * settings.macro_side <= ILLEGIBLE and letters * settings.size >= LEGIBLE else None
+    pixels = None if question.size is None else question.size * settings.macro_side
+    return Case(seed, index, group, question, options, pixels)

@@ -1,10 +1,11 @@
 """`zoomagent bench`: measure strategies beside the same model without zoom, and beside rival procedures."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+WORLDS = "small,deep,fine,varied,other"
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
 
@@ -15,16 +16,17 @@ def bench() -> None:
 
 @app.command()
 def haystack(
-    n: Annotated[int, typer.Option(min=4, help="Questions in all, in equal shares per kind and seed.")] = 500,
+    n: Annotated[int, typer.Option(min=6, help="Questions in all, in equal shares per kind and seed.")] = 500,
     seeds: Annotated[str, typer.Option(help="Which unseen scenes: comma-separated numbers.")] = "1",
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 4096,
     strategy: Annotated[
-        str, typer.Option(help="Comma-separated: the agent's, and tiling, oracle, zoomeye, p2r, deepeyes, vicrop.")
+        str, typer.Option(help="Comma-separated: the agent's, and tiling, oracle, zoomeye, p2r, vicrop.")
     ] = "macro,micro,dualfocus",
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
-    level: Annotated[str, typer.Option(help="small, deep (things too small to be seen in the whole), or full.")] = (
-        "small"
-    ),
+    level: Annotated[
+        str, typer.Option(help="small, deep (things too small to be seen in the whole), fine (smaller still), full.")
+    ] = "small",
+    style: Annotated[str, typer.Option(help="Wordings: plain, trained, or kept back.")] = "plain",
     options: Annotated[bool, typer.Option(help="Offer shuffled options, answered by letter.")] = False,
     results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write rows and settings here, and plots beside it.")] = None,
@@ -32,7 +34,7 @@ def haystack(
 ) -> None:
     """Questions about unseen scenes: accuracy by kind, gain and harm against no zoom, and what it cost."""
     strategies, numbers = _names(strategy), _numbers(seeds)
-    _check(strategies, level, results, json)
+    _check(strategies, level, style, results, json)
     from rich.progress import Progress
 
     from zoomagent.bench.cases import Settings
@@ -42,7 +44,7 @@ def haystack(
     from zoomagent.bench.table import markdown, report, with_oracle
     from zoomagent.models.loading import load_model
 
-    settings = Settings(n, numbers, size, level, strategies, options, model=fingerprint(model))
+    settings = Settings(n, numbers, size, level, strategies, options, model=fingerprint(model), style=style)  # type: ignore[arg-type]
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
         settings, found = measure(
@@ -58,9 +60,12 @@ def haystack(
 @app.command()
 def collect(
     out: Annotated[Path, typer.Option(help="JSON lines, one asked question each; goes on where it ends.")],
-    n: Annotated[int, typer.Option(min=8, help="Questions in all, in equal shares per level and kind.")] = 1500,
-    level: Annotated[str, typer.Option(help="Comma-separated: small, deep.")] = "small,deep",
+    n: Annotated[int, typer.Option(min=15, help="Questions in all, in equal shares per world and wording.")] = 1500,
+    worlds: Annotated[str, typer.Option(help=f"Comma-separated: {WORLDS}.")] = WORLDS,
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
+    photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter in every fourth run.")] = False,
 ) -> None:
     """Ask held-out questions and keep what the runs knew: the records of `zoomagent train calibrate`.
 
@@ -68,16 +73,61 @@ def collect(
     """
     from rich.progress import Progress
 
-    from zoomagent.bench.collect import SIDES, collect_all
+    from zoomagent.bench.collect import collect_all
+    from zoomagent.bench.other_world import Materials
+    from zoomagent.data.varied import Variety
     from zoomagent.models.loading import load_model
 
-    levels = _names(level)
-    if wrong := [name for name in levels if name not in SIDES]:
-        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(SIDES)}", param_hint="--level")
+    names = _names(worlds)
+    if wrong := [name for name in names if name not in WORLDS.split(",")]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {WORLDS}", param_hint="--worlds")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    materials = Materials.packaged().with_folders(fonts, photographs)
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
-        done = collect_all(load_model(model), n, levels, out, lambda at: bar.update(task, completed=at))
-    typer.echo(f"{done} questions in {out}. Fit with: zoomagent train calibrate {out} --out arbiter.json")
+        kept = collect_all(
+            load_model(model), n, names, out, materials, Variety.of(fonts, photographs), ocr,  # type: ignore[arg-type]
+            lambda at: bar.update(task, completed=at),
+        )  # fmt: skip
+    typer.echo(f"{kept} records in {out}. Fit with: zoomagent train calibrate {out} --out arbiter.json")
+
+
+@app.command()
+def promise(
+    n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    arbiter: Annotated[str | None, typer.Option(help="A file of train calibrate; default: the model's own.")] = None,
+    fonts: Annotated[Path | None, typer.Option(help="A folder of more fonts for the other scenes.")] = None,
+    photographs: Annotated[
+        Path | None, typer.Option(help="A folder of more pictures: grounds, and foreign ones.")
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write rows here.")] = None,
+) -> None:
+    """Ask under error rates of 2, 5, 10 and 20 per cent, and count what was wrong, where the promise could break.
+
+    Example: zoomagent bench promise --n 400 --json runs/promise.json
+    """
+    import orjson
+    from rich.progress import Progress
+
+    from zoomagent.bench.other_world import Materials
+    from zoomagent.bench.promise import SETS, markdown, measure, report
+    from zoomagent.geometry import Size
+    from zoomagent.models.loading import load_model
+
+    loaded = load_model(model)
+    side = loaded.profile.fit(Size(4096, 4096)).width
+    materials = Materials.packaged().with_folders(fonts, photographs)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=n * len(SETS))
+        found = measure(loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at))
+    content = report(found, arbiter or loaded.name)
+    typer.echo(markdown(content))
+    if json is not None:
+        json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -91,12 +141,18 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _check(strategies: tuple[str, ...], level: str, results: Path | None, json: Path | None) -> None:
+def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | None, json: Path | None) -> None:
     """Refuse before an hour of asking what would be refused after it."""
     from zoomagent.bench.contestants import NAMES, ORACLE
     from zoomagent.data.scene import LEVELS
+    from zoomagent.data.wordings import Style
 
-    for name, given, known in (("--level", (level,), tuple(LEVELS)), ("--strategy", strategies, NAMES)):
+    known_values: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+        ("--level", (level,), tuple(LEVELS)),
+        ("--strategy", strategies, NAMES),
+        ("--style", (style,), get_args(Style)),
+    )
+    for name, given, known in known_values:
         if wrong := [value for value in given if value not in known]:
             raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
     if ORACLE in strategies and not {"macro", "micro"} <= set(strategies):

@@ -11,7 +11,6 @@ from typing import Any, get_args
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.bench.rivals.asking import Procedure
-from zoomagent.bench.rivals.deepeyes import deepeyes
 from zoomagent.bench.rivals.p2r import p2r
 from zoomagent.bench.rivals.tiling import depth_for, tiling_to
 from zoomagent.bench.rivals.vicrop import vicrop
@@ -27,7 +26,7 @@ from zoomagent.strategy import Strategy
 from zoomagent.tools.viewing import ViewStore
 
 AGENT: tuple[str, ...] = get_args(Strategy)
-RIVALS: dict[str, Procedure] = {"zoomeye": zoomeye, "p2r": p2r, "deepeyes": deepeyes, "vicrop": vicrop}
+RIVALS: dict[str, Procedure] = {"zoomeye": zoomeye, "p2r": p2r, "vicrop": vicrop}
 ORACLE = "oracle"
 NAMES = (*AGENT, "tiling", ORACLE, *RIVALS)
 RIVAL_BUDGET = Budget(calls=5000, seconds=None)
@@ -45,6 +44,7 @@ class Given:
     calls: int
     visual_tokens: int
     mattered: bool | None = None
+    calibrated: bool = False
 
     @property
     def answered(self) -> bool:
@@ -79,6 +79,7 @@ def given(answer: Answer) -> Given:
         answer.cost.model_calls,
         answer.cost.visual_tokens,
         any(proven) if proven else None,
+        answer.confidence_from == "calibrated",
     )
 
 

@@ -3,12 +3,13 @@
     zoomagent bench haystack --n 500 --seeds 1,2,3 --size 4096 --strategy macro,micro,dualfocus,zoomeye,tiling,oracle \
         --model nano --results runs/haystack.jsonl --json runs/haystack.json
 
-Every row answers the same questions about the same pixels. Kinds: `close` is readable only up close, `global` only as a
-whole, `both` needs several things at once, `absent` has no answer ("Cannot tell" is right). At level `deep` what is
-asked about may be smaller than can be seen in the whole at all. An error counts as wrong and is counted. Scenes come
-from the test split, which no training stream touches. Question (seed, scene, kind) is always the same, so results of
-a killed or a smaller bench are taken up. Times leave out drawing the picture and shrinking it to the whole view.
-"""
+Every row answers the same questions about the same pixels: `read` what is written on a thing, `whole` (its side, colour
+or shape, the background), `presence`, `count`, `compare` (two things, or two counts), and `absent`, which has no answer
+("Cannot tell" is right). What is asked about may be smaller than can be seen in the whole at all; nothing is left out
+for that (`cases.py`). An error counts as wrong and is counted. Scenes come from the test split, which no training
+stream touches. Question (seed, scene, kind) is always the same, so results of a killed or a smaller bench are taken up.
+Times leave out drawing the picture and shrinking it to the whole view, and no row finds a view ready that another
+rendered. """
 
 import asyncio
 import time
@@ -38,11 +39,12 @@ SHARING = ("tiling",)
 
 
 class Remembered(InMemory):
-    """Pixels in memory, with every view that was ever rendered: all rows look at the same whole."""
+    """Pixels in memory, with the views that one answer rendered and, for all answers, the whole."""
 
     def __init__(self, image: Image.Image) -> None:
         super().__init__(image)
         self._views: dict[Request, Image.Image] = {}
+        self._whole: dict[Request, Image.Image] = {}
 
     def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         for request in requests:
@@ -50,13 +52,23 @@ class Remembered(InMemory):
                 [self._views[request]] = super().regions([request])
             yield self._views[request]
 
+    def keep_whole(self) -> None:
+        """Keep for all answers what was rendered so far: the whole view."""
+        self._whole = dict(self._views)
 
-def drawn(scene: Scene, settings: Settings, seed: int, index: int) -> Picture:
-    """The scene at full size. Its name says which one it is, which is quicker than hashing 200 MB."""
+    def forget(self) -> None:
+        """Forget what the last answer rendered: the next one must not find it ready."""
+        self._views = dict(self._whole)
+
+
+def drawn(scene: Scene, settings: Settings, seed: int, index: int) -> tuple[Picture, Remembered]:
+    """The scene at full size, and its pixels. Its name says which one it is, which is quicker than hashing 200 MB."""
     side = settings.size
-    picture = Picture(f"{settings.level} {seed} {index} {side}", Size(side, side), (), Remembered(canvas(scene, side)))
+    pixels = Remembered(canvas(scene, side))
+    picture = Picture(f"{settings.level} {seed} {index} {side}", Size(side, side), (), pixels)
     picture.view(whole(picture.size), Size(settings.macro_side, settings.macro_side))
-    return picture
+    pixels.keep_whole()
+    return picture, pixels
 
 
 def canvas(scene: Scene, side: int) -> Image.Image:
@@ -86,10 +98,12 @@ async def run(
         wanted = [(case, name) for case in found for name in contestants]
         missing = [(case, name) for case, name in wanted if case.key(settings, name) not in kept]
         if missing:
-            with drawn(scene, settings, found[0].seed, found[0].scene) as picture:
+            picture, pixels = drawn(scene, settings, found[0].seed, found[0].scene)
+            with picture:
                 for case, name in missing:
                     if name not in SHARING:
                         forget()
+                        pixels.forget()
                     kept.add(await _ask(case, contestants[name], picture, case.key(settings, name)))
         results += [kept[case.key(settings, name)] for case, name in wanted]
         done += len(found)
@@ -116,6 +130,8 @@ async def _ask(case: Case, contestant: Contestant, picture: Picture, key: Key) -
         visual_tokens=given.visual_tokens,
         seconds=seconds,
         mattered=given.mattered,
+        pixels=case.pixels,
+        calibrated=given.calibrated,
     )
 
 

@@ -11,23 +11,34 @@ weights. Tool calls and strategies are measured by `zoomagent bench haystack`.
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 import typer
 from PIL import Image
 
+from zoomagent.bench.other_world import Materials
 from zoomagent.bench.scoring import same_answer, wilson
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, Question, ask, options_for, phrase_of
+from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, SMALLEST, Question, ask, hits_of, options_for
 from zoomagent.data.render import WHOLE, Region, render
 from zoomagent.data.scene import DEEP, SPLITS, Item, Scene, draw_scene
 from zoomagent.data.scene import SMALL as LEVEL
 from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.nano import SMALL, WEIGHTS
 from zoomagent.models.parsing import parse_boxes
-from zoomagent.prompts import CUES, PARTS, WHOLE_PICTURE, box_prompt, macro_prompt, micro_prompt
+from zoomagent.prompts import (
+    CUES,
+    PARTS,
+    SWEEP,
+    WHOLE_PICTURE,
+    box_prompt,
+    every_prompt,
+    macro_prompt,
+    micro_prompt,
+    searched_prompt,
+)
 from zoomagent.training.branches import KINDS
 from zoomagent.training.located import box_text, crop_region, true_box
 
@@ -36,17 +47,20 @@ SEED = SPLITS["test"] + 77
 
 @dataclass(frozen=True)
 class Trial:
-    """One thing to ask: messages, the row of the card it counts for, and what would be right."""
+    """One thing to ask: messages, the row of the card it counts for, and what would be right; `listed`:
+    the number of boxes."""
 
     row: str
     messages: tuple[Message, ...]
     wanted: str
     box: tuple[float, ...] | None = None
+    listed: bool = False
 
 
 def view(scene: Scene, side: int, region: Region = WHOLE) -> Pixels:
     image = Image.fromarray(render(scene, side, side, region))
-    return Pixels(f"{scene.seed}-{side}-{region}", image)
+    face = scene.items[0].face if scene.items else ""
+    return Pixels(f"{scene.seed}-{side}-{region}-{face}", image)
 
 
 def user(*parts: Pixels | str) -> Message:
@@ -69,9 +83,44 @@ def trials(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]:
             options = options_for(question, scene, LEVEL, rng)
             letter = chr(ord("A") + options.index(question.answer))
             yield Trial("options by letter, whole view", (user(macro, macro_prompt(question.text, options)),), letter)
-        things = ", ".join(phrase_of(question, scene)) or WHOLE_PICTURE
+        things = ", ".join(question.phrases) or WHOLE_PICTURE
         yield Trial("names what must be seen", (user(macro, CUES + question.text),), things)
+    for name in (*LEVEL.shapes[:2], f"{LEVEL.colours[0]} one"):
+        listed = every_prompt(name, "thousand")
+        count = len(hits_of(name, scene))
+        yield Trial("boxes of all things of a name: how many", (user(macro, listed),), str(count), listed=True)
+        told = searched_prompt(f"How many {name}s are there?", [(name, count)], 32)
+        yield Trial("count, told what a search found", (user(macro, told),), str(count))
     yield from _small(index, macro_side)
+    yield from _other_fonts(index, macro_side, crop_side)
+
+
+def _other_fonts(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]:
+    """A text in one of matplotlib's fonts that no training uses, with its true crop."""
+    rng = np.random.default_rng([SEED, index, 2])
+    face = Materials.packaged().fonts[int(rng.integers(6))]
+    plain = draw_scene(LEVEL, SEED, index)
+    scene = replace(plain, items=tuple(replace(item, face=face) for item in plain.items))
+    question = ask("read", scene, LEVEL, rng)
+    if question is not None:
+        macro = view(scene, macro_side)
+        for trial in _reading(question, scene, macro, macro_side, crop_side):
+            if trial.row.startswith("read, with the true crop"):
+                yield replace(trial, row="read, with the true crop, fonts never seen")
+
+
+def _swept(phrase: str, item: Item | None, scene: Scene, macro: Pixels, macro_side: int) -> Trial:
+    """Which of three parts of the whole shows a thing: the row of parts in which it lies."""
+    row = 0 if item is None else min(2, int(item.y * 3))
+    parts: list[Pixels | Text] = []
+    wanted = "0"
+    for column in range(3):
+        x, y = (min(max((2 * place + 1) / 6 - 0.225, 0.0), 0.55) for place in (column, row))
+        parts += [Text(f"{column + 1}: "), view(scene, macro_side, (x, y, x + 0.45, y + 0.45))]
+        if item is not None and min(2, int(item.x * 3)) == column:
+            wanted = str(column + 1)
+    name = "which of three parts shows it" if item is not None else "none of three parts shows it"
+    return Trial(name, (Message("user", (macro, *parts, Text(SWEEP + phrase))),), wanted)
 
 
 def _small(index: int, macro_side: int) -> Iterator[Trial]:
@@ -83,13 +132,20 @@ def _small(index: int, macro_side: int) -> Iterator[Trial]:
         question = ask(kind, scene, DEEP, rng)
         if question is None:
             continue
-        [phrase] = phrase_of(question, scene)
+        [phrase] = question.phrases
         part, row = "0", "part of nine, not there"
         if question.targets:
             item = scene.items[question.targets[0]]
             part = str(1 + int(item.y * 3) * 3 + int(item.x * 3))
             row = f"part of nine, object {'under 3' if item.size * macro_side < 3 else 'from 3'} px"
         yield Trial(row, (user(macro, PARTS + phrase),), part)
+        item = scene.items[question.targets[0]] if question.targets else None
+        yield _swept(phrase, item, scene, macro, macro_side)
+    for kind in ("presence", "count"):
+        question = ask(kind, scene, DEEP, rng)
+        if question is not None and not any(scene.items[i].size * macro_side >= SMALLEST for i in question.targets):
+            row = f"{kind}, things too small to be told: cannot tell"
+            yield Trial(row, (user(macro, macro_prompt(question.text)),), CANNOT_TELL)
 
 
 def _reading(question: Question, scene: Scene, macro: Pixels, macro_side: int, crop_side: int) -> Iterator[Trial]:
@@ -140,7 +196,9 @@ def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 async def judge(model: Model, trial: Trial) -> bool:
     """Whether the greedy reply is right."""
-    [reply] = await model.generate(trial.messages, max_tokens=32)
+    [reply] = await model.generate(trial.messages, max_tokens=256 if trial.listed else 32)
+    if trial.listed:
+        return len(parse_boxes(reply.text)) == int(trial.wanted)
     if trial.box is None:
         return same_answer(reply.text, trial.wanted)
     boxes = parse_boxes(reply.text)
@@ -173,9 +231,10 @@ CARD = """\
 Qwen3-VL architecture (`Qwen3VLForConditionalGeneration`, stock transformers), {parameters:.1f} million parameters,
 bf16, own tokenizer of {tokens} tokens, Qwen chat format, boxes 0-1000 rounded to tens. Trained from random weights on
 the synthetic world, levels `{level}` and `deep`, by `zoomagent train sft --preset nano`. It answers about that world
-only: {shapes} in {colours}, carrying {lengths} digits, on backgrounds of four kinds. On any other picture its answers
-mean nothing. It was trained on direct answers, options, boxes, DualFocus' turns, yes/no questions, the search question,
-naming what must be seen, several crops, and calls of `image_zoom_in_tool` and `image_search_tool`.
+only: {shapes} in {colours}, carrying {lengths} digits, on backgrounds of several kinds. On any other picture its
+answers mean nothing. It was trained on direct answers, options, boxes, DualFocus' turns, yes/no questions, the search question,
+naming what must be seen, several crops, lists of boxes, sweeps of parts, what a search found, and calls of
+`image_zoom_in_tool` and `image_search_tool`; in several wordings, in many fonts, on grounds of many kinds.
 
 Whole views are {macro_side} pixels a side, crops {crop_side}. Scores on {scenes} unseen scenes (test split, greedy,
 exact match; boxes count from IoU 0.5), by `python -m zoomagent.bench.nano_card --scenes {scenes}`:
@@ -183,7 +242,7 @@ exact match; boxes count from IoU 0.5), by `python -m zoomagent.bench.nano_card 
 {table}
 
 Letters and objects are measured in pixels of the view they are read in; the last rows are about level `deep`. What it
-can not do: letters, more than two characters, objects smaller than 1.6 % of the picture's side, other words, other
+cannot do: letters, more than two characters, objects smaller than 1.6 % of the picture's side, other words, other
 pictures.
 """
 

@@ -29,6 +29,7 @@ class Key:
     scene: int
     group: str
     strategy: str
+    style: str = "plain"
 
     @property
     def case(self) -> tuple[int, int, str]:
@@ -39,7 +40,8 @@ class Key:
 @dataclass(frozen=True)
 class Result:
     """One strategy's answer to one question. `zoomed`: it was given with a close view in sight. `mattered`: whether the
-    close view was shown to matter; None where that was not looked at."""
+    close view was shown to matter; None where that was not looked at. `pixels`: the size of the smallest thing that
+    matters, in pixels of the whole view; None where none does. `calibrated`: the confidence is a calibrated one."""
 
     key: Key
     question: str
@@ -55,6 +57,8 @@ class Result:
     visual_tokens: int
     seconds: float
     mattered: bool | None = None
+    pixels: float | None = None
+    calibrated: bool = False
 
     @property
     def answered(self) -> bool:

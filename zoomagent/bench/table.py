@@ -1,21 +1,20 @@
 """The haystack's table, from its results: accuracy with intervals, gain and harm, price, and how good confidences are.
 
-One row per strategy and kind, `all` first. Gain and harm are against the `macro` row, question by question. `ece` and
-`aurc` are over the answers that came with a confidence; `coverage` is the share answered with something else than
+One row per strategy and kind, `all` first, then by the size of the smallest thing that matters (in pixels of the whole
+view). Gain and harm are against the `macro` row, question by question. `ece` and `aurc` are over the answers that came
+with a confidence (`ece_calibrated`: with a calibrated one); `coverage` is the share answered with something else than
 "Cannot tell", `selective` how often such an answer was right. `mattered`: of the answers given with a close view, the
-share whose close view was shown to matter; `mattered_changed`: the same over those that differ from macro's.
-"""
+share whose close view was shown to matter; `mattered_changed`: the same over those that differ from macro's."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
-from zoomagent.bench.cases import Settings
+from zoomagent.bench.cases import SIZES, Group, Settings, size_name
 from zoomagent.bench.contestants import ORACLE
 from zoomagent.bench.results import Result
 from zoomagent.bench.scoring import gain_and_harm, same_answer, wilson
 from zoomagent.confidence.metrics import aurc, ece
-from zoomagent.data.questions import Group
 
 Row = dict[str, Any]
 
@@ -46,8 +45,9 @@ def rows(results: Sequence[Result]) -> list[Row]:
     table = []
     macro = {r.key.case: r for r in results if r.key.strategy == "macro"}
     for strategy in dict.fromkeys(r.key.strategy for r in results):
-        for kind in ("all", *get_args(Group)):
-            mine = [r for r in results if r.key.strategy == strategy and kind in ("all", r.key.group)]
+        own = [r for r in results if r.key.strategy == strategy]
+        for kind in ("all", *get_args(Group), *SIZES):
+            mine = [r for r in own if kind in ("all", r.key.group, size_name(r.pixels))]
             if mine:
                 table.append(_row(strategy, kind, mine, [macro.get(r.key.case) for r in mine]))
     return table
@@ -86,10 +86,13 @@ def _moved(mine: Sequence[Result], base: Sequence[Result | None]) -> Row:
 
 def _confidence(mine: Sequence[Result]) -> Row:
     known = [(r.confidence, r.right) for r in mine if r.confidence is not None]
-    if not known:
-        return {"ece": None, "aurc": None}
-    confidences, rights = [c for c, _ in known], [right for _, right in known]
-    return {"ece": ece(confidences, rights), "aurc": aurc(confidences, rights)}
+    calibrated = [(r.confidence, r.right) for r in mine if r.confidence is not None and r.calibrated]
+    return {
+        "ece": ece([c for c, _ in known], [right for _, right in known]) if known else None,
+        "aurc": aurc([c for c, _ in known], [right for _, right in known]) if known else None,
+        "confident": len(known) / len(mine),
+        "ece_calibrated": ece([c for c, _ in calibrated], [right for _, right in calibrated]) if calibrated else None,
+    }
 
 
 def _coverage(mine: Sequence[Result]) -> Row:

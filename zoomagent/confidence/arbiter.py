@@ -1,14 +1,15 @@
-"""The fitted judge of one model: four small logistic models, each calibrated, and the questions it was certified on.
+"""The fitted judge of one model: small logistic models, each calibrated, and the questions it was certified on.
 
     arbiter = load("nano")                     the packaged one; None when there is none for that model
     arbiter = load("runs/my-model.json")       what `zoomagent train calibrate --out` wrote
+    arbiter.unknown(question)                  -> words it was never certified on; () where it vouches for its numbers
     arbiter.judge(features)                    -> Judgement: who is right, with which probability
     arbiter.cutoff(alpha=0.05, delta=0.1)      -> Cutoff: from which confidence on to answer
 
-Heads: `gate` sees the macro answer alone; `same` is for two equal answers, `macro` and `micro` for two that differ. The
-certified questions took no part in fitting, so thresholds from them keep their promise (`abstention.py`). Left out:
-words for people (`learned.py`), fitting (`zoomagent/training/calibrate.py`).
-"""
+Heads: `gate` sees the macro answer alone; `searched` is for answers after a search of the whole picture, `same` for two
+equal answers, `macro` and `micro` for two that differ. The certified questions took no part in fitting, so thresholds
+from them keep their promise (`abstention.py`). Left out: words for people (`learned.py`), fitting
+(`zoomagent/training/calibrate.py`)."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from zoomagent.confidence.abstention import Cutoff, Method, grid_from, learn_then_test, risk_control
-from zoomagent.confidence.calibration import Calibrator, Value
+from zoomagent.confidence.calibration import Calibrator, Platt, Value
+from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Array, Features, vector
 from zoomagent.confidence.selection import Perspective
 from zoomagent.errors import SettingInvalid
@@ -53,10 +55,12 @@ class Head(Value):
 
 
 class Provenance(Value):
-    """What the arbiter was fitted for and on. `weights` is the hash of the model's weights, "" when not known."""
+    """What the arbiter was fitted for and on. `weights` is the hash of the model's weights, "" when not known. `world`
+    says in a sentence what the model knows at all, where it knows one world only."""
 
     model: str = ""
     weights: str = ""
+    world: str = ""
     seed: int
     fitted: int
     certified: int
@@ -89,35 +93,50 @@ class Judgement:
 
 class Arbiter(Value):
     """Everything that judging a run needs, in one JSON file. `reference` are quantiles of the confidences of the
-    questions fitted on, from which thresholds to try are taken."""
+    questions fitted on, from which thresholds to try are taken. `words` are those of all questions that it knows, where
+    these were a closed list; a question with another word is one that nothing was certified for."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     provenance: Provenance
     gate: Head
     alone: Head
+    searched: Head
     same: Head
     macro: Head
     micro: Head
     reference: tuple[float, ...] = ()
+    words: tuple[str, ...] = ()
     certified: Certified = Certified()
 
     @model_validator(mode="after")
     def _columns_are_ours(self) -> Self:
-        after = (self.alone, self.same, self.macro, self.micro)
+        after = (self.alone, self.searched, self.same, self.macro, self.micro)
         for head, fields in ((self.gate, GATE_FIELDS), *((head, FIELDS) for head in after)):
             if head.columns != vector(Features(), fields)[1]:
                 raise ValueError("fitted for other features than this version of zoomagent computes; fit it again")
         return self
 
+    def unknown(self, question: str) -> tuple[str, ...]:
+        """The words of a question that are in none it was certified on; () where its words are no closed list."""
+        known = set(self.words)
+        return tuple(dict.fromkeys(word for word in words_of(question) if word not in known)) if known else ()
+
     def gate_confidence(self, features: Features) -> float:
-        """How probably the macro answer is right, as far as can be said before any closer look."""
+        """How probably the macro answer is right, as far as can be said before any closer look: 0 where it claims
+        something about all of the picture, which only closer looks can earn."""
+        if features.macro_claims_all:
+            return 0.0
         return self.gate.probability(vector(features, GATE_FIELDS)[0])
 
     def judge(self, features: Features) -> Judgement:
         """Which answer to take. An answer that names no option never beats one that does; a tie goes to macro."""
         row, _ = vector(features)
+        if features.searched:
+            found = self.searched.probability(row)
+            return Judgement("micro", found, found if features.agree else 1 - found, found)
         if features.agree is None:
-            alone = self.alone.probability(row) if features.tried else self.gate_confidence(features)
+            gate = self.gate.probability(vector(features, GATE_FIELDS)[0])
+            alone = self.alone.probability(row) if features.tried else gate
             return Judgement("macro", alone, alone, None)
         if features.agree:
             joint = self.same.probability(row)
@@ -155,6 +174,20 @@ def load(name_or_path: str | Path) -> Arbiter | None:
     if not re.fullmatch(r"[\w.-]+", str(name_or_path)) or not packaged.is_file():
         return None
     return Arbiter.model_validate_json(packaged.read_text(encoding="utf-8"))
+
+
+def neutral() -> Arbiter:
+    """One that was fitted on nothing: every answer is as probable as any other, and nothing is certified."""
+    even = Platt(slope=1, intercept=0)
+
+    def head(fields: tuple[str, ...]) -> Head:
+        columns = vector(Features(), fields)[1]
+        return Head(columns=columns, weights=(0.0,) * len(columns), intercept=2.0, calibrator=even, least=0.1)
+
+    after, nothing = head(FIELDS), Provenance(model="neutral", seed=0, fitted=0, certified=0)
+    return Arbiter(
+        provenance=nothing, gate=head(GATE_FIELDS), alone=after, searched=after, same=after, macro=after, micro=after
+    )
 
 
 def save(arbiter: Arbiter, path: Path) -> None:

@@ -48,6 +48,8 @@ class Features:
     """Share of samples from the whole picture alone that say the macro answer; for models without likelihoods."""
     macro_options: Count | None = None
     """How many options the question offers."""
+    macro_claims_all: bool | None = None
+    """The macro answer turns on everything in the picture (`claims.py`): the gate never passes it."""
     micro_prob: Share | None = None
     micro_mean: LogProb | None = None
     micro_abstains: bool | None = None
@@ -73,6 +75,14 @@ class Features:
     """The model said that the whole picture decides."""
     here: Share | None = None
     """Largest probability by a search that the thing was in a region where it could then not be shown."""
+    searched: bool | None = None
+    """The micro answer was given with what a search of the whole picture found."""
+    complete: bool | None = None
+    """That search looked at every part."""
+    least: Share | None = None
+    """Side of the least thing that it cannot have missed, as a share of the picture's."""
+    found: Count | None = None
+    """How many things it found."""
     reads: bool | None = None
     """Optical character recognition of the crop agrees with the micro answer."""
     votes: Share | None = None
@@ -96,6 +106,7 @@ TRANSFORMS: dict[str, Callable[[float], float]] = {
     "macro_valid": float,
     "macro_votes": float,
     "macro_options": lambda count: math.log1p(min(count, 100)),
+    "macro_claims_all": float,
     "micro_prob": log_odds,
     "micro_mean": _within(-NATS, 0),
     "micro_abstains": float,
@@ -112,6 +123,10 @@ TRANSFORMS: dict[str, Callable[[float], float]] = {
     "tried": _within(0, 8),
     "whole": float,
     "here": log_odds,
+    "searched": float,
+    "complete": float,
+    "least": lambda share: math.log(max(share, 1e-4)),
+    "found": lambda count: math.log1p(min(count, 100)),
     "reads": float,
     "votes": float,
 }
@@ -152,6 +167,11 @@ def observed(
     depth: int | None = None,
     targets: int | None = None,
     reads: bool | None = None,
+    claims_all: bool | None = None,
+    searched: bool | None = None,
+    complete: bool | None = None,
+    least: float | None = None,
+    found: int | None = None,
 ) -> Features:
     """The features of a run from what it holds. Measured numbers that are none (NaN, infinite) count as not known."""
     compared = weighed.words if weighed and weighed.how in ("shared", "published") else None
@@ -162,6 +182,11 @@ def observed(
         macro_valid=macro.answer.valid,
         macro_votes=_share(macro_votes),
         macro_options=options,
+        macro_claims_all=claims_all,
+        searched=searched,
+        complete=complete,
+        least=_share(least),
+        found=found,
         tried=tried,
         whole=whole,
         here=_share(here),

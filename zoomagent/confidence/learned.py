@@ -17,6 +17,8 @@ from zoomagent.confidence.selection import Candidate, Choice, Weighed
 UNCALIBRATED = "The confidence is not calibrated: there is no arbiter for this model."
 WHOLE = "the answer from the whole picture"
 CROP = "the one with the crop"
+MATTERS = 0.7
+"""Nats from which crops count as having mattered: the answer is at least twice as likely with them."""
 
 
 def gated(features: Features, arbiter: Arbiter | None, at: float) -> Choice | None:
@@ -38,34 +40,39 @@ def choose(
     features: Features,
     arbiter: Arbiter | None,
     weighed: Weighed | None = None,
+    known: bool = True,
 ) -> Choice:
-    """The answer that is more probably right, with that probability as confidence."""
+    """The answer that is more probably right, with that probability as confidence. Where the question is not `known` to
+    the model's arbiter, there is no such probability, and the caller says why."""
     if arbiter is None:
-        return _uncalibrated(macro, micro, weighed)
+        return _uncalibrated(macro, micro, features, weighed, known)
     judgement = arbiter.judge(features)
     return Choice(judgement.perspective, judgement.confidence, "calibrated", _reason(judgement, features))
 
 
-def _uncalibrated(macro: Candidate, micro: Candidate | None, weighed: Weighed | None) -> Choice:
+def _uncalibrated(
+    macro: Candidate, micro: Candidate | None, features: Features, weighed: Weighed | None, known: bool
+) -> Choice:
     if micro is None:
-        choice = selection.take(
-            "macro", macro, "There was no closer look, so the answer from the whole picture stands."
-        )
+        choice = selection.take("macro", macro, "")
+    elif features.searched and micro.answer.valid:
+        # Told of everything that was found, the model knew more: likelihoods of the two dialogues do not compare.
+        choice = selection.take("micro", micro, "")
     else:
         choice = selection.choose(macro, micro, weighed)
-    return replace(choice, reason=f"{choice.reason} {UNCALIBRATED}")
+    return replace(choice, reason=" ".join(text for text in (choice.reason, UNCALIBRATED if known else "") if text))
 
 
 def _reason(judgement: Judgement, features: Features) -> str:
-    evidence = ", ".join(_evidence(features))
+    sure = percent(judgement.confidence)
     if judgement.micro is None:
-        sure = percent(judgement.confidence)
-        looked = "looking closer showed nothing more" if features.tried else "there was no closer look"
-        return f"{_sentence(WHOLE)} is right with {sure} by calibration; {looked}."
-    if features.agree:
-        said = f"Both looks gave the same answer, right with {percent(judgement.confidence)} by calibration"
-    else:
-        said = _against(judgement)
+        return f"{_sentence(WHOLE)} is right with {sure} by calibration."
+    if features.searched:
+        return f"An answer after such a search is right with {sure} by calibration."
+    evidence = ", ".join(_evidence(features))
+    said = (
+        f"Both looks gave the same answer, right with {sure} by calibration" if features.agree else _against(judgement)
+    )
     return f"{said}: {evidence}." if evidence else f"{said}."
 
 
@@ -86,14 +93,14 @@ def _evidence(features: Features) -> list[str]:
     if features.reads is not None:
         found.append("reading it letter by letter agrees" if features.reads else "reading it letter by letter differs")
     if features.agree is False:
-        found += [_abstaining(features), "the two differ"]
+        found += [_abstaining(features), _invalid(features), "the two differ"]
     return [text for text in found if text]
 
 
 def _mattered(nats: float | None) -> str:
     if nats is None:
         return ""
-    return f"the crop mattered ({nats:.1f} nats)" if nats >= 0.5 else f"the crop hardly mattered ({nats:.1f} nats)"
+    return f"the crop {'' if nats >= MATTERS else 'hardly '}mattered ({nats:.1f} nats)"
 
 
 def _seen(share: float | None) -> str:
@@ -115,6 +122,14 @@ def _votes(share: float | None) -> str:
 def _abstaining(features: Features) -> str:
     whole, crop = features.macro_abstains, features.micro_abstains
     return f"the {'whole' if whole else 'crop'} says that it can not tell" if whole or crop else ""
+
+
+def _invalid(features: Features) -> str:
+    """That a reply names none of the options: it is not taken, however probable."""
+    names = [
+        side for side, valid in (("whole", features.macro_valid), ("crop", features.micro_valid)) if valid is False
+    ]
+    return f"the answer from the {' and the '.join(names)} names none of the options" if names else ""
 
 
 def percent(p: float) -> str:

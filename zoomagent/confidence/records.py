@@ -26,6 +26,7 @@ class Record(BaseModel):
 
     id: str = Field(min_length=1)
     group: str = ""
+    question: str = ""
     features: Features
     macro_right: bool
     micro_right: bool | None = None

@@ -81,6 +81,8 @@ def _by_validity(macro: Candidate, micro: Candidate) -> Choice:
         return take("micro", micro, "The macro reply answers nothing, the micro reply does.")
     if macro.answer.valid:
         return take("macro", macro, "The micro reply answers nothing, the macro reply does.")
+    if not macro.answer.text and not micro.answer.text:
+        return take("macro", macro, "The model replied nothing, neither time.")
     return take("macro", macro, "Neither reply answers the question, so the macro reply stands.")
 
 

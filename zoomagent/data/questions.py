@@ -1,172 +1,224 @@
 """Questions about a scene, each with its exact answer and the items it is about.
 
 Kinds separate what a method must be able to do: `read` needs pixels, `side` and `ground` need the whole picture,
-`count` and `relation` need several items at once, `absent` has no answer. Ambiguous questions are never asked.
+`count`, `relation` and `more` need several items at once, `absent` has no answer. Presence, counts and comparisons are
+asked of small things as of large ones; whether a model can see them is no reason to leave a question out. Ambiguous
+questions are never asked. Left out: the words of a question (`wordings.py`).
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.scene import GROUNDS, Item, Level, Scene
+from zoomagent.data.scene import GROUNDS, Level, Scene
+from zoomagent.data.wordings import Style, wording
 
-Kind = Literal["read", "colour", "shape", "side", "count", "presence", "relation", "ground", "absent"]
+Kind = Literal["read", "colour", "shape", "side", "count", "presence", "relation", "more", "ground", "absent"]
 Group = Literal["close", "global", "both", "absent"]
 
 LEGIBLE = 6.5
 """Capitals of this many pixels or more count as readable in a view."""
 ILLEGIBLE = 5.0
-"""Capitals of at most this many pixels count as unreadable; between the two nothing is asked."""
+"""Capitals of at most this many pixels count as unreadable; between the two nothing is trained."""
+SMALLEST = 5.0
+"""An item of fewer pixels can hardly be told from others by colour and shape."""
+ASIDE = 0.08
+"""Least distance, as a share of the side, at which one item is left of or above another."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """`targets` index the scene's items that the question is about (none for `ground` and `absent`)."""
+    """`targets` index the scene's items that the question is about (none for `ground` and what is not there).
+    `phrases` are the things it names, in its own order; none when the whole picture decides. `size` is that of the
+    smallest thing that matters, as a share of the side; where one of several suffices, of the largest, and where
+    nothing is there, of an item that is nearly it. None where no item matters."""
 
     text: str
     answer: str
     kind: Kind
     targets: tuple[int, ...] = ()
+    phrases: tuple[str, ...] = ()
+    size: float | None = None
 
 
-SMALLEST = 5.0
-"""An item of fewer pixels can not be told from others by colour and shape."""
-
-
-def group_of(question: Question, scene: Scene, macro_side: int, full_side: int) -> Group | None:
-    """What the question needs when the whole picture of `full_side` pixels is shown `macro_side` pixels wide.
-
-    None when on the border, when the items are too small to be seen at all, or the letters too small even in full.
-    """
-    about = [scene.items[i] for i in question.targets]
-    if any(item.size * macro_side < SMALLEST for item in about):
-        return None
+def group_of(question: Question, scene: Scene, macro_side: int) -> Group:
+    """What the question needs when the whole picture is shown `macro_side` pixels wide: `close` needs a closer look,
+    `both` needs several things at once, `absent` has no answer, `global` is answered by the whole view."""
     if question.kind == "absent":
         return "absent"
-    if question.kind in ("count", "relation"):
+    if question.kind in ("count", "relation", "more"):
         return "both"
-    if question.kind != "read":
-        return "global"
-    letters = about[0].text_height
-    return "close" if letters * macro_side <= ILLEGIBLE and letters * full_side >= LEGIBLE else None
+    about = [scene.items[i] for i in question.targets]
+    letters = about[0].text_height * macro_side if question.kind == "read" else LEGIBLE
+    small = any(item.size * macro_side < SMALLEST for item in about)
+    return "close" if small or letters < LEGIBLE else "global"
 
 
-def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator) -> Question | None:
+def legible(question: Question, scene: Scene, side: int) -> bool:
+    """Whether a picture of `side` pixels holds the answer at all: its texts can be read, its items told apart."""
+    items = [scene.items[i] for i in question.targets]
+    if question.kind == "read" and items[0].text_height * side < LEGIBLE:
+        return False
+    return all(item.size * side >= SMALLEST for item in items)
+
+
+def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator, style: Style = "plain") -> Question | None:
     """A question of this kind, or None when the scene allows no unambiguous one."""
     match kind:
-        case "read":
-            return _about_one(scene, rng, "What is written on the {name}?", lambda i: i.text, "read")
-        case "side":
-            return _about_one(scene, rng, "Is the {name} on the left or the right?", _side, "side")
-        case "colour":
-            return _colour(scene, rng)
-        case "shape":
-            return _shape(scene, rng)
+        case "read" | "side":
+            return _about_one(kind, scene, rng, style)
+        case "colour" | "shape":
+            return _attribute(kind, scene, rng, style)
         case "count":
-            return _count(scene, level, rng)
+            return _count(scene, level, rng, style)
+        case "more":
+            return _more(scene, level, rng, style)
         case "presence":
-            return _presence(scene, level, rng)
+            return _presence(scene, level, rng, style)
         case "relation":
-            return _relation(scene, rng)
+            return _relation(scene, rng, style)
         case "ground":
-            return Question("What colour is the background?", scene.ground_colour, "ground")
+            if scene.ground in ("mottled", "photograph"):
+                return None
+            return Question(wording("ground", style, rng), scene.ground_colour, "ground")
         case "absent":
-            name = _missing(scene, level, rng)
-            return Question(f"What is written on the {name}?", CANNOT_TELL, "absent")
+            name, size = _missing(scene, level, rng)
+            text = wording("read", style, rng).format(name=name)
+            return Question(text, CANNOT_TELL, "absent", (), (name,), size)
 
 
-def _unique(scene: Scene) -> list[int]:
+def _about_one(kind: Literal["read", "side"], scene: Scene, rng: np.random.Generator, style: Style) -> Question | None:
     counts = Counter(item.name for item in scene.items)
-    return [i for i, item in enumerate(scene.items) if counts[item.name] == 1 and item.inside]
+    unique = [i for i, item in enumerate(scene.items) if counts[item.name] == 1 and item.inside]
+    if not unique:
+        return None
+    index = _pick(unique, rng)
+    item = scene.items[index]
+    if kind == "side" and abs(item.x - 0.5) < 0.04:
+        return None
+    answer = item.text if kind == "read" else "Left" if item.x < 0.5 else "Right"
+    return Question(wording(kind, style, rng).format(name=item.name), answer, kind, (index,), (item.name,), item.size)
+
+
+def _attribute(
+    kind: Literal["colour", "shape"], scene: Scene, rng: np.random.Generator, style: Style
+) -> Question | None:
+    """The colour of the only circle, or the shape of the only red one."""
+    known = [item.shape if kind == "colour" else item.colour for item in scene.items]
+    counts = Counter(known)
+    indices = [i for i, item in enumerate(scene.items) if counts[known[i]] == 1 and item.inside]
+    if not indices:
+        return None
+    index = _pick(indices, rng)
+    name = known[index] if kind == "colour" else f"{known[index]} one"
+    item = scene.items[index]
+    answer = item.colour if kind == "colour" else item.shape
+    return Question(wording(kind, style, rng).format(name=name), answer, kind, (index,), (name,), item.size)
+
+
+def _count(scene: Scene, level: Level, rng: np.random.Generator, style: Style) -> Question | None:
+    name = _any_name(level, rng)
+    hits = hits_of(name, scene)
+    if not all(scene.items[i].inside for i in hits):
+        return None
+    text = wording("count", style, rng).format(names=f"{name}s")
+    size = min((scene.items[i].size for i in hits), default=_some_size(scene, rng))
+    return Question(text, str(len(hits)), "count", hits, (name,), size)
+
+
+def _more(scene: Scene, level: Level, rng: np.random.Generator, style: Style) -> Question | None:
+    """Whether there are more of one sort than of another; never asked where there are as many."""
+    shapes = rng.random() < 0.5
+    sorts = level.shapes if shapes else tuple(f"{colour} one" for colour in level.colours)
+    first, second = (str(name) for name in rng.choice(sorts, 2, replace=False))
+    a, b = hits_of(first, scene), hits_of(second, scene)
+    if len(a) == len(b) or not all(scene.items[i].inside for i in (*a, *b)):
+        return None
+    text = wording("more", style, rng).format(names=f"{first}s", others=f"{second}s")
+    answer = "Yes" if len(a) > len(b) else "No"
+    return Question(text, answer, "more", (*a, *b), (first, second), min(scene.items[i].size for i in (*a, *b)))
+
+
+def _presence(scene: Scene, level: Level, rng: np.random.Generator, style: Style) -> Question | None:
+    """Whether a thing is there: a colour and a shape, or one of both alone. One in two is not there."""
+    there = [item for item in scene.items if item.inside]
+    if there and rng.random() < 0.5:
+        name = _shortened(there[int(rng.integers(len(there)))].name, rng)
+        size = None
+    else:
+        name, size = _missing(scene, level, rng)
+        short = _shortened(name, rng)
+        name = name if hits_of(short, scene) else short
+    hits = hits_of(name, scene)
+    if not all(scene.items[i].inside for i in hits):
+        return None
+    size = max((scene.items[i].size for i in hits), default=size)
+    text = wording("presence", style, rng).format(name=name, names=f"{name}s")
+    return Question(text, "Yes" if hits else "No", "presence", hits, (name,), size)
+
+
+def _relation(scene: Scene, rng: np.random.Generator, style: Style) -> Question | None:
+    counts = Counter(item.name for item in scene.items)
+    unique = [i for i, item in enumerate(scene.items) if counts[item.name] == 1 and item.inside]
+    if len(unique) < 2:
+        return None
+    a, b = (int(i) for i in rng.permutation(unique)[:2])
+    sort = str(rng.choice(["left", "left", "right", "above", "below", "larger"]))
+    first, second = scene.items[a], scene.items[b]
+    by = {
+        "left": second.x - first.x,
+        "right": first.x - second.x,
+        "above": second.y - first.y,
+        "below": first.y - second.y,
+        "larger": (first.size - second.size) / (first.size + second.size),
+    }[sort]
+    if abs(by) < ASIDE:
+        return None
+    text = wording(sort, style, rng).format(name=first.name, other=second.name)
+    names = (first.name, second.name)
+    return Question(text, "Yes" if by > 0 else "No", "relation", (a, b), names, min(first.size, second.size))
+
+
+def hits_of(name: str, scene: Scene) -> tuple[int, ...]:
+    """The items that `name` fits: "red circle", "circle" or "red one"."""
+    words = set(name.split()) - {"one"}
+    return tuple(i for i, item in enumerate(scene.items) if words <= set(item.name.split()))
+
+
+def _any_name(level: Level, rng: np.random.Generator) -> str:
+    """A shape, a colour's "one", or now and then both together."""
+    shape, colour = str(rng.choice(level.shapes)), str(rng.choice(level.colours))
+    draw = rng.random()
+    return shape if draw < 0.45 else f"{colour} one" if draw < 0.9 else f"{colour} {shape}"
+
+
+def _shortened(name: str, rng: np.random.Generator) -> str:
+    """Mostly the name itself, sometimes its shape or its colour alone."""
+    colour, shape = name.split()
+    draw = rng.random()
+    return name if draw < 0.7 else shape if draw < 0.85 else f"{colour} one"
+
+
+def _missing(scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, float | None]:
+    """A name that no item has, by preference one attribute away from an item that is there, and that item's size."""
+    names = {item.name for item in scene.items}
+    near = scene.items[int(rng.integers(len(scene.items)))] if scene.items else None
+    words = near.name.split() if near else []
+    every = [f"{colour} {shape}" for colour in level.colours for shape in level.shapes]
+    close = [n for n in every if n not in names and any(word in n.split() for word in words)]
+    rest = close if close and rng.random() < 0.7 else [n for n in every if n not in names]
+    return str(rng.choice(rest)), near.size if near else None
+
+
+def _some_size(scene: Scene, rng: np.random.Generator) -> float | None:
+    return scene.items[int(rng.integers(len(scene.items)))].size if scene.items else None
 
 
 def _pick(indices: list[int], rng: np.random.Generator) -> int:
     return indices[int(rng.integers(len(indices)))]
-
-
-def _side(item: Item) -> str | None:
-    return None if abs(item.x - 0.5) < 0.04 else ("Left" if item.x < 0.5 else "Right")
-
-
-def _about_one(
-    scene: Scene, rng: np.random.Generator, template: str, answer: Callable[[Item], str | None], kind: Kind
-) -> Question | None:
-    indices = _unique(scene)
-    if not indices:
-        return None
-    index = _pick(indices, rng)
-    item = scene.items[index]
-    found = answer(item)
-    return Question(template.format(name=item.name), found, kind, (index,)) if found else None
-
-
-def _colour(scene: Scene, rng: np.random.Generator) -> Question | None:
-    shapes = Counter(item.shape for item in scene.items)
-    indices = [i for i, item in enumerate(scene.items) if shapes[item.shape] == 1 and item.inside]
-    if not indices:
-        return None
-    index = _pick(indices, rng)
-    item = scene.items[index]
-    return Question(f"What colour is the {item.shape}?", item.colour, "colour", (index,))
-
-
-def _shape(scene: Scene, rng: np.random.Generator) -> Question | None:
-    colours = Counter(item.colour for item in scene.items)
-    indices = [i for i, item in enumerate(scene.items) if colours[item.colour] == 1 and item.inside]
-    if not indices:
-        return None
-    index = _pick(indices, rng)
-    item = scene.items[index]
-    return Question(f"What shape is the {item.colour} one?", item.shape, "shape", (index,))
-
-
-def _count(scene: Scene, level: Level, rng: np.random.Generator) -> Question | None:
-    if rng.random() < 0.5:
-        shape = str(rng.choice(level.shapes))
-        hits = [i for i, item in enumerate(scene.items) if item.shape == shape]
-        text = f"How many {shape}s are there?"
-    else:
-        colour = str(rng.choice(level.colours))
-        hits = [i for i, item in enumerate(scene.items) if item.colour == colour]
-        text = f"How many {colour} ones are there?"
-    if not all(scene.items[i].inside for i in hits):
-        return None
-    return Question(text, str(len(hits)), "count", tuple(hits))
-
-
-def _missing(scene: Scene, level: Level, rng: np.random.Generator) -> str:
-    """A name that no item has, by preference one attribute away from an item that is there."""
-    names = {item.name for item in scene.items}
-    words = scene.items[int(rng.integers(len(scene.items)))].name.split() if scene.items else []
-    every = [f"{colour} {shape}" for colour in level.colours for shape in level.shapes]
-    close = [n for n in every if n not in names and any(word in n.split() for word in words)]
-    rest = close if close and rng.random() < 0.7 else [n for n in every if n not in names]
-    return str(rng.choice(rest))
-
-
-def _presence(scene: Scene, level: Level, rng: np.random.Generator) -> Question:
-    whole = [item.name for item in scene.items if item.inside]
-    if not whole or rng.random() < 0.5:
-        return Question(f"Is there a {_missing(scene, level, rng)}?", "No", "presence")
-    name = whole[int(rng.integers(len(whole)))]
-    hits = tuple(i for i, item in enumerate(scene.items) if item.name == name)
-    return Question(f"Is there a {name}?", "Yes", "presence", hits)
-
-
-def _relation(scene: Scene, rng: np.random.Generator) -> Question | None:
-    indices = _unique(scene)
-    if len(indices) < 2:
-        return None
-    a, b = (int(i) for i in rng.permutation(indices)[:2])
-    first, second = scene.items[a], scene.items[b]
-    if abs(first.x - second.x) < 0.08:
-        return None
-    text = f"Is the {first.name} left of the {second.name}?"
-    return Question(text, "Yes" if first.x < second.x else "No", "relation", (a, b))
 
 
 def options_for(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, ...]:
@@ -191,22 +243,11 @@ def _alike(question: Question, scene: Scene, level: Level, rng: np.random.Genera
             sort = list(GROUNDS)
         case "side":
             sort = ["Left", "Right"]
-        case "presence" | "relation":
+        case "presence" | "relation" | "more":
             sort = ["Yes", "No"]
         case "count":
             sort = [str(max(0, int(question.answer) + step)) for step in (-2, -1, 1, 2)]
     return [str(text) for text in rng.permutation(sort)]
-
-
-def phrase_of(question: Question, scene: Scene) -> tuple[str, ...]:
-    """The things that must be seen to answer, in the question's order; none when the whole picture decides."""
-    if question.kind in ("count", "ground"):
-        return ()
-    if question.kind in ("colour", "shape"):
-        return (question.text.removesuffix("?").removeprefix("What colour is the ").removeprefix("What shape is the "),)
-    if question.kind in ("absent", "presence"):
-        return (question.text.removesuffix("?").removeprefix("What is written on the ").removeprefix("Is there a "),)
-    return tuple(scene.items[i].name for i in question.targets)
 
 
 def every_name(level: Level) -> list[str]:

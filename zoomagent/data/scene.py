@@ -2,9 +2,9 @@
 
 A scene is a square of side 1 with coloured shapes that carry short texts, on a background of one of four kinds. It is
 drawn at any size by `render.py` and asked about by `questions.py`. `Level` says how rich the world is: `SMALL` and
-`DEEP` (the same things, much smaller) are what the shipped nano model was trained on, `FULL` is the whole world. Scenes
-are a pure function of (level, seed, index). `cut_out` makes a region of a scene a scene of its own.
-"""
+`DEEP` (the same things, much smaller) are what the shipped nano model was trained on, `FINE` holds still smaller ones,
+`FULL` is the whole world. Scenes are a pure function of (level, seed, index). `cut_out` makes a region of a scene a
+scene of its own; `varied.py` makes it look otherwise."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 Shape = Literal["circle", "square", "triangle", "diamond", "star", "cross"]
-Ground = Literal["plain", "textured", "cluttered", "noisy"]
+Ground = Literal["plain", "textured", "cluttered", "noisy", "mottled", "photograph"]
 Region = tuple[float, float, float, float]
 
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -77,7 +77,8 @@ FULL = Level(
     min_distance=0.012,
     fonts=6,
 )
-LEVELS = {level.name: level for level in (SMALL, DEEP, FULL)}
+FINE = replace(DEEP, name="fine", sizes=(0.01, 0.09))
+LEVELS = {level.name: level for level in (SMALL, DEEP, FINE, FULL)}
 NEVER_THERE = 4
 SPLITS = {"train": 0, "held-out": 1_000_000_000, "test": 2_000_000_000}
 """Added to a seed, so that no scene is in two splits. Training streams use the bare seeds."""
@@ -85,7 +86,9 @@ SPLITS = {"train": 0, "held-out": 1_000_000_000, "test": 2_000_000_000}
 
 @dataclass(frozen=True)
 class Item:
-    """A shape of width and height `size` centred on (x, y); `text` is written on it in font number `font`."""
+    """A shape of width and height `size` centred on (x, y); `text` is written on it in font number `font`, or in the
+    font file `face` where one is named. `tint` is added to the colour's red, green and blue, `shade` to all three;
+    `tilt` is in degrees, clockwise."""
 
     shape: Shape
     colour: str
@@ -95,6 +98,9 @@ class Item:
     text: str
     font: int
     shade: int
+    face: str = ""
+    tint: tuple[int, int, int] = (0, 0, 0)
+    tilt: float = 0.0
 
     @property
     def name(self) -> str:
@@ -124,13 +130,17 @@ TEXT_HEIGHT = {0: 0.0, 1: 0.44, 2: 0.40, 3: 0.29, 4: 0.22, 5: 0.18, 6: 0.15}
 @dataclass(frozen=True)
 class Scene:
     """One picture's content. `seed` also drives the background's details; `frame` is the region of the drawn world
-    (x0, y0, x1, y1 as shares of its side) that this scene is, all of it unless cut out."""
+    (x0, y0, x1, y1 as shares of its side) that this scene is, all of it unless cut out. `backdrop` is the picture file
+    behind the items where the ground is a photograph. `wear`, 0 to 1, is how much the camera and the file took away:
+    blur and JPEG noise."""
 
     seed: int
     ground: Ground
     ground_colour: str
     items: tuple[Item, ...]
     frame: Region = (0.0, 0.0, 1.0, 1.0)
+    backdrop: str = ""
+    wear: float = 0.0
 
 
 def draw_scene(level: Level, seed: int, index: int) -> Scene:

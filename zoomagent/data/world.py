@@ -177,7 +177,7 @@ def _unreadable(question: Question, scene: Scene, size: int) -> bool:
 
 
 def _note(files: Files, number: int, question: Question, scene: Scene, regions: list[Json], size: int) -> None:
-    group = group_of(question, scene, MACRO_SIDE, size)
+    group = group_of(question, scene, MACRO_SIDE)
     files.question_kinds[str(number)] = {"kind": question.kind, "needs": group}
     if len(question.targets) == 1:
         files.qa_to_region_mapping[str(number)] = regions[question.targets[0]]["region_id"]

@@ -37,7 +37,8 @@ class Profile:
     square's side, unless the caller says otherwise. `box_step` is how finely the model was taught to write boxes, in
     thousandths. `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for
     it. A model without `letters` is not shown a question's options: it answers in words, and these decide which option
-    it means."""
+    it means. `sweep` is how many parts of a view the model was taught to tell apart beside it in one call (0: none).
+    `visible_pixels` is the side, in pixels of a view, from which a thing counts as seen there (0: half a token)."""
 
     family: str
     space: Space
@@ -58,6 +59,8 @@ class Profile:
     crop_pixels: int = 0
     crop_margin: float = 0.25
     letters: bool = True
+    sweep: int = 0
+    visible_pixels: int = 0
     box_step: int = 1
     tools: tuple[str, ...] = (
         "image_zoom_in_tool",
@@ -81,6 +84,11 @@ class Profile:
             max_side=self.max_side,
             max_aspect=self.max_aspect,
         )
+
+    @property
+    def smallest_visible(self) -> int:
+        """Side in pixels of a view from which a thing in it counts as seen; smaller ones may be missed."""
+        return self.visible_pixels or max(1, self.multiple // 2)
 
     def offered(self, options: Sequence[str]) -> Sequence[str]:
         """The options as this model is asked: all of them, or none."""
@@ -257,7 +265,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-_MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin")
+_MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "sweep", "visible_pixels")
 
 
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:

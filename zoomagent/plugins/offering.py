@@ -51,8 +51,9 @@ from zoomagent.plugins.public import (
 )
 from zoomagent.tools.grounding import ground
 from zoomagent.tools.reading import read
+from zoomagent.tools.searching import smallest_in
 from zoomagent.tools.verifying import sees
-from zoomagent.tools.viewing import MAGNIFY
+from zoomagent.tools.viewing import MAGNIFY, size_of
 from zoomagent.tools.zooming import MARGIN, surroundings
 
 Opener = Callable[[Any], Picture]
@@ -153,11 +154,21 @@ async def _read(bench: Bench, asked: ReadText) -> Told:
 
 
 async def _verified(bench: Bench, asked: Verify) -> Told:
-    probability = await sees(bench.model, bench.views, _view(bench, asked), asked.thing)
+    name = _view(bench, asked)
+    probability = await sees(bench.model, bench.views, name, asked.thing)
     visible = None if probability is None else probability >= 0.5
-    word = "This model can not measure it." if visible is None else "Yes" if visible else "No"
-    text = word if probability is None else f"{word}: {asked.thing!r} can be seen with probability {probability:.2f}."
-    return Told(PublicCheck(visible=visible, probability=probability, picture=_size(bench.views.picture)), text)
+    width, height = size_of(bench.views.record(name))
+    least = smallest_in(bench.views, name)
+    if probability is None:
+        text = "This model cannot measure it."
+    else:
+        word = "Yes" if visible else "No"
+        text = f"{word}: {asked.thing!r} can be seen at {width} x {height} pixels with probability {probability:.2f}."
+    if not visible:
+        text += f" A thing of less than {least} pixels of the original may be missed at that size; look at parts of it."
+    size = _size(bench.views.picture)
+    told = PublicCheck(visible=visible, probability=probability, shown=(width, height), least=least, picture=size)
+    return Told(told, text)
 
 
 async def _grounded(bench: Bench, asked: Ground) -> Told:

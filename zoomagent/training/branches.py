@@ -2,8 +2,9 @@
 
 Each builder takes a scene and random numbers and gives a `Practice`: a named branch of tokens, the views it shows, and
 the items it is about. What can be seen decides the answer: objects under HIDDEN pixels and letters under LEGIBLE are
-"Cannot tell" until a crop shows them; nothing is asked about what lies between. Tool calls are in `branches_tools.py`.
-"""
+"Cannot tell" until a crop shows them; nothing is asked about what lies between. "No", a count and a comparison of
+counts are claims about the whole picture: where anything in it is too small to be told, they are "Cannot tell" too.
+Tool calls are in `branches_tools.py`, looking for all things in `branches_search.py`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, SMALLEST, Kind, Question, ask, options_for, phrase_of
+from zoomagent.data.questions import ILLEGIBLE, LEGIBLE, SMALLEST, Kind, Question, ask, options_for
 from zoomagent.data.scene import Item, Level, Region, Scene
 from zoomagent.models.nano import NanoConfig
 from zoomagent.prompts import (
@@ -45,8 +46,8 @@ from zoomagent.training.looks import View
 from zoomagent.training.packing import Branch, Segment
 
 KINDS: dict[Kind, float] = {
-    "read": 0.28, "colour": 0.08, "shape": 0.08, "side": 0.08, "count": 0.12,
-    "presence": 0.10, "relation": 0.08, "ground": 0.10, "absent": 0.08,
+    "read": 0.26, "colour": 0.08, "shape": 0.08, "side": 0.07, "count": 0.12,
+    "presence": 0.14, "relation": 0.09, "more": 0.03, "ground": 0.06, "absent": 0.07,
 }  # fmt: skip
 """Share of each kind among direct questions."""
 LOOK_KINDS: dict[Kind, float] = {
@@ -54,6 +55,8 @@ LOOK_KINDS: dict[Kind, float] = {
     "count": 0.05, "ground": 0.05, "absent": 0.10,
 }  # fmt: skip
 """Share of each kind among box and micro turns."""
+SETTLED_BY_ALL: tuple[Kind, ...] = ("count", "more", "presence")
+"""Kinds whose answer may turn on any item, however small; but for a "Yes" to presence."""
 SEVERAL_KINDS: dict[Kind, float] = {"relation": 0.6, "read": 0.25, "colour": 0.05, "side": 0.05, "absent": 0.05}
 HIDDEN = 3.4
 """An object of at most this many pixels can not be told from others; between this and SMALLEST nothing is asked."""
@@ -126,14 +129,22 @@ class Dialogues:
     def settled(self, question: Question, scene: Scene) -> bool:
         """Whether it is plain if the whole view shows what the question is about."""
         sizes = [self.pixels(scene.items[i]) for i in question.targets]
+        if question.kind == "presence" and any(size >= SMALLEST for size in sizes):
+            return True
+        if question.kind in SETTLED_BY_ALL:
+            every = [self.pixels(item) for item in scene.items]
+            return any(size <= HIDDEN for size in every) or all(size >= SMALLEST for size in every)
         if any(HIDDEN < size < SMALLEST for size in sizes):
-            return False
-        if question.kind in ("count", "presence") and any(size < SMALLEST for size in sizes):
             return False
         return question.kind != "read" or not ILLEGIBLE < self._letters(question, scene) < LEGIBLE
 
     def answer(self, question: Question, scene: Scene) -> str:
         """The answer that the whole view supports."""
+        if question.kind == "presence" and any(self.pixels(scene.items[i]) >= SMALLEST for i in question.targets):
+            return question.answer
+        if question.kind in SETTLED_BY_ALL:
+            everything = all(self.pixels(item) >= SMALLEST for item in scene.items)
+            return question.answer if everything else CANNOT_TELL
         illegible = question.kind == "read" and self._letters(question, scene) < LEGIBLE
         return CANNOT_TELL if illegible or self.hidden(question, scene) else question.answer
 
@@ -141,8 +152,12 @@ class Dialogues:
         """The answer that whole view and crop support together; None on the border."""
         if self.answer(question, scene) == question.answer:
             return question.answer
-        if region is None:
+        if region is None or question.kind in ("count", "more"):
             return CANNOT_TELL
+        if question.kind == "presence":
+            if any(self._shown(scene.items[i], region, False) for i in question.targets):
+                return question.answer
+            return CANNOT_TELL if all(shows_nothing(scene.items[i], region) for i in question.targets) else None
         shown = [self._shown(scene.items[i], region, question.kind == "read") for i in question.targets]
         if all(shown):
             return question.answer
@@ -169,10 +184,14 @@ class Dialogues:
     ) -> Question:
         names, shares = list(kinds), np.array(list(kinds.values()))
         for _ in range(200):
-            question = ask(names[int(rng.choice(len(names), p=shares / shares.sum()))], scene, self.level, rng)
+            question = ask(
+                names[int(rng.choice(len(names), p=shares / shares.sum()))], scene, self.level, rng, "trained"
+            )
             if question is not None and ok(question):
                 return question
-        return Question("What colour is the background?", scene.ground_colour, "ground")
+        question = ask("absent", scene, self.level, rng, "trained")
+        assert question is not None
+        return question
 
     def _worded(
         self, question: Question, answer: str, scene: Scene, rng: np.random.Generator
@@ -201,9 +220,7 @@ class Dialogues:
             return self._holds(scene, rng)
         closer = draw < 0.7
         question = self.ask({"side": 0.5, "absent": 0.5}, scene, rng, lambda q: closer or self.settled(q, scene))
-        if question.kind == "ground":
-            return self._yes_no("visible", VISIBLE + question.text, True, about(question))
-        [phrase] = phrase_of(question, scene)
+        [phrase] = question.phrases
         there = bool(question.targets) and (closer or not self.hidden(question, scene))
         prompt = (CLOSER if closer else SEE) + phrase
         return self._yes_no("closer" if closer else "see", prompt, there, about(question))
@@ -232,8 +249,8 @@ class Dialogues:
         )
         hidden = self.hidden(question, scene)
         answer = box_text(WHOLE_BOX if hidden else true_box(question, scene))
-        phrases = phrase_of(question, scene)
-        if len(phrases) == 1 and rng.random() < 0.5:
+        phrases = question.phrases
+        if len(phrases) == 1 and len(question.targets) <= 1 and rng.random() < 0.5:
             prompt, name = ground_prompt(phrases[0], "thousand"), "box/ground"
         else:
             prompt, name = box_prompt(question.text, "thousand"), "box" if len(question.targets) == 1 else "box/many"
@@ -242,17 +259,15 @@ class Dialogues:
 
     def part(self, scene: Scene, rng: np.random.Generator) -> Practice:
         """Which of nine parts shows it; also where it is too small to be told for sure."""
-        question = self.ask({"side": 0.75, "absent": 0.25}, scene, rng, lambda q: True)
-        phrases = phrase_of(question, scene)
-        if len(phrases) != 1:
-            return self.cue(scene, rng)
+        question = self.ask({"side": 0.6, "colour": 0.1, "shape": 0.1, "absent": 0.2}, scene, rng, lambda q: True)
+        [phrase] = question.phrases
         number = 0
         if question.targets:
             item = scene.items[question.targets[0]]
             number = 1 + min(2, int(item.y * 3)) * 3 + min(2, int(item.x * 3))
         small = bool(question.targets) and self.pixels(scene.items[question.targets[0]]) < SMALLEST
         name = "part/small" if small else "part/none" if number == 0 else "part"
-        return Practice(name, self.words.turn(PARTS + phrases[0], str(number)), (), about(question))
+        return Practice(name, self.words.turn(PARTS + phrase, str(number)), (), about(question))
 
     # What to look for
 
@@ -260,7 +275,7 @@ class Dialogues:
         if rng.random() < 0.15:
             return self._tags(scene)
         question = self.ask(KINDS, scene, rng, lambda q: True)
-        said = ", ".join(phrase_of(question, scene)) or WHOLE_PICTURE
+        said = ", ".join(question.phrases) or WHOLE_PICTURE
         return Practice("cue", self.words.turn(CUES + question.text, said))
 
     def _tags(self, scene: Scene) -> Practice:
@@ -293,7 +308,7 @@ class Dialogues:
         options, said = self._worded(question, answer, scene, rng)
         crops = [View(self.config.crop_side, r) for r in regions]
         views = (View(self.config.macro_side, marks=tuple(boxes)), *crops)
-        cues = ", ".join(phrase_of(question, scene)) or WHOLE_PICTURE
+        cues = ", ".join(question.phrases) or WHOLE_PICTURE
         branch = (
             *self.words.turn(CUES + question.text, cues, learn=False),
             *self.words.next_user(views),
@@ -319,7 +334,7 @@ class Dialogues:
     def _worth_a_crop(self, question: Question, scene: Scene) -> bool:
         """Leaves out texts that even the true crop would not show well, and what no single crop can settle."""
         sizes = [self.pixels(scene.items[i]) for i in question.targets]
-        if question.kind in ("count", "presence") and any(size < SMALLEST for size in sizes):
+        if question.kind == "count" and any(size < SMALLEST for size in sizes):
             return False
         region = crop_region(true_box(question, scene))
         return question.kind != "read" or self._in_crop(scene.items[question.targets[0]], region) >= LEGIBLE

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import Question, phrase_of
+from zoomagent.data.questions import Question
 from zoomagent.data.scene import Region, Scene
 from zoomagent.models.base import ToolCall
 from zoomagent.models.hermes import calls_text, response_text, tools_text
@@ -61,7 +61,7 @@ def with_tools(dialogues: Dialogues, scene: Scene, rng: np.random.Generator) -> 
 
 
 def _looks(dialogues: Dialogues, question: Question, scene: Scene, rng: np.random.Generator) -> list[Look]:
-    phrases = phrase_of(question, scene)
+    phrases = question.phrases
     if question.kind == "absent":
         return [Look(SEARCH, {"label": phrases[0], "img_idx": 0}, None)]
     if dialogues.answer(question, scene) == question.answer or len(question.targets) != 1:

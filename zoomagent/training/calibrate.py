@@ -8,6 +8,7 @@ not seen. Needs scikit-learn (extra `train`). Left out: collecting records; what
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from zoomagent.confidence.arbiter import Arbiter, Certified, Head, Provenance
 from zoomagent.confidence.calibration import FAR, Isotonic, Platt, Temperature
+from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, log_odds, vector
 from zoomagent.confidence.records import Record, folds, split
 from zoomagent.errors import SettingInvalid
@@ -31,23 +33,32 @@ PENALTY = 1.0
 ENOUGH = 20
 """Fewer records, or fewer of either kind than `RARE`, and a head says the base rate."""
 RARE = 5
+REPEATED, STRAY = 3, 0.05
+"""A word of a closed list stands in that many questions, but for this share of all words."""
 FOR_ISOTONIC = 1000
 """Below this, isotonic regression follows noise (Niculescu-Mizil and Caruana 2005): Platt's curve then."""
 QUANTILES = 201
 
 
-def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str = "") -> Arbiter:
-    """The arbiter for the model that these records are of."""
+def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str = "", world: str = "") -> Arbiter:
+    """The arbiter for the model that these records are of. `world` says what that model knows, where it is one world
+    only."""
     fitted, certified = split(records, CERTIFY, f"certify {seed}")
     if len(fitted) < ENOUGH or len(certified) < ENOUGH:
         raise SettingInvalid(f"{len(records)} records are too few to fit and to certify; collect at least 100.")
-    differing = [record for record in fitted if record.features.agree is False]
-    agreeing = [record for record in fitted if record.features.agree]
+    searched = [record for record in fitted if record.features.searched]
+    closer = [record for record in fitted if not record.features.searched]
+    differing = [record for record in closer if record.features.agree is False]
+    agreeing = [record for record in closer if record.features.agree]
+    at_once = [record for record in fitted if not record.features.macro_claims_all]
     in_vain = [record for record in fitted if record.features.agree is None and record.features.tried]
     arbiter = Arbiter(
-        provenance=Provenance(model=model, weights=weights, seed=seed, fitted=len(fitted), certified=len(certified)),
-        gate=fit_head(fitted, [r.macro_right for r in fitted], GATE_FIELDS, seed),
+        provenance=Provenance(
+            model=model, weights=weights, world=world, seed=seed, fitted=len(fitted), certified=len(certified)
+        ),
+        gate=fit_head(at_once, [r.macro_right for r in at_once], GATE_FIELDS, seed),
         alone=fit_head(in_vain, [r.macro_right for r in in_vain], FIELDS, seed),
+        searched=fit_head(searched, [bool(r.micro_right) for r in searched], FIELDS, seed),
         same=fit_head(agreeing, [r.macro_right for r in agreeing], FIELDS, seed),
         macro=fit_head(differing, [r.macro_right for r in differing], FIELDS, seed),
         micro=fit_head(differing, [bool(r.micro_right) for r in differing], FIELDS, seed),
@@ -55,7 +66,16 @@ def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str 
     reference = np.quantile(
         [arbiter.judge(r.features).confidence for r in fitted], np.linspace(0, 1, QUANTILES), method="lower"
     )
-    return arbiter.model_copy(update={"reference": tuple(reference.tolist()), "certified": certify(arbiter, certified)})
+    known = {"reference": tuple(reference.tolist()), "words": closed_words(records)}
+    return arbiter.model_copy(update={**known, "certified": certify(arbiter, certified)})
+
+
+def closed_words(records: Sequence[Record]) -> tuple[str, ...]:
+    """The words of the records' questions, where these are a closed list: each stands in several questions. Questions
+    of people are not, and then there is no list."""
+    times = Counter(word for record in records for word in set(words_of(record.question)))
+    closed = bool(times) and sum(n < REPEATED for n in times.values()) <= len(times) * STRAY
+    return tuple(sorted(word for word, n in times.items() if n >= REPEATED)) if closed else ()
 
 
 def certify(arbiter: Arbiter, records: Sequence[Record]) -> Certified:

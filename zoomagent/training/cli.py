@@ -28,6 +28,7 @@ def calibrate(
     report: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model that was asked.")] = "",
     weights: Annotated[Path | None, typer.Option(help="Folder with its weights, to name them by hash.")] = None,
+    world: Annotated[str, typer.Option(help="What the model knows, in a sentence, where it is one world only.")] = "",
 ) -> None:
     """Fit how sure to be, and when to answer, from questions whose answers are known.
 
@@ -41,7 +42,7 @@ def calibrate(
     from zoomagent.training.calibrate_report import evaluate, table
 
     kept, held_out = split(read_records(records), 0.25, f"held out {seed}")
-    arbiter = fit(kept, seed, model, weights_hash(weights) if weights else "")
+    arbiter = fit(kept, seed, model, weights_hash(weights) if weights else "", world)
     figures = evaluate(arbiter, held_out)
     save(arbiter, out)
     if report:

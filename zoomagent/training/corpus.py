@@ -8,27 +8,33 @@ import numpy as np
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.questions import Kind, ask, every_name
 from zoomagent.data.scene import Level, draw_scene
+from zoomagent.data.wordings import Style
 from zoomagent.models.hermes import tools_text
 from zoomagent.prompts import (
     BOX,
     BOX_FORMAT,
     CLOSER,
     CUES,
+    EVERY,
+    EVERY_FORMAT,
+    FOUND,
     GROUND,
     HOLDS,
     LETTER,
     MARKED,
     MICRO,
     PARTS,
+    SEARCHED,
     SEE,
     SHORT,
+    SWEEP,
     TAGS,
     VISIBLE,
 )
 from zoomagent.tools.definitions import SEARCH, ZOOM_IN, search_definition, zoom_in_definition
 
 KINDS: tuple[Kind, ...] = (
-    "read", "colour", "shape", "side", "count", "presence", "relation", "ground", "absent",
+    "read", "colour", "shape", "side", "count", "presence", "relation", "more", "ground", "absent",
 )  # fmt: skip
 PROMPTS = (SHORT, LETTER, BOX, MICRO, VISIBLE, BOX_FORMAT["thousand"])
 CALLS = (
@@ -42,9 +48,24 @@ CALLS = (
     '","img_idx":',
     " of img_idx ",
 )
-PHRASES = (*PROMPTS, SEE, CLOSER, HOLDS, CUES, GROUND, PARTS, TAGS, MARKED, *CALLS)
+PHRASES = (
+    *PROMPTS,
+    SEE,
+    CLOSER,
+    HOLDS,
+    CUES,
+    GROUND,
+    PARTS,
+    TAGS,
+    MARKED,
+    EVERY,
+    EVERY_FORMAT["thousand"],
+    SWEEP,
+    SEARCHED,
+    FOUND,
+    *CALLS,
+)
 """Fixed sentences of the prompts and fixed parts of tool calls, one token each."""
-
 CALL = '<tool_call>\n{"name": "image_zoom_in_tool", "arguments": {"bbox_2d": [0, 0, 1, 1], "label": "a"}}\n'
 _WORDS = (
     "zoom crop image name arguments bbox_2d label img_idx source answer box view text function type object string "
@@ -59,11 +80,13 @@ def corpus(level: Level, scenes: int = 400) -> Iterator[str]:
     yield from PROMPTS
     for word in [*_WORDS.split(), *every_name(level), CANNOT_TELL, "Left", "Right", "Yes", "No"]:
         yield from [word, " " + word] * 40
+    styles: tuple[Style, ...] = ("plain", "trained")
     for index in range(scenes):
         scene = draw_scene(level, 0, index)
         for kind in KINDS:
-            question = ask(kind, scene, level, rng)
-            if question:
-                yield question.text
-                yield question.answer
+            for style in styles:
+                question = ask(kind, scene, level, rng, style)
+                if question:
+                    yield question.text
+                    yield question.answer
     yield from [CALL] * 40

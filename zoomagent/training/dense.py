@@ -110,7 +110,8 @@ def cell_targets(scene: Scene, level: Level, region: Region, side: int, items: T
     """What each cell is to be named, shape (cells, fields), given `cell_items`; IGNORE where nothing is asked."""
     targets = np.full((len(items), len(Fields(level).sizes())), IGNORE, np.int64)
     targets[:, :2] = 0
-    targets[:, -1] = list(GROUNDS).index(scene.ground_colour)
+    one_colour = scene.ground not in ("mottled", "photograph")
+    targets[:, -1] = list(GROUNDS).index(scene.ground_colour) if one_colour else IGNORE
     scale = side / (region[2] - region[0])
     for index in set(items.tolist()) - {-1}:
         item = scene.items[index]

@@ -7,14 +7,17 @@ final size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from zoomagent.data.scene import DEEP, FULL, SMALL, Level, Region, Scene, cut_out, draw_scene
+from zoomagent.data.varied import Variety, varied
 from zoomagent.models.nano import NanoConfig
 from zoomagent.training.branches import Dialogues, Practice, Words
+from zoomagent.training.branches_search import every, searched, sweep
 from zoomagent.training.branches_tools import tools_prompt, with_tools
 from zoomagent.training.located import close_region
 from zoomagent.training.looks import TEXT, Look, Row, View, draw
@@ -24,7 +27,8 @@ from zoomagent.training.packing import Branch, Packed, pack
 @dataclass(frozen=True)
 class Shapes:
     """How many branches of each sort a row holds, and which rows there are: `tools` is the share with tools on offer,
-    `deep` of scenes with much smaller things, `cut` of regions instead of whole scenes."""
+    `deep` of scenes with much smaller things, `cut` of regions instead of whole scenes, `varied` of scenes in another
+    look, `sweep` of rows in which three parts are shown beside the whole."""
 
     direct: int = 3
     yes_no: int = 2
@@ -33,6 +37,10 @@ class Shapes:
     cues: int = 1
     micro: int = 2
     several: int = 1
+    every: int = 2
+    searched: int = 1
+    sweep: float = 0.35
+    varied: float = 0.6
     with_tools: int = 5
     tools: float = 0.22
     deep: float = 0.45
@@ -42,7 +50,16 @@ class Shapes:
 class Mix:
     """Builds rows. Holds the tokenizer and the numbers; `row(i)` depends on nothing but (seed, i)."""
 
-    def __init__(self, tokenizer: Any, config: NanoConfig, level: Level, seed: int, shapes: Shapes) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        config: NanoConfig,
+        level: Level,
+        seed: int,
+        shapes: Shapes,
+        variety: Variety | None = None,
+    ) -> None:
+        self.variety = variety or Variety()
         self.config, self.level, self.seed, self.shapes = config, level, seed, shapes
         self.words = Words(tokenizer, config)
         self.dialogues = Dialogues(self.words, config, level)
@@ -61,6 +78,8 @@ class Mix:
         deep = self.level is not FULL and rng.random() < self.shapes.deep
         level = DEEP if deep and self.level is SMALL else self.level
         scene = draw_scene(level, self.seed, index)
+        if rng.random() < self.shapes.varied:
+            scene = varied(scene, self.variety, rng)
         if rng.random() > self.shapes.cut:
             return scene
         side = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6)))) if deep else float(rng.uniform(0.3, 0.75))
@@ -77,6 +96,9 @@ class Mix:
             (talk.cue, shapes.cues),
             (talk.micro, shapes.micro),
             (talk.several, shapes.several),
+            (partial(every, talk), shapes.every),
+            (partial(searched, talk), shapes.searched),
+            (partial(sweep, talk), int(rng.random() < shapes.sweep)),
         )
         return [build(scene, rng) for build, count in sorts for _ in range(count)]
 
@@ -116,8 +138,3 @@ def _somewhere(scene: Scene, side: float, rng: np.random.Generator) -> Region:
         item = scene.items[int(rng.integers(len(scene.items)))]
         x, y = (float(np.clip(c - side * rng.uniform(0.1, 0.9), 0, 1 - side)) for c in (item.x, item.y))
     return x, y, x + side, y + side
-
-
-def plain(shapes: Shapes) -> Shapes:
-    """The same without deep scenes, regions and tools."""
-    return replace(shapes, tools=0.0, deep=0.0, cut=0.0)

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from zoomagent.data.scene import LEVELS, SPLITS
+from zoomagent.data.varied import Variety
 from zoomagent.models.nano import LARGE, SMALL, NanoConfig, build_model, build_tokenizer, save_checkpoint
 from zoomagent.training import store
 from zoomagent.training.batching import Batch, collate
@@ -41,7 +42,8 @@ HELD_OUT_SEED = SPLITS["held-out"] + 1
 @dataclass(frozen=True)
 class Settings:
     """One training run. `steps` counts optimizer steps in all; the first `dense_steps` train the tower alone. `rows`
-    are scenes per step and process; `rate` is AdamW's peak learning rate."""
+    are scenes per step and process; `rate` is AdamW's peak learning rate. `fonts` and `photographs` are folders of
+    files that scenes are drawn with beside their own; `start_from` has weights to begin with."""
 
     out: Path
     preset: str = "nano"
@@ -59,6 +61,9 @@ class Settings:
     save_every: int = 250
     weights: Weights = Weights()
     start_from: Path | None = None
+    fonts: Path | None = None
+    photographs: Path | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 class Stream(Dataset[Row]):
@@ -95,23 +100,26 @@ def train(settings: Settings) -> Path:
 
     keep_memory()
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
+    mixed = "bf16" if settings.precision == "bf16" else "no"
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed, kwargs_handlers=[unused])
     config, level = PRESETS[settings.preset], LEVELS[settings.level]
     torch.manual_seed(settings.seed)
     tokenizer = build_tokenizer(corpus(level), PHRASES)
     learner = Learner(build_model(config, tokenizer), Heads(config, level), settings.weights)
-    mixes = [Mix(tokenizer, config, level, seed, Shapes()) for seed in (settings.seed, HELD_OUT_SEED)]
-    _loop(accelerator, learner, mixes[0], mixes[1], tokenizer.pad_token_id, settings)
+    variety = Variety.of(settings.fonts, settings.photographs)
+    mixes = [Mix(tokenizer, config, level, seed, Shapes(), variety) for seed in (settings.seed, HELD_OUT_SEED)]
+    _loop(accelerator, learner, mixes[0], mixes[1], tokenizer, settings)
     if accelerator.is_main_process:
         save_checkpoint(learner.model, tokenizer, config, settings.out / "checkpoint")
     return settings.out / "checkpoint"
 
 
-def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, pad: int, settings: Settings) -> None:
+def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, tokenizer: Any, settings: Settings) -> None:
     """Step after step from wherever `out` left off."""
     optimizer = torch.optim.AdamW(learner.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.02)
     modules: dict[str, nn.Module] = {"model": learner.model, "heads": learner.heads}
-    step, curve = _resume(modules, optimizer, settings)
+    step, curve = _resume(modules, optimizer, tokenizer, settings)
+    pad = tokenizer.pad_token_id
     if accelerator.is_main_process:
         remember(settings.out, asdict(settings))
     loader = accelerator.prepare(_loader(mix, settings, step, settings.rows * accelerator.num_processes, pad))
@@ -138,7 +146,7 @@ def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, pad: int,
 
 
 def _resume(
-    modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, settings: Settings
+    modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, tokenizer: Any, settings: Settings
 ) -> tuple[int, list[dict[str, Any]]]:
     """Step and curve of the newest checkpoint, which is loaded; else what `start_from` holds is loaded."""
     found = store.newest(settings.out / "state")
@@ -147,11 +155,11 @@ def _resume(
         state = store.load(found, modules, optimizer)
         return state["step"], state["curve"]
     if settings.start_from:
-        store.start(settings.start_from, modules)
+        store.start(settings.start_from, modules, tokenizer)
     return 0, []
 
 
-FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from"}
+FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from", "fonts", "photographs"}
 """Settings that may change when a run goes on."""
 
 

@@ -22,12 +22,16 @@ def sft(
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and held-out scores.")] = 500,
     dense_steps: Annotated[int, typer.Option(min=0, help="--preset: the first of the steps, tower alone.")] = 3_000,
     level: Annotated[str, typer.Option(help="--preset: small or full.")] = "small",
-    start_from: Annotated[Path | None, typer.Option(help="--preset: weights of an earlier run's state folder.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="--preset: a state folder of an earlier run, or a checkpoint.")
+    ] = None,
+    fonts: Annotated[Path | None, typer.Option(help="--preset: a folder of fonts to write texts with too.")] = None,
+    photographs: Annotated[Path | None, typer.Option(help="--preset: a folder of pictures as backgrounds.")] = None,
     accumulate: Annotated[int, typer.Option(min=1, help="--model: batches that make one step.")] = 1,
     lora: Annotated[int, typer.Option(min=0, help="--model: rank of LoRA; 0 trains everything.")] = 0,
     lora_targets: Annotated[str, typer.Option(help="--model: layers of the text model that LoRA adapts.")] = LORA,
     precision: Annotated[
-        Literal["bf16", "fp32"] | None, typer.Option(help="--model: default bf16 where the GPU can.")
+        Literal["bf16", "fp32"] | None, typer.Option(help="Default bf16 where the GPU can; --preset: fp32.")
     ] = None,
     checkpointing: Annotated[
         bool | None, typer.Option(help="--model: recompute activations; default from 1e9 parameters.")
@@ -45,6 +49,7 @@ def sft(
     shared |= {"seed": seed, "workers": workers, "save_every": save_every}
     if model is None or data is None:
         more = {"dense_steps": dense_steps, "level": level, "start_from": start_from}
+        more |= {"fonts": fonts, "photographs": photographs, "precision": precision or "fp32"}
         folder = _from_random({"preset": preset or "nano", **shared, **more})
         typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {folder}")
         return

@@ -53,22 +53,41 @@ def load(checkpoint: Path, modules: dict[str, nn.Module], optimizer: torch.optim
     return state
 
 
-def start(folder: Path, modules: dict[str, nn.Module]) -> None:
-    """Fill the modules that `folder` has weights for. Vocabularies may have grown: new tokens keep their random
-    start."""
+def start(folder: Path, modules: dict[str, nn.Module], tokenizer: Any) -> None:
+    """Fill the modules that `folder` has weights for. Where the folder holds another tokenizer, each token takes the
+    row of the same token, and a new one the mean of the old tokens that it was spelled with."""
+    rows = _rows(folder, tokenizer) if (folder / "tokenizer.json").exists() else None
     for name, module in modules.items():
         path = folder / f"{name}.safetensors"
-        if path.exists():
-            own = module.state_dict()
-            module.load_state_dict({key: _grown(value, own[key]) for key, value in load_file(path).items()})
+        if not path.exists():
+            continue
+        own, found = module.state_dict(), load_file(path)
+        for key, value in found.items():
+            if rows is not None and key.endswith(("embed_tokens.weight", "lm_head.weight")):
+                found[key] = _moved(value.float(), own[key], rows)
+        module.load_state_dict(found)
 
 
-def _grown(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-    if old.shape == new.shape:
-        return old
-    grown = new.clone()
-    grown[: len(old)] = old
-    return grown
+def _rows(folder: Path, tokenizer: Any) -> list[list[int]]:
+    """For each token of `tokenizer`, the tokens of the folder's that stand for it."""
+    from transformers import AutoTokenizer
+
+    old = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    known = old.get_vocab()
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    spelled = [tokenizer.convert_tokens_to_string([token]) for token in tokens]
+    return [
+        [known[token]] if token in known else old.encode(text, add_special_tokens=False)
+        for token, text in zip(tokens, spelled, strict=True)
+    ]
+
+
+def _moved(old: torch.Tensor, new: torch.Tensor, rows: list[list[int]]) -> torch.Tensor:
+    moved = new.clone()
+    for place, sources in enumerate(rows):
+        if sources:
+            moved[place] = old[sources].mean(0)
+    return moved
 
 
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

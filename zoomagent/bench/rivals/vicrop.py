@@ -5,8 +5,7 @@ that when a general description is asked for: what always draws attention cancel
 over it; each size puts forward its strongest place, and the size whose place stands out most from the places around it
 wins. The answer comes from the whole and that one crop. Needs an in-process model: servers do not hand out attention.
 
-Where this differs: the general prompt is the model's own for naming everything (theirs: "Write a general description
-of the image."); the smallest window is a share of the picture's side (theirs: 224 or 336 pixels, which at 4K is less
+Where this differs: the smallest window is a share of the picture's side (theirs: 224 or 336 pixels, which at 4K is less
 than one visual token); both attention passes count as calls. Theirs has a variant that cuts large pictures into blocks
 first; it is left out. `layer` is chosen per model by trying: theirs takes 22 of 28 for Qwen2.5-VL and 14 of 32 for
 LLaVA-1.5; the default is the layer at three quarters, or what `layer` says.
@@ -24,9 +23,12 @@ from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Model
 from zoomagent.models.in_process import InProcessModel
-from zoomagent.prompts import TAGS, macro_prompt
+from zoomagent.prompts import macro_prompt
 from zoomagent.tools.viewing import ViewStore
 
+GENERAL = "Write a general description of the image."
+"""Their words: what attention goes to anyway. A question that names things draws it to all things alike, and cancels
+out what was asked for."""
 RATIOS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 BASE = 0.25
 """Side of the smallest window as a share of the picture's side."""
@@ -58,7 +60,7 @@ async def vicrop(
         raise SettingInvalid("vicrop reads attention, which servers do not give. Name 'nano' or a folder with weights.")
     desk = Desk(model, views, budget)
     asked = await looked(desk, model, macro_prompt(question, desk.offered(options)), layer)
-    general = await looked(desk, model, TAGS, layer)
+    general = await looked(desk, model, GENERAL, layer)
     box = to_box(sharpest(asked / np.maximum(general, 1e-9), base), asked.shape, views.picture.size)
     reply = await desk.generate(await desk.closer(box, desk.beside(box), question, options))
     return desk.tried(reply, options, [box], used_crop=True)

@@ -21,7 +21,7 @@ function options(run) {
 }
 
 function sureness(run) {
-  if (run.confidence === null) return el("p.note", {}, "No confidence: the model gives no likelihoods.");
+  if (run.confidence === null) return el("p.note", {}, `No confidence: ${run.no_confidence}.`);
   return el("div.measure", {},
     bar(100 * run.confidence, run.perspective, `Confidence ${run.sure}`),
     el("p", {}, el("b", {}, run.sure), ` ${run.kind}`));

@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 export function versus(one, two) {
   const differ = one.text !== two.text;
   const names = ["how", "answer", "confidence", "decided by", ...one.costs.map(([name]) => name)];
-  const row = (run) => [run.strategy, run.text || run.outcome_words, run.sure ?? "unknown", side(run), ...run.costs.map(([, value]) => value)];
+  const row = (run) => [run.strategy, run.text || run.outcome_words, run.sure ? `${run.sure}, ${run.kind}` : `none: ${run.no_confidence}`, side(run), ...run.costs.map(([, value]) => value)];
   return el("div", {},
     el("p.big", {}, one.question === two.question ? (differ ? "They differ" : "Both say the same") : "Two questions"),
     el("div.scroll", { tabindex: 0, role: "region", "aria-label": "Both runs as a table" }, el("table", {},

@@ -1,0 +1,192 @@
+"""What denies something is earned by looks that could have seen it, or given without confidence; and it says so."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_model import Call, FakeModel, Scripted
+from truthful_model import Truth, last_text
+from zoom_world import ABSENT, BACKGROUND, FAR, NEAR, PROFILE, SCENE, Ran, arbiter, even, pixels_of, run, scene
+
+from zoomagent import ZoomAgent, prompts
+from zoomagent.data.questions import Question, hits_of
+from zoomagent.geometry import Box, Size, coverage, intersect
+from zoomagent.graphs.context import Budget
+from zoomagent.strategy import Strategy
+from zoomagent.tools.viewing import ViewStore, box_of
+
+SWEEPING = replace(PROFILE, sweep=3, visible_pixels=4)
+THERE = Question("Is there a blue square?", "Yes", "presence", (1,), ("blue square",))
+NOT_THERE = Question("Is there a green star?", "No", "presence", (), ("green star",))
+SQUARES = Question("How many squares are there?", "1", "count", (1,), ("square",))
+NONE = Question("How many stars are there?", "0", "count", (), ("star",))
+
+
+def believing(question: Question, tmp_path: Path | None, macro: str = "No", **settings: object) -> Ran:
+    """A model that says `macro` of the whole and the truth of what close views show, and that sweeps and lists."""
+    views = ViewStore(scene(), SWEEPING)
+    truth = Truth(SCENE, question, views)
+
+    def visible(call: Call, index: int) -> bool:
+        item = SCENE.items[index]
+        return any(
+            coverage(pixels_of(item), truth.region(view)) == 1.0
+            and item.size * 1024 / truth.region(view).width * view.image.width >= 4
+            for view in call.views
+        )
+
+    def reply(call: Call) -> Scripted:
+        last = last_text(call)
+        if last.startswith(prompts.EVERY):
+            name = last.removeprefix(prompts.EVERY).split("\n")[0]
+            view = truth.region(call.views[-1])
+            boxes = [intersect(pixels_of(SCENE.items[i]), view) for i in hits_of(name, SCENE) if visible(call, i)]
+            return str([written(box, view) for box in boxes if box.area])
+        if last.startswith(prompts.SEARCHED):
+            found = [part.split() for part in last.split(prompts.FOUND)[1].split(".\n")[0].split(", ")]
+            number = int(found[0][-1])
+            return str(number) if question.kind == "count" else "Yes" if number else "No"
+        if prompts.MICRO in last:
+            return truth.reply(call)
+        if last.startswith((prompts.CUES, prompts.BOX, prompts.GROUND)):
+            return truth.reply(call)
+        return macro
+
+    def scores(call: Call) -> list[float]:
+        said, last = call.options["continuations"], last_text(call)
+        if last.startswith(prompts.SWEEP):
+            hits = hits_of(last.removeprefix(prompts.SWEEP), SCENE)
+            shown = [
+                coverage(pixels_of(SCENE.items[i]), box_of(views.record(v.key))) == 1.0
+                for v in call.views[1:]
+                for i in hits
+            ]
+            hit = shown.index(True) + 1 if any(shown) else 0
+            return [-0.02 if number == hit else -5.0 for number in range(len(said))]
+        return truth.scores(call)
+
+    model = FakeModel(profile=SWEEPING, respond=reply, respond_score=scores)
+    if tmp_path is not None:
+        settings["arbiter"] = arbiter(tmp_path / "a.json", gate=0.999, micro=0.95, same=0.95, searched=0.97)
+    return run(model, question, views=views, **settings)
+
+
+def written(box: Box, view: Box) -> list[int]:
+    scale = 1000 / view.width
+    return [round((v - (view.left, view.top)[i % 2]) * scale) for i, v in enumerate(box.as_list())]
+
+
+def test_a_sure_no_about_a_thing_that_is_there_is_turned_by_a_search(tmp_path: Path) -> None:
+    """The whole cannot show it (4 pixels), says "No", and the gate is as sure as can be."""
+    ran = believing(THERE, tmp_path)
+    assert (ran.text, ran.state["verdict"]["perspective"]) == ("Yes", "micro")
+    assert max(coverage(pixels_of(FAR), Box(*box)) for box in ran.answer.boxes) == 1.0
+
+
+def test_a_no_is_earned_by_a_search_and_says_down_to_which_size(tmp_path: Path) -> None:
+    ran = believing(NOT_THERE, tmp_path)
+    verdict, searched = ran.state["verdict"], ran.answer.searched
+    assert (ran.text, verdict["confidence_from"]) == ("No", "calibrated") and verdict["confidence"] == pytest.approx(
+        0.97
+    )
+    assert searched is not None and searched.complete and searched.found == (("green star", 0),)
+    assert round(searched.least) == round(4 * 461 / 128)
+    assert verdict["reason"].startswith(
+        "The whole picture was searched for things of at least 14 pixels: found no green star."
+    )
+
+
+@pytest.mark.parametrize(("question", "number"), [(SQUARES, 1), (NONE, 0)])
+def test_a_count_looks_everywhere_and_says_what_it_found(tmp_path: Path, question: Question, number: int) -> None:
+    ran = believing(question, tmp_path, macro="7")
+    assert ran.text == str(number) and ran.state["tried"] == ["count"]
+    assert ran.answer.searched is not None and ran.answer.searched.found == ((question.phrases[0], number),)
+    assert len(ran.answer.boxes) == number and ran.state["verdict"]["confidence"] == pytest.approx(0.97)
+    if number:
+        assert coverage(pixels_of(FAR), Box(*ran.answer.boxes[0])) > 0.9
+
+
+def test_a_count_whose_budget_ends_is_not_earned(tmp_path: Path) -> None:
+    ran = believing(SQUARES, tmp_path, macro="0", budget=Budget(calls=4))
+    assert ran.state["verdict"]["confidence"] is None and ran.kind == "answered_degraded"
+    assert "without confidence" in ran.state["verdict"]["reason"]
+
+
+@pytest.mark.parametrize("strategy", ["macro", "dualfocus", "locate", "tools"])
+@pytest.mark.parametrize(("question", "macro"), [(NOT_THERE, "No"), (NONE, "0"), (ABSENT, "Cannot tell")])
+def test_a_denial_without_a_search_has_no_confidence(strategy: Strategy, question: Question, macro: str) -> None:
+    def reply(call: Call) -> Scripted:
+        return "[0, 0, 1000, 1000]" if "bounding box" in last_text(call) else macro
+
+    model = FakeModel(
+        profile=PROFILE, respond=reply, respond_score=lambda call: [-1.0] * len(call.options["continuations"])
+    )
+    with ZoomAgent(model, strategy=strategy) as agent:
+        answer = agent.ask(scene(), question.text)
+    assert answer.answered and answer.text == macro and answer.confidence is None
+    assert any("claim about the whole picture" in reason for reason in answer.reasons)
+
+
+@pytest.mark.parametrize("strategy", ["macro", "micro", "dualfocus"])
+def test_an_error_rate_is_never_ignored(strategy: Strategy) -> None:
+    """These strategies compare likelihoods that nobody calibrated: what was asked cannot be promised."""
+    model = FakeModel(
+        profile=PROFILE,
+        respond=lambda call: "[100, 100, 300, 300]" if "bounding box" in last_text(call) else "red",
+        respond_score=lambda call: [-1.0] * len(call.options["continuations"]),
+    )
+    with ZoomAgent(model, strategy=strategy, target_error=0.05) as agent:
+        answer = agent.ask(scene(), "What colour is the circle?")
+    assert (answer.text, answer.withheld) == ("Cannot tell", "red")
+    assert answer.reasons[0].startswith("Not answered")
+
+
+def test_a_picture_shown_with_all_its_pixels_may_be_denied_at_once() -> None:
+    small = scene().view(Box(0, 0, 96, 96), Size(96, 96))
+    model = FakeModel(profile=PROFILE, respond=lambda call: "No")
+    with ZoomAgent(model, strategy="macro") as agent:
+        answer = agent.ask(small, NOT_THERE.text)
+    assert answer.text == "No" and answer.confidence is not None
+
+
+def test_what_is_plainly_seen_needs_no_search(tmp_path: Path) -> None:
+    ran = believing(BACKGROUND, tmp_path, macro="gray")
+    assert len(ran.model.history) == 1 and ran.state["verdict"]["confidence"] == pytest.approx(0.999)
+
+
+def test_nothing_denied_is_passed_by_the_gate_however_sure(tmp_path: Path) -> None:
+    for macro in ("No", "0", "Yes", "three", "Cannot tell"):
+        ran = believing(NOT_THERE, tmp_path, macro=macro)
+        assert "search" in ran.nodes, macro
+
+
+def test_a_question_with_words_that_were_never_certified_gets_no_calibrated_number(tmp_path: Path) -> None:
+    file = Path(arbiter(tmp_path / "b.json", gate=0.999))
+    content = json.loads(file.read_text())
+    content["words"] = ["is", "there", "a", "green", "star"]
+    content["provenance"]["world"] = "It knows drawn shapes only."
+    file.write_text(json.dumps(content))
+
+    def model() -> FakeModel:
+        return FakeModel(profile=PROFILE, respond=lambda call: "No", respond_score=even)
+
+    known = run(model(), NOT_THERE, arbiter=str(file))
+    other = Question("Is there an umbrella?", "No", "presence", (), ("umbrella",))
+    ran = run(model(), other, arbiter=str(file), target_error=0.2)
+    assert "umbrella" not in known.state["verdict"]["reason"]
+    assert ran.state["verdict"]["confidence_from"] != "calibrated" and ran.text == "Cannot tell"
+    assert (
+        "'umbrella'" in ran.state["verdict"]["reason"]
+        and "It knows drawn shapes only." in ran.state["verdict"]["reason"]
+    )
+    assert ran.kind == "answered_degraded"
+
+
+def test_the_proof_costs_no_call_where_the_first_look_left_nothing(tmp_path: Path) -> None:
+    read = Question("What is written on the red circle?", "47", "read", (0,), ("red circle",))
+    ran = believing(read, tmp_path, macro="Cannot tell")
+    assert ran.text == "47" and ran.state["proof"].get("bound") is True
+    assert coverage(pixels_of(NEAR), Box(*ran.answer.boxes[0])) == 1.0
+    assert ran.answer.evidence[-1].mattered is True and "the crops mattered" in ran.state["checks"][-1]["text"]
+    assert [call["step"] for call in ran.state["calls"]] == ["look", "point", "answer"]

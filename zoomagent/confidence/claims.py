@@ -1,0 +1,90 @@
+"""What an answer claims: something about a thing that is seen, or something about the whole picture.
+
+    claims_all("Is there a yellow circle?", "No")            -> True
+    claims_all("What colour is the background?", "gray")     -> False
+
+"No", "0", a count, a comparison and "Cannot tell" turn on everything in the picture, however small: one look at a
+shrunken whole does not earn them. No list of words knows every wording, so the doubt goes the safe way: what is not
+plainly about one thing, in a language that is known here, claims all. Left out: whether the claim was earned
+(`graphs/absence.py`).
+"""
+
+import re
+import unicodedata
+
+from zoomagent.confidence.claim_words import (
+    COUNTING,
+    DENYING,
+    KNOWN,
+    MORE,
+    NAMES_A_NUMBER,
+    NO,
+    NONE,
+    NUMBERS,
+    PAIRS,
+    QUALITIES,
+    QUANTITY,
+    SKIPPED,
+    THAN,
+    YES,
+)
+from zoomagent.confidence.replies import abstains, plain
+
+UNSPACED = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Scripts whose words are not told apart by spaces."""
+
+
+def claims_all(question: str, answer: str) -> bool:
+    """Whether the answer may turn on everything in the picture. `question` without its options."""
+    text = plain(answer)
+    number = bool(text) and (all(c.isnumeric() for c in text.replace(" ", "")) or text in NUMBERS)
+    if number or text in YES or absent(question, answer):
+        return True
+    words = set(words_of(question))
+    known = not UNSPACED.search(question) and any(len(words & language) > 1 for language in KNOWN)
+    return not known
+
+
+def absent(question: str, answer: str) -> bool:
+    """Whether the answer says that something is not there, or how much of it all there is: what was not seen may make
+    it wrong. A "Yes" does where the question itself denies ("Is the picture free of circles?")."""
+    if abstains(answer) or negative(answer) or quantity(question):
+        return True
+    return plain(answer) in YES and bool(set(words_of(question)) & DENYING)
+
+
+def negative(answer: str) -> bool:
+    """Whether the answer says that something is not there: "No", "0", "none"."""
+    text = plain(answer)
+    first = re.match(r"(\w+)\s*[,.;:]", text)
+    zero = bool(text) and all(unicodedata.digit(c, 1) == 0 for c in text)
+    return zero or text in NO | NONE or bool(first and first[1] in NO | NONE)
+
+
+def quantity(question: str) -> bool:
+    """Whether the question asks how many, which of them, or how things compare."""
+    words = words_of(question)
+    for place, word in enumerate(words):
+        following = next((later for later in words[place + 1 :] if later not in SKIPPED), "")
+        choice = word in QUANTITY and following not in QUALITIES
+        if choice and (word not in NAMES_A_NUMBER or _counts(words, place)):
+            return True
+    return False
+
+
+def counts(question: str) -> bool:
+    """Whether the question asks how many there are, or of which there are more: all things of a name must be found."""
+    words = words_of(question)
+    return any(_counts(words, place) for place in range(len(words)))
+
+
+def _counts(words: list[str], place: int) -> bool:
+    rest = words[place + 1 :]
+    if words[place] in COUNTING or (rest and (words[place], rest[0]) in PAIRS):
+        return True
+    return words[place] in MORE and bool(set(rest) & THAN)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, folded; digits count as words."""
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
