@@ -232,8 +232,8 @@ Qwen3-VL architecture (`Qwen3VLForConditionalGeneration`, stock transformers), {
 bf16, own tokenizer of {tokens} tokens, Qwen chat format, boxes 0-1000 rounded to tens. Trained from random weights on
 the synthetic world, levels `{level}` and `deep`, by `zoomagent train sft --preset nano`. It answers about that world
 only: {shapes} in {colours}, carrying {lengths} digits, on backgrounds of several kinds. On any other picture its
-answers mean nothing. It was trained on direct answers, options, boxes, DualFocus' turns, yes/no questions, the search question,
-naming what must be seen, several crops, lists of boxes, sweeps of parts, what a search found, and calls of
+answers mean nothing. It was trained on direct answers, options, boxes, DualFocus' turns, yes/no questions, the search
+question, naming what must be seen, several crops, lists of boxes, sweeps of parts, what a search found, and calls of
 `image_zoom_in_tool` and `image_search_tool`; in several wordings, in many fonts, on grounds of many kinds.
 
 Whole views are {macro_side} pixels a side, crops {crop_side}. Scores on {scenes} unseen scenes (test split, greedy,
