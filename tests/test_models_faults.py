@@ -30,7 +30,8 @@ from zoomagent.errors import (
     ServerError,
 )
 from zoomagent.models.base import Message, Pixels, Text
-from zoomagent.models.openai_server import MAX_REPLY_BYTES, OpenAIModel
+from zoomagent.models.openai_server import OpenAIModel
+from zoomagent.models.reply_bytes import MAX_REPLY_BYTES
 from zoomagent.models.retrying import Breaker, RetryPolicy
 from zoomagent.models.server_errors import BAD_REQUEST, scrub, translate
 

@@ -19,7 +19,7 @@ from zoomagent.errors import ZoomAgentError
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
-    {"errors", "extras", "files", "geometry", "strategy"},
+    {"errors", "extras", "files", "geometry", "strategy", "text"},
     {"media"},
     {"models", "confidence"},
     {"prompts", "tools"},

@@ -19,7 +19,10 @@
         └── PolicyFileRefused       weights in a format that can run code                exit 78
 
 Codes are stable; messages are for people. No message holds a path, an address or a key: `public` is safe to show.
+What a message quotes may come from anywhere, so every message is made storable here.
 """
+
+from zoomagent.text import storable
 
 
 class ZoomAgentError(Exception):
@@ -30,7 +33,7 @@ class ZoomAgentError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(storable(message))
         if code is not None:
             self.code = code
 
