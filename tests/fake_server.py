@@ -42,6 +42,7 @@ class Body:
 
     content: bytes
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ def http_parts(action: Action) -> tuple[int, dict[str, str], bytes]:
         body = action.body if isinstance(action.body, str) else json.dumps(action.body or {})
         return action.code, {"content-type": "application/json", **action.headers}, body.encode()
     if isinstance(action, Body):
-        return 200, {"content-type": action.content_type}, action.content
+        return 200, {"content-type": action.content_type, **action.headers}, action.content
     assert isinstance(action, dict), f"{action} needs a real connection: use serve()"
     return 200, {"content-type": "application/json"}, json.dumps(action).encode()
 
@@ -269,7 +270,8 @@ class _Transport(httpx2.AsyncBaseTransport):
         if action == Fault("refuse"):
             raise httpx2.ConnectError("refused", request=request)
         status, headers, body = http_parts(action)
-        return httpx2.Response(status, headers=headers, content=body, request=request)
+        raw = {name: value.encode() for name, value in headers.items()}
+        return httpx2.Response(status, headers=raw, content=body, request=request)
 
 
 @contextlib.asynccontextmanager

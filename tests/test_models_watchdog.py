@@ -128,9 +128,7 @@ def test_no_large_picture_holds_up_the_event_loop(monkeypatch: pytest.MonkeyPatc
     assert max(took) < LONGEST, f"{max(took):.3f} s in one callback"
 
 
-def run_watched(
-    server: FakeServer, work: Callable[[OpenAIModel], Any], monkeypatch: pytest.MonkeyPatch
-) -> list[float]:
+def run_watched(server: FakeServer, work: Callable[[OpenAIModel], Any], monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def scenario(model: OpenAIModel) -> None:
         await work(model)
         await model.aclose()
