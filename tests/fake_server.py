@@ -270,7 +270,7 @@ class _Transport(httpx2.AsyncBaseTransport):
         if action == Fault("refuse"):
             raise httpx2.ConnectError("refused", request=request)
         status, headers, body = http_parts(action)
-        raw = {name: value.encode() for name, value in headers.items()}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         return httpx2.Response(status, headers=raw, content=body, request=request)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
-from fake_server import Body, FakeServer, Status, choice, completion, serve, token_logprobs
+from fake_server import Action, Body, FakeServer, Status, choice, completion, serve, token_logprobs
 from PIL import Image
 
 from zoomagent import Answer, ZoomAgent
@@ -104,7 +104,7 @@ def test_arguments_that_no_json_can_hold_are_left_to_the_tool_to_refuse() -> Non
         assert reply.tool_calls[0].name == "zoom"
 
 
-ODD_VALUES = (
+ODD_VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 2**63 - 1, 2**64, 10**400, 1e308, -0.0, float("nan"), float("inf"), "", "\ud800", "x" * 300),
     *(
         [],
@@ -232,7 +232,7 @@ def test_storable_text_is_valid_and_whole_where_it_was(text: str) -> None:
     assert kept == text or any("\ud800" <= character <= "\udfff" for character in text)
 
 
-ODD_ANSWERS = [
+ODD_ANSWERS: list[Action] = [
     *(Body(body) for body in ODD_BODIES.values()),
     Status(400, body={"error": {"message": "bad \ud800 word"}}),
     Status(429, {"retry-after-ms": LONG}),
@@ -273,7 +273,7 @@ def test_runs_on_spoiled_replies_end_as_answers_that_can_be_saved() -> None:
 
     for strategy in ("auto", "search", "tools", "locate", "dualfocus", "macro"):
         model = model_of(Spoils(lambda seen: "Yes"))
-        with ZoomAgent(model, strategy=strategy) as agent:  # type: ignore[arg-type]
+        with ZoomAgent(model, strategy=strategy) as agent:
             for number in range(5):
                 answer = agent.ask(picture, f"{number}?")
                 assert Answer.model_validate_json(answer.model_dump_json()) == answer

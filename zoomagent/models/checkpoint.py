@@ -54,13 +54,13 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
     """Load `source`, a folder or a hub name."""
     refuse_pickles(source)
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if config.model_type not in MODEL_TYPES:
             raise ModelNotFound(
                 f"{name!r} is of type {config.model_type!r}, which can not run in-process. "
                 f"Serve it and give its base URL, or take one of {', '.join(MODEL_TYPES)}."
             )
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(source)
         model = _load_weights(source, dtype)
     except DAMAGED as error:
@@ -105,7 +105,7 @@ def refuse_pickles(source: str) -> None:
 def folder_profile(folder: Path) -> Profile:
     """The profile of the checkpoint in a folder, without its weights. Raises ModelNotFound where there is none."""
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         return checkpoint_profile(
             folder.name, config, Qwen2VLImageProcessorPil.from_pretrained(folder), own_overrides(folder)
         )
