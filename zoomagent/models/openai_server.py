@@ -17,7 +17,6 @@ slow ones. `python -m zoomagent.models.doctor URL` measures what a server really
 import asyncio
 import json
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +39,7 @@ from zoomagent.models.completion import (
     read_replies,
 )
 from zoomagent.models.hermes import parse_calls
+from zoomagent.models.keys import ModelKey, key_for
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
@@ -99,7 +99,7 @@ class OpenAIModel:
         self.profile = profile or profile_for(model)
         self._profile_given = profile is not None
         self._base_url = api_base(base_url)
-        self._key = api_key or os.environ.get("ZOOMAGENT_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+        self._key = ModelKey(api_key, "the argument api_key") if api_key else key_for(self._base_url)
         self._retries = retries or RetryPolicy()
         self._concurrency = concurrency
         self._run = run
@@ -306,7 +306,7 @@ class OpenAIModel:
             async with asyncio.timeout(min(self._run, max(0.0, end - time.monotonic()))):
                 return await send(session)
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
-            raise translate(error) from error
+            raise translate(error, self._key.advice) from error
 
     async def _probe(self, session: _Session) -> None:
         request = {"model": self.name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
@@ -334,11 +334,12 @@ class OpenAIModel:
                 verify=self._tls,
                 transport=self._transport,
                 headers={"accept-encoding": "identity"},
-                event_hooks={"response": [bound]},
+                event_hooks={"request": [self._key.clean], "response": [partial(bound, hidden=self._key.secret)]},
             )
             client = openai.AsyncOpenAI(
                 base_url=self._base_url,
-                api_key=self._key,
+                # What is really sent is set by `ModelKey.clean`; the SDK would take one from the environment.
+                api_key="none",
                 max_retries=0,
                 timeout=self._timeout,
                 http_client=http_client,

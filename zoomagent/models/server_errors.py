@@ -22,7 +22,9 @@ from zoomagent.errors import (
     ModelUnavailable,
     RateLimited,
     ServerError,
+    Unauthorized,
 )
+from zoomagent.models.keys import HOW
 from zoomagent.text import storable
 
 BAD_REQUEST = "bad_request"
@@ -48,10 +50,10 @@ class ReplyTooLarge(httpx2.DecodingError):
     """A response body above our limit."""
 
 
-def translate(error: Exception) -> ServerError:
-    """Our error for one of theirs."""
+def translate(error: Exception, about_key: str = HOW) -> ServerError:
+    """Our error for one of theirs. `about_key` is what to do when the key was refused."""
     if isinstance(error, openai.APIStatusError):
-        return from_status(error.status_code, _body(error))
+        return from_status(error.status_code, _body(error), about_key)
     if isinstance(error, openai.APIConnectionError) and isinstance(error.__cause__, httpx2.DecodingError):
         error = error.__cause__
     for kinds, ours, message in _KINDS:
@@ -60,7 +62,7 @@ def translate(error: Exception) -> ServerError:
     raise error
 
 
-def from_status(status: int, body: Any) -> ServerError:
+def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
     said = quotation(body)
     quoted = f" It said: {said}" if said else ""
@@ -69,7 +71,7 @@ def from_status(status: int, body: Any) -> ServerError:
     if status >= 500:
         return ModelUnavailable(f"The server failed ({status}). Try again; if it stays, read the server's log.")
     if status in (401, 403):
-        return ModelNotFound(f"The server refused the key ({status}). Check the API key and what it may use.")
+        return Unauthorized(f"The server refused access ({status}). {about_key}")
     if status == 404:
         return ModelNotFound(f"The server does not know this model or path (404).{quoted}")
     if status == 413 or _TOO_LONG.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
