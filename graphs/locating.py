@@ -5,6 +5,7 @@ that can not be used is complained about once. A person may be asked to confirm 
 cut. Left out: regions that are too small to be pointed at (`searching.py`).
 """
 
+import re
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -21,7 +22,8 @@ from zoomagent.graphs.deciding import located, phrases_of, wanted
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import CheckRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
-from zoomagent.prompts import BOX_FORMAT, CUES, WHOLE_PICTURE, ground_prompt
+from zoomagent.models.unwrapping import is_call, listed
+from zoomagent.prompts import BOX_FORMAT, CUES, ground_prompt
 from zoomagent.tools.grounding import boxes_in
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ViewRecord, box_of
@@ -29,6 +31,14 @@ from zoomagent.tools.zooming import surroundings
 
 MAX_TARGETS = 4
 MAX_PHRASE = 80
+_WHOLE = re.compile(
+    r"(?:i say |say )?(?:the |an? )?(?:whole|entire|full|complete) (?:picture|image|photo|scene)"
+    r"|(?:整张|整个|整幅|整張|整個|全)(?:图片|图像|圖片|圖像|图|圖|画面|照片)|(?:画像|画面|写真)?全体"
+    r"|전체 ?(?:사진|그림|이미지)"
+    r"|(?:la|toda la) imagen (?:completa|entera)|toda la imagen|l'image entière|toute l'image"
+    r"|(?:das )?(?:ganze|gesamte) bild"
+    r"|(?:l')?intera immagine|(?:a )?imagem (?:inteira|toda)|вс[ея] (?:картина|изображение|картинка)|всё изображение"
+)
 SEEN = 0.5
 """Probability from which a thing counts as visible in its crop."""
 
@@ -48,11 +58,11 @@ async def name(state: State, runtime: Runtime[Context]) -> Update:
 
 def named(reply: str, question: str) -> list[str]:
     """The things a reply names: none for the whole picture, the question itself when the reply is no list of names."""
-    if plain(reply) == plain(WHOLE_PICTURE):
+    found = [] if is_call(reply) else listed(reply)
+    if len(found) == 1 and _WHOLE.fullmatch(plain(found[0])):
         return []
-    found = [phrase for part in reply.split(",") if (phrase := " ".join(part.split()).strip(" ."))]
     fits = found and all(len(phrase) <= MAX_PHRASE for phrase in found)
-    return list(dict.fromkeys(found))[:MAX_TARGETS] if fits else [question]
+    return found[:MAX_TARGETS] if fits else [question]
 
 
 @step
