@@ -1,7 +1,8 @@
 """JSON out of a model's text, read strictly: one value or nothing, in linear time, and nothing is evaluated.
 
 Nothing means: no JSON, NaN or a number beyond floats, half characters, a key written twice, nested deeper than
-`MAX_DEPTH`, or longer than `MAX_TEXT`. Depth is counted before parsing, so that no text can exhaust the stack.
+`MAX_DEPTH`, or longer than `MAX_TEXT`. No text can exhaust the stack: orjson has a limit of its own, and depth is
+counted before Python's parser looks for keys written twice.
 `json_texts` finds the values that prose surrounds. Left out: what the values mean (`dialects.py`, `hermes.py`).
 """
 
@@ -30,10 +31,12 @@ _FENCED = re.compile(r"```\w{0,16}\s*+((?:[^`]++|`(?!``))*+)```")
 
 def strict_json(text: str) -> Any:
     """The JSON value in `text`; None when there is none, and for the word null."""
-    if len(text) > MAX_TEXT or _too_deep(text):
+    if len(text) > MAX_TEXT:
         return None
     try:
         value = orjson.loads(text)
+        if _too_deep(text):
+            return None
         json.loads(text, object_pairs_hook=_no_key_twice)
     except ValueError:
         return None
@@ -48,10 +51,10 @@ def strict_object(text: str) -> dict[str, Any] | None:
 
 def json_texts(text: str) -> Iterator[str]:
     """Everything in `text` that has the outline of a JSON list or object: in code fences first, then anywhere.
-    What is never closed is left out, with all that follows it."""
+    What is never closed, or nested too deep, is left out, with all that follows it."""
     if len(text) > MAX_TEXT:
         return
-    parts = [*_FENCED.findall(text), text]
+    parts = [*(match.group(1) for match in islice(_FENCED.finditer(text), MAX_VALUES)), text]
     yield from islice((found for part in parts for found in _outlined(part)), MAX_VALUES)
 
 
@@ -73,12 +76,14 @@ def _outlined(text: str) -> Iterator[str]:
 
 
 def _end(text: str, start: int) -> int | None:
-    """Where the bracket at `start` is closed."""
+    """Where the bracket at `start` is closed; None where it never is, or too much is nested in it."""
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text, start):
         depth += _step(match.group())
         if depth == 0:
             return match.end()
+        if depth > MAX_DEPTH:
+            return None
     return None
 
 
