@@ -18,7 +18,7 @@ import copy
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,7 @@ class ZoomAgent:
         margin_pixels: int = 0,
         max_view_pixels: int | None = None,
         max_tokens: int = 128,
+        extra_body: Mapping[str, Any] | None = None,
         samples: int = 5,
         connections: int = 16,
         opener: Callable[[Any], Picture] = open_picture,
@@ -97,9 +98,10 @@ class ZoomAgent:
 
         `margin` is the share of the located square's side that is added around it (None: the model's own),
         `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
-        to vote where a model gives no likelihoods; a server gets at most `connections` calls at a time; `opener` turns
-        what `ask` is given into a Picture. Raises pydantic.ValidationError (a ValueError) for values that can not
-        be."""
+        to vote where a model gives no likelihoods; `max_tokens` is the length of a reply (a model that thinks gets more
+        by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); a server gets at most
+        `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
+        pydantic.ValidationError (a ValueError) for values that can not be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
@@ -115,6 +117,7 @@ class ZoomAgent:
             margin_pixels=margin_pixels,
             max_view_pixels=max_view_pixels,
             max_tokens=max_tokens,
+            extra_body=dict(extra_body or {}),
             samples=samples,
         )
         self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
@@ -275,8 +278,9 @@ class ZoomAgent:
         """The model, loaded with the first question."""
         async with self._loading:
             if self._held.model is None:
+                extra: dict[str, Any] = {"extra_body": self.context.extra_body} if self.context.extra_body else {}
                 self._held.model = await asyncio.to_thread(
-                    load_model, self.context.model, connections=self._connections
+                    load_model, self.context.model, connections=self._connections, **extra
                 )
             return self._held.model
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from zoomagent.extras import need
+from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def batch(
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
     ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
     concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Questions at the same time.")] = 8,
     root: Annotated[Path | None, typer.Option(help="Where paths of pictures begin. Default: beside QUESTIONS.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that pictures may come from; repeat.")] = None,
@@ -57,7 +60,7 @@ def batch(
     from zoomagent.batch.asking import Setup
 
     settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
-    settings |= {"proof": proof, "check": check, "ocr": ocr}
+    settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
     settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
     folder = (root or questions.parent).absolute()
     setup = Setup(tuple(model or ["nano"]), folder, tuple(allow_host or ()), concurrency, settings)

@@ -131,6 +131,8 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
         max_aspect=8.0 if small else family.max_aspect,
         box_step=NANO.box_step if small else family.box_step,
         tool_dialect="hermes",
+        # Here a model is told its turns as our trainers render them.
+        alternates=False,
         source=f"{name}: config.json and preprocessor_config.json",
     )
     return override(override(profile, own), environment_overrides())

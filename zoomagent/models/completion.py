@@ -20,6 +20,7 @@ import orjson
 from zoomagent.errors import BadServerResponse
 from zoomagent.models.base import Likelihood, Reply, Token, ToolCall, Usage
 from zoomagent.models.server_errors import from_status, quotation
+from zoomagent.models.unwrapping import spoken, without_thoughts
 
 FLOOR = -100.0
 """The least log-probability we keep; servers write -inf, -9999 or less for "never"."""
@@ -111,12 +112,22 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise BadServerResponse("A choice of the server's reply holds no message. Try again.")
-    text = _text(message)
+    whole = _text(message)
+    text = spoken(whole)
     calls = _calls(message.get("tool_calls"))
     tokens = _tokens(choice.get("logprobs"), text, bool(calls))
     finish = _FINISH.get(str(choice.get("finish_reason")), "other")
+    # A hosted model may think without showing it: then its words are missing where its tokens ran out.
+    thought = _thought(message) or without_thoughts(whole) != whole or (finish == "length" and not text.strip())
     prompt, completion, visual = counts
-    return Reply(text, finish, tokens, calls, Usage(prompt, len(tokens) if tokens else completion, visual), model)
+    usage = Usage(prompt, len(tokens) if tokens else completion, visual)
+    return Reply(text, finish, tokens, calls, usage, model, thought)
+
+
+def _thought(message: dict[str, Any]) -> bool:
+    """Whether the server tells a thought apart from the words."""
+    told = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
+    return any(isinstance(text, str) and text.strip() for text in told)
 
 
 def _text(message: dict[str, Any]) -> str:

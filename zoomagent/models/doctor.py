@@ -9,7 +9,7 @@ well enough to tell; then the profile's own value stays. The last line can be ex
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -252,12 +252,12 @@ def render(report: Report) -> Any:
     return table
 
 
-def doctor(model: str, json_output: bool = False) -> None:
+def doctor(model: str, json_output: bool = False, extra_body: Mapping[str, Any] | None = None) -> None:
     """Print what `model` can do; exits with the error's own status when it does not answer."""
     from rich.console import Console
 
     async def run() -> Report:
-        loaded = load_model(model)
+        loaded = load_model(model, extra_body=extra_body)
         try:
             return await examine(loaded)
         finally:

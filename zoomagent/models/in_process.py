@@ -27,10 +27,11 @@ import torch
 from transformers import DynamicCache
 
 from zoomagent.errors import ContextTooLong, ModelUnavailable
-from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, Token, Usage
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Token, Usage
 from zoomagent.models.chat import arrange
 from zoomagent.models.checkpoint import Checkpoint, load_checkpoint
 from zoomagent.models.hermes import parse_calls
+from zoomagent.models.unwrapping import spoken, without_thoughts
 from zoomagent.models.vision_cache import Key, ViewFeatures, VisionCache
 
 T = TypeVar("T")
@@ -151,10 +152,15 @@ class InProcessModel:
     ) -> list[Reply]:
         prefix = self._read(self.encode(messages, tools), max_tokens, clock)
         rows = n if temperature > 0 else 1
-        ids, logprobs = self._decode(prefix, rows, max_tokens, temperature, clock)
-        replies = [
-            self._reply(prefix.prompts[0], row, probs, bool(tools)) for row, probs in zip(ids, logprobs, strict=True)
-        ]
+        for room in (0, THINKING_ROOM):
+            ids, logprobs = self._decode(prefix, rows, max_tokens + room, temperature, clock)
+            replies = [
+                self._reply(prefix.prompts[0], row, probs, bool(tools))
+                for row, probs in zip(ids, logprobs, strict=True)
+            ]
+            if not any(reply.cut_in_thought for reply in replies):
+                break
+            self._fits(prefix.prompts[0], max_tokens + THINKING_ROOM)
         return replies if temperature > 0 else replies * n
 
     def _generate_each(
@@ -325,7 +331,12 @@ class InProcessModel:
         ended = ids[-1] in self._loaded.stop_ids
         ids = ids[:-1] if ended else ids
         decode = self._loaded.tokenizer.decode
-        text = decode(ids)
+        whole = decode(ids)
+        thought = without_thoughts(whole) != whole
+        text = spoken(whole) if thought else whole
+        # The likelihood of an answer is that of its own words: those after the last thought.
+        first = next((i for i in range(len(ids), 0, -1) if decode(ids[i:]).strip() == text), 0) if thought else 0
+        ids, logprobs = ids[first:], logprobs[first:]
         text, calls = parse_calls(text) if may_call else (text, ())
         return Reply(
             text=text,
@@ -334,6 +345,7 @@ class InProcessModel:
             tool_calls=calls,
             usage=Usage(prompt.ids.shape[1], len(ids), prompt.visual_tokens),
             model=self.name,
+            thought=thought,
         )
 
 

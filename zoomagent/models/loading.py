@@ -8,10 +8,11 @@
 Only the implementation that is needed gets imported.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoomagent.errors import ModelNotFound
+from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.models.base import Model
 from zoomagent.models.naming import name_of
 
@@ -20,13 +21,23 @@ SERVERS = ("http://", "https://")
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
 
 
-def load_model(spec: str | Model, *, connections: int | None = None, **options: Any) -> Model:
+def load_model(
+    spec: str | Model,
+    *,
+    connections: int | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Model:
     """The model named by `spec`; a model is passed through. `options` go to the implementation's
-    constructor. `connections` is how many calls a server gets at a time; in this process it means nothing."""
+    constructor. `connections` is how many calls a server gets at a time; in this process it means nothing.
+    `extra_body` is what a server is sent besides; SettingInvalid where there is none."""
     if not isinstance(spec, str):
         return spec
     if spec.startswith(SERVERS):
+        options = {**options, "extra_body": extra_body} if extra_body else options
         return _server(spec, options if connections is None else {**options, "concurrency": connections})
+    if extra_body:
+        raise SettingInvalid("extra_body is what a server is sent besides, and this model runs here. Leave it out.")
     check_model(spec)
     from zoomagent.models.in_process import InProcessModel
 

@@ -4,10 +4,11 @@
     replies = await model.generate([Message("user", (Pixels(key, image), Text("What is written there?")))])
 
 Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
-text is never scored. What a server refuses (log-probabilities, tools, `max_tokens`) is left out from then
-on. Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the
-alternatives of the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`)
-needs its chat template here and is left out.
+text is never scored. What a server refuses by name (log-probabilities, `temperature`, `n`, tools, `max_tokens`) is left
+out from then on; what it needs besides is `extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
+Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the alternatives of
+the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
+and is left out.
 
 Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
 retries. A server that holds a reply back until it is complete sends its first byte late: raise `idle` for
@@ -28,7 +29,7 @@ import openai
 
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
 from zoomagent.geometry import Size
-from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
 from zoomagent.models.chat import arrange
 from zoomagent.models.completion import (
     first_token_likelihoods,
@@ -40,12 +41,14 @@ from zoomagent.models.hermes import parse_calls
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import Profile, profile_for
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
-from zoomagent.models.server_errors import BAD_REQUEST, ReplyTooLarge, retry_after, translate
+from zoomagent.models.server_errors import BAD_REQUEST, ReplyTooLarge, refuses_roles, retry_after, translate
 from zoomagent.models.wire import to_wire, wire_urls
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
+FEWER_ALTERNATIVES = 5
+"""What a server is asked for that refuses so many."""
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class OpenAIModel:
         connect: float = 10.0,
         transport: httpx2.AsyncBaseTransport | None = None,
         breaker: Breaker | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = model
         self.profile = profile or profile_for(model)
@@ -92,7 +96,10 @@ class OpenAIModel:
         self._transport = transport
         self._breaker = breaker or Breaker()
         self._urls = wire_urls(self.profile)
+        self._extra_body = dict(extra_body or {})
         self._refused: set[str] = set()
+        self._room = 0
+        self._alternatives = ALTERNATIVES
         self.ignores_n = False
         self._scores_given: bool | None = None
         self._session: _Session | None = None
@@ -108,13 +115,19 @@ class OpenAIModel:
         deadline: float | None = None,
     ) -> list[Reply]:
         deadline = self._end(deadline)
-        options = {"max_tokens": max_tokens, "temperature": temperature, "n": n, "logprobs": True}
+        options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
+        options |= {"n": n} if n > 1 else {}
         replies = await self._replies(messages, options, tools, deadline)
+        if any(reply.thought for reply in replies) and not self._room:
+            self._room = THINKING_ROOM
+            if any(reply.cut_in_thought for reply in replies):
+                replies = await self._replies(messages, options, tools, deadline)
         if temperature <= 0:
             return (replies * n)[:n]
         missing = n - len(replies)
         self.ignores_n = missing > 0
-        single = [self._replies(messages, {**options, "n": 1}, tools, deadline) for _ in range(missing)]
+        options.pop("n", None)
+        single = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
         for more in await asyncio.gather(*single):
             replies += more[:1]
         return replies[:n]
@@ -202,7 +215,9 @@ class OpenAIModel:
     ) -> list[Likelihood] | None:
         if not self.profile.likelihood_of_reply or "logprobs" in self._refused:
             return None
-        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        if "top_logprobs" in self._refused:
+            return None
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": self._alternatives}
         body = await self._complete(messages, options, (), deadline)
         read_replies(body, 0)
         return first_token_likelihoods(body, continuations)
@@ -224,8 +239,13 @@ class OpenAIModel:
                 return await self._retried(partial(self._create, request), deadline, attempts)
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
+            except ContextTooLong:
+                # Room for thoughts that does not fit is given up before views are made smaller.
+                if not self._room or options.get("max_tokens", 0) <= 1:
+                    raise
+                self._room = self._room // 4 if self._room > THINKING_ROOM // 64 else 0
             except ServerError as error:
-                if error.code != BAD_REQUEST or not self._leave_out(str(error), request):
+                if not self._leave_out(error, request):
                     raise
 
     def _request(
@@ -235,24 +255,33 @@ class OpenAIModel:
         request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
         if tools and self.profile.tool_dialect == "openai":
             request["tools"] = list(tools)
+        extra = {**self.profile.extra_body, **self._extra_body, **options.get("extra_body", {})}
+        if extra:
+            request["extra_body"] = extra
+        if request["max_tokens"] > 1:
+            request["max_tokens"] += self._room
         if "max_tokens" in self._refused:
             request["max_completion_tokens"] = request.pop("max_tokens")
         if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
             request.pop("logprobs", None)
             request.pop("top_logprobs", None)
-        return request
+        return {name: value for name, value in request.items() if name not in self._refused}
 
-    def _leave_out(self, said: str, request: Mapping[str, Any]) -> bool:
-        """Whether the refusal names something that can be left out, which is then remembered."""
-        if "logprobs" in request and "logprobs" in said:
-            self._refused.add("logprobs")
-        elif "max_tokens" in request and "max_completion_tokens" in said:
-            self._refused.add("max_tokens")
-        elif "tools" in request and "tool" in said:
+    def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
+        """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
+        if refuses_roles(error) and self.profile.tool_dialect == "openai" and _has_results(request):
             self.profile = replace(self.profile, tool_dialect="hermes")
-        else:
+            return True
+        named = error.refused & set(request)
+        if not named:
             return False
-        log.info("The server refused a parameter; going on without it.")
+        if named == {"tools"}:
+            self.profile = replace(self.profile, tool_dialect="hermes")
+        if named == {"top_logprobs"} and self._alternatives > FEWER_ALTERNATIVES:
+            self._alternatives = FEWER_ALTERNATIVES
+        else:
+            self._refused |= named - {"tools"}
+        log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 
     async def _retried(self, send: Send, deadline: float | None, attempts: int | None) -> dict[str, Any]:
@@ -286,7 +315,7 @@ class OpenAIModel:
             raise translate(error) from error
 
     async def _probe(self, session: _Session) -> dict[str, Any]:
-        request = {"model": self.name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        request = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())
         return await self._create(request, session)
 
     async def _create(self, request: dict[str, Any], session: _Session) -> dict[str, Any]:
@@ -356,6 +385,11 @@ def api_base(url: str) -> str:
     """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given."""
     parsed = httpx2.URL(url)
     return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
+
+
+def _has_results(request: Mapping[str, Any]) -> bool:
+    """Whether the request tells the results of tools in turns of their own."""
+    return any(turn["role"] == "tool" for turn in request["messages"])
 
 
 def _views(messages: Sequence[Message]) -> list[Pixels]:

@@ -17,7 +17,7 @@ tokens, 0-1 of the square (its train.py). LLaVA-NeXT and OneVision: tiles of 336
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -36,8 +36,9 @@ class Profile:
     `whole_pixels`, crops with at most `crop_pixels` (0: as any view) and a margin of `crop_margin` times the located
     square's side, unless the caller says otherwise. `box_step` is how finely the model was taught to write boxes, in
     thousandths. `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for
-    it. A model without `letters` is not shown a question's options: it answers in words, and these decide which option
-    it means."""
+    it. `alternates`: two turns of one role that follow each other are told as one. `extra_body` is what its server is
+    sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
+    in words, and these decide which option it means."""
 
     family: str
     space: Space
@@ -66,6 +67,8 @@ class Profile:
         "image_verify_tool",
         "image_ground_tool",
     )
+    alternates: bool = True
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
@@ -141,6 +144,7 @@ NANO = Profile(
     max_side=512,
     tool_dialect="hermes",
     letters=False,
+    alternates=False,
     box_step=10,
     source="defaults; the packaged checkpoint's own configuration decides",
 )
