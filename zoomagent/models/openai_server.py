@@ -30,6 +30,7 @@ import openai
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
 from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.calls import find_calls
 from zoomagent.models.chat import arrange
 from zoomagent.models.completion import (
     first_token_likelihoods,
@@ -37,7 +38,6 @@ from zoomagent.models.completion import (
     read_json,
     read_replies,
 )
-from zoomagent.models.hermes import parse_calls
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import Profile, profile_for
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
@@ -408,10 +408,10 @@ def _tell_operator(names: Sequence[str]) -> None:
 
 
 def _with_text_calls(reply: Reply) -> Reply:
-    """Calls a server left in the text, because it has no parser for them."""
-    if reply.tool_calls or "<tool_call>" not in reply.text:
+    """Calls a server left in the text, because it has no parser for them, or not the right one."""
+    if reply.tool_calls:
         return reply
-    text, calls = parse_calls(reply.text)
+    text, calls = find_calls(reply.text)
     return replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply
 
 

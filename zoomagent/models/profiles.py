@@ -68,7 +68,7 @@ class Profile:
         "image_ground_tool",
     )
     alternates: bool = True
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
