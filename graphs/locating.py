@@ -20,7 +20,7 @@ from zoomagent.graphs.context import Context
 from zoomagent.graphs.counting import Counting
 from zoomagent.graphs.deciding import located, phrases_of, wanted
 from zoomagent.graphs.endings import said, step
-from zoomagent.graphs.state import CheckRecord, State, TargetRecord, Update
+from zoomagent.graphs.state import CheckRecord, ProblemRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
 from zoomagent.models.unwrapping import is_call, listed
 from zoomagent.prompts import BOX_FORMAT, CUES, ground_prompt
@@ -72,29 +72,34 @@ async def ground(state: State, runtime: Runtime[Context]) -> Update:
     target = next(t for t in state["targets"] if t["id"] == state["sent"])
     model, views = Counting(desk, shares=len(wanted(state))), desk.bench.views
     source = target["source"] or views.whole()["id"]
-    boxes = await _boxes(desk, model, source, target["phrase"])
+    boxes, fault = await _boxes(desk, model, source, target["phrase"])
     if not boxes:
         words = f"Could not point at {target['phrase']}."
-        return {**model.booked(), "targets": [{**target, "fate": "missing"}], "steps": said(words, [source])}
+        update: Update = {"targets": [{**target, "fate": "missing"}], "steps": said(words, [source])}
+        if fault:
+            text = f"The model named no usable box of {target['phrase']}. {fault}"
+            update["problems"] = [ProblemRecord(id=f"box-{target['id']}", code=fault.code, text=text, stops=False)]
+        return {**model.booked(), **update}
     found = TargetRecord(**{**target, "fate": "located", "box": boxes[0].as_list(), "crop": "", "seen": None})
     words = f"Pointed at {target['phrase']}: {boxes[0].as_list()}."
     return {**model.booked(), "targets": [found], "steps": said(words, [source], [boxes[0].as_list()])}
 
 
-async def _boxes(desk: Desk, model: Counting, source: str, phrase: str) -> list[Box]:
-    """Where the model points; a reply that can not be used is complained about once."""
+async def _boxes(desk: Desk, model: Counting, source: str, phrase: str) -> tuple[list[Box], ToolError | None]:
+    """Where the model points; a reply that can not be used is complained about once, and what is wrong with the second
+    is given back."""
     views, space = desk.bench.views, desk.bench.model.profile.space
     first = Message("user", (await views.pixels(source), Text(ground_prompt(phrase, space))))
     [reply] = await model.generate([first])
     try:
-        return boxes_in(reply, views, source)
+        return boxes_in(reply, views, source), None
     except ToolError as error:
         complaint = Message("user", (Text(f"{error} {BOX_FORMAT[space]}"),))
     [again] = await model.generate([first, Message("assistant", (Text(reply.text or "[]"),)), complaint])
     try:
-        return boxes_in(again, views, source)
-    except ToolError:
-        return []
+        return boxes_in(again, views, source), None
+    except ToolError as error:
+        return [], error
 
 
 @step

@@ -116,7 +116,9 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
     if not chosen["text"]:
         code, text = _nothing_said(state, chosen)
         return OutcomeRecord(kind="failed", reasons=[text], code=code, exit_status=69)
-    reasons = [problem["text"] for problem in state.get("problems", [])]
+    # A box that could not be used is no matter once another way found the thing.
+    found = {f"box-{target['id']}" for target in state.get("targets", []) if target["fate"] == "located"}
+    reasons = [problem["text"] for problem in state.get("problems", []) if problem["id"] not in found]
     if not chosen["valid"]:
         reasons.append("The reply names none of the options.")
     if cut:

@@ -107,7 +107,8 @@ async def boxes(model: Model) -> Check:
     answers: list[tuple[BoxProbe, list[float]]] = []
     for probe in box_probes(model.profile):
         [reply] = await model.generate(ask(probe.view, WHERE.format(probe.colour) + SHAPE_OF_BOX), max_tokens=96)
-        answers += [(probe, box) for box in parse_boxes(reply.text)[:1]]
+        read = parse_boxes(reply.text) or parse_boxes(reply.text, y_first=True)
+        answers += [(probe, box) for box in read[:1]]
     fits = fit_space(answers)
     space = decide_space(fits) if len(answers) >= 4 else None
     shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())

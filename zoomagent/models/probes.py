@@ -1,22 +1,23 @@
 """Drawn pictures whose answers are known: what `doctor.py` shows a model to find out what it can do.
 
 A probe is a grey view with a coloured square or two: shapes that the packaged nano model knows as well as large models
-do. `fit_space` judges boxes: in which of the four coordinate spaces do they fall on what was drawn.
+do. `fit_space` judges boxes: in which of the coordinate spaces do they fall on what was drawn.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import get_args
 
 from PIL import Image, ImageDraw
 
-from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
+from zoomagent.geometry import Box, Size, Space, between_spaces
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile
 
 COLOURS = {"red": (208, 32, 36), "green": (30, 138, 52), "blue": (36, 72, 206), "yellow": (238, 204, 28)}
 GROUND = (150, 150, 150)
-SPACES: tuple[Space, ...] = ("pixels", "unit", "thousand", "square")
+SPACES: tuple[Space, ...] = get_args(Space)
 
 CLEAR_IOU = 0.5
 """A space is believed when the median overlap reaches this (the usual bar of grounding benches) …"""
@@ -97,10 +98,7 @@ def decide_space(fits: dict[Space, float]) -> Space | None:
 
 def overlap(probe: BoxProbe, numbers: Sequence[float], space: Space) -> float:
     """Intersection over union of the drawn box and these numbers read in `space`, both as shares of the view."""
-    view = View(probe.view.key, whole(probe.size), probe.size)
-    left, top, right, bottom = box_to_model(view.box, space, view)
-    x0, x1 = ((x - left) / (right - left) for x in (numbers[0], numbers[2]))
-    y0, y1 = ((y - top) / (bottom - top) for y in (numbers[1], numbers[3]))
+    x0, y0, x1, y1 = between_spaces(numbers, space, "unit", probe.size)
     drawn = probe.box
     u0, u1 = drawn.left / probe.size.width, drawn.right / probe.size.width
     v0, v1 = drawn.top / probe.size.height, drawn.bottom / probe.size.height
