@@ -19,7 +19,9 @@ def agent(box: str, space: Space = "thousand", strategy: str = "locate") -> Zoom
             return box
         return "sign" if call.text.startswith(prompts.CUES) and len(call.views) == 1 else "Exit 12"
 
-    model = FakeModel(profile=replace(FAKE_PROFILE, space=space, crop_margin=0.0), respond=respond, respond_score=lambda _: None)
+    model = FakeModel(
+        profile=replace(FAKE_PROFILE, space=space, crop_margin=0.0), respond=respond, respond_score=lambda _: None
+    )
     return ZoomAgent(model, strategy=strategy, proof=False, check=False)  # type: ignore[arg-type]
 
 

@@ -37,14 +37,18 @@ class BoxProbe:
 
 
 def square_view(
-    profile: Profile, colours: Sequence[str], shape: Size, places: Sequence[tuple[float, float]]
+    profile: Profile,
+    colours: Sequence[str],
+    shape: Size,
+    places: Sequence[tuple[float, float]],
+    max_pixels: int = 480 * 480,
 ) -> BoxProbe:
     """A view of about this shape with a square of each colour; the first is the one that will be asked for.
 
-    Places are shares of the room that a square leaves. Views stay below 700 pixels a side, so that pixels and
-    thousandths can not be confused.
+    Places are shares of the room that a square leaves. Views stay below 700 pixels a side as a rule, so that pixels
+    and thousandths can not be confused.
     """
-    size = profile.fit(shape, min(profile.max_pixels, 480 * 480))
+    size = profile.fit(shape, min(profile.max_pixels, max_pixels))
     image = Image.new("RGB", (size.width, size.height), GROUND)
     side = max(8, round(min(size.width, size.height) * 0.3))
     boxes = [_placed(size, side, place) for place in places]
@@ -65,6 +69,23 @@ def box_probes(profile: Profile) -> list[BoxProbe]:
         square_view(profile, ("red", "yellow"), plain, ((0.85, 0.85), (0.1, 0.1))),
         square_view(profile, ("blue", "green"), plain, ((0.05, 0.6), (0.9, 0.6))),
     ]
+
+
+def full_probe(profile: Profile) -> BoxProbe:
+    """A view as large as the profile allows: pixels of it are the model's only where its server leaves it as it is."""
+    return square_view(profile, ("red", "blue"), Size(4, 3), ((0.9, 0.85), (0.1, 0.1)), profile.max_pixels)
+
+
+def shrink(answers: Sequence[tuple[BoxProbe, Sequence[float]]]) -> float | None:
+    """By how much boxes in pixels are smaller than what was drawn, where all are by about the same: the server shows
+    its model a smaller view than it was sent. 1 where they are in place; None where no one factor explains them."""
+    drawn = [(n, edge) for probe, numbers in answers for n, edge in zip(numbers, probe.box.as_list(), strict=True)]
+    ratios = [n / edge for n, edge in drawn if edge > 0]
+    if not ratios:
+        return None
+    factor = median(ratios)
+    errors = [overlap(probe, [n / factor for n in numbers], "pixels") for probe, numbers in answers if factor > 0]
+    return factor if errors and min(errors) >= CLEAR_IOU else None
 
 
 def one_square(profile: Profile, colour: str) -> Pixels:
