@@ -19,7 +19,7 @@ from zoomagent.errors import InputRefused
 from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
 from zoomagent.models.base import Model
-from zoomagent.models.loading import load_model
+from zoomagent.models.loading import identify, load_model
 from zoomagent.strategy import Rule, Strategy
 from zoomagent.tools.viewing import ViewStore
 
@@ -108,6 +108,7 @@ async def _opened(image: str, context: Context) -> Bench:
         picture = await asyncio.to_thread(open_picture, path)
         extra: dict[str, Any] = {"extra_body": context.extra_body} if context.extra_body else {}
         model = await asyncio.to_thread(load_model, context.model, **extra)
+        await identify(model)
         while len(_benches) >= _KEPT:
             _benches.pop(next(iter(_benches)))
         _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)

@@ -18,6 +18,7 @@ from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import State, Update, VerdictRecord
 from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, verdict_of, weighed
+from zoomagent.models.loading import weights_of
 
 
 @functools.cache
@@ -26,8 +27,12 @@ def _load(name: str) -> Arbiter | None:
 
 
 def arbiter_of(desk: Desk) -> Arbiter | None:
-    """The arbiter of the run's model, or the file that was named."""
-    return _load(desk.context.arbiter or desk.bench.model.name)
+    """The file that was named, else the packaged arbiter, which is for the weights that it was fitted on and no
+    others, whatever they are called."""
+    if desk.context.arbiter is not None:
+        return _load(desk.context.arbiter)
+    packaged, weights = _load("nano"), weights_of(desk.bench.model)
+    return packaged if packaged is not None and weights and weights == packaged.provenance.weights else None
 
 
 def features_of(state: State) -> Features:

@@ -36,8 +36,9 @@ from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Model
-from zoomagent.models.loading import load_model
+from zoomagent.models.loading import identify, load_model
 from zoomagent.models.naming import name_of
+from zoomagent.models.profiles import UNKNOWN
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy
@@ -48,6 +49,11 @@ MAX_OPTIONS = 26
 MAX_OPTION = 2000
 """Characters of an option (ours): all of them are told with every question."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+UNKNOWN_FAMILY = (
+    "The model's family is not known by its name, so boxes and sizes are read as most models write them. "
+    "Measure it: zoomagent doctor."
+)
 
 Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
 """A picture, a question and, where given, its options."""
@@ -282,6 +288,7 @@ class ZoomAgent:
                 self._held.model = await asyncio.to_thread(
                     load_model, self.context.model, connections=self._connections, **extra
                 )
+                await identify(self._held.model)
             return self._held.model
 
     async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
@@ -316,7 +323,10 @@ class ZoomAgent:
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        return answer.model_copy(update={"thread_id": thread}).from_picture(Source(image, self._opener))
+        known = self._held.model is None or self._held.model.profile != UNKNOWN
+        reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
+        told = {"thread_id": thread, "reasons": reasons}
+        return answer.model_copy(update=told).from_picture(Source(image, self._opener))
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""

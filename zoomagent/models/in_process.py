@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -31,6 +33,8 @@ from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Re
 from zoomagent.models.chat import arrange
 from zoomagent.models.checkpoint import Checkpoint, load_checkpoint
 from zoomagent.models.hermes import parse_calls
+from zoomagent.models.nano import weights_hash
+from zoomagent.models.profiles import NANO
 from zoomagent.models.unwrapping import spoken, without_thoughts
 from zoomagent.models.vision_cache import Key, ViewFeatures, VisionCache
 
@@ -85,10 +89,16 @@ class InProcessModel:
         self._loaded: Checkpoint = load_checkpoint(source, self.name, device, dtype)
         self.profile = self._loaded.profile
         self.vision = VisionCache(vision_cache_bytes)
+        self._source = source
         self._device = device
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._last: Prefix | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zoomagent-model")
+
+    @cached_property
+    def weights(self) -> str:
+        """The hash of the weights of a small checkpoint in a folder, by which its arbiter knows it; else ""."""
+        return weights_hash(Path(self._source)) if self.profile.family == NANO.family else ""
 
     async def generate(
         self,

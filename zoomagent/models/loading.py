@@ -8,6 +8,7 @@
 Only the implementation that is needed gets imported.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,25 @@ def load_model(
     if Path(spec).is_dir():
         return InProcessModel(spec, **options)
     return InProcessModel(spec.removeprefix(HUB), **options)
+
+
+async def identify(model: Model) -> None:
+    """Have a server say which model it serves, before anything depends on its profile."""
+    if "zoomagent.models.openai_server" not in sys.modules:  # then no model is one of a server
+        return
+    from zoomagent.models.openai_server import OpenAIModel
+
+    if isinstance(model, OpenAIModel):
+        await model.identify()
+
+
+def weights_of(model: Model) -> str:
+    """The hash of a model's weights where they are in this process, else ""."""
+    if "zoomagent.models.in_process" not in sys.modules:  # then no model is one of this process
+        return ""
+    from zoomagent.models.in_process import InProcessModel
+
+    return model.weights if isinstance(model, InProcessModel) else ""
 
 
 def check_model(spec: str) -> None:

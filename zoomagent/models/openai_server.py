@@ -39,7 +39,7 @@ from zoomagent.models.completion import (
     read_replies,
 )
 from zoomagent.models.naming import shown
-from zoomagent.models.profiles import Profile, profile_for
+from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
 from zoomagent.models.server_errors import BAD_REQUEST, ReplyTooLarge, refuses_roles, retry_after, translate
 from zoomagent.models.wire import to_wire, wire_urls
@@ -47,6 +47,8 @@ from zoomagent.models.wire import to_wire, wire_urls
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
+IDENTIFY_SECONDS = 5.0
+"""What a server has to say which model it serves (ours); without it the model is an unknown one."""
 FEWER_ALTERNATIVES = 5
 """What a server is asked for that refuses so many."""
 
@@ -144,14 +146,38 @@ class OpenAIModel:
             messages, continuations, deadline
         )
 
+    async def identify(self) -> None:
+        """Find out before the first view is drawn which model this is, where its name does not say: from the only one
+        that is served, or from the root that the server lists for it. A server that lists nothing is no error here."""
+        if self._profile_given or (self.name and profile_for(self.name, {}) != UNKNOWN):
+            return
+        until = time.monotonic() + IDENTIFY_SECONDS
+        try:
+            listed = await self._entries(until, attempts=1)
+        except ServerError:
+            return
+        if not self.name and len(listed) == 1:
+            self.name = listed[0]["id"]
+        more = [item.get(key) for item in listed if item["id"] == self.name for key in ("id", "root", "parent")]
+        names = [name for name in more if isinstance(name, str)]
+        known = next((name for name in names if profile_for(name, {}) != UNKNOWN), None)
+        # The name of the packaged model's own is its only sign: a root of that name is any folder.
+        self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
+        self._urls = wire_urls(self.profile)
+
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
+        return [item["id"] for item in await self._entries(deadline)]
+
+    async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, Any]]:
+        """What the server says of the models that it lists."""
+        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
         body = await with_retries(
-            lambda end: self._timed(self._list, self._current_session(), end), self._retries, deadline, retry_after
+            lambda end: self._timed(self._list, self._current_session(), end), policy, deadline, retry_after
         )
         listed = body.get("data")
         items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-        return [item["id"] for item in items if isinstance(item.get("id"), str)]
+        return [item for item in items if isinstance(item.get("id"), str)]
 
     async def aclose(self) -> None:
         if self._session is not None:
