@@ -33,8 +33,8 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
-CALLS, DEPTH, SECONDS = 32, 4, 120.0
-"""What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
+CALLS, DEPTH, SECONDS, GATE = 32, 4, 120.0, 0.97
+"""What a run may spend, and when it looks no closer, unless it is told otherwise; the same as the library's own."""
 
 
 class LazyGroup(TyperGroup):
@@ -96,6 +96,8 @@ def ask(
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
     ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
+    gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = GATE,
+    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, instead of none.")] = None,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     save: Save = None,
@@ -108,8 +110,8 @@ def ask(
     """
     if ocr:
         need("ocr")
-    settings = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
-    settings |= {"max_tokens": max_tokens, "extra_body": extra_body}
+    settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
+    settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate, "arbiter": arbiter}
     with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
         _answer(agent, image, question, options or [], save, as_json)
 
