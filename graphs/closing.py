@@ -47,6 +47,7 @@ async def answer(state: State, runtime: Runtime[Context]) -> Update:
     desk = await desk_of("answer", state, runtime)
     attempt = state.get("attempts", 0) + 1
     name, targets = f"closer-{attempt}", located(state)
+    targets = _fitting(desk, targets)
     turns = _one(desk, name, targets[0]) if len(targets) == 1 else _several(desk, name, targets)
     asked = await ask(desk, turns)
     shown = asked.shown.turns
@@ -63,6 +64,13 @@ async def answer(state: State, runtime: Runtime[Context]) -> Update:
         "problems": [*asked.update.get("problems", []), *unread],
         "steps": said(" ".join([f"Looked closer and read: {micro['text']}", *notes]), micro["views"]),
     }
+
+
+def _fitting(desk: Desk, targets: list[TargetRecord]) -> list[TargetRecord]:
+    """As many targets as the model takes crops beside the whole; those that are seen best, in their order."""
+    room = max(1, desk.bench.model.profile.max_images - 1)
+    best = sorted(targets, key=lambda target: -1.0 if target["seen"] is None else target["seen"], reverse=True)[:room]
+    return [target for target in targets if target in best]
 
 
 async def _read(
@@ -98,16 +106,17 @@ def _one(desk: Desk, name: str, target: TargetRecord) -> list[TurnRecord]:
 
 
 def _several(desk: Desk, name: str, targets: list[TargetRecord]) -> list[TurnRecord]:
-    """The marked whole and a crop for each."""
+    """The marked whole, where the model takes so many views, and a crop for each."""
     state, views = desk.state, desk.bench.views
     whole = views.whole()["id"]
-    marked = views.marked(whole, [Box(*target["box"]) for target in targets if target["box"]])
     crops = [target["crop"] for target in targets]
-    question = several_prompt(state["question"], offered(desk))
+    fits = 2 + len(crops) <= views.profile.max_images
+    marked = [views.marked(whole, [Box(*target["box"]) for target in targets if target["box"]])["id"]] if fits else []
+    question = (several_prompt if fits else micro_prompt)(state["question"], offered(desk))
     return [
         user_turn(name, f"{name}-what", [whole], CUES + state["question"]),
         said_turn(name, f"{name}-named", ", ".join(target["phrase"] for target in targets)),
-        user_turn(name, f"{name}-closer", [marked["id"], *crops], question),
+        user_turn(name, f"{name}-closer", [*marked, *crops], question),
     ]
 
 

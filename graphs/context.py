@@ -10,7 +10,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
@@ -19,7 +19,7 @@ from zoomagent.errors import InputRefused
 from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
 from zoomagent.models.base import Model
-from zoomagent.models.loading import load_model
+from zoomagent.models.loading import identify, load_model
 from zoomagent.strategy import Rule, Strategy
 from zoomagent.tools.viewing import ViewStore
 
@@ -66,6 +66,9 @@ class Context(BaseModel):
     margin_pixels: Annotated[int, Field(ge=0, description="Crop margin in original pixels; DualFocus uses 25.")] = 0
     max_view_pixels: Annotated[int | None, Field(ge=1, description="Limit for every view; None: the model's.")] = None
     max_tokens: Annotated[int, Field(ge=1, description="Length of one reply.")] = 128
+    extra_body: Annotated[
+        dict[str, Any], Field(description='What the model\'s server needs besides: {"enable_thinking": false}.')
+    ] = {}
     samples: Annotated[int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")] = 5
 
 
@@ -100,10 +103,12 @@ async def _opened(image: str, context: Context) -> Bench:
     """Without a live context (Studio): open what is named, and keep the last few. A changed file is another one."""
     path = await asyncio.to_thread(_allowed, image)
     stamp = 0 if isinstance(path, str) else (await asyncio.to_thread(path.stat)).st_mtime_ns
-    key = (image, stamp, context.model, context.max_view_pixels)
+    key = (image, stamp, context.model, repr(context.extra_body), context.max_view_pixels)
     if key not in _benches:
         picture = await asyncio.to_thread(open_picture, path)
-        model = await asyncio.to_thread(load_model, context.model)
+        extra: dict[str, Any] = {"extra_body": context.extra_body} if context.extra_body else {}
+        model = await asyncio.to_thread(load_model, context.model, **extra)
+        await identify(model)
         while len(_benches) >= _KEPT:
             _benches.pop(next(iter(_benches)))
         _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)

@@ -23,10 +23,11 @@ from zoomagent.graphs.turns import calling_turn, reply_turn, result_turn, shown_
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.models.base import Reply, ToolCall
 from zoomagent.models.dialects import p2r_calls, read_calls
+from zoomagent.models.unwrapping import is_call
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.arguments import ZoomIn, read_arguments
 from zoomagent.tools.cropping import locate
-from zoomagent.tools.definitions import SEARCH, ZOOM_IN, definitions
+from zoomagent.tools.definitions import SEARCH, ZOOM_IN, ZOOM_OUT, definitions
 from zoomagent.tools.dispatch import run_call
 from zoomagent.tools.progress import TOO_CLOSE, WORDS, Look, stuck
 from zoomagent.tools.searching import search
@@ -34,6 +35,12 @@ from zoomagent.tools.viewing import ToolResult
 
 TURNS = 8
 """Turns of the model in one run."""
+SHOWING = (ZOOM_IN, ZOOM_OUT, SEARCH)
+"""Tools whose results are views."""
+UNREADABLE = (
+    "This call could not be read, so nothing was done. Call a tool with one JSON object "
+    '{"name": ..., "arguments": {...}}, or answer the question in words.'
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,13 @@ async def drive(state: State, runtime: Runtime[Context]) -> Update:
     if not reply.tool_calls:
         text, written = read_calls(profile.tool_dialect, reply.text)
         reply = replace(reply, text=text, tool_calls=written)
-    calls = [replace(call, id=f"{spoken}-{i}") for i, call in enumerate(reply.tool_calls)]
+    # Nine letters and digits: Mistral's servers take no other ids.
+    calls = [replace(call, id=f"call{spoken:02}{i:03}") for i, call in enumerate(reply.tool_calls)]
     if not calls and profile.tool_dialect == "p2r" and p2r_calls(reply.text) == ():
         words = "The model says that the whole picture decides."
         return {**asked.update, "settled": words, "steps": said(words)}
+    if not calls and is_call(reply.text):
+        return _unreadable(desk, asked.update, asked.shown.turns, reply)
     if not calls:
         return _answered(desk, asked.update, asked.shown.turns, reply)
     return await _acted(desk, asked.update, asked.shown.turns, reply, calls)
@@ -74,6 +84,16 @@ def _answered(desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply)
     turn = reply_turn("tools", f"tools-answer-{len(shown)}", reply)
     words = f"Answered with tools at hand: {micro['text']}"
     return {**update, "messages": [*shown, turn], "micro": micro, "closer": "tools", "steps": said(words)}
+
+
+def _unreadable(desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply) -> Update:
+    """A call in a spelling that nobody can read: told to the model once, and never an answer."""
+    if any(turn["id"] == "tools-unreadable" for turn in shown):
+        stopped = stop(desk.state, "tool_loop", "The model writes tool calls that can not be read.")
+        return {**update, **stopped, "problems": [*update.get("problems", []), *stopped["problems"]]}
+    said_turn = reply_turn("tools", f"tools-call-{len(shown)}", reply)
+    turns = [*shown, said_turn, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
+    return {**update, "messages": turns, "steps": said("The model wrote a call that can not be read; told it so.")}
 
 
 async def _acted(
@@ -105,6 +125,9 @@ async def _run(
 ) -> Ran:
     indexed = list(dict.fromkeys(shown_in(turns)))
     number = sum(turn["role"] == "assistant" for turn in turns)
+    most = desk.bench.model.profile.max_images
+    if call.name in SHOWING and len(shown_in(turns)) >= most:
+        return Ran(_told(call, f"No more than {most} images fit. Answer the question with those you have."), None)
     try:
         look = _look(desk, call, indexed, number)
         why = stuck([_as_look(record) for record in looks], look)

@@ -21,6 +21,7 @@ from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.sentences import summary
 from zoomagent.graphs.state import OutcomeRecord, State, Update, VerdictRecord
 from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, verdict_of, weighed
+from zoomagent.models.loading import weights_of
 
 
 @functools.cache
@@ -29,10 +30,17 @@ def _load(name: str) -> Arbiter | None:
 
 
 def arbiter_of(desk: Desk) -> Arbiter | None:
-    """The arbiter of the run's model, or the file that was named; None too where it vouches for other questions
-    only."""
-    arbiter = _load(desk.context.arbiter or desk.bench.model.name)
+    """The file that was named, else the packaged arbiter, which is for the weights that it was fitted on and no others,
+    whatever they are called; None where it vouches for other questions only."""
+    arbiter = _any_arbiter(desk)
     return arbiter if arbiter is not None and not arbiter.unknown(desk.state["question"]) else None
+
+
+def _any_arbiter(desk: Desk) -> Arbiter | None:
+    if desk.context.arbiter is not None:
+        return _load(desk.context.arbiter)
+    packaged, weights = _load("nano"), weights_of(desk.bench.model)
+    return packaged if packaged is not None and weights and weights == packaged.provenance.weights else None
 
 
 NEUTRAL = "neutral"
@@ -41,7 +49,7 @@ NEUTRAL = "neutral"
 
 def outside(desk: Desk) -> str:
     """Why the arbiter there is says nothing about this question; "" where it does, or where there is none."""
-    arbiter = _load(desk.context.arbiter or desk.bench.model.name)
+    arbiter = _any_arbiter(desk)
     words = arbiter.unknown(desk.state["question"])[:5] if arbiter else ()
     if arbiter is None or not words:
         return ""

@@ -5,6 +5,7 @@
 complained about once. A person may be asked to confirm or redraw the boxes before anything is cut. Left out: regions
 that are too small to be pointed at (`searching.py`)."""
 
+import re
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -20,9 +21,10 @@ from zoomagent.graphs.counting import Counting
 from zoomagent.graphs.deciding import believed, located, phrases_of, wanted
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.sentences import POINTED
-from zoomagent.graphs.state import CheckRecord, State, TargetRecord, Update
+from zoomagent.graphs.state import CheckRecord, ProblemRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
-from zoomagent.prompts import BOX_FORMAT, CUES, WHOLE_PICTURE, box_prompt, ground_prompt
+from zoomagent.models.unwrapping import is_call, listed
+from zoomagent.prompts import BOX_FORMAT, CUES, box_prompt, ground_prompt
 from zoomagent.tools.grounding import boxes_in
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ViewRecord, box_of
@@ -30,6 +32,14 @@ from zoomagent.tools.zooming import surroundings
 
 MAX_TARGETS = 4
 MAX_PHRASE = 80
+_WHOLE = re.compile(
+    r"(?:i say |say )?(?:the |an? )?(?:whole|entire|full|complete) (?:picture|image|photo|scene)"
+    r"|(?:整张|整个|整幅|整張|整個|全)(?:图片|图像|圖片|圖像|图|圖|画面|照片)|(?:画像|画面|写真)?全体"
+    r"|전체 ?(?:사진|그림|이미지)"
+    r"|(?:la|toda la) imagen (?:completa|entera)|toda la imagen|l'image entière|toute l'image"
+    r"|(?:das )?(?:ganze|gesamte) bild"
+    r"|(?:l')?intera immagine|(?:a )?imagem (?:inteira|toda)|вс[ея] (?:картина|изображение|картинка)|всё изображение"
+)
 SEEN = 0.5
 """Probability from which a thing counts as visible in its crop."""
 
@@ -52,11 +62,11 @@ async def name(state: State, runtime: Runtime[Context]) -> Update:
 
 def named(reply: str, question: str) -> list[str]:
     """The things a reply names: none for the whole picture, the question itself when the reply is no list of names."""
-    if plain(reply) == plain(WHOLE_PICTURE):
+    found = [] if is_call(reply) else listed(reply)
+    if len(found) == 1 and _WHOLE.fullmatch(plain(found[0])):
         return []
-    found = [phrase for part in reply.split(",") if (phrase := " ".join(part.split()).strip(" ."))]
     fits = found and all(len(phrase) <= MAX_PHRASE for phrase in found)
-    return list(dict.fromkeys(found))[:MAX_TARGETS] if fits else [question]
+    return found[:MAX_TARGETS] if fits else [question]
 
 
 @step
@@ -87,29 +97,34 @@ async def ground(state: State, runtime: Runtime[Context]) -> Update:
     target = next(t for t in state["targets"] if t["id"] == state["sent"])
     model, views = Counting(desk, shares=len(wanted(state))), desk.bench.views
     source = target["source"] or views.whole()["id"]
-    boxes = await _boxes(desk, model, source, target["phrase"])
+    boxes, fault = await _boxes(desk, model, source, target["phrase"])
     if not boxes:
         words = f"Could not point at {target['phrase']}."
-        return {**model.booked(), "targets": [{**target, "fate": "missing"}], "steps": said(words, [source])}
+        update: Update = {"targets": [{**target, "fate": "missing"}], "steps": said(words, [source])}
+        if fault:
+            text = f"The model named no usable box of {target['phrase']}. {fault}"
+            update["problems"] = [ProblemRecord(id=f"box-{target['id']}", code=fault.code, text=text, stops=False)]
+        return {**model.booked(), **update}
     found = TargetRecord(**{**target, "fate": "located", "box": boxes[0].as_list(), "crop": "", "seen": None})
     words = f"Pointed at {target['phrase']}: {boxes[0].as_list()}."
     return {**model.booked(), "targets": [found], "steps": said(words, [source], [boxes[0].as_list()])}
 
 
-async def _boxes(desk: Desk, model: Counting, source: str, phrase: str) -> list[Box]:
-    """Where the model points; a reply that can not be used is complained about once."""
+async def _boxes(desk: Desk, model: Counting, source: str, phrase: str) -> tuple[list[Box], ToolError | None]:
+    """Where the model points; a reply that can not be used is complained about once, and what is wrong with the second
+    is given back."""
     views, space = desk.bench.views, desk.bench.model.profile.space
     first = Message("user", (await views.pixels(source), Text(ground_prompt(phrase, space))))
     [reply] = await model.generate([first])
     try:
-        return boxes_in(reply, views, source)
+        return boxes_in(reply, views, source), None
     except ToolError as error:
         complaint = Message("user", (Text(f"{error} {BOX_FORMAT[space]}"),))
     [again] = await model.generate([first, Message("assistant", (Text(reply.text or "[]"),)), complaint])
     try:
-        return boxes_in(again, views, source)
-    except ToolError:
-        return []
+        return boxes_in(again, views, source), None
+    except ToolError as error:
+        return [], error
 
 
 @step

@@ -18,6 +18,7 @@ from langgraph.runtime import Runtime
 
 from zoomagent.confidence.likelihood import of_tokens
 from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
+from zoomagent.geometry import is_y_first
 from zoomagent.graphs.asking import Desk, ask, desk_of, offered
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step, stop
@@ -89,7 +90,7 @@ async def zoom(state: State, runtime: Runtime[Context]) -> Update:
     margin = views.profile.crop_margin if context.margin is None else context.margin
     clip = context.strategy == "dualfocus-published"
     try:
-        box = _first_box(last)
+        box = _first_box(last, is_y_first(views.profile.space))
         pixels = context.margin_pixels
         result = zoom_in(views, first["views"][0], box, margin=margin, margin_pixels=pixels, clip=clip)
     except ToolError as error:
@@ -195,11 +196,11 @@ def _box_question(desk: Desk) -> TurnRecord:
     return user_turn("micro", "box", [desk.bench.views.whole()["id"]], prompt)
 
 
-def _first_box(turn: TurnRecord) -> list[float]:
+def _first_box(turn: TurnRecord, y_first: bool) -> list[float]:
     """DualFocus takes the first box of the reply; a reply that was cut off is not trusted."""
     if turn["cut"]:
         raise OutputTruncated("The reply was cut off before its box was complete. Reply the box only.")
-    boxes = parse_boxes(turn["text"])
+    boxes = parse_boxes(turn["text"], y_first=y_first)
     if not boxes:
         raise BoxInvalid("The reply holds no box of four numbers.")
     return boxes[0]

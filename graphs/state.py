@@ -38,7 +38,8 @@ class ToolCallRecord(TypedDict):
 
 
 class TurnRecord(TypedDict):
-    """One message, its views before its text. `cut`: the reply ended before the model was done. `calls`: the tool
+    """One message, its views before its text. `cut`: the reply ended before the model was done, `cut_in_thought`
+    before it had said a word. `calls`: the tool
     calls of an assistant's turn; `answers`: the call that a tool's turn is the result of."""
 
     id: str
@@ -47,6 +48,7 @@ class TurnRecord(TypedDict):
     views: list[str]
     text: str
     cut: bool
+    cut_in_thought: NotRequired[bool]
     calls: NotRequired[list[ToolCallRecord]]
     answers: NotRequired[str]
 

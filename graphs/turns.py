@@ -17,7 +17,8 @@ def said_turn(dialogue: str, name: str, text: str) -> TurnRecord:
 
 def reply_turn(dialogue: str, name: str, reply: Reply) -> TurnRecord:
     cut = reply.finish == "length"
-    return TurnRecord(id=name, dialogue=dialogue, role="assistant", views=[], text=reply.text, cut=cut)
+    turn = TurnRecord(id=name, dialogue=dialogue, role="assistant", views=[], text=reply.text, cut=cut)
+    return TurnRecord(**{**turn, "cut_in_thought": True}) if reply.cut_in_thought else turn
 
 
 def calling_turn(dialogue: str, name: str, text: str, calls: Sequence[ToolCall]) -> TurnRecord:

@@ -24,6 +24,7 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.models.base import Likelihood, Reply
+from zoomagent.models.unwrapping import is_call
 from zoomagent.prompts import MARKED, SEARCHED, micro_prompt, several_prompt
 from zoomagent.strategy import Strategy
 
@@ -128,13 +129,15 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
     """How a run that chose this answer ended."""
     cut = any(turn["cut"] and turn["text"] == chosen["reply"] for turn in state.get("messages", []))
     if not chosen["text"]:
-        text = "The model replied nothing. Ask again, or ask another model."
-        return OutcomeRecord(kind="failed", reasons=[text], code="no_answer", exit_status=69)
-    reasons = [problem["text"] for problem in state.get("problems", [])]
+        code, text = _nothing_said(state, chosen)
+        return OutcomeRecord(kind="failed", reasons=[text], code=code, exit_status=69)
+    # A box that could not be used is no matter once another way found the thing.
+    found = {f"box-{target['id']}" for target in state.get("targets", []) if target["fate"] == "located"}
+    reasons = [problem["text"] for problem in state.get("problems", []) if problem["id"] not in found]
     if not chosen["valid"]:
         reasons.append("The reply names none of the options.")
     if cut:
-        reasons.append("The reply was cut off. Raise max_tokens.")
+        reasons.append("The reply was cut off. Raise max_tokens (--max-tokens).")
     kind = "answered_degraded" if reasons else "answered"
     return OutcomeRecord(
         kind="answered_degraded" if kind == "answered_degraded" else "answered",
@@ -142,6 +145,15 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
         code=None,
         exit_status=0,
     )
+
+
+def _nothing_said(state: State, chosen: CandidateRecord) -> tuple[str, str]:
+    """The code and the words for a run that ends without an answer."""
+    if is_call(chosen["reply"]):
+        return "no_answer", "The model wrote a tool call or bare markup where it was to answer. Ask another model."
+    if any(turn.get("cut_in_thought") and turn["text"] == chosen["reply"] for turn in state.get("messages", [])):
+        return "cut_in_thought", "The reply was cut off while thinking. Raise --max-tokens, or turn thinking off."
+    return "no_answer", "The model replied nothing. Ask again, or ask another model."
 
 
 def _by_words(desk: Desk, macro: Likelihood, micro: Likelihood) -> WeighingRecord:

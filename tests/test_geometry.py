@@ -26,7 +26,7 @@ from zoomagent.geometry import (
     with_margin,
 )
 
-SPACES: tuple[Space, ...] = ("pixels", "unit", "thousand", "square")
+SPACES: tuple[Space, ...] = ("pixels", "unit", "thousand", "square", "thousand-yx")
 HOSTILE = [
     math.nan,
     math.inf,
@@ -243,6 +243,12 @@ def as_a_model_would(seen: tuple[int, int, int, int], space: Space, size: Size) 
             1000 * x1 / size.width,
             1000 * y1 / size.height,
         ],
+        "thousand-yx": [
+            1000 * y0 / size.height,
+            1000 * x0 / size.width,
+            1000 * y1 / size.height,
+            1000 * x1 / size.width,
+        ],
         "square": [(x0 + pad_x) / side, (y0 + pad_y) / side, (x1 + pad_x) / side, (y1 + pad_y) / side],
     }
     return said[space]
@@ -338,3 +344,16 @@ def test_fitted_sizes_keep_the_aspect_and_fill_the_budget(aspect: Size) -> None:
 def test_limits_that_leave_no_size_are_the_callers_mistake() -> None:
     with pytest.raises(ValueError, match="no size"):
         fit_size(Size(1, 1), multiple=32, min_pixels=4096, max_pixels=2048)
+
+
+def test_a_space_that_is_written_y_first_is_the_same_box_with_its_numbers_in_another_order() -> None:
+    view = View("v", Box(100, 200, 1100, 700), Size(200, 100))
+    picture = Size(4000, 3000)
+    assert box_from_model([200, 100, 400, 300], "thousand-yx", view, picture) == box_from_model(
+        [100, 200, 300, 400], "thousand", view, picture
+    )
+    box = Box(200, 300, 400, 400)
+    x0, y0, x1, y1 = box_to_model(box, "thousand", view)
+    assert box_to_model(box, "thousand-yx", view) == (y0, x0, y1, x1)
+    with pytest.raises(BoxInvalid, match="y0, x0"):
+        box_from_model([400, 300, 200, 100], "thousand-yx", view, picture)

@@ -6,6 +6,7 @@ import json
 import random
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
 from zoomagent.models.doctor import Report, doctor, examine, render
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, fit_space, overlap
-from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides
+from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides, override
 from zoomagent.models.retrying import RetryPolicy
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, NANO, LLAVA_1_5, UNKNOWN]
@@ -86,6 +87,39 @@ def test_the_probes_tell_the_spaces_apart(profile: Any, space: Space) -> None:
 def test_the_coordinate_space_is_measured(space: Space, noise: float) -> None:
     report, _ = examined(seeing(space, noise))
     assert report.measured["space"] == space and report.works("locates: coordinate space") == "yes"
+
+
+def limited(max_pixels: int) -> Callable[[Seen], str]:
+    """A brain behind a server that makes views smaller than it was sent, as `--mm-processor-kwargs` has it."""
+
+    brain = seeing("pixels")
+
+    def answer(seen: Seen) -> str:
+        if not seen.images:
+            return brain(seen)
+        view = seen.images[-1]
+        factor = min(1.0, (max_pixels / (view.width * view.height)) ** 0.5)
+        wide, high = (max(28, int(side * factor) // 28 * 28) for side in view.size)
+        small = view.resize((wide, high), Image.Resampling.NEAREST) if factor < 1 else view
+        return brain(replace(seen, images=[small]))
+
+    return answer
+
+
+@pytest.mark.parametrize("max_pixels", [100352, 200704, 401408, 602112])
+def test_a_servers_own_limit_of_pixels_is_measured(max_pixels: int) -> None:
+    report, _ = examined(limited(max_pixels), profile=QWEN2_5_VL)
+    assert report.measured["space"] == "pixels" and report.works("locates: coordinate space") == "yes"
+    assert 0.8 * max_pixels <= report.measured["max_pixels"] <= max_pixels
+    profile = override(QWEN2_5_VL, report.measured)
+    size = profile.fit(Size(4000, 3000))
+    assert size.pixels <= max_pixels
+
+
+def test_a_server_that_leaves_views_as_they_are_has_no_limit_of_its_own() -> None:
+    for noise in (0.0, 0.03):
+        report, _ = examined(seeing("pixels", noise), profile=QWEN2_5_VL)
+        assert "max_pixels" not in report.measured
 
 
 def test_everything_a_good_server_does_is_found() -> None:

@@ -124,7 +124,9 @@ def words(tokenizer: Any, name: str) -> str:
 
 def rendered(tokenizer: Any, messages: list[Message], tools: Any = ()) -> str:
     """The same as a run renders it."""
-    told = arrange(messages, replace(profile_for("Qwen3-VL-2B-Instruct"), tool_dialect="hermes"), tools)
+    told = arrange(
+        messages, replace(profile_for("Qwen3-VL-2B-Instruct"), tool_dialect="hermes", alternates=False), tools
+    )
     text: str = tokenizer.apply_chat_template([_template_turn(m) for m in told], tokenize=False)
     return text.removesuffix("\n")
 

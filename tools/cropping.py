@@ -53,7 +53,7 @@ def written(views: ViewStore, view: str, box: Box) -> list[float]:
     source = as_view(views.record(view))
     space = views.profile.space
     numbers = box_to_model(intersect(box, source.box), space, source)
-    return [round(n) if space in ("pixels", "thousand") else round(n, 3) for n in numbers]
+    return [round(n) if space in ("pixels", "thousand", "thousand-yx") else round(n, 3) for n in numbers]
 
 
 def show(views: ViewStore, source: str, box: Box, target: Box) -> ToolResult:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.geometry import Space
+from zoomagent.geometry import Space, is_y_first
 
 ZOOM_IN = "image_zoom_in_tool"
 ZOOM_OUT = "image_zoom_out_tool"
@@ -24,6 +24,7 @@ UNITS: dict[Space, str] = {
     "unit": "each from 0 to 1",
     "thousand": "each from 0 to 1000",
     "square": "each from 0 to 1",
+    "thousand-yx": "each from 0 to 1000",
 }
 NOT_FOUND = "Not found."
 MAX_LABELS = 32
@@ -38,7 +39,7 @@ def zoom_in_definition(space: Space) -> dict[str, Any]:
         "items": {"type": "number"},
         "minItems": 4,
         "maxItems": 4,
-        "description": f"[x1, y1, x2, y2], {UNITS[space]}",
+        "description": f"{'[y1, x1, y2, x2]' if is_y_first(space) else '[x1, y1, x2, y2]'}, {UNITS[space]}",
     }
     label = {"type": "string", "description": "what the region shows"}
     text = "Zoom in on a region of an image. The region is cut from the original pixels."

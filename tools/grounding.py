@@ -8,9 +8,10 @@ BoxInvalid and OutputTruncated say what is wrong with a reply; asking again is l
 
 from zoomagent.confidence.replies import abstains
 from zoomagent.errors import BoxInvalid, OutputTruncated
-from zoomagent.geometry import Box, intersect
+from zoomagent.geometry import Box, intersect, is_y_first
 from zoomagent.models.base import Message, Model, Reply, Text
 from zoomagent.models.parsing import parse_boxes
+from zoomagent.models.unwrapping import unwrapped
 from zoomagent.prompts import ground_prompt
 from zoomagent.tools.cropping import locate
 from zoomagent.tools.viewing import ViewStore, box_of
@@ -34,11 +35,11 @@ def boxes_in(reply: Reply, views: ViewStore, view: str) -> list[Box]:
     """The boxes of `view` that a reply names, in original pixels, each once."""
     if reply.finish == "length":
         raise OutputTruncated("The reply was cut off before its box was complete. Reply the box only.")
-    if abstains(reply.text) or reply.text.strip() == "[]":
+    if abstains(reply.text) or unwrapped(reply.text) == "[]":
         return []
-    numbers = parse_boxes(reply.text)[:MAX_BOXES]
+    numbers = parse_boxes(reply.text, y_first=is_y_first(views.profile.space))[:MAX_BOXES]
     if not numbers:
-        raise BoxInvalid("The reply holds no box of four numbers. Reply [x1, y1, x2, y2].")
+        raise BoxInvalid("The reply holds no box of four numbers.")
     boxes = dict.fromkeys(locate(views, view, four) for four in numbers)
     limit = box_of(views.record(view))
     return [box for box in boxes if not is_whole(box, limit)]

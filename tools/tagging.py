@@ -9,7 +9,6 @@ can not score. Left out: other taggers; any function that takes a picture and la
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from PIL import Image
 
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.models.base import Message, Model, Reply, Text
+from zoomagent.models.unwrapping import is_call, listed
 from zoomagent.prompts import TAGS
 from zoomagent.tools.definitions import MAX_LABELS
 from zoomagent.tools.verifying import sees
@@ -33,9 +33,6 @@ class Tag:
     label: str
     score: float | None
 
-
-_BETWEEN = re.compile(r"[,;\n]")
-_BULLET = re.compile(r"\s*(?:\d{1,3}[.)]|[-*\u2022])\s")
 
 Tagger = Callable[[Image.Image, Sequence[str]], Sequence[Tag]]
 """Tags of a picture: of the labels given or, without labels, of its own choice. Called in a thread of its own."""
@@ -61,12 +58,12 @@ async def tag(
 
 def names_in(reply: Reply) -> list[str]:
     """The names in a comma-separated reply, each once. The last one of a reply that was cut off is dropped."""
-    if abstains(reply.text):
+    if abstains(reply.text) or is_call(reply.text):
         return []
-    pieces = _BETWEEN.split(reply.text[: MAX_LABELS * MAX_WORDS * 2])
+    pieces = listed(reply.text[: MAX_LABELS * MAX_WORDS * 2])
     if reply.finish == "length":
         pieces = pieces[:-1]
-    names = dict.fromkeys(plain(_BULLET.sub("", piece, count=1)) for piece in pieces)
+    names = dict.fromkeys(map(plain, pieces))
     return [name for name in names if name and len(name) <= MAX_WORDS][:MAX_LABELS]
 
 

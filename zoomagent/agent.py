@@ -18,7 +18,7 @@ import copy
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,9 @@ from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Model
-from zoomagent.models.loading import load_model
+from zoomagent.models.loading import identify, load_model
 from zoomagent.models.naming import name_of
+from zoomagent.models.profiles import UNKNOWN
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy
@@ -48,6 +49,11 @@ MAX_OPTIONS = 26
 MAX_OPTION = 2000
 """Characters of an option (ours): all of them are told with every question."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+UNKNOWN_FAMILY = (
+    "The model's family is not known by its name, so boxes and sizes are read as most models write them. "
+    "Measure it: zoomagent doctor."
+)
 
 Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
 """A picture, a question and, where given, its options."""
@@ -84,6 +90,7 @@ class ZoomAgent:
         margin_pixels: int = 0,
         max_view_pixels: int | None = None,
         max_tokens: int = 128,
+        extra_body: Mapping[str, Any] | None = None,
         samples: int = 5,
         connections: int = 16,
         opener: Callable[[Any], Picture] = open_picture,
@@ -97,9 +104,10 @@ class ZoomAgent:
 
         `margin` is the share of the located square's side that is added around it (None: the model's own),
         `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
-        to vote where a model gives no likelihoods; a server gets at most `connections` calls at a time; `opener` turns
-        what `ask` is given into a Picture. Raises pydantic.ValidationError (a ValueError) for values that can not
-        be."""
+        to vote where a model gives no likelihoods; `max_tokens` is the length of a reply (a model that thinks gets more
+        by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); a server gets at most
+        `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
+        pydantic.ValidationError (a ValueError) for values that can not be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
@@ -115,6 +123,7 @@ class ZoomAgent:
             margin_pixels=margin_pixels,
             max_view_pixels=max_view_pixels,
             max_tokens=max_tokens,
+            extra_body=dict(extra_body or {}),
             samples=samples,
         )
         self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
@@ -275,9 +284,11 @@ class ZoomAgent:
         """The model, loaded with the first question."""
         async with self._loading:
             if self._held.model is None:
+                extra: dict[str, Any] = {"extra_body": self.context.extra_body} if self.context.extra_body else {}
                 self._held.model = await asyncio.to_thread(
-                    load_model, self.context.model, connections=self._connections
+                    load_model, self.context.model, connections=self._connections, **extra
                 )
+                await identify(self._held.model)
             return self._held.model
 
     async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
@@ -312,7 +323,10 @@ class ZoomAgent:
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        return answer.model_copy(update={"thread_id": thread}).from_picture(Source(image, self._opener))
+        known = self._held.model is None or self._held.model.profile != UNKNOWN
+        reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
+        told = {"thread_id": thread, "reasons": reasons}
+        return answer.model_copy(update=told).from_picture(Source(image, self._opener))
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""

@@ -186,6 +186,7 @@ class Answer(Value):
     model: str = ""
     strategy: str = ""
     thread_id: str | None = None
+    features: dict[str, float | int | bool] | None = None
 
     _source: Source = PrivateAttr(default_factory=Source)
 
@@ -242,6 +243,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         picture=PictureInfo.model_validate(state["picture"]) if "picture" in state else None,
         model=model,
         strategy=strategy,
+        features=_features(state),
     )
 
 
@@ -250,6 +252,14 @@ def _counted(state: "State") -> tuple[Corners, ...]:
     if "searched" not in state or state.get("verdict", {}).get("perspective") != "micro":
         return ()
     return tuple(_corners(box) for target in state.get("targets", []) for box in target.get("found", []))
+
+
+def _features(state: "State") -> dict[str, Any] | None:
+    """What a calibration can learn from, where the whole was looked at."""
+    from zoomagent.confidence.features import to_dict
+    from zoomagent.graphs.judging import features_of
+
+    return to_dict(features_of(state)) if "macro" in state and "picture" in state else None
 
 
 def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from zoomagent.extras import advice, need
+from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
-CALLS, DEPTH, SECONDS = 32, 4, 120.0
-"""What a run may spend unless it is told otherwise; the same as `zoomagent.Budget`'s own."""
+CALLS, DEPTH, SECONDS, GATE = 32, 4, 120.0, 0.97
+"""What a run may spend, and when it looks no closer, unless it is told otherwise; the same as the library's own."""
 
 
 class LazyGroup(TyperGroup):
@@ -95,6 +96,10 @@ def ask(
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
     ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
+    gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = GATE,
+    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, instead of none.")] = None,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
     save: Save = None,
     as_json: Json = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
@@ -105,7 +110,8 @@ def ask(
     """
     if ocr:
         need("ocr")
-    settings = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
+    settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
+    settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate, "arbiter": arbiter}
     with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
         _answer(agent, image, question, options or [], save, as_json)
 
@@ -114,6 +120,8 @@ def ask(
 def demo(
     model: Model = "nano",
     strategy: HowTo = "auto",
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
     save: Annotated[Path, typer.Option(help="Where the run is written.")] = Path("zoomagent-demo"),
     as_json: Json = False,
 ) -> None:
@@ -123,7 +131,7 @@ def demo(
     """
     asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
     scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
-    with _agent(model, strategy) as agent:
+    with _agent(model, strategy, max_tokens=max_tokens, extra_body=extra_body) as agent:
         if as_json:
             _answer(agent, scene, question, [], save, as_json)
         typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
@@ -132,14 +140,18 @@ def demo(
 
 
 @app.command()
-def doctor(model: Model = "nano", as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(
+    model: Model = "nano",
+    extra_body: ExtraBody = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Measure what a model can do, and say what happens without the rest.
 
     Example: zoomagent doctor --model http://localhost:8000/v1
     """
     from zoomagent.models.doctor import doctor as examine
 
-    examine(model, json_output=as_json)
+    examine(model, json_output=as_json, extra_body=extra_body)
 
 
 @app.command()

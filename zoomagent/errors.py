@@ -63,7 +63,7 @@ class OutputTruncated(ToolError):
 
 class RunError(ZoomAgentError):
     """Not the model's mistake: the run ends with this error's code. Codes of its own: budget_calls,
-    budget_visual_tokens, budget_seconds, budget_depth, no_answer, other_picture, split_leak."""
+    budget_visual_tokens, budget_seconds, budget_depth, no_answer, cut_in_thought, other_picture, split_leak."""
 
     code = "run_error"
 
@@ -84,8 +84,11 @@ class FetchRefused(InputRefused):
 
 
 class ServerError(RunError):
+    """`refused` are the parameters of the request that the server named as what it does not take."""
+
     code = "server_error"
     exit_status = 69
+    refused: frozenset[str] = frozenset()
 
 
 class RateLimited(ServerError):

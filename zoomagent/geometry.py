@@ -1,4 +1,4 @@
-"""Boxes, views and the four coordinate spaces: one coordinate truth.
+"""Boxes, views and the coordinate spaces: one coordinate truth.
 
 Every box lives in pixels of the upright original picture: integers, half-open, `0 <= left < right <= width`.
 A view is a box of a picture rendered at a size. A model speaks of a view in its own space; the conversion
@@ -15,10 +15,11 @@ from typing import Literal
 
 from zoomagent.errors import BoxInvalid
 
-Space = Literal["pixels", "unit", "thousand", "square"]
+Space = Literal["pixels", "unit", "thousand", "square", "thousand-yx"]
 """How a model writes the corners `x0, y0, x1, y1` of a box in a view:
 `pixels` of the rendered view (Qwen2.5-VL); `unit` 0-1 of the view (DualFocus, LION); `thousand` 0-1000 of the
-view (Qwen3-VL); `square` 0-1 of the view padded to a centred square (LLaVA padding, GroundingGPT)."""
+view (Qwen3-VL); `square` 0-1 of the view padded to a centred square (LLaVA padding, GroundingGPT); `thousand-yx`
+0-1000 of the view, written `y0, x0, y1, x1` (Gemini)."""
 
 OVERSHOOT = 0.5
 """A corner this share of the scale outside it is clipped; further out, it is another scale (ours)."""
@@ -164,11 +165,12 @@ def box_from_model(values: object, space: Space, view: View, picture: Size, *, m
     raise BoxInvalid, whose text can be sent to the model. The rest is clipped to the view and grown to
     `min_side` and to a hundredth of its longer side.
     """
-    numbers = _four_numbers(values)
+    numbers = _x_first(_four_numbers(values), space)
     _check_scale(numbers, space, view.size)
     x0, y0, x1, y1 = _to_shares(numbers, space, view.size)
     if x1 < x0 or y1 < y0:
-        raise BoxInvalid("The box is reversed. Give [x0, y0, x1, y1] with x0 < x1 and y0 < y1.")
+        order = "[y0, x0, y1, x1]" if is_y_first(space) else "[x0, y0, x1, y1]"
+        raise BoxInvalid(f"The box is reversed. Give {order} with x0 < x1 and y0 < y1.")
     if _share_inside(x0, x1) * _share_inside(y0, y1) < 0.5:
         raise BoxInvalid(f"Less than half of the box lies in the view. Give {_scale_text(space, view.size)}.")
     left, right = _to_original(x0, x1, view.box.left, view.box.width, picture.width)
@@ -185,21 +187,29 @@ def box_to_model(box: Box, space: Space, view: View) -> tuple[float, float, floa
     x0, x1 = ((x - view.box.left) / view.box.width for x in (box.left, box.right))
     y0, y1 = ((y - view.box.top) / view.box.height for y in (box.top, box.bottom))
     (x_scale, x_offset), (y_scale, y_offset) = _scales(space, view.size)
-    return (
-        x0 * x_scale + x_offset,
-        y0 * y_scale + y_offset,
-        x1 * x_scale + x_offset,
-        y1 * y_scale + y_offset,
-    )
+    written = (x0 * x_scale + x_offset, y0 * y_scale + y_offset, x1 * x_scale + x_offset, y1 * y_scale + y_offset)
+    return _x_first(written, space)
 
 
 def between_spaces(values: Sequence[float], space: Space, other: Space, size: Size) -> tuple[float, ...]:
     """Four numbers in `space` of a view rendered at `size`, as a model of the space `other` would write them.
 
     They must be numbers (BoxInvalid); where they lie is not checked, and nothing is rounded."""
-    shares = _to_shares(_four_numbers(list(values)), space, size)
+    shares = _to_shares(_x_first(_four_numbers(list(values)), space), space, size)
     scales = _scales(other, size) * 2
-    return tuple(share * scale + offset for share, (scale, offset) in zip(shares, scales, strict=True))
+    x0, y0, x1, y1 = (share * scale + offset for share, (scale, offset) in zip(shares, scales, strict=True))
+    return _x_first((x0, y0, x1, y1), other)
+
+
+def is_y_first(space: Space) -> bool:
+    """Whether numbers in this space are written y before x."""
+    return space == "thousand-yx"
+
+
+def _x_first(numbers: tuple[float, float, float, float], space: Space) -> tuple[float, float, float, float]:
+    """The numbers of a space that is written y first, x first; and back."""
+    a, b, c, d = numbers
+    return (b, a, d, c) if is_y_first(space) else numbers
 
 
 def _four_numbers(values: object) -> tuple[float, float, float, float]:
@@ -224,7 +234,7 @@ def _check_scale(numbers: tuple[float, ...], space: Space, size: Size) -> None:
 def _extent(space: Space, size: Size) -> tuple[float, float]:
     if space == "pixels":
         return size.width, size.height
-    return (1000, 1000) if space == "thousand" else (1, 1)
+    return (1000, 1000) if space in ("thousand", "thousand-yx") else (1, 1)
 
 
 def _scale_text(space: Space, size: Size) -> str:

@@ -42,6 +42,7 @@ BOX_FORMAT: dict[Space, str] = {
     "unit": "Reply [x1, y1, x2, y2], each from 0 to 1.",
     "thousand": "Reply [x1, y1, x2, y2], each from 0 to 1000.",
     "square": "Reply [x1, y1, x2, y2], each from 0 to 1.",
+    "thousand-yx": "Reply [y1, x1, y2, x2], each from 0 to 1000.",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from zoomagent.extras import need
+from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ def batch(
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
     ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
+    gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = 0.97,
+    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, instead of none.")] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(help="Keep what train calibrate learns from here; looks twice at everything, without an arbiter."),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Questions at the same time.")] = 8,
     root: Annotated[Path | None, typer.Option(help="Where paths of pictures begin. Default: beside QUESTIONS.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that pictures may come from; repeat.")] = None,
@@ -57,11 +66,16 @@ def batch(
     from zoomagent.batch.asking import Setup
 
     settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
-    settings |= {"proof": proof, "check": check, "ocr": ocr}
+    settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
+    settings |= {"gate": gate, "arbiter": arbiter}
+    if records is not None:
+        from zoomagent.batch.records import SETTINGS
+
+        settings |= SETTINGS
     settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
     folder = (root or questions.parent).absolute()
     setup = Setup(tuple(model or ["nano"]), folder, tuple(allow_host or ()), concurrency, settings)
-    tally = asyncio.run(_run(questions, out, setup, concurrency, workers if engine == "ray" else 0))
+    tally = asyncio.run(_run(questions, out, setup, concurrency, workers if engine == "ray" else 0, records))
     _tell(tally, as_json)
     raise typer.Exit(LATER if tally.put_off else BAD_ROWS if tally.no_rows else 0)
 
@@ -73,19 +87,27 @@ def _needed(ocr: bool, engine: str) -> None:
             need(extra)
 
 
-async def _run(questions: Path, out: Path, setup: "Setup", concurrency: int, workers: int) -> "Tally":
+async def _run(
+    questions: Path, out: Path, setup: "Setup", concurrency: int, workers: int, records: Path | None
+) -> "Tally":
     """`workers` are a cluster's; none is this process."""
+    from contextlib import nullcontext
+
     from zoomagent.batch.answers import AnswerFile
     from zoomagent.batch.asking import Agents
-    from zoomagent.batch.rows import count_lines, read_rows
+    from zoomagent.batch.records import RecordFile
+    from zoomagent.batch.rows import count_lines, is_array, read_rows
     from zoomagent.batch.running import answer_all
 
     async def answered(ask: "Ask") -> "Tally":
-        with _bar(count_lines(questions)) as bar:
+        learn = kept.add if kept is not None else lambda row, answer: None
+        with _bar(count_lines(questions) if not is_array(questions) else None) as bar:
             done = partial(bar.advance, bar.task_ids[0])
-            return await answer_all(read_rows(questions), ask, file, concurrency, done)
+            tally = await answer_all(read_rows(questions), ask, file, concurrency, done, learn)
+        tally.records = None if kept is None else kept.count
+        return tally
 
-    with AnswerFile(out, setup.kept) as file:
+    with AnswerFile(out, setup.kept) as file, RecordFile(records) if records else nullcontext() as kept:
         if workers:
             from zoomagent.batch.cluster import on_ray
 
@@ -95,7 +117,7 @@ async def _run(questions: Path, out: Path, setup: "Setup", concurrency: int, wor
             return await answered(agents.ask)
 
 
-def _bar(total: int) -> "Progress":
+def _bar(total: int | None) -> "Progress":
     """A bar with the rate and the time that is left, on stderr, where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
@@ -120,6 +142,10 @@ def _tell(tally: "Tally", as_json: bool) -> None:
         complain(f"line {row.line} is no question: {row.text}")
     if tally.no_rows > len(tally.first_no_rows):
         complain(f"and {tally.no_rows - len(tally.first_no_rows)} more lines are none")
+    for row in tally.first_unscored:
+        complain(f"line {row.line} was not scored: {row.text}")
+    if tally.unscored > len(tally.first_unscored):
+        complain(f"and {tally.unscored - len(tally.first_unscored)} more were not scored")
     for code, count in tally.put_off.items():
         complain(f"{count} questions have no answer yet ({code}). Run the same command again.")
     summary = tally.summary()
@@ -127,7 +153,7 @@ def _tell(tally: "Tally", as_json: bool) -> None:
         typer.echo(json.dumps(summary, indent=2))
         return
     for name, value in summary.items():
-        if value not in ([], {}) and name != "first_no_rows":
+        if value not in ([], {}) and name not in ("first_no_rows", "first_unscored"):
             typer.echo(f"{name.replace('_', ' '):18} {_worded(value)}")
 
 

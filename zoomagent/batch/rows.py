@@ -1,18 +1,21 @@
-"""The questions of a batch: JSON lines of {"id"?, "image", "question", "options"?, "answer"?}, read one by one.
+"""The questions of a batch: JSON lines of {"id"?, "image", "question", "options"?, "answer"?}, read one by one, or one
+JSON array of such objects.
 
     for row in read_rows(Path("questions.jsonl")):      # Row, or NoRow with its line and what is wrong with it
 
-Further fields are left alone. A row without an `id` is named after its line. An id that was there before makes no row:
-its answers could not be told apart. A line of more than MAX_LINE bytes is none either, and is never held whole. Left
-out: opening the picture, and whether the question can be asked; that is the agent's, and its refusal is an answer like
-any other.
+Options are a list or an object ({"A": "red"}), of texts or numbers, with letters before them or not; the right answer
+is a text, a letter, a number, true or false, or a list of texts (`gold.py`). Further fields are left alone. A row
+without an `id` is named after its line. An id that was there before makes no row: its answers could not be told apart.
+A line of more than MAX_LINE bytes is none either, and is never held whole; an array is. Left out: opening the picture,
+and whether the question can be asked; that is the agent's, and its refusal is an answer like any other.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,11 +25,13 @@ from zoomagent.errors import InputRefused
 MAX_LINE = 48 * 1024 * 1024
 """Bytes of a line (ours): the largest picture that is opened, as a data: URL, and all that can be asked about it."""
 CHUNK = 1 << 20
+_LETTERED = re.compile(r"\s*\(?([A-Za-z])[).:\uff0e\u3001]\s*(\S.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One question. `key` names it in the answers; `answer` is the right one, where it is known."""
+    """One question. `key` names it in the answers; `answer` is the right one, where it is known, as the row has it;
+    `answers` are several. `keys` are the names of the options, where those were given by name."""
 
     key: str
     line: int
@@ -34,6 +39,8 @@ class Row:
     question: str
     options: tuple[str, ...] = ()
     answer: str | None = None
+    answers: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -50,20 +57,45 @@ class NoRow:
     text: str
 
 
+Said = str | int | float
+"""A text, or a number that stands for its text."""
+
+
+class _Told(BaseModel):
+    """One of the answers of people, as VQA keeps them."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    answer: str
+
+
 class _Fields(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
     id: Annotated[str, Field(min_length=1, max_length=512)] | int | None = None
     image: Annotated[str, Field(min_length=1)]
     question: str
-    options: list[str] | None = None
-    answer: str | int | float | None = None
+    options: list[Said | bool] | dict[str, Said | bool] | None = None
+    answer: Said | bool | list[Said | bool | _Told] | None = None
+
+
+def is_array(path: Path) -> bool:
+    """Whether the file is one JSON array, and not a line a row."""
+    try:
+        with path.open("rb") as file:
+            return file.read(CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    except OSError as error:
+        raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
 
 
 def read_rows(path: Path) -> Iterator[Row | NoRow]:
-    """The lines of a file, blank ones left out. Raises InputRefused (not_a_file) when it can not be read."""
+    """The rows of a file, blank lines left out. Raises InputRefused (not_a_file) when it can not be read. Of an array
+    the `line` of a row is its number."""
     seen: dict[str, int] = {}
     try:
+        if is_array(path) and (rows := _array(path)) is not None:
+            yield from (_first(_read(orjson.dumps(row), number), seen) for number, row in enumerate(rows, 1))
+            return
         with path.open("rb") as file:
             for number, line in enumerate(_lines(file), 1):
                 if line is None:
@@ -109,9 +141,40 @@ def _read(line: bytes, number: int) -> Row | NoRow:
         found = error.errors(include_url=False, include_input=False)[0]
         field = str(found["loc"][0]) if found["loc"] else "the line"
         return NoRow(number, f"{field}: {found['msg']}")
-    answer = None if fields.answer is None else str(fields.answer)
     key = f"line-{number}" if fields.id is None else str(fields.id)
-    return Row(key, number, fields.image, fields.question, tuple(fields.options or ()), answer)
+    named = fields.options if isinstance(fields.options, dict) else {}
+    options = _bare([_text(option) for option in (named.values() if named else fields.options or ())])
+    several = isinstance(fields.answer, list)
+    answers = tuple(_text(one) for one in fields.answer) if isinstance(fields.answer, list) else ()
+    answer = None if several or fields.answer is None else _text(fields.answer)
+    return Row(key, number, fields.image, fields.question, options, answer, answers, tuple(named))
+
+
+def _text(value: Any) -> str:
+    """A value as the text that it stands for; 3.0 is 3."""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, _Told):
+        return value.answer
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _bare(options: list[str]) -> tuple[str, ...]:
+    """The options without the letters that all of them have before them, in order: questions are asked with ours."""
+    lettered = [_LETTERED.fullmatch(option) for option in options]
+    found = [match for match in lettered if match is not None]
+    if len(found) == len(options) and all(match[1].upper() == chr(65 + i) for i, match in enumerate(found)):
+        return tuple(match[2] for match in found)
+    return tuple(options)
+
+
+def _array(path: Path) -> list[Any] | None:
+    """The items of a JSON array; None for a file that only begins like one."""
+    try:
+        value = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _first(row: Row | NoRow, seen: dict[str, int]) -> Row | NoRow:

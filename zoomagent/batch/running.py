@@ -14,6 +14,7 @@ from typing import Any
 from zoomagent.answer import Answer
 from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.asking import AWAY, Ask
+from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import NoRow, Row
 from zoomagent.batch.tally import Tally
 from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, ServerError, SettingInvalid, Unauthorized
@@ -27,20 +28,26 @@ PASSES = (*AWAY, ServerError.code, LOST)
 
 Records = asyncio.Queue[dict[str, Any] | None]
 Told = Callable[[int], None]
+Learn = Callable[[Row, Answer], None]
 
 
 async def answer_all(
-    rows: Iterable[Row | NoRow], ask: Ask, file: AnswerFile, concurrency: int = 8, told: Told = lambda done: None
+    rows: Iterable[Row | NoRow],
+    ask: Ask,
+    file: AnswerFile,
+    concurrency: int = 8,
+    told: Told = lambda done: None,
+    learn: Learn = lambda row, answer: None,
 ) -> Tally:
-    """Ask every row that has no answer yet. `told` hears how many rows are done. Raises StoreError when answers can not
-    be kept, RunError when no row can be answered."""
+    """Ask every row that has no answer yet. `told` hears how many rows are done, `learn` every answer before it counts.
+    Raises StoreError when answers can not be kept, RunError when no row can be answered."""
     due, records = _due(iter(rows), file, told), Records(2 * concurrency)
     try:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(_keep(records, file, told))
             async with asyncio.TaskGroup() as workers:
                 for _ in range(concurrency):
-                    workers.create_task(_work(due, ask, records, file.tally, told))
+                    workers.create_task(_work(due, ask, records, file.tally, told, learn))
             await records.put(None)
             await keeper
     except ExceptionGroup as errors:
@@ -59,7 +66,7 @@ def _due(rows: Iterator[Row | NoRow], file: AnswerFile, told: Told) -> Iterator[
             yield row
 
 
-async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, told: Told) -> None:
+async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, told: Told, learn: Learn) -> None:
     for row in due:
         answer = await ask(row)
         code = answer.outcome.code or ""
@@ -69,6 +76,7 @@ async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, to
             tally.put_off[code] += 1
             told(1)
         else:
+            await asyncio.to_thread(learn, row, answer)
             await records.put(record_of(row, answer))
 
 
@@ -96,11 +104,14 @@ async def _keep(records: Records, file: AnswerFile, told: Told) -> None:
 
 def record_of(row: Row, answer: Answer) -> dict[str, Any]:
     """One line of the answers: the row's name, what was right, and the answer as every face gives it."""
-    from zoomagent.bench.scoring import same_answer
-
-    right = None if row.answer is None else answer.answered and same_answer(answer.text, row.answer)
+    verdict = judge(row, answer.text if answer.answered else "")
     named = {"id": row.key, "line": row.line, "row": row.digest, "question": row.question}
-    return {**named, "wanted": row.answer, "right": right, **public_answer(answer).model_dump(mode="json")}
+    told: dict[str, Any] = {"wanted": list(row.answers) or row.answer, "right": verdict.right}
+    if verdict.rule:
+        told |= {"score": verdict.score, "scored_by": verdict.rule}
+    if verdict.why:
+        told["unscored"] = verdict.why
+    return {**named, **told, **public_answer(answer).model_dump(mode="json")}
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

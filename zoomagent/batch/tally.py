@@ -32,7 +32,10 @@ class Tally:
     no_rows: int = 0
     first_no_rows: list[NoRow] = field(default_factory=list)
     judged: int = 0
-    right: int = 0
+    right: float = 0.0
+    unscored: int = 0
+    first_unscored: list[NoRow] = field(default_factory=list)
+    records: int | None = None
     calls: int = 0
     visual_tokens: int = 0
     prompt_tokens: int = 0
@@ -51,7 +54,11 @@ class Tally:
         self.degraded += record["outcome"] == "answered_degraded"
         if record["right"] is not None:
             self.judged += 1
-            self.right += bool(record["right"])
+            self.right += float(record.get("score", record["right"]))
+        elif "unscored" in record:
+            self.unscored += 1
+            if len(self.first_unscored) < SHOWN:
+                self.first_unscored.append(NoRow(record["line"], str(record["unscored"])))
         self.calls += cost["model_calls"]
         self.visual_tokens += cost["visual_tokens"]
         self.prompt_tokens += cost["prompt_tokens"]
@@ -80,6 +87,8 @@ class Tally:
             "no_rows": self.no_rows,
             "first_no_rows": [{"line": row.line, "text": row.text} for row in self.first_no_rows],
             "judged": self.judged,
+            "unscored": self.unscored,
+            **({} if self.records is None else {"records": self.records}),
             "accuracy": self.right / self.judged if self.judged else None,
             "model_calls": self.calls,
             "visual_tokens": self.visual_tokens,

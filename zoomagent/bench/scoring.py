@@ -1,19 +1,14 @@
-"""Scores that can be trusted: exact match, Wilson intervals, and gain and harm against the same model without zoom."""
+"""Scores that can be trusted: exact match, Wilson intervals, and gain and harm against the same model without zoom.
+
+An answer is right when it is the same one (`confidence/replies.py`); there is no judge.
+"""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 
+from zoomagent.confidence.replies import same_answer as same_answer
+
 Z95 = 1.959963984540054
-
-
-def same_answer(given: str, wanted: str) -> bool:
-    """Equal after folding case, width, outer spaces and a final full stop. No judge, no substring luck."""
-    return _folded(given) == _folded(wanted)
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip().rstrip(".").strip()
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

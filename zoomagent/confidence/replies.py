@@ -1,25 +1,54 @@
 """What a reply says: the answer inside the model's words, and whether two answers are the same.
 
-With options a reply must name one; the answer is then the option's text. Without options the words are the
-answer. "Cannot tell" is always an answer. `read_published` keeps the rule of DualFocus' eval scripts, quirk
-included. Left out: judging whether an answer is right (zoomagent/bench).
+    read("**B**", ["red", "blue"]).text == "blue"
+    same_answer("The  sign.", "the sign")
+
+With options a reply must name exactly one, by its text, its letter, or as the only one it mentions and does not deny;
+where two are named nothing is guessed. Without options the words are the answer. "Cannot tell" is always an answer, a
+tool call or bare markup never. `read_published` keeps the rule of DualFocus' eval scripts, quirk included. Left out:
+what replies are wrapped in (`models/unwrapping.py`), and judging whether an answer is right (zoomagent/bench).
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zoomagent.confidence.words import places, words
+from zoomagent.confidence.words import plain as plain
+from zoomagent.models.phrases import ABSTAIN, CLAUSE_ENDS, DENIES_NOTHING, DENY, DENY_UNSPACED, LEAD, NAME
+from zoomagent.models.unwrapping import is_call, unwrapped
+
 CANNOT_TELL = "Cannot tell"
-LETTER = re.compile(r"\(?([A-Za-z])(?:[).:]|\s*$)")
-"""A letter that stands for an option: `B`, `b.`, `(B)`, `B: a dog`; not the first letter of a word."""
 
+_LETTER = r"([A-Za-z])"
+_AFTER = (
+    r"(?:\s*$|\s*[).:;,、。\]】\n!?'\"–—-]|\s*(?=[^\x00-\u024f\s])"
+    r"|\s+(?=(?:because|since|as|is|est|es|ist|é|è|parce|porque|weil|car|perché)\b))"
+)
+_AT_START = re.compile(
+    rf"[\W_]*(?:(?:{LEAD})[\W_]*){{0,6}}(?<![A-Za-z0-9]){_LETTER}(?![A-Za-z0-9']){_AFTER}", re.IGNORECASE
+)
+_NAMED = re.compile(
+    rf"(?:{NAME})[\s:：(\[\"'是为為은는]{{0,6}}{_LETTER}(?![A-Za-z0-9'])",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(r"[(\[【]\s?([A-Za-z])\s?[)\]】]")
+_STANDING = re.compile(
+    r"(?<![A-Za-z0-9'])([A-Z])(?![A-Za-z0-9'])(?=\s*(?:$|[).:;,、。\]】\n!?/]|(?:or|and|oder|ou|und|et|o|y|e|或|和)\b))"
+)
+_OWN_LINE = re.compile(r"^[\W_]*([A-Z])[\W_]*$", re.MULTILINE)
 
-WORD = r"\w+"
+_DENIES = frozenset(word for line in DENY for word in line.split())
+_DENIES_UNSPACED = tuple(words(text) for text in DENY_UNSPACED.split())
+_CLAUSE = re.compile(CLAUSE_ENDS, re.IGNORECASE)
+_NO_DENIAL = re.compile(DENIES_NOTHING, re.IGNORECASE)
+_ABSTAINS = re.compile("|".join(ABSTAIN))
 
 
 @dataclass(frozen=True)
 class Answered:
-    """`text` is the option's text or the reply itself; `valid` is False when the reply answers nothing."""
+    """`text` is the option's text or the reply's words; `valid` is False when the reply answers nothing."""
 
     text: str
     valid: bool
@@ -27,22 +56,24 @@ class Answered:
 
 
 def read(reply: str, options: Sequence[str] = ()) -> Answered:
-    """The answer in a reply: the option it names, by its text, its letter, or as the only one mentioned."""
-    if abstains(reply):
-        return Answered(CANNOT_TELL, True)
+    """The answer in a reply."""
+    if is_call(reply):
+        return Answered("", False)
+    text = unwrapped(reply)
     if not options:
-        return Answered(reply.strip(), bool(reply.strip()))
-    index = _by_text(reply, options)
-    if index is None:
-        index = _by_letter(reply, options)
-    if index is None:
-        index = _only_mentioned(reply, options)
-    return _option(index, reply, options)
+        return Answered(CANNOT_TELL, True) if abstains(text) else Answered(text, bool(text))
+    index = _by_text(text, options)
+    if index is None and abstains(text):
+        return Answered(CANNOT_TELL, True)
+    return _option(_named(text, options) if index is None else index, text, options)
 
 
 def read_published(reply: str, options: Sequence[str] = ()) -> Answered:
     """As DualFocus' `process_outputs`: the first character if it is an option's letter ("blue" counts as B),
-    else the first option whose text occurs in the reply. Free text is taken as it is and is always valid."""
+    else the first option whose text occurs in the reply. Free text is taken as it is and is always valid, but for
+    tool calls and markup, which its models never wrote."""
+    if reply.strip() and is_call(reply):
+        return Answered("", False)
     if abstains(reply):
         return Answered(CANNOT_TELL, True)
     if not options:
@@ -55,18 +86,20 @@ def read_published(reply: str, options: Sequence[str] = ()) -> Answered:
 
 
 def abstains(text: str) -> bool:
-    """Whether the words say that the answer can not be seen."""
-    return plain(text) == plain(CANNOT_TELL)
+    """Whether the words say that the answer can not be seen, and nothing else."""
+    said = plain(unwrapped(text))
+    return said == plain(CANNOT_TELL) or (len(said) <= 200 and _ABSTAINS.fullmatch(said) is not None)
 
 
 def same(a: Answered, b: Answered) -> bool:
-    """Whether two answers say the same, apart from case, spaces and closing punctuation."""
-    return plain(a.text) == plain(b.text)
+    """Whether two answers say the same."""
+    return same_answer(a.text, b.text)
 
 
-def plain(text: str) -> str:
-    """Case, runs of spaces and closing punctuation taken away."""
-    return " ".join(text.casefold().split()).rstrip(".!,;: ")
+def same_answer(given: str, wanted: str) -> bool:
+    """Whether two texts are one answer: apart from case, width, spaces, and punctuation around the whole. No judge, no
+    substring luck."""
+    return plain(given) == plain(wanted)
 
 
 def _option(index: int | None, reply: str, options: Sequence[str]) -> Answered:
@@ -76,23 +109,76 @@ def _option(index: int | None, reply: str, options: Sequence[str]) -> Answered:
 
 
 def _by_text(reply: str, options: Sequence[str]) -> int | None:
+    """The option that is the whole reply, with its letter before it or not."""
+    said = plain(reply)
     texts = [plain(option) for option in options]
-    return texts.index(plain(reply)) if plain(reply) in texts else None
+    if said in texts:
+        return texts.index(said)
+    lettered = [i for i, text in enumerate(texts) if re.fullmatch(rf"\(?{chr(97 + i)}[).:]?\s?{re.escape(text)}", said)]
+    return lettered[0] if len(lettered) == 1 else None
 
 
-def _by_letter(reply: str, options: Sequence[str]) -> int | None:
-    match = LETTER.match(reply.strip())
-    if match is None:
+def _named(reply: str, options: Sequence[str]) -> int | None:
+    """The one option that the reply names by its letter or mentions; None where they differ, or two are named."""
+    reply = unicodedata.normalize("NFKC", reply)
+    letters, start = _letters(reply, len(options))
+    if len(letters) > 1:
         return None
-    index = ord(match[1].upper()) - ord("A")
-    return index if index < len(options) else None
+    if not letters:
+        mentioned = _mentioned(reply, options)
+        return mentioned.pop() if len(mentioned) == 1 else None
+    [letter] = letters
+    rest = re.split(r"[.\n\u3002]\s", reply[start:].strip(" .):,-\u3002\n"), maxsplit=1)[0]
+    beside = _mentioned(rest, options) if start else _mentioned(reply, options)
+    return letter if len(beside) != 1 or letter in beside else None
 
 
-def _only_mentioned(reply: str, options: Sequence[str]) -> int | None:
-    words = _as_words(reply)
-    named = [i for i, option in enumerate(options) if _as_words(option).strip() and _as_words(option) in words]
-    return named[0] if len(named) == 1 else None
+def _letters(reply: str, count: int) -> tuple[set[int], int]:
+    """The options that are named by letter, and where the words after the first of them begin (0: anywhere)."""
+    first = _AT_START.match(reply)
+    lower = first is not None and first[1].islower() and not _marked(reply, first)
+    first = None if lower else first
+    found = [match[1] for pattern in (_NAMED, _BRACKETED) for match in pattern.finditer(reply)]
+    found = [letter for letter in found if letter.isupper()]
+    if first is not None or found or _OWN_LINE.search(reply):
+        found += [match[1] for match in _STANDING.finditer(reply)]
+        found += [match[1] for match in _OWN_LINE.finditer(reply)]
+    if first is not None:
+        found.append(first[1].upper())
+    indices = {ord(letter) - ord("A") for letter in found}
+    return {index for index in indices if index < count}, first.end() if first else 0
 
 
-def _as_words(text: str) -> str:
-    return f" {' '.join(re.findall(WORD, text.casefold()))} "
+def _marked(reply: str, match: re.Match[str]) -> bool:
+    """Whether a small letter stands for an option: alone, or closed like one (`b.`, `(b)`, `b: a dog`)."""
+    before, after = reply[: match.start(1)].strip(" \t\n*([").casefold(), reply[match.end(1) :].strip()
+    return before in ("", "option", "choice", "letter") and (not after or after[0] in ").:]")
+
+
+def _mentioned(reply: str, options: Sequence[str]) -> set[int]:
+    """The options whose words occur in the reply, unless a longer option holds them there; none that is denied."""
+    said = words(reply)
+    longest = [0] * len(said)
+    found: set[int] = set()
+    for part, index in sorted(((words(option), i) for i, option in enumerate(options)), key=lambda one: -len(one[0])):
+        for at in places(part, said):
+            if min(longest[at : at + len(part)]) <= len(part):
+                found.add(index)
+                longest[at : at + len(part)] = [max(len(part), known) for known in longest[at : at + len(part)]]
+    if len(found) != 1:
+        return found
+    [only] = found
+    return set() if _denied(reply, options[only], options) else found
+
+
+def _denied(reply: str, option: str, options: Sequence[str]) -> bool:
+    """Whether a clause that mentions the option says no. Words of the options themselves deny nothing."""
+    part, own = words(option), {word for text in options for word in words(text)}
+    for clause in _CLAUSE.split(_NO_DENIAL.sub(" ", reply)):
+        said = words(clause)
+        if places(part, said) and (
+            any(word in _DENIES and word not in own for word in said)
+            or any(places(no, said) and not set(no) <= own for no in _DENIES_UNSPACED)
+        ):
+            return True
+    return False

@@ -7,7 +7,7 @@ whole where the whole gives the right one. Questions without an answer are not j
 a free answer in other words counts as wrong. Left out: which candidates are judged (`pipeline.py`).
 """
 
-from zoomagent.confidence.replies import plain, read
+from zoomagent.confidence.replies import read, same_answer
 from zoomagent.data.curation import Candidate
 from zoomagent.geometry import Box
 from zoomagent.media import Picture
@@ -42,4 +42,4 @@ def _closer(views: ViewStore, candidate: Candidate) -> tuple[list[str], str]:
 async def _right(model: Model, views: ViewStore, shown: list[str], prompt: str, answer: str) -> bool:
     parts = [await views.pixels(view) for view in shown]
     [reply] = await model.generate([Message("user", (*parts, Text(prompt)))], max_tokens=32)
-    return plain(read(reply.text).text) == plain(answer)
+    return same_answer(read(reply.text).text, answer)

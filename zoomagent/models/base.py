@@ -12,6 +12,9 @@ from PIL import Image
 
 from zoomagent.models.profiles import Profile
 
+THINKING_ROOM = 4096
+"""Tokens that a model which thinks gets beside those of its answer (ours)."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -68,7 +71,9 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """One generated answer. `tokens` is None when the server gives no likelihoods (never an empty stand-in)."""
+    """One generated answer, without the thoughts before it. `tokens` is None when the server gives no likelihoods
+    (never an empty stand-in). `thought`: the model thinks before it answers; where that was cut off there is
+    no text."""
 
     text: str
     finish: Literal["stop", "length", "tool_calls", "other"]
@@ -76,6 +81,12 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     model: str = ""
+    thought: bool = False
+
+    @property
+    def cut_in_thought(self) -> bool:
+        """Whether the reply ended before the model was done with thinking."""
+        return self.thought and self.finish == "length" and not self.text.strip() and not self.tool_calls
 
 
 @dataclass(frozen=True)

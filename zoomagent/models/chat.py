@@ -5,6 +5,7 @@
 2. Views of tool results move into the next user message, unless the profile says they may stay.
 3. For dialects that are text (`hermes`, `mini-o3`, `p2r`), calls and results are written as text, and for `hermes`
    the tools too; other servers do that themselves.
+4. Turns of one role that follow each other become one (profiles whose models are told them apart: in this process).
 
 Training, the in-process model and servers all go through `arrange`, so they can not see different
 conversations.
@@ -42,10 +43,28 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
     arranged = [_neutral_message(message) for message in messages]
     if not profile.images_in_tool_messages:
         arranged = _move_views(arranged)
-    if profile.tool_dialect == "openai":
-        return arranged
-    told = _as_text(arranged, profile.tool_dialect)
-    return _offer(told, tools if profile.tool_dialect == "hermes" else ())
+    if profile.tool_dialect != "openai":
+        arranged = _as_text(arranged, profile.tool_dialect)
+        arranged = _offer(arranged, tools if profile.tool_dialect == "hermes" else ())
+    return _alternating(arranged) if profile.alternates else arranged
+
+
+def _alternating(messages: Sequence[Message]) -> list[Message]:
+    """Turns of one role that follow each other as one turn: many templates refuse two. Each result of a tool keeps the
+    turn that names its call."""
+    told: list[Message] = []
+    for message in messages:
+        before = told[-1] if told else None
+        if before is None or before.role != message.role or message.role == "tool" or before.tool_calls:
+            told.append(message)
+            continue
+        between = (Text("\n"),) if _ends_in_text(before) and message.parts else ()
+        told[-1] = replace(before, parts=(*before.parts, *between, *message.parts), tool_calls=message.tool_calls)
+    return told
+
+
+def _ends_in_text(message: Message) -> bool:
+    return bool(message.parts) and isinstance(message.parts[-1], Text)
 
 
 def _neutral_message(message: Message) -> Message:

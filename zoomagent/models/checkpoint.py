@@ -214,6 +214,8 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
         family="nano" if small else family.family,
         box_step=NANO.box_step if small else family.box_step,
         tool_dialect="hermes",
+        # Here a model is told its turns as our trainers render them.
+        alternates=False,
         source=f"{name}: config.json and preprocessor_config.json",
     )
     try:

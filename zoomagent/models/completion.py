@@ -24,6 +24,7 @@ import orjson
 from zoomagent.errors import BadServerResponse
 from zoomagent.models.base import Likelihood, Reply, Token, ToolCall, Usage
 from zoomagent.models.server_errors import from_status, quotation
+from zoomagent.models.unwrapping import spoken, without_thoughts
 from zoomagent.text import MAX_TEXT, storable
 
 FLOOR = -100.0
@@ -75,11 +76,12 @@ def read_replies(body: dict[str, Any], visual_tokens: int) -> list[Reply]:
     return [_reply(choice, counts, name) for choice in choices[:MAX_CHOICES]]
 
 
-def read_names(body: dict[str, Any]) -> list[str]:
-    """The models that a server lists."""
+def read_entries(body: dict[str, Any]) -> list[dict[str, str]]:
+    """What a server says of the models that it lists: each with its `id` and, where given, `root` and `parent`."""
     listed = body.get("data")
-    named = [item.get("id") for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    return [storable(name, MAX_NAME) for name in named if isinstance(name, str)]
+    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    kept = [{key: item[key] for key in ("id", "root", "parent") if isinstance(item.get(key), str)} for item in items]
+    return [{key: storable(text, MAX_NAME) for key, text in item.items()} for item in kept if "id" in item]
 
 
 def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | None:
@@ -139,13 +141,23 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise BadServerResponse("A choice of the server's reply holds no message. Try again.")
-    text = _text(message)
+    whole = _text(message)
+    text = spoken(whole)
     calls = _calls(message.get("tool_calls"))
     tokens = _tokens(choice.get("logprobs"), text, bool(calls))
     reason = choice.get("finish_reason")
     finish = _FINISH.get(reason, "other") if isinstance(reason, str) else "other"
+    # A hosted model may think without showing it: then its words are missing where its tokens ran out.
+    thought = _thought(message) or without_thoughts(whole) != whole or (finish == "length" and not text.strip())
     prompt, completion, visual = counts
-    return Reply(text, finish, tokens, calls, Usage(prompt, len(tokens) if tokens else completion, visual), model)
+    usage = Usage(prompt, len(tokens) if tokens else completion, visual)
+    return Reply(text, finish, tokens, calls, usage, model, thought)
+
+
+def _thought(message: dict[str, Any]) -> bool:
+    """Whether the server tells a thought apart from the words."""
+    told = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
+    return any(isinstance(text, str) and text.strip() for text in told)
 
 
 def _text(message: dict[str, Any]) -> str:

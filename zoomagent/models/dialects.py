@@ -8,8 +8,8 @@ list, `[{"bbox_2d": [100, 200, 300, 400], "label": "sign"}]`, numbers from 0 to 
     calls = mini_o3_calls(reply.text)
     calls = p2r_calls(reply.text)          # None: no such list; (): the whole picture
 
-As strict as `hermes.py`: a call that is cut short, has another shape or another key is no call. Left out: OpenAI and
-Hermes calls (`wire.py`, `hermes.py`), and running anything.
+As strict as `hermes.py`: a call that is cut short, has another shape or another key is no call. Left out: OpenAI's
+and Hermes' calls (`wire.py`, `hermes.py`), the spellings of other families (`calls.py`), and running anything.
 """
 
 import re
@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from zoomagent.models.base import ToolCall
+from zoomagent.models.calls import find_calls
 from zoomagent.models.hermes import calls_text
 from zoomagent.models.strict_json import MAX_TEXT, json_texts, strict_json, strict_object, unfenced
 
@@ -33,12 +34,13 @@ _OBSERVATION = re.compile(r"observation_([1-9]\d{0,3})")
 
 
 def read_calls(dialect: str, text: str) -> tuple[str, tuple[ToolCall, ...]]:
-    """The words before the calls, and the calls, of a reply in a dialect that servers do not parse themselves."""
-    if dialect == "mini-o3":
-        calls = mini_o3_calls(text)
-        return (text.split(_OPEN)[0].strip() if calls else text), calls
-    calls = p2r_calls(text) or () if dialect == "p2r" else ()
-    return ("" if calls else text), calls
+    """The words before the calls, and the calls, of a reply in the model's own dialect, else in any spelling that
+    servers may have left in it."""
+    if dialect == "mini-o3" and (calls := mini_o3_calls(text)):
+        return text.split(_OPEN)[0].strip(), calls
+    if dialect == "p2r" and (calls := p2r_calls(text) or ()):
+        return "", calls
+    return find_calls(text)
 
 
 def write_calls(dialect: str, calls: Sequence[ToolCall]) -> str:

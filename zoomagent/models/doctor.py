@@ -10,7 +10,7 @@ well enough to tell; then the profile's own value stays. The last line can be ex
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -26,8 +26,10 @@ from zoomagent.models.probes import (
     box_probes,
     decide_space,
     fit_space,
+    full_probe,
     names_only,
     one_square,
+    shrink,
 )
 from zoomagent.text import printable
 
@@ -52,6 +54,8 @@ TOOL = {
         },
     },
 }
+ROUNDING = 0.08
+"""A box may be this much smaller than what was drawn before the view counts as made smaller (ours)."""
 SAME = 0.5
 """Given and generated likelihoods of one text may differ by this much in total: servers compute in half precision."""
 
@@ -109,15 +113,34 @@ async def boxes(model: Model) -> Check:
     answers: list[tuple[BoxProbe, list[float]]] = []
     for probe in box_probes(model.profile):
         [reply] = await model.generate(ask(probe.view, WHERE.format(probe.colour) + SHAPE_OF_BOX), max_tokens=96)
-        answers += [(probe, box) for box in parse_boxes(reply.text)[:1]]
+        read = parse_boxes(reply.text) or parse_boxes(reply.text, y_first=True)
+        answers += [(probe, box) for box in read[:1]]
     fits = fit_space(answers)
     space = decide_space(fits) if len(answers) >= 4 else None
     shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())
+    if space is None and len(answers) >= 4 and shrink(answers) is not None:
+        space = "pixels"
     found = f"{space or 'unclear'} ({len(answers)} of 6 boxes read; median overlap {shown})"
+    if space == "pixels":
+        return await _full_size(model, found)
     if space is None:
         instead = f"Boxes are read as the profile says ({model.profile.space}); without any, the whole picture decides."
         return Check("unclear" if answers else "no", found, instead)
     return Check("yes", found, measured={"space": space})
+
+
+async def _full_size(model: Model, found: str) -> Check:
+    """Whether pixels are those of the largest view that the profile allows, or of one that the server made of it."""
+    probe = full_probe(model.profile)
+    [reply] = await model.generate(ask(probe.view, WHERE.format(probe.colour) + SHAPE_OF_BOX), max_tokens=96)
+    factor = shrink([(probe, box) for box in parse_boxes(reply.text)[:1]])
+    if factor is None or factor >= 1 - ROUNDING:
+        return Check("yes", found, measured={"space": "pixels"})
+    cell = model.profile.multiple**2
+    most = max(cell, int(probe.size.pixels * (factor * (1 - ROUNDING / 4)) ** 2) // cell * cell)
+    limits = {"max_pixels": most} | ({"min_pixels": most} if most < model.profile.min_pixels else {})
+    said = f"{found}; a view of {probe.size.width}x{probe.size.height} is shown {factor:.2f} times as wide"
+    return Check("yes", f"{said}: the server allows about {most} pixels", measured={"space": "pixels", **limits})
 
 
 async def several_images(model: Model) -> Check:
@@ -256,12 +279,12 @@ def render(report: Report) -> Any:
     return table
 
 
-def doctor(model: str, json_output: bool = False) -> None:
+def doctor(model: str, json_output: bool = False, extra_body: Mapping[str, Any] | None = None) -> None:
     """Print what `model` can do; exits with the error's own status when it does not answer."""
     from rich.console import Console
 
     async def run() -> Report:
-        loaded = load_model(model)
+        loaded = load_model(model, extra_body=extra_body)
         try:
             return await examine(loaded)
         finally:

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -31,10 +33,13 @@ from transformers import DynamicCache
 
 from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable
 from zoomagent.geometry import Size
-from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, Token, Usage
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Token, Usage
 from zoomagent.models.chat import arrange
 from zoomagent.models.checkpoint import Checkpoint, load_checkpoint, readable
 from zoomagent.models.hermes import parse_calls
+from zoomagent.models.nano import weights_hash
+from zoomagent.models.profiles import NANO
+from zoomagent.models.unwrapping import spoken, without_thoughts
 from zoomagent.models.vision_cache import Key, ViewFeatures, VisionCache
 
 T = TypeVar("T")
@@ -91,12 +96,18 @@ class InProcessModel:
         self._loaded: Checkpoint = load_checkpoint(source, self.name, device, dtype)
         self.profile = self._loaded.profile
         self.vision = VisionCache(vision_cache_bytes)
+        self._source = source
         self._device = device
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._last: Prefix | None = None
         with readable(self.name):
             self._try_out()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zoomagent-model")
+
+    @cached_property
+    def weights(self) -> str:
+        """The hash of the weights of a small checkpoint in a folder, by which its arbiter knows it; else ""."""
+        return weights_hash(Path(self._source)) if self.profile.family == NANO.family else ""
 
     async def generate(
         self,
@@ -178,10 +189,15 @@ class InProcessModel:
     ) -> list[Reply]:
         prefix = self._read(self.encode(messages, tools), max_tokens, clock)
         rows = n if temperature > 0 else 1
-        ids, logprobs = self._decode(prefix, rows, max_tokens, temperature, clock)
-        replies = [
-            self._reply(prefix.prompts[0], row, probs, bool(tools)) for row, probs in zip(ids, logprobs, strict=True)
-        ]
+        for room in (0, THINKING_ROOM):
+            ids, logprobs = self._decode(prefix, rows, max_tokens + room, temperature, clock)
+            replies = [
+                self._reply(prefix.prompts[0], row, probs, bool(tools))
+                for row, probs in zip(ids, logprobs, strict=True)
+            ]
+            if not any(reply.cut_in_thought for reply in replies):
+                break
+            self._fits(prefix.prompts[0], max_tokens + THINKING_ROOM)
         return replies if temperature > 0 else replies * n
 
     def _generate_each(
@@ -362,7 +378,12 @@ class InProcessModel:
         ended = ids[-1] in self._loaded.stop_ids
         ids = ids[:-1] if ended else ids
         decode = self._loaded.tokenizer.decode
-        text = decode(ids)
+        whole = decode(ids)
+        thought = without_thoughts(whole) != whole
+        text = spoken(whole) if thought else whole
+        # The likelihood of an answer is that of its own words: those after the last thought.
+        first = next((i for i in range(len(ids), 0, -1) if decode(ids[i:]).strip() == text), 0) if thought else 0
+        ids, logprobs = ids[first:], logprobs[first:]
         text, calls = parse_calls(text) if may_call else (text, ())
         return Reply(
             text=text,
@@ -371,6 +392,7 @@ class InProcessModel:
             tool_calls=calls,
             usage=Usage(prompt.ids.shape[1], len(ids), prompt.visual_tokens),
             model=self.name,
+            thought=thought,
         )
 
 

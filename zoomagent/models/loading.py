@@ -8,10 +8,12 @@
 Only the implementation that is needed gets imported.
 """
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoomagent.errors import ModelNotFound
+from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.models.base import Model
 from zoomagent.models.naming import name_of
 
@@ -20,13 +22,23 @@ SERVERS = ("http://", "https://")
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
 
 
-def load_model(spec: str | Model, *, connections: int | None = None, **options: Any) -> Model:
+def load_model(
+    spec: str | Model,
+    *,
+    connections: int | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Model:
     """The model named by `spec`; a model is passed through. `options` go to the implementation's
-    constructor. `connections` is how many calls a server gets at a time; in this process it means nothing."""
+    constructor. `connections` is how many calls a server gets at a time; in this process it means nothing.
+    `extra_body` is what a server is sent besides; SettingInvalid where there is none."""
     if not isinstance(spec, str):
         return spec
     if spec.startswith(SERVERS):
+        options = {**options, "extra_body": extra_body} if extra_body else options
         return _server(spec, options if connections is None else {**options, "concurrency": connections})
+    if extra_body:
+        raise SettingInvalid("extra_body is what a server is sent besides, and this model runs here. Leave it out.")
     check_model(spec)
     from zoomagent.models.in_process import InProcessModel
 
@@ -35,6 +47,25 @@ def load_model(spec: str | Model, *, connections: int | None = None, **options: 
     if Path(spec).is_dir():
         return InProcessModel(spec, **options)
     return InProcessModel(spec.removeprefix(HUB), **options)
+
+
+async def identify(model: Model) -> None:
+    """Have a server say which model it serves, before anything depends on its profile."""
+    if "zoomagent.models.openai_server" not in sys.modules:  # then no model is one of a server
+        return
+    from zoomagent.models.openai_server import OpenAIModel
+
+    if isinstance(model, OpenAIModel):
+        await model.identify()
+
+
+def weights_of(model: Model) -> str:
+    """The hash of a model's weights where they are in this process, else ""."""
+    if "zoomagent.models.in_process" not in sys.modules:  # then no model is one of this process
+        return ""
+    from zoomagent.models.in_process import InProcessModel
+
+    return model.weights if isinstance(model, InProcessModel) else ""
 
 
 def check_model(spec: str) -> None:

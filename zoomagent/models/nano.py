@@ -6,6 +6,7 @@ with random weights; `zoomagent train sft --preset nano` trains it. Images are c
 processor.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -103,6 +104,14 @@ LARGE = NanoConfig(
     vision_width=320, vision_depth=8, vision_mlp=1024, text_width=320, text_depth=8, text_mlp=1024, heads=10,
     grid=24, deepstack=(2, 4), macro_side=192, crop_side=96,
 )  # fmt: skip
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash over a model's weight files, for an arbiter to name what it was fitted for."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def build_tokenizer(corpus: Iterable[str], phrases: Iterable[str]) -> Any:

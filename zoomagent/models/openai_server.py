@@ -4,10 +4,11 @@
     replies = await model.generate([Message("user", (Pixels(key, image), Text("What is written there?")))])
 
 Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
-text is never scored. What a server refuses (log-probabilities, tools, `max_tokens`) is left out from then
-on. Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the
-alternatives of the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`)
-needs its chat template here and is left out.
+text is never scored. What a server refuses by name (log-probabilities, `temperature`, `n`, tools, `max_tokens`) is left
+out from then on; what it needs besides is `extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
+Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the alternatives of
+the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
+and is left out.
 
 Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
 retries. A server that holds a reply back until it is complete sends its first byte late: raise `idle` for
@@ -29,26 +30,30 @@ import openai
 
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
 from zoomagent.geometry import Size
-from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.calls import find_calls
 from zoomagent.models.chat import arrange
 from zoomagent.models.completion import (
     first_token_likelihoods,
     given_likelihood,
+    read_entries,
     read_json,
-    read_names,
     read_replies,
 )
-from zoomagent.models.hermes import parse_calls
 from zoomagent.models.keys import ModelKey, key_for
 from zoomagent.models.naming import shown
-from zoomagent.models.profiles import Profile, profile_for
+from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
-from zoomagent.models.server_errors import BAD_REQUEST, retry_after, translate
+from zoomagent.models.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
 from zoomagent.models.wire import to_wire, wire_urls
 
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
+IDENTIFY_SECONDS = 5.0
+"""What a server has to say which model it serves (ours); without it the model is an unknown one."""
+FEWER_ALTERNATIVES = 5
+"""What a server is asked for that refuses so many."""
 
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
@@ -94,6 +99,7 @@ class OpenAIModel:
         connect: float = 10.0,
         transport: httpx2.AsyncBaseTransport | None = None,
         breaker: Breaker | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = model
         self.profile = profile or profile_for(model)
@@ -108,7 +114,10 @@ class OpenAIModel:
         self._tls = httpx2.create_ssl_context()
         self._breaker = breaker or Breaker()
         self._urls = wire_urls(self.profile)
+        self._extra_body = dict(extra_body or {})
         self._refused: set[str] = set()
+        self._room = 0
+        self._alternatives = ALTERNATIVES
         self.ignores_n = False
         self._scores_given: bool | None = None
         self._session: _Session | None = None
@@ -124,13 +133,19 @@ class OpenAIModel:
         deadline: float | None = None,
     ) -> list[Reply]:
         deadline = self._end(deadline)
-        options = {"max_tokens": max_tokens, "temperature": temperature, "n": n, "logprobs": True}
+        options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
+        options |= {"n": n} if n > 1 else {}
         replies = await self._replies(messages, options, tools, deadline)
+        if any(reply.thought for reply in replies) and not self._room:
+            self._room = THINKING_ROOM
+            if any(reply.cut_in_thought for reply in replies):
+                replies = await self._replies(messages, options, tools, deadline)
         if temperature <= 0:
             return (replies * n)[:n]
         missing = n - len(replies)
         self.ignores_n = missing > 0
-        single = [self._replies(messages, {**options, "n": 1}, tools, deadline) for _ in range(missing)]
+        options.pop("n", None)
+        single = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
         for more in await asyncio.gather(*single):
             replies += more[:1]
         return replies[:n]
@@ -147,10 +162,34 @@ class OpenAIModel:
             messages, continuations, deadline
         )
 
+    async def identify(self) -> None:
+        """Find out before the first view is drawn which model this is, where its name does not say: from the only one
+        that is served, or from the root that the server lists for it. A server that lists nothing is no error here."""
+        if self._profile_given or (self.name and profile_for(self.name, {}) != UNKNOWN):
+            return
+        until = time.monotonic() + IDENTIFY_SECONDS
+        try:
+            listed = await self._entries(until, attempts=1)
+        except ServerError:
+            return
+        if not self.name and len(listed) == 1:
+            self.name = listed[0]["id"]
+        more = [item.get(key) for item in listed if item["id"] == self.name for key in ("id", "root", "parent")]
+        names = [name for name in more if isinstance(name, str)]
+        known = next((name for name in names if profile_for(name, {}) != UNKNOWN), None)
+        # The name of the packaged model's own is its only sign: a root of that name is any folder.
+        self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
+        self._urls = wire_urls(self.profile)
+
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
+        return [item["id"] for item in await self._entries(deadline)]
+
+    async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
+        """What the server says of the models that it lists."""
+        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
         return await with_retries(
-            lambda end: self._timed(self._list, self._current_session(), end), self._retries, deadline, retry_after
+            lambda end: self._timed(self._list, self._current_session(), end), policy, deadline, retry_after
         )
 
     async def aclose(self) -> None:
@@ -218,12 +257,14 @@ class OpenAIModel:
     ) -> list[Likelihood] | None:
         if not self.profile.likelihood_of_reply or "logprobs" in self._refused:
             return None
+        if "top_logprobs" in self._refused:
+            return None
 
         def read(body: dict[str, Any]) -> list[Likelihood] | None:
             read_replies(body, 0)
             return first_token_likelihoods(body, continuations)
 
-        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": self._alternatives}
         return await self._complete(messages, options, (), deadline, read)
 
     async def _complete(
@@ -246,8 +287,13 @@ class OpenAIModel:
                 return await self._retried(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
+            except ContextTooLong:
+                # Room for thoughts that does not fit is given up before views are made smaller.
+                if not self._room or options.get("max_tokens", 0) <= 1:
+                    raise
+                self._room = self._room // 4 if self._room > THINKING_ROOM // 64 else 0
             except ServerError as error:
-                if error.code != BAD_REQUEST or not self._leave_out(str(error), request):
+                if not self._leave_out(error, request):
                     raise
 
     def _request(
@@ -258,24 +304,32 @@ class OpenAIModel:
         request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
         if tools and self.profile.tool_dialect == "openai":
             request["tools"] = list(tools)
+        request = {**self.profile.extra_body, **self._extra_body, **request}
+        if request["max_tokens"] > 1:
+            request["max_tokens"] += self._room
         if "max_tokens" in self._refused:
             request["max_completion_tokens"] = request.pop("max_tokens")
         if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
             request.pop("logprobs", None)
             request.pop("top_logprobs", None)
+        request = {name: value for name, value in request.items() if name not in self._refused}
         return request, json.dumps(request).encode()
 
-    def _leave_out(self, said: str, request: Mapping[str, Any]) -> bool:
-        """Whether the refusal names something that can be left out, which is then remembered."""
-        if "logprobs" in request and "logprobs" in said:
-            self._refused.add("logprobs")
-        elif "max_tokens" in request and "max_completion_tokens" in said:
-            self._refused.add("max_tokens")
-        elif "tools" in request and "tool" in said:
+    def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
+        """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
+        if refuses_roles(error) and self.profile.tool_dialect == "openai" and _has_results(request):
             self.profile = replace(self.profile, tool_dialect="hermes")
-        else:
+            return True
+        named = error.refused & set(request)
+        if not named:
             return False
-        log.info("The server refused a parameter; going on without it.")
+        if named == {"tools"}:
+            self.profile = replace(self.profile, tool_dialect="hermes")
+        if named == {"top_logprobs"} and self._alternatives > FEWER_ALTERNATIVES:
+            self._alternatives = FEWER_ALTERNATIVES
+        else:
+            self._refused |= named - {"tools"}
+        log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 
     async def _retried(self, send: Send[T], deadline: float | None, attempts: int | None) -> T:
@@ -309,8 +363,8 @@ class OpenAIModel:
             raise translate(error, self._key.advice) from error
 
     async def _probe(self, session: _Session) -> None:
-        request = {"model": self.name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
-        await self._create(json.dumps(request).encode(), lambda body: None, session)
+        _, sent = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())
+        await self._create(sent, lambda body: None, session)
 
     async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
         """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
@@ -322,9 +376,9 @@ class OpenAIModel:
         )
         return await session.apart(lambda: read(read_json(response.content)))
 
-    async def _list(self, session: _Session) -> list[str]:
+    async def _list(self, session: _Session) -> list[dict[str, str]]:
         response = await session.client.get("/models", cast_to=httpx2.Response)
-        return await session.apart(lambda: read_names(read_json(response.content)))
+        return await session.apart(lambda: read_entries(read_json(response.content)))
 
     def _current_session(self) -> _Session:
         loop = asyncio.get_running_loop()
@@ -387,6 +441,11 @@ def api_base(url: str) -> str:
     return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
 
 
+def _has_results(request: Mapping[str, Any]) -> bool:
+    """Whether the request tells the results of tools in turns of their own."""
+    return any(turn["role"] == "tool" for turn in request["messages"])
+
+
 def _views(messages: Sequence[Message]) -> list[Pixels]:
     return [part for message in messages for part in message.parts if isinstance(part, Pixels)]
 
@@ -403,8 +462,8 @@ def _tell_operator(names: Sequence[str]) -> None:
 
 
 def _with_text_calls(reply: Reply) -> Reply:
-    """Calls a server left in the text, because it has no parser for them."""
-    if reply.tool_calls or "<tool_call>" not in reply.text:
+    """Calls a server left in the text, because it has no parser for them, or not the right one."""
+    if reply.tool_calls:
         return reply
-    text, calls = parse_calls(reply.text)
+    text, calls = find_calls(reply.text)
     return replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply

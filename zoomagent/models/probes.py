@@ -1,22 +1,23 @@
 """Drawn pictures whose answers are known: what `doctor.py` shows a model to find out what it can do.
 
 A probe is a grey view with a coloured square or two: shapes that the packaged nano model knows as well as large models
-do. `fit_space` judges boxes: in which of the four coordinate spaces do they fall on what was drawn.
+do. `fit_space` judges boxes: in which of the coordinate spaces do they fall on what was drawn.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import get_args
 
 from PIL import Image, ImageDraw
 
-from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
+from zoomagent.geometry import Box, Size, Space, between_spaces
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile
 
 COLOURS = {"red": (208, 32, 36), "green": (30, 138, 52), "blue": (36, 72, 206), "yellow": (238, 204, 28)}
 GROUND = (150, 150, 150)
-SPACES: tuple[Space, ...] = ("pixels", "unit", "thousand", "square")
+SPACES: tuple[Space, ...] = get_args(Space)
 
 CLEAR_IOU = 0.5
 """A space is believed when the median overlap reaches this (the usual bar of grounding benches) …"""
@@ -36,14 +37,18 @@ class BoxProbe:
 
 
 def square_view(
-    profile: Profile, colours: Sequence[str], shape: Size, places: Sequence[tuple[float, float]]
+    profile: Profile,
+    colours: Sequence[str],
+    shape: Size,
+    places: Sequence[tuple[float, float]],
+    max_pixels: int = 480 * 480,
 ) -> BoxProbe:
     """A view of about this shape with a square of each colour; the first is the one that will be asked for.
 
-    Places are shares of the room that a square leaves. Views stay below 700 pixels a side, so that pixels and
-    thousandths can not be confused.
+    Places are shares of the room that a square leaves. Views stay below 700 pixels a side as a rule, so that pixels
+    and thousandths can not be confused.
     """
-    size = profile.fit(shape, min(profile.max_pixels, 480 * 480))
+    size = profile.fit(shape, min(profile.max_pixels, max_pixels))
     image = Image.new("RGB", (size.width, size.height), GROUND)
     side = max(8, round(min(size.width, size.height) * 0.3))
     boxes = [_placed(size, side, place) for place in places]
@@ -64,6 +69,23 @@ def box_probes(profile: Profile) -> list[BoxProbe]:
         square_view(profile, ("red", "yellow"), plain, ((0.85, 0.85), (0.1, 0.1))),
         square_view(profile, ("blue", "green"), plain, ((0.05, 0.6), (0.9, 0.6))),
     ]
+
+
+def full_probe(profile: Profile) -> BoxProbe:
+    """A view as large as the profile allows: pixels of it are the model's only where its server leaves it as it is."""
+    return square_view(profile, ("red", "blue"), Size(4, 3), ((0.9, 0.85), (0.1, 0.1)), profile.max_pixels)
+
+
+def shrink(answers: Sequence[tuple[BoxProbe, Sequence[float]]]) -> float | None:
+    """By how much boxes in pixels are smaller than what was drawn, where all are by about the same: the server shows
+    its model a smaller view than it was sent. 1 where they are in place; None where no one factor explains them."""
+    drawn = [(n, edge) for probe, numbers in answers for n, edge in zip(numbers, probe.box.as_list(), strict=True)]
+    ratios = [n / edge for n, edge in drawn if edge > 0]
+    if not ratios:
+        return None
+    factor = median(ratios)
+    errors = [overlap(probe, [n / factor for n in numbers], "pixels") for probe, numbers in answers if factor > 0]
+    return factor if errors and min(errors) >= CLEAR_IOU else None
 
 
 def one_square(profile: Profile, colour: str) -> Pixels:
@@ -97,10 +119,7 @@ def decide_space(fits: dict[Space, float]) -> Space | None:
 
 def overlap(probe: BoxProbe, numbers: Sequence[float], space: Space) -> float:
     """Intersection over union of the drawn box and these numbers read in `space`, both as shares of the view."""
-    view = View(probe.view.key, whole(probe.size), probe.size)
-    left, top, right, bottom = box_to_model(view.box, space, view)
-    x0, x1 = ((x - left) / (right - left) for x in (numbers[0], numbers[2]))
-    y0, y1 = ((y - top) / (bottom - top) for y in (numbers[1], numbers[3]))
+    x0, y0, x1, y1 = between_spaces(numbers, space, "unit", probe.size)
     drawn = probe.box
     u0, u1 = drawn.left / probe.size.width, drawn.right / probe.size.width
     v0, v1 = drawn.top / probe.size.height, drawn.bottom / probe.size.height

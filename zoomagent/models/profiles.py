@@ -16,8 +16,9 @@ tokens, 0-1 of the square (its train.py). LLaVA-NeXT and OneVision: tiles of 336
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -36,9 +37,11 @@ class Profile:
     `whole_pixels`, crops with at most `crop_pixels` (0: as any view) and a margin of `crop_margin` times the located
     square's side, unless the caller says otherwise. `box_step` is how finely the model was taught to write boxes, in
     thousandths. `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for
-    it. A model without `letters` is not shown a question's options: it answers in words, and these decide which option
-    it means. `sweep` is how many parts of a view the model was taught to tell apart beside it in one call (0: none).
-    `visible_pixels` is the side, in pixels of a view, from which a thing counts as seen there (0: half a token)."""
+    it. `alternates`: two turns of one role that follow each other are told as one. `extra_body` is what its server is
+    sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
+    in words, and these decide which option it means. `sweep` is how many parts of a view the model was taught to tell
+    apart beside it in one call (0: none). `visible_pixels` is the side, in pixels of a view, from which a thing counts
+    as seen there (0: half a token)."""
 
     family: str
     space: Space
@@ -69,6 +72,8 @@ class Profile:
         "image_verify_tool",
         "image_ground_tool",
     )
+    alternates: bool = True
+    extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
@@ -149,6 +154,7 @@ NANO = Profile(
     max_side=512,
     tool_dialect="hermes",
     letters=False,
+    alternates=False,
     box_step=10,
     source="defaults; the packaged checkpoint's own configuration decides",
 )
@@ -208,32 +214,66 @@ LLAVA_ONEVISION = replace(
     source="llava-onevision-qwen2 config.json: SigLIP 384, anyres_max_9, image_grid_pinpoints up to 6x6",
 )
 
-# The first fragment found in the lower-cased served name decides; "_" and "." count as "-".
-_NAMES: tuple[tuple[str, Profile], ...] = (
-    ("nano", NANO),
-    ("qwen3-vl", QWEN3_VL),
-    ("qwen3vl", QWEN3_VL),
-    ("qwen3-5", QWEN3_VL),
-    ("qwen3-6", QWEN3_VL),
-    ("qwen2-5-vl", QWEN2_5_VL),
-    ("qwen2-5vl", QWEN2_5_VL),
-    ("qwen25vl", QWEN2_5_VL),
-    ("qwen2-vl", QWEN2_VL),
-    ("internvl", INTERNVL),
-    ("llava-onevision", LLAVA_ONEVISION),
-    ("llava-next", LLAVA_NEXT),
-    ("llava-v1-6", LLAVA_NEXT),
-    ("llava-1-6", LLAVA_NEXT),
-    ("llava", LLAVA_1_5),
-    ("dualfocus", LLAVA_1_5),
+MINI_O3 = replace(
+    QWEN2_5_VL,
+    family="mini-o3",
+    space="unit",
+    tool_dialect="mini-o3",
+    source="Mini-o3 README: Qwen2.5-VL-7B, calls between <grounding> tags, 0-1 of the source",
 )
+PIXEL_REASONER = replace(
+    QWEN2_5_VL,
+    family="pixel-reasoner",
+    space="unit",
+    source="PixelReasoner README: Qwen2.5-VL-7B, its tool crop_image_normalized takes 0-1",
+)
+UI_TARS_1 = replace(QWEN2_VL, family="ui-tars", source="UI-TARS README: Qwen2-VL, 0-1000")
+UI_TARS_1_5 = replace(
+    QWEN2_5_VL, family="ui-tars-1.5", source="UI-TARS issues 125 and 157: Qwen2.5-VL, pixels; points only"
+)
+GLM_V = replace(UNKNOWN, family="glm-v", source="GLM-V README (boxes 0-1000); sizes as of an unknown model")
+MINICPM_V = replace(
+    UNKNOWN, family="minicpm-v", source="MiniCPM-V issue 982 (boxes 0-1000); sizes as of an unknown model"
+)
+DEEPSEEK_VL2 = replace(UNKNOWN, family="deepseek-vl2", source="DeepSeek-VL2 README (boxes 0-999); sizes as unknown")
+GEMINI = replace(
+    UNKNOWN,
+    family="gemini",
+    space="thousand-yx",
+    source="Gemini API, image understanding: box_2d is [ymin, xmin, ymax, xmax], 0-1000; sizes as of an unknown model",
+)
+
+# A rule is matched with whole parts of the lower-cased name, in which "_", ".", ":" and "/" count as "-". A model that
+# was made of another one goes before it. What no rule names is unknown: a name that only contains one's letters is
+# another model. docs/models.md has the same table in words.
+_RULES: tuple[tuple[str, Profile], ...] = (
+    ("mini-?o3", MINI_O3),
+    ("pixel-?reasoner", PIXEL_REASONER),
+    ("deepeyes(?:v?2)?", QWEN2_5_VL),
+    ("ui-?tars-1-5", UI_TARS_1_5),
+    ("ui-?tars", UI_TARS_1),
+    ("qwen-?3-?vl", QWEN3_VL),
+    ("qwen-?3-[56]", QWEN3_VL),
+    ("qwen-?2-?5-?vl", QWEN2_5_VL),
+    ("qwen-?2-?vl", QWEN2_VL),
+    ("internvl-?[23]?(?:-[058])?", INTERNVL),
+    ("llava-onevision(?:-1-5)?", LLAVA_ONEVISION),
+    ("llava-(?:next|v?1-6)", LLAVA_NEXT),
+    ("llava-v?1-5", LLAVA_1_5),
+    ("dualfocus", LLAVA_1_5),
+    ("glm-4-[1-9]v", GLM_V),
+    (r"minicpm-[vo](?:-\d+)*", MINICPM_V),
+    ("deepseek-vl-?2", DEEPSEEK_VL2),
+    (r"gemini-\d+(?:-\d+)*", GEMINI),
+)
+_FAMILIES = tuple((re.compile(rf"(?:^|-){rule}(?=-|$)"), profile) for rule, profile in _RULES)
 
 
 def profile_for(model_name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
     """The profile of a served or checkpoint name, with overrides: argument, else `ZOOMAGENT_PROFILE`, else
-    none."""
-    name = model_name.lower().replace("_", "-").replace(".", "-")
-    found = next((profile for fragment, profile in _NAMES if fragment in name), UNKNOWN)
+    none. Only the name "nano" itself is the packaged model's."""
+    name = re.sub(r"[_.:/\\]", "-", model_name.lower())
+    found = NANO if name == "nano" else next((profile for rule, profile in _FAMILIES if rule.search(name)), UNKNOWN)
     return override(found, environment_overrides() if overrides is None else overrides)
 
 

@@ -46,6 +46,52 @@ _SECRETS = re.compile(
 )
 
 
+_REFUSALS = frozenset({400, 403, 404, 405, 409, 415, 422, 500, 501})
+"""Statuses with which servers refuse a parameter."""
+
+PARAMETERS = {
+    "temperature": re.compile(r"temperature", re.IGNORECASE),
+    "logprobs": re.compile(r"(?<!prompt_)(?<!top_)(?<!top )log[ _-]?prob(?:s|abilit)", re.IGNORECASE),
+    "top_logprobs": re.compile(r"top[ _-]?log[ _-]?prob", re.IGNORECASE),
+    "max_tokens": re.compile(r"\bmax_tokens\b|\bmaxTokens\b", re.IGNORECASE),
+    "max_completion_tokens": re.compile(r"max_completion_tokens", re.IGNORECASE),
+    "n": re.compile(
+        r"['\"`]n['\"`]|\bn\s{0,2}(?:>|=|!=|must|should|has to|is not|other than)"
+        r"|one (?:completion )?(?:choice|candidate)"
+        r"|(?:multiple|more than one|number of) (?:completions?|choices?|candidates?|generations?)|candidate_?count",
+        re.IGNORECASE,
+    ),
+    "tools": re.compile(
+        r"\btools\b(?! messages?)|tool[_ -]?(?:choice|use|calling)\b|function[_ -]?calling|tool calls? (?:is|are) not"
+        r"|(?:support|allow|accept|enable)\w* (?:for )?(?:tool|function)",
+        re.IGNORECASE,
+    ),
+}
+"""Our parameters, and the words by which servers name them."""
+
+_NOT_TAKEN = re.compile(
+    r"not (?:supported?|enabled|allowed|permitted|implemented|available|accepted|recogni[sz]ed|valid)|n't support"
+    r"|unsupported|unknown|unexpected|unrecogni[sz]ed|extra|forbidden|only|must|require|invalid|cannot|can not|does not"
+    r"|deprecated|disabled?|incompatible|no endpoints|unavailable|remove",
+    re.IGNORECASE,
+)
+_NOT_SUPPORTED = re.compile(
+    r"not (?:supported?|enabled|implemented|available)|(?:n't|n't yet|not) support|unsupported|no endpoints",
+    re.IGNORECASE,
+)
+_WANTS_MORE = re.compile(r"enable_thinking|chat_template_kwargs|reasoning_effort|thinking", re.IGNORECASE)
+_ROLES = re.compile(
+    r"\broles?\b.{0,80}(?:alternat|after|unexpected|expected|order|follow)"
+    r"|(?:alternat|unexpected|expected).{0,40}\broles?\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def refuses_roles(error: ServerError) -> bool:
+    """Whether the server's template does not take turns in the order that they were sent in."""
+    return error.code == BAD_REQUEST and _ROLES.search(str(error)) is not None
+
+
 class ReplyTooLarge(httpx2.DecodingError):
     """A response body above our limit."""
 
@@ -66,6 +112,11 @@ def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
     said = quotation(body)
     quoted = f" It said: {said}" if said else ""
+    refused = refused_parameters(body, strictly=status in (403, 404) or status >= 500) if status in _REFUSALS else None
+    if refused and not _TOO_LONG.search(_message(body)):
+        error = ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
+        error.refused = refused
+        return error
     if status == 429:
         return RateLimited("The server has too much to do (429). Try again later or send fewer calls at once.")
     if status >= 500:
@@ -77,7 +128,7 @@ def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     if status == 413 or _TOO_LONG.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
         return ContextTooLong(f"The conversation does not fit ({status}). Send fewer or smaller views.{quoted}")
     if status >= 400:
-        return ServerError(f"The server refused the request ({status}).{quoted}", code=BAD_REQUEST)
+        return ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
     return BadServerResponse(f"The server answered with status {status}. Check that the base URL is its API.")
 
 
@@ -93,6 +144,27 @@ def retry_after(error: ServerError) -> float | None:
     value = headers.get("retry-after", "")
     seconds = _number(value)
     return seconds if seconds is not None else _until(value)
+
+
+def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
+    """Which of our parameters an error's body names: in `param`, in the places that pydantic lists, or in its words.
+    `strictly`: only where the words say that they are not supported; the status means something else as a rule."""
+    error = body.get("error") if isinstance(body, dict) else None
+    given = [error.get("param")] if isinstance(error, dict) else []
+    given += [body.get("param")] if isinstance(body, dict) else []
+    given += [part for fault in _faults(body) for part in fault.get("loc", ()) if isinstance(part, str)]
+    named = {name.strip("'\"` ").casefold() for name in given if isinstance(name, str)} & set(PARAMETERS)
+    if named:
+        return frozenset(named)
+    said = body if isinstance(body, str) else _message(body)
+    if not (_NOT_SUPPORTED if strictly else _NOT_TAKEN).search(said) or _ROLES.search(said):
+        return frozenset()
+    return frozenset(name for name, words in PARAMETERS.items() if words.search(said))
+
+
+def _hint(said: str) -> str:
+    """Where a server wants something that only its user can know."""
+    return " Give what it needs with --extra-body." if _WANTS_MORE.search(said) else ""
 
 
 def quotation(body: Any) -> str:
@@ -132,9 +204,24 @@ def _message(body: Any) -> str:
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), "")
     if isinstance(found, list):
-        said = [fault.get("msg") for fault in found[:3] if isinstance(fault, dict)]
-        found = "; ".join(text for text in said if isinstance(text, str))
+        faults = [fault for fault in _faults(body)[:3] if isinstance(fault.get("msg"), str)]
+        found = "; ".join(f"{_place(fault)}{fault['msg']}" for fault in faults)
     return storable(found, MAX_SAID) if isinstance(found, str) else ""
+
+
+def _faults(body: Any) -> list[dict[str, Any]]:
+    """FastAPI's and pydantic's list of what is wrong, wherever the body holds it."""
+    found = body if isinstance(body, dict) else None
+    while isinstance(found, dict):
+        found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), None)
+    return [fault for fault in found if isinstance(fault, dict)] if isinstance(found, list) else []
+
+
+def _place(fault: dict[str, Any]) -> str:
+    """The field that a fault is about."""
+    parts = fault.get("loc")
+    named = [part for part in parts if isinstance(part, str) and part != "body"] if isinstance(parts, list) else []
+    return f"{named[-1]}: " if named else ""
 
 
 _UNREADABLE = "The server sent something that is no answer. Check that the base URL is an OpenAI-compatible API."

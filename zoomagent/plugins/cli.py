@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
 from zoomagent.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def mcp(
     model: Model = "nano",
     strategy: HowTo = "auto",
     target_error: TargetError = None,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
     root: Root = None,
     allow_host: AllowHost = None,
     served_as: ServedAs = None,
@@ -58,7 +61,14 @@ def mcp(
     from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app, mcp_server
 
     opener = picture_opener(_allowed(root, allow_host))
-    with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener) as agent:
+    with ZoomAgent(
+        model,
+        strategy=strategy,
+        target_error=target_error,
+        opener=opener,
+        max_tokens=max_tokens,
+        extra_body=extra_body,
+    ) as agent:
         server = mcp_server(agent, opener)
         if not http:
             _talk(server, model)
@@ -72,6 +82,8 @@ def page(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8100,
     model: Model = "nano",
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
     runs: Annotated[Path, typer.Option(envvar="ZOOMAGENT_RUNS", help="Where runs and their pictures are kept.")] = Path(
         "zoomagent-runs"
     ),
@@ -85,7 +97,7 @@ def page(
     from zoomagent.plugins.page_server import guarded_page, page_rules
 
     rules = page_rules(host, tuple(served_as or ()))
-    with ZoomAgent(model) as agent:
+    with ZoomAgent(model, max_tokens=max_tokens, extra_body=extra_body) as agent:
         _serve(agent, guarded_page(agent, runs, rules), host, port, "/")
 
 
@@ -96,6 +108,8 @@ def openai(
     model: Model = "nano",
     strategy: HowTo = "auto",
     target_error: TargetError = None,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
     at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time; more wait.")] = 64,
     root: Root = None,
     allow_host: AllowHost = None,
@@ -112,7 +126,15 @@ def openai(
 
     rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once)
     opener = picture_opener(_allowed(root, allow_host))
-    with ZoomAgent(model, strategy=strategy, target_error=target_error, opener=opener, connections=at_once) as agent:
+    with ZoomAgent(
+        model,
+        strategy=strategy,
+        target_error=target_error,
+        opener=opener,
+        connections=at_once,
+        max_tokens=max_tokens,
+        extra_body=extra_body,
+    ) as agent:
         _serve(agent, openai_app(agent, rules), host, port, "/v1")
 
 

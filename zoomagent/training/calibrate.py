@@ -7,10 +7,8 @@ is a logistic regression with an L2 penalty, and its calibrator is fitted on sco
 not seen. Needs scikit-learn (extra `train`). Left out: collecting records; what the numbers mean (docs/confidence.md).
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, log_odds, vector
 from zoomagent.confidence.records import Record, folds, split
 from zoomagent.errors import SettingInvalid
+from zoomagent.models.nano import weights_hash as weights_hash
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -139,14 +138,6 @@ def fit_temperature(scores: Array, right: Flags) -> Temperature:
         left, right_loss = (float(np.mean(np.logaddexp(0, signed / np.exp(t)))) for t in (a, b))
         low, high = (low, b) if left < right_loss else (a, high)
     return Temperature(temperature=float(np.exp((low + high) / 2)))
-
-
-def weights_hash(folder: Path) -> str:
-    """One hash over a model's weight files, for an arbiter to name what it was fitted for."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _logistic(x: Array, y: Flags) -> tuple[Array, float]:

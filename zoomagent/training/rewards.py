@@ -12,14 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from zoomagent.bench.scoring import same_answer
-from zoomagent.confidence.replies import read
+from zoomagent.confidence.replies import read, same_answer
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, Size, coverage, iou
 
 Scored = Literal["last", "first", "best"]
-TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "<|")
-"""What no plain answer holds: pieces of calls that could not be read, and special tokens."""
 LONGEST = 1000
 """Characters from which on a reply is no answer but an enumeration (DeepEyes counts them as wrong)."""
 
@@ -111,8 +108,8 @@ def well_formed(rollout: Rollout) -> float:
     """1 when the reply is a finished plain answer and every call before it could be run (ours: LFPC names a format
     reward and not its rule)."""
     reply = rollout.reply
-    plain = bool(reply.strip()) and len(reply) < LONGEST and not any(tag in reply for tag in TAGS)
-    return float(plain and not rollout.cut and not rollout.refused and read(reply, rollout.options).valid)
+    whole = len(reply) < LONGEST and not rollout.cut and not rollout.refused
+    return float(whole and read(reply, rollout.options).valid)
 
 
 def used_tool(right: float, crops: int) -> float:
