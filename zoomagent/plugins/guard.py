@@ -95,9 +95,9 @@ class Guarded:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = refused(scope, self._rules)
         if refusal is not None:
-            await _tell(send, *refusal)
+            await tell(send, *refusal)
         elif self._running >= self._rules.at_once + self._rules.waiting:
-            await _tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
+            await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
         else:
             self._running += 1
             try:
@@ -125,7 +125,7 @@ class Guarded:
         finally:
             incoming.dropped()
         if incoming.refusal is not None and not begun:
-            await _tell(send, *incoming.refusal)
+            await tell(send, *incoming.refusal)
 
     @asynccontextmanager
     async def _in_turn(self, incoming: Incoming) -> AsyncIterator[None]:
@@ -189,7 +189,8 @@ def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
     return len(given) == 1 and hmac.compare_digest(given[0], expected)
 
 
-async def _tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
+async def tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
+    """Answer with a refusal, as JSON in OpenAI's form."""
     body = json.dumps({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": code}})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body.encode())).encode())]
     if status == 401:
