@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
+from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.strategy import Rule, Strategy
@@ -106,7 +107,7 @@ async def _opened(image: str, context: Context) -> Bench:
     stamp = 0 if isinstance(path, str) else (await asyncio.to_thread(path.stat)).st_mtime_ns
     key = (image, stamp, context.model, context.max_view_pixels)
     if key not in _benches:
-        picture = await asyncio.to_thread(open_picture, path)
+        picture = await opened_in_time(open_picture, path, context.budget.seconds)
         model = await asyncio.to_thread(load_model, context.model)
         while len(_benches) >= _KEPT:
             _benches.pop(next(iter(_benches)))

@@ -134,7 +134,8 @@ def jobs_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     really = worker.Worker.ask
 
     def ask(self: worker.Worker, job: dict[str, object], source_fd: int, target_fd: int) -> object:
-        seen.append(str(job["do"]))
+        if job["do"] != "header":
+            seen.append(str(job["do"]))
         return really(self, job, source_fd, target_fd)
 
     monkeypatch.setattr(worker.Worker, "ask", ask)

@@ -35,6 +35,7 @@ from zoomagent.graphs.context import GATE, Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
+from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model
 from zoomagent.models.naming import name_of
@@ -267,7 +268,8 @@ class ZoomAgent:
         """The open picture and the model. A Picture that is passed in stays open."""
         picture = image
         if not isinstance(image, Picture):
-            picture = stack.enter_context(await asyncio.to_thread(self._opener, image))
+            seconds = self.context.budget.seconds
+            picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
         model = await self._loaded()
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 

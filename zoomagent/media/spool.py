@@ -16,6 +16,7 @@ from typing import IO, Protocol, runtime_checkable
 
 from zoomagent.errors import InputRefused
 from zoomagent.media.limits import Limits
+from zoomagent.media.patience import seconds_left
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 32 << 20
@@ -79,6 +80,7 @@ def spool_stream(stream: Readable, limits: Limits, expected: int = 0) -> Spool:
         while block := stream.read(min(_CHUNK, limits.max_bytes + 1 - size)):
             if not isinstance(block, bytes):
                 raise InputRefused("The file object gives text. Open it in binary mode.", code="not_a_file")
+            seconds_left()
             size += len(block)
             limits.check_bytes(size)
             digest.update(block)

@@ -1,8 +1,8 @@
 """The door of `langgraph dev` and other graph servers: who may ask the graphs, from which page, by which name.
 
 `langgraph.json` names `app` under `http`; the server puts its middleware before all of its own routes. Such a server
-has no login, so a page that somebody opens in a browser must not reach it: by default no page of another origin may ask,
-and the server answers to loopback's names only. `ZOOMAGENT_ORIGINS` names pages that may (Studio's is
+has no login, so a page that somebody opens in a browser must not reach it: by default no page of another origin may
+ask, and the server answers to loopback's names only. `ZOOMAGENT_ORIGINS` names pages that may (Studio's is
 https://smith.langchain.com), `ZOOMAGENT_HOSTS` other host names; both are read when the server starts, names apart by
 commas. Left out: users; beyond this machine put a proxy with a login before it.
 """
