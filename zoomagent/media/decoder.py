@@ -164,7 +164,7 @@ def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Imag
     if job["format"] == "PNG":
         lacks = png_lacks_pixels(source, job["frame"])
     else:
-        lacks = job["format"] == "JPEG" and jpeg_lacks_pixels(source, image, partial(_decoded, job, shrink=shrink))
+        lacks = job["format"] == "JPEG" and jpeg_lacks_pixels(source, image, partial(_decoded, job, shrink=8))
     if lacks:
         raise ValueError("pixels are missing")
     return image
@@ -180,7 +180,7 @@ def _decoded(job: dict[str, Any], source: IO[bytes], shrink: int) -> Image.Image
     if list(image.size) != job["size"]:
         raise ValueError("the decoder sees another size than the header reader")
     if shrink > 1:
-        image.draft(image.mode, (image.width // shrink, image.height // shrink))
+        image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
     if job["frame"]:
         image.seek(job["frame"])
     image.load()

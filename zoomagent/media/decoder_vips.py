@@ -10,7 +10,7 @@ from typing import IO, Any
 import pyvips
 
 pyvips.cache_set_max(0)
-_CUT = "premature end"
+_CUT = ("premature end", "found marker 0xd9 instead of RST")
 """What libjpeg says of a picture that ends before its last row."""
 
 
@@ -51,7 +51,7 @@ def _judged(job: dict[str, Any], write: Callable[[str], None], target: IO[bytes]
         try:
             write("warning" if job["format"] == "JPEG" else "error")
         except pyvips.Error as error:
-            if job["format"] != "JPEG" or _CUT in str(error):
+            if job["format"] != "JPEG" or any(word in str(error) for word in _CUT):
                 raise
             write("error")
     except pyvips.Error:

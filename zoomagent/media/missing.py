@@ -1,9 +1,10 @@
 """Are all pixels of a file there? For the two formats where Pillow fills up what is missing and says nothing.
 
 Runs in the decoder's process. PNG: the compressed rows are counted, frame by frame. JPEG: a picture that was cut off
-and then ended properly is filled with one flat colour; where a picture ends so flat, it is decoded once more with some
-bytes put in before its end. A whole picture does not mind, for its pixels came before. Left out: bytes that were
-changed and still decode, which nobody can tell from a picture.
+and then ended properly is filled with one flat colour; where a picture ends so flat, it is decoded twice more, at an
+eighth of its size: as it is, and with some bytes put in before its end. A whole picture does not mind, for its pixels
+came before. Left out: bytes that were
+changed and still decode, which nobody can tell from a picture, and fine scans that a progressive JPEG lost.
 """
 
 import io
@@ -19,7 +20,6 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Adam7: left, top, step across, step down."""
 _BLOCK = 1 << 18
-_STRIP = 256
 _CORNER = 4
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _NONSENSE = bytes(37 * i * i % 251 for i in range(256))
@@ -71,8 +71,8 @@ def _unfolded(width: int, height: int, head: bytes) -> int:
     return sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
-def jpeg_lacks_pixels(source: IO[bytes], image: Image.Image, decode: Callable[[IO[bytes]], Image.Image]) -> bool:
-    """Whether `image`, which `decode` made of `source`, was cut off and ended early."""
+def jpeg_lacks_pixels(source: IO[bytes], image: Image.Image, overview: Callable[[IO[bytes]], Image.Image]) -> bool:
+    """Whether `image`, decoded from `source`, was cut off and ended early. `overview` decodes at an eighth."""
     corner = image.crop((max(0, image.width - _CORNER), max(0, image.height - _CORNER), image.width, image.height))
     if any(len(band.getcolors() or ()) != 1 for band in corner.split()):
         return False
@@ -81,9 +81,8 @@ def jpeg_lacks_pixels(source: IO[bytes], image: Image.Image, decode: Callable[[I
     end = _end_of_pixels(data)
     if end is None:
         return False
-    again = decode(io.BytesIO(data[:end] + _FILLER + data[end:]))
-    strips = [(0, top, image.width, min(top + _STRIP, image.height)) for top in range(0, image.height, _STRIP)]
-    return any(ImageChops.difference(image.crop(strip), again.crop(strip)).getbbox() for strip in strips)
+    changed = overview(io.BytesIO(data[:end] + _FILLER + data[end:]))
+    return ImageChops.difference(overview(io.BytesIO(data)), changed).getbbox() is not None
 
 
 def _end_of_pixels(data: bytes) -> int | None:
