@@ -155,9 +155,16 @@ def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture
     limits.check_size(*image.size)
     exif = image.info.get("exif", b"")
     orientation = orientation_of(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
-    rgb, notes = to_rgb(image, options.background)
-    rgb, more = upright(rgb, orientation)
-    return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)
+    try:
+        rgb, notes = to_rgb(image, options.background)
+        rgb, more = upright(rgb, orientation)
+        return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)
+    except Exception as error:  # it may be decoded only now, and Pillow raises almost anything for what is wrong
+        raise InputRefused(
+            f"This Pillow image can not be used ({type(error).__name__}): it is closed, damaged or mislabelled. "
+            "Give the file, or image.convert('RGB').",
+            code="corrupt_image" if isinstance(error, OSError) else "unsupported_image",
+        ) from error
 
 
 def _open_array(array: object, limits: Limits, options: Options) -> Picture:
