@@ -1,10 +1,10 @@
 """Whose turn it is: so many requests at once, and so many bytes of their bodies together.
 
-    turns = Turns(places=16, size=256 << 20)
+    turns = Turns(places=16, size=160 << 20)
     async with turns.turn(weight):      # waits; who does not fit lets smaller ones by
         ...
 
-A body costs about three times its size while it is read, so what may be sent at once bounds the memory of the server.
+A body costs five times its size while it is read and decoded, so what may be sent at once bounds the memory of the server.
 """
 
 import asyncio
