@@ -248,7 +248,7 @@ class ZoomAgent:
         options = () if options is None else options
         thread = self._thread(thread)
         try:
-            _check_question(question, options)
+            check_question(question, options)
             async with AsyncExitStack() as stack:
                 stack.enter_context(self._only_run(thread))
                 stack.enter_context(store_errors())
@@ -335,8 +335,8 @@ class ZoomAgent:
         )
 
 
-def _check_question(question: str, options: Sequence[str]) -> None:
-    """Refuses what can not be asked."""
+def check_question(question: str, options: Sequence[str]) -> None:
+    """Raises InputRefused (bad_question) for what can not be asked."""
     if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
         raise _bad(f"A question is text of 1 to {MAX_QUESTION} characters.")
     if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:

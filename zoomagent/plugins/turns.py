@@ -4,7 +4,7 @@
     async with turns.turn(weight):      # waits; who does not fit lets smaller ones by
         ...
 
-A body costs five times its size while it is read and decoded, so what may be sent at once bounds the memory of the server.
+A body costs five times its size while it is read and decoded: what may be sent at once bounds the server's memory.
 """
 
 import asyncio
