@@ -78,7 +78,7 @@ def test_a_wider_limit_inside_a_narrower_one_changes_nothing() -> None:
 
 
 def test_the_limit_of_one_run_is_not_that_of_another() -> None:
-    async def nested() -> list[float]:
+    async def nested() -> tuple[float, float]:
         async def one(seconds: float) -> float:
             with patience(seconds):
                 await asyncio.sleep(0)

@@ -131,6 +131,6 @@ def test_only_what_the_operator_named_is_used(server: str, thief: Thief, friend:
         ended = outcome(server, asked(**wrong))
         assert (ended["kind"], ended["code"]) == ("failed", "setting_invalid"), wrong
     assert thief.got == [] and friend.got == []
-    quick = {"budget": {"calls": 1, "seconds": 2}}
-    assert outcome(server, asked(model=friend.url, **quick))["code"] != "setting_invalid"
+    quick = {"calls": 1, "seconds": 2}
+    assert outcome(server, asked(model=friend.url, budget=quick))["code"] != "setting_invalid"
     assert friend.got and thief.got == []
