@@ -1,7 +1,8 @@
 """What a run is given besides its question: settings, which are JSON and shown in Studio, and the open
 picture and model.
 
-`Context` alone is enough for `langgraph dev`: the picture and the model named there are opened once and kept.
+`Context` alone is enough for `langgraph dev`: the picture and the model named there are opened once and kept. Whoever
+reaches such a server writes the context, so it may only name what the operator named in the environment before.
 `ZoomAgent` passes a `Live` context, which brings them along. Wrong values are refused when the run starts,
 not when they are used.
 """
@@ -15,9 +16,10 @@ from typing import Annotated, Any
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from zoomagent.errors import InputRefused
+from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
+from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model
 from zoomagent.strategy import Rule, Strategy
@@ -101,11 +103,14 @@ async def bench_of(state: State, runtime: Runtime[Context]) -> Bench:
 
 async def _opened(image: str, context: Context) -> Bench:
     """Without a live context (Studio): open what is named, and keep the last few. A changed file is another one."""
+    _check_named("model", context.model, ("nano", *named_in("ZOOMAGENT_MODELS")), "ZOOMAGENT_MODELS")
+    if context.arbiter is not None:
+        _check_named("arbiter", context.arbiter, named_in("ZOOMAGENT_ARBITERS"), "ZOOMAGENT_ARBITERS")
     path = await asyncio.to_thread(_allowed, image)
     stamp = 0 if isinstance(path, str) else (await asyncio.to_thread(path.stat)).st_mtime_ns
     key = (image, stamp, context.model, repr(context.extra_body), context.max_view_pixels)
     if key not in _benches:
-        picture = await asyncio.to_thread(open_picture, path)
+        picture = await opened_in_time(open_picture, path, context.budget.seconds)
         extra: dict[str, Any] = {"extra_body": context.extra_body} if context.extra_body else {}
         model = await asyncio.to_thread(load_model, context.model, **extra)
         await identify(model)
@@ -113,6 +118,20 @@ async def _opened(image: str, context: Context) -> Bench:
             _benches.pop(next(iter(_benches)))
         _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)
     return _benches[key]
+
+
+def named_in(variable: str) -> tuple[str, ...]:
+    """What the operator named in an environment variable, names apart by commas."""
+    return tuple(name for part in os.environ.get(variable, "").split(",") if (name := part.strip()))
+
+
+def _check_named(what: str, name: str, allowed: tuple[str, ...], variable: str) -> None:
+    """A model's address gets pictures and key, a file is read: so it is letter for letter what the operator named."""
+    if name not in allowed:
+        raise SettingInvalid(
+            f"This server may not use that {what}: its operator did not name it. Ask for one that is named in "
+            f"{variable} (apart by commas)."
+        )
 
 
 def _allowed(image: str) -> str | Path:

@@ -57,6 +57,23 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Answer,
     yield answer, folder
 
 
+@pytest.mark.parametrize("which", ["answer.json", "page.html", "macro.png", "crop-1.png"])
+def test_where_the_disk_is_full_nothing_of_a_run_is_left(
+    which: str, saved: tuple[Answer, Path], image: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> int:
+        if which in path.name:
+            path.touch()
+            raise OSError(28, "No space left on device")
+        return write_bytes(path, content)
+
+    write_bytes = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError):
+        saved[0].save(tmp_path / "run", image=image)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 class Links(HTMLParser):
     """Every address in a page, and every element."""
 

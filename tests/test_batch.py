@@ -228,6 +228,14 @@ def test_other_settings_a_missing_sidecar_and_another_question_are_refused(tmp_p
     assert caught.value.code == "run_mismatch" and len(lines_of(out)) == 1
 
 
+def test_an_answer_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    out = tmp_path / "a.jsonl"
+    run(rows_of(3), yes, out)
+    out.write_bytes(out.read_bytes() * 2)
+    with AnswerFile(out, SETTINGS) as file:
+        assert file.tally.kept == 3 and file.tally.calls == 6 and len(file.done) == 3
+
+
 def test_a_corrected_right_answer_does_not_ask_again(tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
     run(rows_of(1), yes, out)

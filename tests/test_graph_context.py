@@ -27,9 +27,10 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def outcome(image: str) -> Any:
+def outcome(image: str, **settings: Any) -> Any:
     question = {"image": image, "question": "What?"}
-    return asyncio.run(graph.ainvoke(question, context=Context(strategy="macro")))["outcome"]  # type: ignore[call-overload]
+    context = Context(strategy="macro", **settings)
+    return asyncio.run(graph.ainvoke(question, context=context))["outcome"]  # type: ignore[call-overload]
 
 
 def test_a_picture_below_the_folder_is_opened(opened: Path) -> None:
@@ -66,3 +67,41 @@ def test_few_pictures_are_kept(opened: Path) -> None:
         Image.new("RGB", (100 + number, 80)).save(opened / f"{number}.png")
         assert outcome(f"{number}.png")["kind"] == "answered"
     assert len(context_module._benches) <= 4
+
+
+NAMED = "http://127.0.0.1:8000/v1#m"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("http://127.0.0.1:9000/v1#m", "hf:some/model", "/etc", ".", "", " ", f"nano,{NAMED}", f" {NAMED}", "nano "),
+        *(NAMED.replace("#m", "#n"), NAMED.replace("v1", "v2"), NAMED.replace("//", "//a@"), NAMED.upper(), NAMED[:-2]),
+    ],
+)
+def test_no_model_is_used_but_those_that_the_operator_named(
+    opened: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOOMAGENT_MODELS", f"{NAMED}, runs/my model")
+    assert outcome("in.png", model=NAMED)["kind"] == "answered"
+    assert outcome("in.png", model="runs/my model")["kind"] == "answered"
+    ended = outcome("in.png", model=model)
+    assert (ended["kind"], ended["code"]) == ("failed", "setting_invalid")
+    assert "ZOOMAGENT_MODELS" in ended["reasons"][0] and "127.0.0.1" not in str(ended)
+
+
+def test_without_a_word_of_the_operator_there_is_the_packaged_model_alone(
+    opened: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ZOOMAGENT_MODELS", raising=False)
+    assert outcome("in.png")["kind"] == "answered"
+    assert outcome("in.png", model=NAMED)["code"] == "setting_invalid"
+
+
+@pytest.mark.parametrize("arbiter", ["other.json", "/etc/passwd", "", "nano", "./a.json"])
+def test_no_arbiter_is_read_but_those_that_the_operator_named(
+    opened: Path, arbiter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOOMAGENT_ARBITERS", "a.json")
+    assert outcome("in.png", arbiter=arbiter)["code"] == "setting_invalid"
+    assert outcome("in.png", arbiter="a.json")["kind"] == "answered"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from zoo import ZOO, exif, jpeg, png, saved
 
-from zoomagent.errors import InputRefused, StoreError
+from zoomagent.errors import InputRefused, SettingInvalid, StoreError
 from zoomagent.geometry import Box, Size, whole
 from zoomagent.media import Picture, jobs, large, opening, worker
 from zoomagent.media import open_picture as really_open
@@ -134,7 +134,8 @@ def jobs_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     really = worker.Worker.ask
 
     def ask(self: worker.Worker, job: dict[str, object], source_fd: int, target_fd: int) -> object:
-        seen.append(str(job["do"]))
+        if job["do"] != "header":
+            seen.append(str(job["do"]))
         return really(self, job, source_fd, target_fd)
 
     monkeypatch.setattr(worker.Worker, "ask", ask)
@@ -187,6 +188,36 @@ def test_the_cache_keeps_to_its_cap_and_drops_the_oldest(tmp_path: Path, monkeyp
             names = sorted((tmp_path / "cache").iterdir(), key=os.path.getmtime)
             assert sum(path.stat().st_size for path in names) <= 2 * level + 100
     assert len(names) == 2
+
+
+def test_the_cache_removes_its_own_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else lies in its folder, however old and large: it is neither removed nor counted."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    digest = "0123456789abcdef" * 4
+    others = ["thesis.doc", "draft-chapter1", "draft-thesis.doc", f"{digest}-1.rgb.bak", f"{digest}.rgb", "a-1.rgb"]
+    others += [f"{digest.upper()}-1.rgb", f"x{digest}-1.rgb", f"{digest}-12.rgb", f"{digest}-1.rgb\n"]
+    for name in others:
+        (cache / name).write_bytes(bytes(3_000_000))
+        os.utime(cache / name, (0, 0))
+    (cache / f"{digest}-8.rgb").mkdir()
+    old = cache / f"{digest}-1.rgb"
+    old.write_bytes(bytes(3_000_000))
+    os.utime(old, (0, 0))
+    monkeypatch.setenv("ZOOMAGENT_CACHE_BYTES", str(5_000_000))
+    with open_picture(png(scene())) as picture:
+        settle(picture)
+    assert not old.exists(), "it made room for itself"
+    assert all((cache / name).stat().st_size == 3_000_000 for name in others)
+    assert levels(cache).count("-1.rgb") == 4, "its own, and three that only look like it"
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "4GB", "1e9", "٤", "9" * 30, " 4"])
+def test_a_cap_that_is_no_number_is_told(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMAGENT_CACHE_BYTES", text)
+    with open_picture(png(scene())) as picture, pytest.raises(SettingInvalid, match="ZOOMAGENT_CACHE_BYTES"):
+        for _ in range(2):
+            picture.view(BOXES[0], Size(200, 100))
 
 
 @pytest.mark.parametrize("setting", ["off", "file", "readonly", "small"])

@@ -278,13 +278,16 @@ def test_the_picture_of_a_cancelled_call_is_open_until_its_run_has_ended() -> No
 
 
 def test_no_more_calls_run_at_once_than_allowed() -> None:
-    running, most = 0, 0
+    running, most, two = 0, 0, asyncio.Event()
 
     class Slow(FakeModel):
         async def generate(self, messages: Any, **options: Any) -> Any:
             nonlocal running, most
             running, most = running + 1, max(most, running + 1)
-            await asyncio.sleep(0.05)
+            if running == 2:
+                two.set()
+            async with asyncio.timeout(60):
+                await two.wait()
             running -= 1
             return await super().generate(messages, **options)
 

@@ -150,6 +150,36 @@ def test_options_that_can_not_be_told_apart_are_refused(http: httpx2.Client, nam
     assert got.status_code == 400 and "ption" in got.json()["error"]["message"]
 
 
+HALF = "\\ud800"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [f'"options": ["a{HALF}"]', f'"options": ["{HALF}", "b"]', f'"options": ["a", "{HALF[:3]}dfff"]'],
+)
+def test_half_a_character_is_refused_in_words(http: httpx2.Client, name: str, fields: str) -> None:
+    """As JSON may write it. The stream does not begin."""
+    body = f'{{"picture": "{name}", "question": "What?", {fields}}}'
+    got = http.post("/api/runs", content=body.encode(), headers={"content-type": "application/json"})
+    assert got.status_code in (400, 422) and set(got.json()["error"]) == {"code", "message"}
+
+
+def test_a_run_that_can_not_be_kept_leaves_no_half_file(
+    http: httpx2.Client, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> int:
+        if path.parent.parent == folder:
+            path.touch()
+            raise OSError(28, "No space left on device")
+        return write_bytes(path, content)
+
+    write_bytes = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", full)
+    begun, *_, ended = lines(http, picture=name, question="What is it?", strategy="macro")
+    assert ended["event"] == "error"
+    assert list((folder / str(begun["id"])).iterdir()) == []
+
+
 def test_an_exported_run_is_one_page_without_markup_of_the_model(http: httpx2.Client, name: str) -> None:
     *_, ended = lines(http, picture=name, question="What is it?", strategy="macro")
     assert isinstance(ended["run"], dict)

@@ -3,12 +3,7 @@
 import asyncio
 import base64
 import io
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +13,7 @@ from typing import Any
 import pytest
 from langgraph_sdk import get_client
 from PIL import Image
+from studio_world import graph_server
 from zoom_world import READ_BIG, READ_FAR, SCENE, SIDE
 
 from zoomagent.data.render import render
@@ -25,16 +21,8 @@ from zoomagent.data.render import render
 pytest.importorskip("langgraph_api", reason="needs the extra: pip install zoomagent[studio]")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
-ROOT = Path(__file__).parents[1]
-SETTINGS = {"LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGGRAPH_NO_VERSION_CHECK": "1", "LANGSMITH_TRACING": "false"}
 CONTEXT: dict[str, Any] = {"model": "nano", "budget": {"calls": 12}}
 BOX = [200, 700, 450, 950]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
-    """The server on a port of its own, with no key of anybody's; it is stopped by its own id."""
-    port = free_port()
-    keys = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "LANGGRAPH_API_KEY", "OPENAI_API_KEY")
-    clean = {name: value for name, value in os.environ.items() if name not in keys}
-    command = [str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload"]
-    command += ["--port", str(port), "--config", str(ROOT / "langgraph.json")]
-    with (folder / "log").open("wb") as log:
-        environment = clean | SETTINGS | {"ZOOMAGENT_IMAGES": str(folder), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(url, process, folder / "log")
+    with graph_server(folder) as url:
         yield url
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/ok", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(log.read_text())
 
 
 def question(image: str = "scene.png", text: str = READ_FAR.text) -> dict[str, Any]:

@@ -31,10 +31,12 @@ from zoomagent.answer import Answer, Outcome, Source, Step, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, StoreError
+from zoomagent.graphs.asking import storable
 from zoomagent.graphs.context import GATE, Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
+from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model
 from zoomagent.models.naming import name_of
@@ -230,6 +232,8 @@ class ZoomAgent:
 
         async def one(item: Item) -> Answer:
             async with free:
+                if not isinstance(item, Sequence) or not 2 <= len(item) <= 3:
+                    return self._refusal("", (), None, _bad("An item is (picture, question) or with options as third."))
                 image, question, *options = item
                 return await self._ask(image, question, options[0] if options else (), None)
 
@@ -237,7 +241,7 @@ class ZoomAgent:
             tasks = [group.create_task(one(item)) for item in items]
         return [task.result() for task in tasks]
 
-    async def _ask(self, image: Any, question: str, options: Sequence[str], thread: str | None) -> Answer:
+    async def _ask(self, image: Any, question: str, options: Sequence[str] | None, thread: str | None) -> Answer:
         answer = None
         async for item in self._run(image, question, options, thread):
             if isinstance(item, Answer):
@@ -246,13 +250,14 @@ class ZoomAgent:
         return answer
 
     async def _run(
-        self, image: Any, question: str, options: Sequence[str], thread: str | None
+        self, image: Any, question: str, options: Sequence[str] | None, thread: str | None
     ) -> AsyncIterator[Step | Answer]:
         """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
         began = time.monotonic()
+        options = () if options is None else options
         thread = self._thread(thread)
         try:
-            _check_question(question, options)
+            check_question(question, options)
             async with AsyncExitStack() as stack:
                 stack.enter_context(self._only_run(thread))
                 stack.enter_context(store_errors())
@@ -276,7 +281,8 @@ class ZoomAgent:
         """The open picture and the model. A Picture that is passed in stays open."""
         picture = image
         if not isinstance(image, Picture):
-            picture = stack.enter_context(await asyncio.to_thread(self._opener, image))
+            seconds = self.context.budget.seconds
+            picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
         model = await self._loaded()
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 
@@ -331,9 +337,10 @@ class ZoomAgent:
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""
         outcome = Outcome.model_validate(ended(error))
+        given = options[:MAX_OPTIONS] if isinstance(options, Sequence) and not isinstance(options, str) else ()
         return Answer(
-            question=str(question),
-            options=tuple(str(option) for option in options),
+            question=storable(str(question))[:MAX_QUESTION],
+            options=tuple(storable(str(option))[:MAX_OPTION] for option in given),
             outcome=outcome,
             reasons=outcome.reasons,
             model=self.model_name,
@@ -342,11 +349,11 @@ class ZoomAgent:
         )
 
 
-def _check_question(question: str, options: Sequence[str]) -> None:
-    """Refuses what can not be asked."""
+def check_question(question: str, options: Sequence[str]) -> None:
+    """Raises InputRefused (bad_question) for what can not be asked."""
     if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
         raise _bad(f"A question is text of 1 to {MAX_QUESTION} characters.")
-    if isinstance(options, str) or len(options) > MAX_OPTIONS:
+    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
         raise _bad(f"Options are a list of at most {MAX_OPTIONS} texts.")
     if any(not isinstance(option, str) or not option.strip() for option in options):
         raise _bad("Every option is a text that says something.")

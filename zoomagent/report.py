@@ -6,7 +6,7 @@
     page.html     the run as one page that needs no network
 
 The page inlines its pictures, all text in it is escaped, and its policy allows nothing but its own style and script.
-Every file appears whole or not at all. Left out: rendering (`page_pictures.py`), words (`page_data.py`), the tree of
+All files appear whole, or none of them. Left out: rendering (`page_pictures.py`), words (`page_data.py`), the tree of
 views (`page_views.py`), the page's looks (`page/`).
 """
 
@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 
 from zoomagent.answer import Answer, Corners, Source
 from zoomagent.errors import InputRefused, StoreError
-from zoomagent.files import write_whole
+from zoomagent.files import write_together
 from zoomagent.media import Picture, open_picture
 from zoomagent.page_data import (
     checks,
@@ -44,15 +44,16 @@ AMBER, WHITE, BLACK = (255, 176, 32), (255, 255, 255), (0, 0, 0)
 def save(answer: Answer, folder: Path, source: Source) -> Path:
     """Write the run into `folder`, which is made if need be; returns the page's path."""
     pictures = _pictures(answer, source) if answer.picture is not None else None
-    page = render_page(answer, pictures)
+    files = {
+        "answer.json": answer.model_dump_json(indent=2).encode(),
+        "page.html": render_page(answer, pictures).encode(),
+    }
+    if pictures is not None:
+        files["macro.png"] = png(drawn(pictures))
+        files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if pictures is not None:
-            write_whole(folder / "macro.png", png(drawn(pictures)))
-            for number, (_, crop) in enumerate(pictures.crops, start=1):
-                write_whole(folder / f"crop-{number}.png", png(crop))
-        write_whole(folder / "answer.json", answer.model_dump_json(indent=2).encode())
-        write_whole(folder / "page.html", page.encode())
+        write_together(folder, files)
     except OSError as error:
         text = f"The run can not be written ({error.strerror}). Name a folder that can be written to."
         raise StoreError(text, code="store_io") from error

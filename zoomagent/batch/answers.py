@@ -12,6 +12,7 @@ line and now asks something else is refused too. Left out: changing or sorting l
 import contextlib
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ import orjson
 
 from zoomagent.batch.rows import Row
 from zoomagent.batch.tally import Tally
-from zoomagent.errors import StoreError
+from zoomagent.errors import RunError, SettingInvalid, StoreError
 
 CHUNK = 1 << 20
 
@@ -41,9 +42,11 @@ class AnswerFile:
         with _told():
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise SettingInvalid("Answers are kept in a regular file. Name one with --out.")
             with _told():
                 self._open()
-        except StoreError:
+        except RunError:
             self._close()
             raise
         return self
@@ -87,7 +90,9 @@ class AnswerFile:
             raise StoreError(text, code="store_io") from error
 
     def _count(self, record: Mapping[str, Any]) -> None:
-        self.tally.add(record)
+        """A line that is there twice, as after copies were put together, is one answer."""
+        if record["id"] not in self.done:
+            self.tally.add(record)
         self.done[record["id"]] = record["row"]
 
     def _close(self) -> None:
@@ -104,9 +109,14 @@ def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
         return
     try:
         before = orjson.loads(path.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError) as error:
-        text = "Nothing says with which settings these answers were made (FILE.run.json is missing). Name another file."
-        raise StoreError(text, code="run_mismatch") from error
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        before = None
+    if not isinstance(before, dict):
+        text = (
+            "Nothing says with which settings these answers were made (FILE.run.json is missing or damaged). "
+            "Name another file."
+        )
+        raise StoreError(text, code="run_mismatch")
     now = orjson.loads(orjson.dumps(settings))
     differs = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if differs:

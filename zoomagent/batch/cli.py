@@ -64,6 +64,7 @@ def batch(
     _needed(ocr, engine)
     from zoomagent import Budget
     from zoomagent.batch.asking import Setup
+    from zoomagent.batch.piped import as_file, is_pipe
 
     settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
     settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
@@ -73,9 +74,10 @@ def batch(
 
         settings |= SETTINGS
     settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
-    folder = (root or questions.parent).absolute()
-    setup = Setup(tuple(model or ["nano"]), folder, tuple(allow_host or ()), concurrency, settings)
-    tally = asyncio.run(_run(questions, out, setup, concurrency, workers if engine == "ray" else 0, records))
+    beside = Path() if is_pipe(questions) else questions.parent
+    setup = Setup(tuple(model or ["nano"]), (root or beside).absolute(), tuple(allow_host or ()), concurrency, settings)
+    with as_file(questions) as file:
+        tally = asyncio.run(_run(file, out, setup, concurrency, workers if engine == "ray" else 0, records))
     _tell(tally, as_json)
     raise typer.Exit(LATER if tally.put_off else BAD_ROWS if tally.no_rows else 0)
 

@@ -9,6 +9,7 @@ ever unpacked to disk. Parsing is ijson's (yajl). Left out: what the rows mean (
 """
 
 import hashlib
+import lzma
 import re
 import zipfile
 import zlib
@@ -17,6 +18,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from zoomagent.errors import InputRefused
 
@@ -32,6 +35,8 @@ TABLES = (
 REQUIRED = ("image_data", "question_answers")
 _NAME = re.compile(r"(?P<table>[a-z_]+?)(?:_v?\d[\d._]*)?\.json(?P<zipped>\.zip)?")
 BUFFER = 1 << 20
+MAX_DEPTH = 64
+"""Levels of objects and lists in one another (ours); the released tables have six."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def rows(source: Source) -> Iterator[dict[str, Any]]:
     import ijson
 
     with _readable(source), source.open() as stream:
-        for row in ijson.items(stream, "item", use_float=True, buf_size=BUFFER):
+        for row in ijson.items(Shallow(stream), "item", use_float=True, buf_size=BUFFER):
             if not isinstance(row, dict):
                 raise InputRefused(f"{source.table} must be a list of objects, one a picture.", code="data_corrupt")
             yield row
@@ -120,7 +125,52 @@ def pairs(source: Source) -> Iterator[tuple[str, Any]]:
     import ijson
 
     with _readable(source), source.open() as stream:
-        yield from ijson.kvitems(stream, "", use_float=True, buf_size=BUFFER)
+        yield from ijson.kvitems(Shallow(stream), "", use_float=True, buf_size=BUFFER)
+
+
+class Shallow:
+    """JSON text as it is read, refused before a parser sees what is nested deeper than MAX_DEPTH: what is built of it
+    would take memory by the square of its depth."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._depth = 0
+        self._in_text, self._escaped = False, False
+
+    def read(self, count: int = -1) -> bytes:
+        block = self._stream.read(count)
+        if block:
+            self._count(block)
+        return block
+
+    def _count(self, block: bytes) -> None:
+        """Follow the depth, brackets in texts left out. A quote after a backslash ends no text."""
+        plain = (b" " + block[1:]) if self._escaped else block
+        plain = _ESCAPE.sub(b"  ", plain)
+        self._escaped = plain.endswith(b"\\")
+        signs = np.frombuffer(plain, np.uint8)
+        in_text = (np.cumsum(signs == ord('"')) + self._in_text) % 2 == 1
+        steps = ((signs | 32) == ord("{")).astype(np.int8) - ((signs | 32) == ord("}"))
+        depths = self._depth + np.cumsum(np.where(in_text, 0, steps))
+        if depths.max() > MAX_DEPTH:
+            raise InputRefused(
+                f"JSON is nested deeper than {MAX_DEPTH} levels. Fetch the file again.", code="data_corrupt"
+            )
+        self._depth, self._in_text = int(depths[-1]), bool(in_text[-1])
+
+
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+)
+"""What is raised for JSON and archives that are cut off, changed, encrypted, or packed in an unknown way."""
 
 
 @contextmanager
@@ -130,7 +180,7 @@ def _readable(source: Source) -> Iterator[None]:
 
     try:
         yield
-    except (ijson.JSONError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except (ijson.JSONError, *_DAMAGE) as error:
         text = (
             f"{source.table} can not be read to its end ({type(error).__name__}: {str(error)[:200]}). Fetch it again."
         )

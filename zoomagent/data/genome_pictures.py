@@ -12,6 +12,7 @@ from zoomagent.data.genome_rows import Shot
 from zoomagent.errors import InputRefused
 from zoomagent.media.header import read_header
 from zoomagent.media.header_types import Header
+from zoomagent.media.limits import Limits
 from zoomagent.media.spool import Spool
 
 FOLDERS = ("VG_100K", "VG_100K_2", "images", "")
@@ -40,4 +41,4 @@ def _problem(file: Path, shot: Shot) -> str:
 def _read(file: Path) -> tuple[Header, bytes]:
     with file.open("rb") as stream:
         spool = Spool(stream, file.stat().st_size, "")
-        return read_header(spool), spool.at(max(0, spool.size - 64), 64)
+        return read_header(spool, Limits().max_metadata), spool.at(max(0, spool.size - 64), 64)

@@ -21,6 +21,8 @@ from zoomagent.geometry import Box, Size, iou
 
 Counts = Counter[str]
 Row = Mapping[str, Any]
+MAX_NAME = 255
+"""Bytes of a file's name that systems take."""
 TWICE = 0.9
 """Two boxes of one name that overlap by this much (IoU) are one thing that was marked twice (ours)."""
 
@@ -73,11 +75,21 @@ class Asked:
 def shot_of(row: Row, counts: Counts) -> Shot | None:
     """A row of image_data."""
     number, width, height = image_id(row), whole_number(row.get("width")), whole_number(row.get("height"))
-    parts = [part for part in urlsplit(str(row.get("url", ""))).path.split("/") if part not in ("", ".", "..")]
+    parts = _parts_of(str(row.get("url", "")))
     if number is None or width is None or height is None or min(width, height) < 1:
         counts["image_data: no id or size"] += 1
         return None
     return Shot(number, "/".join(parts[-2:]) or f"{number}.jpg", Size(width, height))
+
+
+def _parts_of(url: str) -> list[str]:
+    """The names in an address' path; none where it can be no file's."""
+    try:
+        parts = [part for part in urlsplit(url).path.split("/") if part not in ("", ".", "..")]
+    except ValueError:
+        return []
+    possible = all(len(part.encode(errors="replace")) <= MAX_NAME and "\0" not in part for part in parts[-2:])
+    return parts if possible else []
 
 
 def image_id(row: Row) -> int | None:
@@ -112,7 +124,7 @@ def attributes_of(row: Row, counts: Counts) -> dict[int, list[str]]:
         if whose is None:
             counts["attributes: of no object"] += 1
             continue
-        for word in [words] if isinstance(words, str) else words or []:
+        for word in _listed(words):
             if (text := text_of(word).casefold()) and text not in found.setdefault(whose, []):
                 found[whose].append(text)
     return found
@@ -121,7 +133,8 @@ def attributes_of(row: Row, counts: Counts) -> dict[int, list[str]]:
 def relations_of(row: Row, counts: Counts) -> list[Relation]:
     found = []
     for one in _dicts(row.get("relationships"), "relationships", counts):
-        ends = [whole_number(_first(one.get(end) or {}, "object_id", "id")) for end in ("subject", "object")]
+        named = [one.get(end) for end in ("subject", "object")]
+        ends = [whole_number(_first(end if isinstance(end, dict) else {}, "object_id", "id")) for end in named]
         predicate = text_of(one.get("predicate", "")).casefold()
         if ends[0] is None or ends[1] is None or not predicate:
             counts["relationships: of no object"] += 1
@@ -166,10 +179,7 @@ def asked_of(row: Row, size: Size, counts: Counts) -> list[Asked]:
 def _things(rows: Iterable[Row], table: str, size: Size, counts: Counts) -> Iterator[Thing]:
     for one in rows:
         number = whole_number(_first(one, "object_id", "id"))
-        names = one.get("names", one.get("name"))
-        words = tuple(
-            dict.fromkeys(text_of(n).casefold() for n in ([names] if isinstance(names, str) else names or []))
-        )
+        words = tuple(dict.fromkeys(text_of(n).casefold() for n in _listed(one.get("names", one.get("name")))))
         box = box_of(one, ("x", "y", "w", "h"), size, table, counts)
         if number is None or not any(words):
             counts[f"{table}: object without id or name"] += 1
@@ -203,7 +213,7 @@ def whole_number(value: object) -> int | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return int(round(number)) if math.isfinite(number) and abs(number) < 2**53 else None
 
@@ -212,6 +222,11 @@ def text_of(value: object) -> str:
     """Text on one line, half characters (lone surrogates) made whole."""
     text = value if isinstance(value, str) else ""
     return " ".join(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
+
+
+def _listed(value: object) -> list[object]:
+    """A list, or one text that stands for a list; of anything else, nothing."""
+    return value if isinstance(value, list) else [value] if isinstance(value, str) else []
 
 
 def _first(row: Row, *names: str) -> Any:

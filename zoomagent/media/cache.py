@@ -2,20 +2,22 @@
 
 `ZOOMAGENT_CACHE` names the folder (`off` for none; default `$XDG_CACHE_HOME/zoomagent` or `~/.cache/zoomagent`),
 `ZOOMAGENT_CACHE_BYTES` its cap (default 4 GB; the least recently used go first). A cache that can not be
-written is done without.
+written is done without. The folder may hold other things: files of other names are neither counted nor removed.
 """
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from zoomagent.errors import StoreError
+from zoomagent.errors import SettingInvalid, StoreError
 
 _SPARE = 64 << 20
+_OURS = re.compile(r"[0-9a-f]{64}-\d\.rgb(\.draft-\w+)?")
 
 
 Make = Callable[[IO[bytes]], None]
@@ -55,7 +57,10 @@ def _folder() -> Path | None:
 
 
 def _cap() -> int:
-    return int(os.environ.get("ZOOMAGENT_CACHE_BYTES", 4_000_000_000))
+    text = os.environ.get("ZOOMAGENT_CACHE_BYTES") or "4000000000"
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise SettingInvalid(f"ZOOMAGENT_CACHE_BYTES is a number of bytes like 4000000000, not {text[:40]!r}.")
+    return int(text)
 
 
 def _find(path: Path, size: int) -> IO[bytes] | None:
@@ -74,7 +79,7 @@ def _make_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
     """Fill a file beside its place, then move it there: no reader ever sees half of it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_room(folder, size)
-    handle, draft = tempfile.mkstemp(prefix="draft-", dir=folder)
+    handle, draft = tempfile.mkstemp(prefix=f"{name}.draft-", dir=folder)
     try:
         file = _filled(os.fdopen(handle, "w+b"), size, make)
         os.replace(draft, folder / name)
@@ -100,10 +105,11 @@ def _filled(file: IO[bytes], size: int, make: Make) -> IO[bytes]:
 
 
 def _make_room(folder: Path, size: int) -> None:
-    """Remove what was used longest ago until `size` fits under the cap."""
+    """Remove what was used longest ago, of ours alone, until `size` fits under the cap."""
     if size > _cap():
         raise OSError("larger than the whole cache")
-    files = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(folder))
+    ours = [entry for entry in os.scandir(folder) if _OURS.fullmatch(entry.name) and entry.is_file()]
+    files = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in ours)
     total = sum(entry[1] for entry in files)
     for _, length, path in files:
         if total + size <= _cap():

@@ -89,7 +89,8 @@ def to_eight_bits(array: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[s
         raise InputRefused(
             f"An array of {array.dtype} is no picture. Give uint8, uint16 or float.", code="unsupported_image"
         )
-    values = np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    with np.errstate(over="ignore"):  # what no float holds becomes infinite, and that becomes 0
+        values = np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     if array.dtype.kind == "b" or (array.dtype.kind == "f" and low >= 0 and high <= 1):
         low, high = 0.0, 1.0

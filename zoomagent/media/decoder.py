@@ -1,7 +1,7 @@
-"""The decoder process: reads jobs on a socket, decodes files it is handed, writes RGB rows to files it is handed.
+"""The decoder process: gets jobs on a socket, reads files it is handed, writes RGB rows to files it is handed.
 
-It holds nothing worth stealing, may be killed at any time, and is the only place where a decoder meets bytes
-of others. Its parent is `worker.py`; it is started as `python -m zoomagent.media.decoder SOCKET_FD`. It never
+It holds nothing worth stealing, may be killed at any time, and is the only place where bytes of others are walked,
+unfolded or decoded. Its parent is `worker.py`; it is started as `python -m zoomagent.media.decoder SOCKET_FD`. It never
 opens a file by name, and Pillow and libvips are told the format that the header reader found; each is imported when
 first needed, Pillow's own limits off, for ours were checked before.
 """
@@ -16,6 +16,9 @@ import socket
 import struct
 import sys
 import warnings
+import zlib
+from dataclasses import asdict
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +32,17 @@ class TargetFull(Exception):
     """Pixels could not be written out."""
 
 
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError, ArithmeticError, TypeError)
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    zlib.error,
+)
 """What Pillow raises, by kind of damage, for files that are no good."""
 
 
@@ -54,24 +67,49 @@ def run(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, 
     _allow(job["memory"], job["seconds"])
     source.seek(0)
     try:
-        return _OPERATIONS[job["do"]](job, source, target)
+        reply = _OPERATIONS[job["do"]](job, source, target)
     except MemoryError:
         return {"error": "decode_memory"}
     except TargetFull:
         return {"error": "store_full"}
     except _DAMAGE as error:
-        return {"error": "corrupt_image", "detail": type(error).__name__}
+        reply = {"error": "corrupt_image", "detail": type(error).__name__}
+    # A library that is short of memory may call a good file broken.
+    short = reply.get("error") == "corrupt_image" and job["memory"] < job["needs"]
+    return {"error": "decode_memory"} if short else reply
+
+
+def header(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """What the file says about itself; nothing is decoded and nothing written."""
+    from zoomagent.errors import InputRefused
+    from zoomagent.media.header import read_header
+
+    try:
+        return {"header": asdict(read_header(_File(source), job["max_metadata"]))}
+    except InputRefused as refusal:
+        return {"error": refusal.code}
+
+
+class _File:
+    """A file's bytes, for the header reader."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._fd = file.fileno()
+        self.size = os.fstat(self._fd).st_size
+
+    def at(self, offset: int, count: int) -> bytes:
+        return os.pread(self._fd, count, offset)
 
 
 def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
-    """All rows as stored, top to bottom, three bytes a pixel."""
+    """All rows, top to bottom, three bytes a pixel: as stored, or as the job's orientation means them."""
     if job["vips"]:
         from zoomagent.media.decoder_vips import vips_rows
 
         return vips_rows(job, source, target)
-    from zoomagent.media.canonical import to_rgb
+    from zoomagent.media.canonical import to_rgb, upright
 
-    image = _open(job, source)
+    image, _ = upright(_open(job, source), job["orientation"])
     background = _colour(job)
     width, height = image.size
     notes: list[str] = []
@@ -80,7 +118,7 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
         strip = image.crop((0, top, width, min(top + step, height)))
         rgb, notes = to_rgb(strip, background, plain_inks=job["plain_inks"])
         write_all(target, rgb.tobytes())
-    return {"size": [width, height], "notes": notes}
+    return {"notes": notes}
 
 
 def coarse(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
@@ -94,7 +132,7 @@ def coarse(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[st
     image = _open(job, source, shrink=job["shrink"])
     rgb, notes = to_rgb(image, _colour(job))
     write_all(target, rgb.tobytes())
-    return {"size": list(rgb.size), "notes": notes}
+    return {"notes": notes}
 
 
 def regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
@@ -104,7 +142,7 @@ def regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[s
     return vips_regions(job, source, target)
 
 
-_OPERATIONS = {"rows": rows, "coarse": coarse, "regions": regions}
+_OPERATIONS = {"header": header, "rows": rows, "coarse": coarse, "regions": regions}
 
 
 def write_all(target: IO[bytes], data: bytes) -> None:
@@ -117,6 +155,22 @@ def write_all(target: IO[bytes], data: bytes) -> None:
 
 
 def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Image:
+    """The frame, decoded. ValueError where pixels of it are missing, unless that is allowed."""
+    from zoomagent.media.missing import jpeg_lacks_pixels, png_lacks_pixels
+
+    image = _decoded(job, source, shrink)
+    if job["truncated"]:
+        return image
+    if job["format"] == "PNG":
+        lacks = png_lacks_pixels(source, job["frame"])
+    else:
+        lacks = job["format"] == "JPEG" and jpeg_lacks_pixels(source, image, partial(_decoded, job, shrink=8))
+    if lacks:
+        raise ValueError("pixels are missing")
+    return image
+
+
+def _decoded(job: dict[str, Any], source: IO[bytes], shrink: int) -> Image.Image:
     from PIL import Image, ImageFile, PngImagePlugin
 
     Image.MAX_IMAGE_PIXELS = None
@@ -126,7 +180,7 @@ def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Imag
     if list(image.size) != job["size"]:
         raise ValueError("the decoder sees another size than the header reader")
     if shrink > 1:
-        image.draft(image.mode, (image.width // shrink, image.height // shrink))
+        image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
     if job["frame"]:
         image.seek(job["frame"])
     image.load()

@@ -4,44 +4,60 @@ Only its JPEG and PNG readers are called, by name; files are never sniffed. Need
 """
 
 import os
+from collections.abc import Callable
 from typing import IO, Any
 
 import pyvips
 
 pyvips.cache_set_max(0)
+_CUT = ("premature end", "found marker 0xd9 instead of RST")
+"""What libjpeg says of a picture that ends before its last row."""
 
 
 def vips_rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes], shrink: int = 1) -> dict[str, Any]:
     """All rows as stored, top to bottom, three bytes a pixel; a JPEG perhaps at 1/`shrink`."""
-    try:
-        image = _open(job, source, {"shrink": shrink} if shrink > 1 else {})
+
+    def write(fail_on: str) -> None:
+        os.lseek(target.fileno(), 0, os.SEEK_SET)
+        image = _open(job, source, fail_on, **({"shrink": shrink} if shrink > 1 else {}))
         if shrink > 1:
             # libvips drops a last part of a pixel; a level holds it.
             width, height = (-(-side // shrink) for side in job["size"])
             image = image.embed(0, 0, width, height, extend="copy")
         image.rawsave_target(pyvips.Target.new_to_descriptor(target.fileno()))
-    except pyvips.Error:
-        return _failure(target)
-    return {"size": [image.width, image.height], "notes": []}
+
+    return _judged(job, write, target)
 
 
 def vips_regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
     """The job's boxes, one after the other in `target`; rows below the lowest are not decoded."""
-    slicer = _Slicer(job["boxes"], target.fileno())
-    sink = pyvips.TargetCustom()
-    sink.on_write(slicer.write)
+
+    def write(fail_on: str) -> None:
+        slicer = _Slicer(job["boxes"], target.fileno())
+        sink = pyvips.TargetCustom()
+        sink.on_write(slicer.write)
+        _open(job, source, fail_on).crop(*slicer.extent).rawsave_target(sink)
+
+    return _judged(job, write, target)
+
+
+def _judged(job: dict[str, Any], write: Callable[[str], None], target: IO[bytes]) -> dict[str, Any]:
+    """The reply of a job that `write` does. A JPEG that was cut off is a mere warning of libjpeg's, and so is much that
+    costs no pixel: then the same is written again."""
     try:
-        image = _open(job, source)
-        image.crop(*slicer.extent).rawsave_target(sink)
+        if job["truncated"]:
+            write("none")
+            return {"notes": []}
+        try:
+            write("warning" if job["format"] == "JPEG" else "error")
+        except pyvips.Error as error:
+            if job["format"] != "JPEG" or any(word in str(error) for word in _CUT):
+                raise
+            write("error")
     except pyvips.Error:
-        return _failure(target)
-    return {"size": [image.width, image.height], "notes": []}
-
-
-def _failure(target: IO[bytes]) -> dict[str, Any]:
-    """Why libvips gave up: no room to write, else no good picture."""
-    full = os.fstatvfs(target.fileno()).f_bavail == 0
-    return {"error": "store_full" if full else "corrupt_image"}
+        full = os.fstatvfs(target.fileno()).f_bavail == 0
+        return {"error": "store_full" if full else "corrupt_image"}
+    return {"notes": []}
 
 
 class _Slicer:
@@ -75,13 +91,12 @@ class _Slicer:
         return len(block)
 
 
-def _open(job: dict[str, Any], source: IO[bytes], options: dict[str, int] | None = None) -> Any:
-    """The picture as a lazy RGB pipeline. `fail_on` makes damage an error unless it is allowed."""
+def _open(job: dict[str, Any], source: IO[bytes], fail_on: str, **options: int) -> Any:
+    """The picture as a lazy RGB pipeline. `fail_on` says from which complaint on it is an error."""
     os.lseek(source.fileno(), 0, os.SEEK_SET)
     stream = pyvips.Source.new_from_descriptor(source.fileno())
-    fail_on = "none" if job["truncated"] else "error"
     load = pyvips.Image.jpegload_source if job["format"] == "JPEG" else pyvips.Image.pngload_source
-    image = load(stream, access="sequential", fail_on=fail_on, **(options or {}))
+    image = load(stream, access="sequential", fail_on=fail_on, **options)
     if image.bands in (1, 2):
         image = image.colourspace("srgb")
     return image.flatten(background=job["background"]) if image.hasalpha() else image

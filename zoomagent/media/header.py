@@ -1,18 +1,21 @@
 """What a picture file says about itself, read by our own few lines of bounded Python: no decoder runs.
 
-`read_header` sniffs the format from the bytes (names and MIME types are not believed), finds size, orientation,
-frames and weight of metadata, and refuses what can be refused now. PNG lives in `header_png.py`.
+`check_format` sniffs the format from the first bytes (names and MIME types are not believed). `read_header` finds
+size, orientation, frames and metadata, and refuses what can be refused now; for files of others it runs in the
+decoder's process. PNG lives in `header_png.py`.
 """
 
 import re
+from collections.abc import Callable
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size
 from zoomagent.media.exif import orientation_of
 from zoomagent.media.header_png import read_png
-from zoomagent.media.header_types import MAX_PARTS, Cursor, Header, corrupt
-from zoomagent.media.spool import Spool
+from zoomagent.media.header_types import Cursor, Header, Readable, corrupt
 
+START = 32
+"""Bytes that tell the format."""
 MAX_FRAMES = 1000
 """Frames of an animation are not counted further (ours)."""
 
@@ -29,63 +32,69 @@ _FOREIGN = (
 )
 
 
-def read_header(spool: Spool) -> Header:
-    """The header of a JPEG, PNG, WebP, GIF or BMP file. Raises InputRefused for anything else."""
-    start = spool.at(0, 32)
-    cursor = Cursor(spool)
+def check_format(start: bytes, size: int) -> None:
+    """Raises InputRefused unless a file of `size` bytes that begins with these 32 may be read here at all."""
+    if _reader(start, size) is None:
+        names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
+        what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
+        raise InputRefused(f"{what} Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
+
+
+def read_header(source: Readable, max_metadata: int) -> Header:
+    """The header of a JPEG, PNG, WebP, GIF or BMP file. Raises InputRefused for anything else, for what breaks its
+    format, and for more metadata or parts than are allowed."""
+    start = source.at(0, START)
+    check_format(start, source.size)
+    reader = _reader(start, source.size)
+    assert reader is not None, "checked"
+    return reader(Cursor(source, max_metadata))
+
+
+def _reader(start: bytes, size: int) -> Callable[[Cursor], Header] | None:
     if start.startswith(b"\xff\xd8\xff"):
-        return _jpeg(cursor)
+        return _jpeg
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return read_png(cursor)
+        return read_png
     if start[:6] in (b"GIF87a", b"GIF89a"):
-        return _gif(cursor)
+        return _gif
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return _webp(cursor)
-    if start[:2] == b"BM" and spool.size >= 26:
-        return _bmp(cursor)
-    raise _unsupported(start)
-
-
-def _unsupported(start: bytes) -> InputRefused:
-    names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
-    what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
-    return InputRefused(f"{what} Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
+        return _webp
+    return _bmp if start[:2] == b"BM" and size >= 26 else None
 
 
 def _jpeg(cursor: Cursor) -> Header:
     cursor.skip(2)
-    weight, parts, orientation, icc, adobe, frame = 0, 0, 1, False, False, b""
-    while True:
-        marker = _jpeg_marker(cursor)
-        if marker == 0xDA:
-            break
+    orientation, icc, adobe, progressive, frame = 1, False, False, False, b""
+    while (marker := _jpeg_marker(cursor)) != 0xDA:
         length = int.from_bytes(cursor.take(2), "big") - 2
-        body = cursor.part(length)
-        if marker == 0xFE or 0xE0 <= marker <= 0xEF:
-            weight, parts = weight + length, parts + 1
+        if length < 0:
+            raise corrupt("its header is broken")
+        body = cursor.take(length)
+        is_metadata = marker == 0xFE or 0xE0 <= marker <= 0xEF
+        cursor.weigh(length if is_metadata else 0)  # no JPEG needs a thousand tables either
+        if is_metadata:
             icc = icc or (marker == 0xE2 and body.startswith(b"ICC_PROFILE"))
             adobe = adobe or (marker == 0xEE and body.startswith(b"Adobe"))
             if marker == 0xE1 and body.startswith(b"Exif\0\0") and orientation == 1:
                 orientation = orientation_of(body[6:])
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            frame = frame or body
-        if parts > MAX_PARTS:
-            break
+            frame, progressive = frame or body, progressive or marker not in (0xC0, 0xC1)
     if len(frame) < 6:
         raise corrupt("it has no frame header")
     size = Size(int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big"))
-    layout = f"{frame[5]}{'a' if adobe else ''}"
-    return Header("JPEG", size, layout, orientation, weight=weight, parts=parts, icc=icc)
+    layout = f"{frame[5]}{'a' if adobe else ''}{'p' if progressive else ''}"
+    return Header("JPEG", size, layout, orientation, icc=icc)
 
 
 def _jpeg_marker(cursor: Cursor) -> int:
-    if cursor.take(1) != b"\xff":
+    """The next marker's second byte; up to 64 bytes may fill up to it."""
+    block = cursor.peek(66)
+    fill = len(block) - len(block.lstrip(b"\xff"))
+    if not 1 <= fill <= 64:
         raise corrupt("its header is broken")
-    for _ in range(64):
-        byte = cursor.take(1)[0]
-        if byte != 0xFF:
-            break
-    if byte in (0x00, 0xD8, 0xD9, 0xFF):
+    cursor.skip(fill)
+    byte = cursor.take(1)[0]
+    if byte in (0x00, 0xD8, 0xD9):
         raise corrupt("its header is broken")
     return byte
 
@@ -96,12 +105,14 @@ def _gif(cursor: Cursor) -> Header:
     size = Size(int.from_bytes(screen[0:2], "little"), int.from_bytes(screen[2:4], "little"))
     if screen[4] & 0x80:
         cursor.skip(3 << ((screen[4] & 7) + 1))
-    frames, weight, parts = 0, 0, 0
-    while frames < MAX_FRAMES and parts <= MAX_PARTS and (kind := cursor.maybe(1)) in (b"!", b","):
+    frames = 0
+    while frames < MAX_FRAMES and (kind := cursor.maybe(1)) in (b"!", b","):
+        cursor.step()
         if kind == b"!":
             is_text = cursor.take(1) in (b"\xfe", b"\xff")
             length = _gif_blocks(cursor)
-            weight, parts = weight + length * is_text, parts + is_text
+            if is_text:
+                cursor.weigh(length)
         else:
             frames += 1
             local = cursor.take(9)[8]
@@ -109,7 +120,7 @@ def _gif(cursor: Cursor) -> Header:
             _gif_blocks(cursor)
     if frames == 0:
         raise corrupt("it holds no frame")
-    return Header("GIF", size, "palette", frames=frames, weight=weight, parts=parts)
+    return Header("GIF", size, "palette", frames=frames)
 
 
 def _gif_blocks(cursor: Cursor) -> int:
@@ -118,6 +129,7 @@ def _gif_blocks(cursor: Cursor) -> int:
     while length := cursor.maybe(1):
         if length == b"\0":
             break
+        cursor.step()
         total += length[0]
         cursor.skip(length[0])
     return total
@@ -132,18 +144,19 @@ def _webp(cursor: Cursor) -> Header:
     cursor.skip(length + (length & 1) - 10)
     if first != b"VP8X":
         return Header("WEBP", size, "still")
-    frames, weight, parts, orientation, icc = 0, 0, 0, 1, False
-    while frames < MAX_FRAMES and parts <= MAX_PARTS and len(head := cursor.maybe(8)) == 8:
+    frames, orientation, icc = 0, 1, False
+    while frames < MAX_FRAMES and len(head := cursor.maybe(8)) == 8:
+        cursor.step()
         length, name = int.from_bytes(head[4:], "little"), head[:4]
         frames += name == b"ANMF"
         icc = icc or name == b"ICCP"
         if name in (b"EXIF", b"XMP ", b"ICCP"):
-            weight, parts = weight + length, parts + 1
+            cursor.weigh(length)
         if name == b"EXIF":
             exif = cursor.peek(min(length, 1 << 16))
             orientation = orientation_of(exif[6:] if exif.startswith(b"Exif\0\0") else exif)
         cursor.skip(length + (length & 1))
-    return Header("WEBP", size, "extended", orientation, max(1, frames), weight, parts, icc)
+    return Header("WEBP", size, "extended", orientation, max(1, frames), icc)
 
 
 def _webp_size(first: bytes, body: bytes) -> Size:

@@ -112,7 +112,7 @@ class LargeFile:
     def _make_level_1(self, watch: Watch) -> IO[bytes]:
         def write(file: IO[bytes]) -> None:
             watch(file)
-            self._decoding.rows(file, stream=True)
+            self._decoding.stored_rows(file)
 
         return cached(self._file(1), self._bytes(self._stored), write)
 

@@ -12,7 +12,8 @@ PIXEL_CEILING = 178_956_970
 class Limits:
     """Every bound on an input. `roots`, when given, are the only folders from which paths may be opened.
 
-    `decode_seconds` is processor time; a decoder that merely waits is stopped after three times as long.
+    `decode_seconds` is processor time; a decoder that merely waits is stopped after three times as long. A decoder has
+    `decode_bytes`, and `decode_bytes_per_pixel` more: some formats (WebP) several times that.
     """
 
     max_pixels: int = 100_000_000

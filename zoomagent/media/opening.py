@@ -1,8 +1,9 @@
 """open_picture: anything that may be a picture -> Picture, or InputRefused with a stable code.
 
-Paths, bytes, file objects and `data:` URLs are spooled (read once), judged by their header and decoded in a worker
-process; http(s) URLs only under `UrlRules`. Pillow images and arrays are trusted and converted here. Damage inside
-a picture of more than 24 megapixels shows when a view is asked for, for it is not decoded before.
+Paths, bytes, file objects and `data:` URLs are spooled (read once); a worker process reads their header and decodes
+them: here no byte of theirs is walked, unfolded or decoded. http(s) URLs only under `UrlRules`. Pillow images and
+arrays are trusted and converted here. Damage inside a picture of more than 24 megapixels shows when a view is asked
+for, for it is not decoded before.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from zoomagent.geometry import Size
 from zoomagent.media.canonical import Colour, array_to_rgb, to_rgb, upright
 from zoomagent.media.data_url import decode_data_url
 from zoomagent.media.exif import orientation_of
-from zoomagent.media.header import read_header
-from zoomagent.media.header_types import MAX_PARTS, Header
-from zoomagent.media.jobs import Decoding, Options
+from zoomagent.media.header import MAX_FRAMES, START, check_format
+from zoomagent.media.header_types import Header
+from zoomagent.media.jobs import Decoding, Options, header_of
 from zoomagent.media.large import LARGE_PIXELS, LargeFile
 from zoomagent.media.limits import Limits
 from zoomagent.media.picture import InMemory, Picture
@@ -84,7 +85,8 @@ def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
 
 def _open_spool(spool: Spool, limits: Limits, options: Options) -> Picture:
     try:
-        header = read_header(spool)
+        check_format(spool.at(0, START), spool.size)
+        header = header_of(spool, limits)
         _check(header, limits, options)
         decoding = Decoding(spool, header, options, limits)
         name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
@@ -102,12 +104,6 @@ def _open_spool(spool: Spool, limits: Limits, options: Options) -> Picture:
 def _check(header: Header, limits: Limits, options: Options) -> None:
     """Everything that can be refused before a decoder runs."""
     limits.check_size(header.size.width, header.size.height)
-    if header.weight > limits.max_metadata or header.parts > MAX_PARTS:
-        raise InputRefused(
-            f"The picture carries more than {limits.max_metadata} bytes or {MAX_PARTS} parts of metadata. "
-            "Save it without.",
-            code="metadata_too_large",
-        )
     if header.damaged and not options.allow_truncated:
         raise refusal("corrupt_image")
     if not 0 <= options.frame < header.frames:
@@ -117,7 +113,7 @@ def _check(header: Header, limits: Limits, options: Options) -> None:
 def _notes(header: Header, options: Options) -> tuple[str, ...]:
     """What is done to every format alike."""
     others = header.frames - 1
-    more = "_or_more" if header.format != "PNG" and header.frames >= MAX_PARTS else ""
+    more = "_or_more" if header.format != "PNG" and header.frames >= MAX_FRAMES else ""
     found = {
         f"frames_ignored_{others}{more}": others > 0,
         f"exif_orientation_{header.orientation}_applied": header.orientation > 1,
@@ -141,27 +137,34 @@ def _layout_notes(header: Header) -> tuple[str, ...]:
 
 def _decode_whole(decoding: Decoding) -> tuple[Image.Image, list[str]]:
     """All pixels of a small file, upright, in memory."""
-    size = decoding.header.size
     with tempfile.TemporaryFile() as target:
-        notes = decoding.rows(target, stream=False)
-        image = _load(target, size)
-    return upright(image, decoding.header.orientation)[0], notes
+        notes = decoding.upright_rows(target)
+        return _load(target, decoding.header.upright), notes
 
 
 def _load(target: IO[bytes], size: Size) -> Image.Image:
     if os.fstat(target.fileno()).st_size != 3 * size.pixels:
         raise refusal("decode_crashed")
     with mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ) as whole, memoryview(whole) as pixels:
-        return Image.frombytes("RGB", (size.width, size.height), pixels)
+        image = Image.new("RGB", (size.width, size.height), None)  # every pixel is written next
+        image.frombytes(pixels)
+        return image
 
 
 def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture:
     limits.check_size(*image.size)
     exif = image.info.get("exif", b"")
     orientation = orientation_of(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
-    rgb, notes = to_rgb(image, options.background)
-    rgb, more = upright(rgb, orientation)
-    return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)
+    try:
+        rgb, notes = to_rgb(image, options.background)
+        rgb, more = upright(rgb, orientation)
+        return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)
+    except Exception as error:  # it may be decoded only now, and Pillow raises almost anything for what is wrong
+        raise InputRefused(
+            f"This Pillow image can not be used ({type(error).__name__}): it is closed, damaged or mislabelled. "
+            "Give the file, or image.convert('RGB').",
+            code="corrupt_image" if isinstance(error, OSError) else "unsupported_image",
+        ) from error
 
 
 def _open_array(array: object, limits: Limits, options: Options) -> Picture:

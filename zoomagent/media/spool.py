@@ -16,6 +16,7 @@ from typing import IO, Protocol, runtime_checkable
 
 from zoomagent.errors import InputRefused
 from zoomagent.media.limits import Limits
+from zoomagent.media.patience import seconds_left
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 32 << 20
@@ -76,9 +77,10 @@ def spool_stream(stream: Readable, limits: Limits, expected: int = 0) -> Spool:
     """Copy and hash a binary stream, stopping one byte past the limit."""
     file, digest, size = _scratch(expected or _IN_MEMORY + 1), hashlib.sha256(), 0
     try:
-        while block := stream.read(min(_CHUNK, limits.max_bytes + 1 - size)):
+        while block := _read(stream, min(_CHUNK, limits.max_bytes + 1 - size)):
             if not isinstance(block, bytes):
                 raise InputRefused("The file object gives text. Open it in binary mode.", code="not_a_file")
+            seconds_left()
             size += len(block)
             limits.check_bytes(size)
             digest.update(block)
@@ -90,16 +92,21 @@ def spool_stream(stream: Readable, limits: Limits, expected: int = 0) -> Spool:
     return Spool(file, size, digest.hexdigest())
 
 
+def _read(stream: Readable, count: int) -> bytes:
+    try:
+        return stream.read(count)
+    except Exception as error:  # whose object this is nobody knows, nor what it raises
+        text = f"The file object can not be read ({type(error).__name__}). Give one that is open for reading."
+        raise InputRefused(text, code="not_a_file") from error
+
+
 def spool_path(path: Path, limits: Limits) -> Spool:
     """Copy a regular file, without waiting on pipes or devices and without leaving the allowed folders."""
     fd = _open_regular(path, limits.roots)
     with os.fdopen(fd, "rb") as stream:
         size = os.fstat(fd).st_size
         limits.check_bytes(size)
-        try:
-            return spool_stream(stream, limits, size)
-        except OSError as error:
-            raise _refused("it can not be read") from error
+        return spool_stream(stream, limits, size)
 
 
 def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:

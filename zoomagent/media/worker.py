@@ -1,6 +1,6 @@
 """Runs `decoder.py` in a process of its own that can hang, abort or eat memory without harm to ours.
 
-One idle worker is kept warm; a worker that misbehaved is killed and replaced. Jobs are plain JSON, files go
+A few idle workers are kept warm; a worker that misbehaved is killed and replaced. Jobs are plain JSON, files go
 over as descriptors. POSIX only (descriptor passing, resource limits).
 """
 
@@ -18,22 +18,32 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.errors import InputRefused, StoreError
+from zoomagent.media.patience import seconds_left
 
 START_SECONDS = 60.0
+MAX_REPLY = 1 << 20
+"""Bytes of a reply: words and numbers, no pixels."""
+SPARE = min(4, os.cpu_count() or 1)
+"""Idle decoders that are kept warm: as many as can work at once."""
 _HOME = str(Path(__file__).resolve().parents[2])
 COMMAND = (sys.executable, "-S", "-m", "zoomagent.media.decoder")
 
 _WHY = {
+    "unsupported_image": "This is no picture that zoomagent reads. Give JPEG, PNG, WebP, GIF or BMP.",
+    "metadata_too_large": "The picture carries more metadata, or is cut into more parts, than is allowed. "
+    "Save it anew without metadata.",
     "corrupt_image": "The picture file is damaged and can not be decoded. Give an intact file.",
     "decode_timeout": "Decoding the picture took too long and was stopped. Give a smaller or plainer file.",
     "decode_crashed": "The decoder broke down on this picture. Save it anew in another format.",
-    "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one.",
+    "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one, or raise "
+    "Limits.decode_bytes.",
     "bad_frame": "The picture has no such frame. Ask for frame 0.",
 }
 
 
 def decode(job: dict[str, Any], source_fd: int, target_fd: int) -> dict[str, Any]:
-    """Run one job; its reply, or InputRefused with a stable code."""
+    """Run one job; its reply, InputRefused with a stable code, or RunError when the time of `patience` is over."""
+    seconds_left()
     worker = _POOL.take()
     try:
         reply = worker.ask(job, source_fd, target_fd)
@@ -49,7 +59,7 @@ def decode(job: dict[str, Any], source_fd: int, target_fd: int) -> dict[str, Any
 
 
 def refusal(code: str) -> InputRefused:
-    """The refusal of a picture that could not be decoded."""
+    """The refusal of a picture that could not be opened or decoded."""
     return InputRefused(_WHY[code], code=code)
 
 
@@ -84,7 +94,7 @@ class Worker:
         return self._receive(3 * job["seconds"] + 1)
 
     def _receive(self, seconds: float) -> dict[str, Any]:
-        deadline, message = time.monotonic() + seconds, b""
+        deadline, message = time.monotonic() + min(seconds, seconds_left()), b""
         try:
             while not message.endswith(b"\n"):
                 self._socket.settimeout(max(0.001, deadline - time.monotonic()))
@@ -92,7 +102,10 @@ class Worker:
                 if not block:
                     raise refusal(self._cause())
                 message += block
+                if len(message) > MAX_REPLY:
+                    raise refusal("decode_crashed")
         except TimeoutError as error:
+            seconds_left()
             raise refusal("decode_timeout") from error
         except OSError as error:
             raise refusal(self._cause()) from error
@@ -118,15 +131,15 @@ class Worker:
 
 
 class _Pool:
-    """At most one idle worker; busy ones belong to whoever took them."""
+    """At most SPARE idle workers; busy ones belong to whoever took them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: Worker | None = None
+        self._idle: list[Worker] = []
 
     def take(self) -> Worker:
         with self._lock:
-            worker, self._idle = self._idle, None
+            worker = self._idle.pop() if self._idle else None
         if worker is not None and worker.alive():
             return worker
         if worker is not None:
@@ -135,21 +148,21 @@ class _Pool:
 
     def give_back(self, worker: Worker) -> None:
         with self._lock:
-            if self._idle is None:
-                self._idle = worker
+            if len(self._idle) < SPARE:
+                self._idle.append(worker)
                 return
         worker.kill()
 
     def close(self) -> None:
         with self._lock:
-            worker, self._idle = self._idle, None
-        if worker is not None:
+            workers, self._idle = self._idle, []
+        for worker in workers:
             worker.kill()
 
     def forget(self) -> None:
-        """After a fork: the worker is the parent's."""
+        """After a fork: the workers are the parent's."""
         self._lock = threading.Lock()
-        self._idle = None
+        self._idle = []
 
 
 def _environment() -> dict[str, str]:

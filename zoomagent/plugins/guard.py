@@ -4,22 +4,24 @@
 
 Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
 from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
-time. Bodies are bounded as they arrive, whatever they declare, and have to go on arriving (`incoming.py`). At most
-`at_once` requests run and `waiting` wait; who comes later is told when to try again, and who leaves while waiting makes
-room. Left out: TLS and users; put a proxy before it.
+time. /healthz is answered at once, whoever waits. Bodies are bounded as they arrive, whatever they declare, and have to
+go on arriving (`incoming.py`). At most `at_once` requests run (`turns.py`) and `waiting` wait; who comes later is told
+when to try again, and who leaves while waiting makes room. Left out: connections (`connections.py`), TLS and users; put
+a proxy before it.
 """
 
 import asyncio
 import hmac
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.plugins.incoming import BodyRefused, Bounds, Incoming, Message, Receive, Refusal, Room, too_large
+from zoomagent.plugins.turns import Turns
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -28,6 +30,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN = ("/healthz",)
 MAX_BODY = 32 * 1024 * 1024
+BODIES = 160 * 1024 * 1024
+"""Bytes of bodies whose turn it is, of all requests together. At its peak each costs five times as much (ours)."""
+SMALL = 1024 * 1024
+"""Bytes of a body that is not counted there (ours)."""
 AHEAD = 64 * 1024 * 1024
 """Bytes of bodies that are read before their turn, of all waiting requests together (ours)."""
 
@@ -80,7 +86,7 @@ class Guarded:
 
     def __init__(self, app: App, rules: Rules) -> None:
         self._app, self._rules = app, rules
-        self._turn = asyncio.Semaphore(rules.at_once)
+        self._turns = Turns(rules.at_once, BODIES)
         self._room = Room(AHEAD)
         self._running = 0
 
@@ -95,9 +101,11 @@ class Guarded:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = refused(scope, self._rules)
         if refusal is not None:
-            await _tell(send, *refusal)
+            await tell(send, *refusal)
+        elif scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
+            await _answer(send, 200, {"status": "ok"})  # in nobody's turn: a server that is busy is well
         elif self._running >= self._rules.at_once + self._rules.waiting:
-            await _tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
+            await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
         else:
             self._running += 1
             try:
@@ -116,7 +124,7 @@ class Guarded:
                 await send(message)
 
         try:
-            async with self._in_turn(incoming):
+            async with self._in_turn(incoming, self._weight(scope)):
                 await self._app(scope, incoming.message, noted)
         except ClientLeft:
             return
@@ -125,26 +133,31 @@ class Guarded:
         finally:
             incoming.dropped()
         if incoming.refusal is not None and not begun:
-            await _tell(send, *incoming.refusal)
+            await tell(send, *incoming.refusal)
+
+    def _weight(self, scope: Scope) -> int:
+        """Bytes that its body may have: as many as it says, or may be, where it does not say. A small one is none."""
+        headers = [(name.lower(), value) for name, value in scope["headers"]]
+        chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        size = self._rules.limit(scope["path"]) if chunked else _declared(headers)
+        return size if size > SMALL else 0
 
     @asynccontextmanager
-    async def _in_turn(self, incoming: Incoming) -> AsyncIterator[None]:
+    async def _in_turn(self, incoming: Incoming, weight: int) -> AsyncIterator[None]:
         """Waits as long as the client does; ClientLeft when it leaves first."""
-        if self._turn.locked():
-            await self._turn_comes(incoming)
-        else:
-            await self._turn.acquire()
-        try:
+        async with AsyncExitStack() as stack:
+            if self._turns.is_free(weight):
+                await stack.enter_async_context(self._turns.turn(weight))
+            else:
+                await self._turn_comes(stack, incoming, weight)
             yield
-        finally:
-            self._turn.release()
 
-    async def _turn_comes(self, incoming: Incoming) -> None:
+    async def _turn_comes(self, stack: AsyncExitStack, incoming: Incoming, weight: int) -> None:
         try:
             async with asyncio.timeout(None) as waiting:
                 watch = asyncio.create_task(incoming.watched(lambda: waiting.reschedule(0)))
                 try:
-                    await self._turn.acquire()
+                    await stack.enter_async_context(self._turns.turn(weight))
                 finally:
                     watch.cancel()
         except TimeoutError:
@@ -189,12 +202,16 @@ def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
     return len(given) == 1 and hmac.compare_digest(given[0], expected)
 
 
-async def _tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
-    body = json.dumps({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": code}})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body.encode())).encode())]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if retry is not None:
-        headers.append((b"retry-after", str(retry).encode()))
+async def tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
+    """Answer with a refusal, as JSON in OpenAI's form."""
+    more = [(b"www-authenticate", b"Bearer")] if status == 401 else []
+    more += [(b"retry-after", str(retry).encode())] if retry is not None else []
+    error = {"message": text, "type": "invalid_request_error", "param": None, "code": code}
+    await _answer(send, status, {"error": error}, more)
+
+
+async def _answer(send: Send, status: int, value: Any, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    body = json.dumps(value).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": body})

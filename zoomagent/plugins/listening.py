@@ -7,6 +7,7 @@ Left out: several addresses at once. A name that has more than one is served on 
 """
 
 import contextlib
+import logging
 import socket
 from typing import Any
 
@@ -14,6 +15,7 @@ import typer
 import uvicorn
 
 from zoomagent.errors import SettingInvalid
+from zoomagent.plugins.connections import BACKLOG, Connection, Sparing
 
 
 def taken(host: str, port: int) -> socket.socket:
@@ -34,6 +36,16 @@ def address_of(listening: socket.socket, host: str, path: str) -> str:
 def serve_on(listening: socket.socket, app: Any, host: str, path: str) -> None:
     """Serve until interrupted; requests that run then have some seconds to end."""
     typer.echo(address_of(listening, host, path), err=True)
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        backlog=BACKLOG,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(Sparing())
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])

@@ -25,6 +25,7 @@ from zoomagent.errors import RunError
 from zoomagent.geometry import Box, Size, Space, View, box_from_model, whole
 from zoomagent.graphs.context import Bench
 from zoomagent.media import Picture
+from zoomagent.media.patience import opened_in_time
 from zoomagent.plugins.offers import (
     AnswerAboutImage,
     Crop,
@@ -79,7 +80,7 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
     changes = {name: value for name in ("strategy", "target_error") if (value := getattr(asked, name)) is not None}
     chosen = agent.using(**changes) if changes else agent
     try:
-        picture = await asyncio.to_thread(opener, asked.image)
+        picture = await opened_in_time(opener, asked.image, chosen.context.budget.seconds)
     except RunError as error:
         refusal = public_refusal(error, chosen.model_name, chosen.context.strategy)
         yield Told(refusal, worded(refusal), failed=True)
@@ -119,7 +120,7 @@ def worded(answer: PublicAnswer) -> str:
 
 async def looking(agent: ZoomAgent, opener: Opener, asked: ToolArguments) -> Told:
     """What one tool gives. Raises ToolError and RunError."""
-    with await asyncio.to_thread(opener, asked.image) as picture:
+    with await opened_in_time(opener, asked.image, agent.context.budget.seconds) as picture:
         match asked:
             case Crop() | Zoom():
                 return await asyncio.to_thread(_shown, picture, asked)

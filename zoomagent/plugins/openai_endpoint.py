@@ -58,10 +58,6 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
     """The endpoint behind its guard. The agent stays the caller's to close."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
-    @app.get("/healthz")
-    async def healthz() -> Response:
-        return _json({"status": "ok"})
-
     @app.get("/v1/models")
     async def models() -> Response:
         return _json(model_list())

@@ -20,10 +20,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zoomagent.agent import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, ZoomAgent
+from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION, ZoomAgent, check_question
 from zoomagent.answer import Answer, Looked, Step
-from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
+from zoomagent.files import write_whole
 from zoomagent.plugins.page_gallery import Gallery
 from zoomagent.plugins.page_told import Growing, told, told_short, told_step
 from zoomagent.plugins.page_watching import watched
@@ -58,9 +58,9 @@ class Runs:
         self._going: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, asked: Asked) -> AsyncIterator[str]:
-        """The lines of a new run. Leaving them early stops it. Raises InputRefused for options that can not be,
+        """The lines of a new run. Leaving them early stops it. Raises InputRefused for what can not be asked,
         RateLimited when too many go on."""
-        _check(asked.options)
+        check_question(asked.question, asked.options)
         if len(self._going) >= AT_ONCE:
             raise RateLimited(f"{AT_ONCE} runs are going on already. Wait for one, or cancel it.")
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -133,7 +133,7 @@ class Runs:
         folder = self._folder / name
         try:
             folder.mkdir(parents=True)
-            (folder / "answer.json").write_text(answer.model_dump_json(indent=2), encoding="utf-8")
+            write_whole(folder / "answer.json", answer.model_dump_json(indent=2).encode())
         except OSError as error:
             raise StoreError(f"The run can not be kept ({error.strerror}). Free space.", code="store_io") from error
         self._gallery.keep(answer.picture.id)
@@ -149,10 +149,3 @@ def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Cal
             lines.put_nowait({"event": "view", "view": view})
 
     return tell
-
-
-def _check(options: list[str]) -> None:
-    if any(not option.strip() or len(option) > MAX_OPTION for option in options):
-        raise InputRefused(f"An option is a text of 1 to {MAX_OPTION} characters. Change it.", code="bad_question")
-    if len({plain(option) for option in options}) < len(options):
-        raise InputRefused("Two options say the same. Give each once.", code="bad_question")

@@ -113,10 +113,6 @@ def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -
 def _serve_files(app: FastAPI) -> None:
     files = {path.name: path.read_bytes() for path in FILES.iterdir() if path.suffix in TYPES}
 
-    @app.get("/healthz")
-    async def healthy() -> dict[str, str]:
-        return {"status": "ok"}
-
     @app.get("/")
     async def index() -> Response:
         return Response(files["index.html"], media_type="text/html", headers={"cache-control": "no-cache"})
