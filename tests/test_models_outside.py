@@ -24,7 +24,7 @@ from zoomagent.batch.rows import Row
 from zoomagent.batch.running import answer_all
 from zoomagent.errors import BadServerResponse, ServerError, ZoomAgentError
 from zoomagent.models.base import Message, Reply, Text
-from zoomagent.models.completion import MAX_COUNT, given_likelihood, read_json, read_entries, read_replies
+from zoomagent.models.completion import MAX_COUNT, given_likelihood, read_entries, read_json, read_replies
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.retrying import Breaker, RetryPolicy
 from zoomagent.plugins.public import public_answer

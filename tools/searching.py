@@ -46,7 +46,7 @@ WORTH = 0.005
 DEPTH = 4
 """Zooms below the view searched, the one that shows the thing included."""
 LOOKS = 12
-"""Regions looked at in one search."""
+"""Regions looked at in one search, parts of the whole that are left not counted."""
 ONE_HOT = 0.7
 """What a part's number is worth when the model can not score and only writes it."""
 SWEPT_SURE, SWEPT_WORTH = 0.5, 0.1
@@ -90,12 +90,13 @@ def root(view: str, box: Box, phrase: str) -> RegionRecord:
 
 
 def best(regions: Sequence[RegionRecord], phrase: str) -> RegionRecord | None:
-    """The most probable region that was not looked at yet; None when the search is over."""
+    """The most probable region that was not looked at yet; None when the search is over. After LOOKS only the parts of
+    the whole are still looked at: without them nothing could be said of what was not found."""
     mine = [region for region in regions if region["phrase"] == phrase]
     still = [region for region in mine if region["fate"] == "open" and region["prior"] >= WORTH]
-    if _looks(mine) >= LOOKS or not still:
-        return None
-    return max(still, key=lambda region: region["prior"])
+    if _looks(mine) >= LOOKS:
+        still = [region for region in still if region["depth"] == 1 and region["here"] is None]
+    return max(still, key=lambda region: region["prior"], default=None)
 
 
 def enough(regions: Sequence[RegionRecord], phrase: str) -> float:
