@@ -9,7 +9,6 @@ from fake_model import FAKE_PROFILE, FakeModel
 from PIL import Image
 from tiny_checkpoint import save_tiny
 from truthful_model import Truth, last_text
-from zoomagent.bench.rivals.deepeyes import deepeyes
 
 from zoomagent.bench.rivals.asking import Desk, Procedure, Tried
 from zoomagent.bench.rivals.attention import attention
@@ -81,7 +80,7 @@ def pixels_of(item: Item) -> Box:
     return Box(x0, y0, x1, y1)
 
 
-EVERY: list[Procedure] = [zoomeye, p2r, deepeyes, tiling_to(2)]
+EVERY: list[Procedure] = [zoomeye, p2r, tiling_to(2)]
 
 
 @pytest.mark.parametrize("procedure", EVERY)
