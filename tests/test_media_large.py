@@ -315,3 +315,18 @@ def test_pillow_sees_what_we_see() -> None:
     with open_picture(data) as picture:
         ours = picture.view(whole(picture.size), picture.size)
     assert ours.tobytes() == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors as Linux lists them")
+def test_a_file_that_breaks_while_it_is_decoded_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often its views are asked for; after it is closed, nothing is open any more."""
+    monkeypatch.setenv("ZOOMAGENT_CACHE", "off")
+    data = jpeg(scene())
+    really_open(jpeg()).close()
+    before = len(os.listdir("/proc/self/fd"))
+    for broken in (data[: len(data) // 2], saved(scene(), "WEBP")[:-100], saved(scene(), "GIF")[:-2000]):
+        with open_picture(broken) as picture:
+            for _ in range(5):
+                with pytest.raises(InputRefused):
+                    picture.view(Box(0, 800, 1200, 900), Size(120, 10))
+    assert len(os.listdir("/proc/self/fd")) <= before + worker.SPARE

@@ -39,6 +39,7 @@ class LargeFile:
         self._stored = decoding.header.size
         self._orientation = decoding.header.orientation
         self._full: GrowingLevel | None = None
+        self._failed: list[GrowingLevel] = []
         self._coarse: dict[int, RawFile] = {}
         self._lock = threading.Lock()
         self._coarse_lock = threading.Lock()
@@ -71,7 +72,7 @@ class LargeFile:
 
     def close(self) -> None:
         with self._lock, self._coarse_lock:
-            for level in (self._full, *self._coarse.values()):
+            for level in (self._full, *self._failed, *self._coarse.values()):
                 if level is not None:
                     level.close()
             self._decoding.spool.close()
@@ -105,7 +106,10 @@ class LargeFile:
 
     def _level_1(self) -> GrowingLevel:
         with self._lock:
-            if self._full is None or self._full.failed:
+            if self._full is not None and self._full.failed:
+                self._failed.append(self._full)  # another thread may still read its upper rows
+                self._full = None
+            if self._full is None:
                 self._full = GrowingLevel(self._stored, self._make_level_1)
             return self._full
 
