@@ -19,13 +19,11 @@ from zoomagent.graphs.billing import Bill, open_bill
 from zoomagent.graphs.context import Bench, Budget, Context, Live, bench_of
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
 from zoomagent.models.base import Likelihood, Message, Reply, Text, ToolCall, Usage
+from zoomagent.text import MAX_TEXT, storable
 
 Answer = TypeVar("Answer")
 GRACE = 1.0
 """Seconds after its deadline that a model has to end the call itself, with its own reason, before it is cut off."""
-
-MAX_REPLY = 64 * 1024
-"""Characters of a reply that are kept: a server that ignores `max_tokens` must not fill the checkpoints."""
 
 MAX_CALLS, MAX_NAME = 100, 200
 """Tool calls of one reply, and characters of a tool's name, that are kept for the same reason."""
@@ -82,7 +80,7 @@ async def ask(
         replies = await desk.bench.model.generate(
             messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, tools=tools, deadline=deadline
         )
-        return [_kept(reply) for reply in replies]
+        return [kept(reply) for reply in replies]
 
     began = time.monotonic()
     replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
@@ -105,16 +103,11 @@ async def score(
     return likelihoods, _booked(desk, shown, "score", Usage(), time.monotonic() - began)
 
 
-def storable(text: str) -> str:
-    """Text that every store and page takes: no half characters (lone surrogates), and no more than a reply can be."""
-    return text[:MAX_REPLY].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _kept(reply: Reply) -> Reply:
-    """A reply that can be stored: its first calls, which share the room that a reply has."""
-    room = max(1000, MAX_REPLY // max(1, len(reply.tool_calls)))
+def kept(reply: Reply) -> Reply:
+    """A reply that can be stored, whoever gave it: its first calls, which share the room that a reply has."""
+    room = max(1000, MAX_TEXT // max(1, len(reply.tool_calls)))
     calls = tuple(
-        ToolCall(call.id, storable(call.name)[:MAX_NAME], storable(call.arguments)[:room])
+        ToolCall(storable(call.id, MAX_NAME), storable(call.name, MAX_NAME), storable(call.arguments, room))
         for call in reply.tool_calls[:MAX_CALLS]
     )
     return replace(reply, text=storable(reply.text), tool_calls=calls)

@@ -10,11 +10,10 @@ Left out: dialogues that are kept in the state (`asking.py`).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from zoomagent.errors import ModelUnavailable
-from zoomagent.graphs.asking import GRACE, Desk, call_record, check_budget, seconds_left, storable, time_is_up
+from zoomagent.graphs.asking import GRACE, Desk, call_record, check_budget, kept, seconds_left, time_is_up
 from zoomagent.graphs.state import CallRecord, Update
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Usage
 
@@ -59,7 +58,7 @@ class Counting:
             sum(reply.usage.completion_tokens for reply in replies),
         )
         self._book("generate", messages, usage, time.monotonic() - began)
-        return [_storable(reply) for reply in replies]
+        return [kept(reply) for reply in replies]
 
     async def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
@@ -98,7 +97,3 @@ class Counting:
 
 def _views(messages: Sequence[Message]) -> list[str]:
     return [part.key for message in messages for part in message.parts if isinstance(part, Pixels)]
-
-
-def _storable(reply: Reply) -> Reply:
-    return replace(reply, text=storable(reply.text))

@@ -42,6 +42,7 @@ class Body:
 
     content: bytes
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class FakeServer:
         self.guise = guise or Guise()
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self._script: deque[Action] = deque()
 
     def enqueue(self, actions: Iterable[Action]) -> None:
@@ -255,7 +257,7 @@ def http_parts(action: Action) -> tuple[int, dict[str, str], bytes]:
         body = action.body if isinstance(action.body, str) else json.dumps(action.body or {})
         return action.code, {"content-type": "application/json", **action.headers}, body.encode()
     if isinstance(action, Body):
-        return 200, {"content-type": action.content_type}, action.content
+        return 200, {"content-type": action.content_type, **action.headers}, action.content
     assert isinstance(action, dict), f"{action} needs a real connection: use serve()"
     return 200, {"content-type": "application/json"}, json.dumps(action).encode()
 
@@ -265,11 +267,13 @@ class _Transport(httpx2.AsyncBaseTransport):
         self._server = server
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._server.headers.append(dict(request.headers))
         action = self._server.decide(request.url.path, await request.aread())
         if action == Fault("refuse"):
             raise httpx2.ConnectError("refused", request=request)
         status, headers, body = http_parts(action)
-        return httpx2.Response(status, headers=headers, content=body, request=request)
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return httpx2.Response(status, headers=raw, stream=httpx2.ByteStream(body), request=request)
 
 
 @contextlib.asynccontextmanager
@@ -303,6 +307,8 @@ async def _converse(server: FakeServer, reader: asyncio.StreamReader, writer: as
     while head := await reader.readuntil(b"\r\n\r\n"):
         length = re.search(rb"content-length: (\d+)", head.lower())
         body = await reader.readexactly(int(length.group(1))) if length else b""
+        lines = [line.decode("latin-1").partition(":") for line in head.split(b"\r\n")[1:] if line]
+        server.headers.append({name.lower(): value.strip() for name, _, value in lines})
         action = server.decide(head.split(b" ", 2)[1].decode(), body)
         if isinstance(action, Fault):
             await _suffer(action, writer)

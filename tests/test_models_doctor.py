@@ -4,19 +4,21 @@ import asyncio
 import io
 import json
 import random
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import typer
 from fake_model import FakeModel
-from fake_server import FakeServer, Guise, Seen
+from fake_server import FakeServer, Guise, Seen, completion, error, serve, token_logprobs
 from PIL import Image, ImageChops
 from rich.console import Console
 
 from zoomagent.errors import ModelUnavailable
 from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
-from zoomagent.models.doctor import Report, examine, render
+from zoomagent.models.doctor import Report, doctor, examine, render
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, fit_space, overlap
 from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides, override
@@ -192,3 +194,49 @@ def test_a_profile_is_left_as_it_was() -> None:
     before = model.profile
     asyncio.run(examine(model))
     assert model.profile == before
+
+
+PAYLOADS = (
+    "\x1b]0;PWNED\x07\x1b[2J",
+    "[link=http://evil]click[/link]",
+    "[/nope]",
+    "\u202egnp.exe",
+    "\x9b31m",
+    "[bold red]",
+    "\r\n\u2028",
+    ":skull:",
+)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_a_model_says_neither_moves_nor_marks_what_the_doctor_prints(payload: str) -> None:
+    """In its replies, in the names and arguments of its calls, in its own name, and in its server's errors."""
+    call = {"id": "c", "function": {"name": payload, "arguments": json.dumps({"colour": payload})}}
+    told = {"content": payload, "tool_calls": [call]}
+    body = completion([{"message": told, "logprobs": token_logprobs(payload)}], model=payload)
+    for answers in ([body] * 40, [body] * 3 + [error(400, f"refused {payload}")] * 40):
+        server = FakeServer()
+        server.enqueue(answers)
+        model = OpenAIModel(
+            "http://fake/v1", f"m{payload}", transport=server.transport(), retries=RetryPolicy(attempts=1)
+        )
+        printed = io.StringIO()
+        console = Console(file=printed, width=400, force_terminal=True, color_system=None)
+        console.print(render(asyncio.run(examine(model))))
+        text = printed.getvalue()
+        assert not [c for c in text if unicodedata.category(c)[0] == "C" and c != "\n"], text
+        assert payload.strip("\r\n\u2028") in text or not payload.isprintable()
+
+
+def test_an_error_of_the_server_ends_the_doctor_in_one_clean_line(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario() -> None:
+        server = FakeServer()
+        server.enqueue([error(400, "no \x1b[2J [/nope] \u202e")] * 9)
+        async with serve(server) as url:
+            with pytest.raises(typer.Exit) as left:
+                await asyncio.to_thread(doctor, f"{url}#qwen3-vl")
+            assert left.value.exit_code == 69
+
+    asyncio.run(scenario())
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("zoomagent: bad_request") and line.isprintable() and "\\x1b" in line

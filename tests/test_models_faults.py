@@ -28,9 +28,11 @@ from zoomagent.errors import (
     ModelUnavailable,
     RateLimited,
     ServerError,
+    Unauthorized,
 )
 from zoomagent.models.base import Message, Pixels, Text
-from zoomagent.models.openai_server import MAX_REPLY_BYTES, OpenAIModel
+from zoomagent.models.openai_server import OpenAIModel
+from zoomagent.models.reply_bytes import MAX_REPLY_BYTES
 from zoomagent.models.retrying import Breaker, RetryPolicy
 from zoomagent.models.server_errors import BAD_REQUEST, scrub, translate
 
@@ -119,7 +121,7 @@ def test_s3_what_does_not_fit_is_told_apart(message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(401, ModelNotFound), (403, ModelNotFound), (404, ModelNotFound), (413, ContextTooLong)]
+    ("code", "kind"), [(401, Unauthorized), (403, Unauthorized), (404, ModelNotFound), (413, ContextTooLong)]
 )
 def test_s4_other_refusals_fail_at_once(code: int, kind: type[ServerError]) -> None:
     server = FakeServer()

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from zoomagent.errors import ZoomAgentError
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
-    {"errors", "extras", "files", "geometry", "strategy"},
+    {"errors", "extras", "files", "geometry", "strategy", "text"},
     {"media"},
     {"models", "confidence"},
     {"prompts", "tools"},
@@ -105,6 +106,23 @@ def test_no_text_is_ever_run_as_code() -> None:
     """No eval, exec, pickle or torch.load anywhere: model text, checkpoints and weights are data."""
     found = [f"{name}: {what}" for name, file in sources() for what in dangers(ast.parse(file.read_text()))]
     assert found == []
+
+
+def test_every_auto_class_is_told_to_run_nobodys_code() -> None:
+    """Without `trust_remote_code=False` transformers asks the person at the terminal."""
+    calls = [
+        (name, call)
+        for name, file in sources()
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and re.fullmatch(r"Auto\w+\.from_(pretrained|config)", ast.unparse(call.func))
+    ]
+    assert len(calls) > 5
+    asks = [f"{name}: {ast.unparse(call.func)}" for name, call in calls if not told_to_trust_nobody(call)]
+    assert asks == []
+
+
+def told_to_trust_nobody(call: ast.Call) -> bool:
+    return any(k.arg == "trust_remote_code" and ast.unparse(k.value) == "False" for k in call.keywords)
 
 
 def dangers(tree: ast.Module) -> Iterator[str]:

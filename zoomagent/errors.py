@@ -11,7 +11,8 @@
         ├── ServerError             the model's server                                   exit 69
         │   ├── RateLimited         it said "later"                                      exit 75
         │   ├── ModelUnavailable    it did not answer in time, or answered 5xx           exit 75
-        │   ├── ModelNotFound       it does not serve that model, or the key is wrong    exit 69
+        │   ├── ModelNotFound       it does not serve that model                         exit 69
+        │   ├── Unauthorized        it refused the key, or wants one                     exit 69
         │   ├── ContextTooLong      the conversation does not fit                        exit 69
         │   └── BadServerResponse   it answered with something that is no answer         exit 69
         ├── StoreError              results or checkpoints could not be kept             exit 75
@@ -19,7 +20,10 @@
         └── PolicyFileRefused       weights in a format that can run code                exit 78
 
 Codes are stable; messages are for people. No message holds a path, an address or a key: `public` is safe to show.
+What a message quotes may come from anywhere, so every message is made storable here.
 """
+
+from zoomagent.text import storable
 
 
 class ZoomAgentError(Exception):
@@ -30,7 +34,7 @@ class ZoomAgentError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(storable(message))
         if code is not None:
             self.code = code
 
@@ -101,6 +105,10 @@ class ModelUnavailable(ServerError):
 
 class ModelNotFound(ServerError):
     code = "model_not_found"
+
+
+class Unauthorized(ServerError):
+    code = "unauthorized"
 
 
 class ContextTooLong(ServerError):

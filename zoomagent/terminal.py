@@ -1,11 +1,10 @@
 """What people see on a terminal: steps as they happen, then the answer with its reasons and its price.
 
 Models, pictures and files are strangers: their text is printed with every control, escape, bidirectional or invisible
-character spelled out (`printable`), and never read as markup. Left out: JSON, which needs none of this.
+character spelled out (`text.printable`), and never read as markup. Left out: JSON, which needs none of this.
 """
 
 import sys
-import unicodedata
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -14,24 +13,10 @@ from rich.text import Text
 
 from zoomagent.answer import Answer, Candidate, Step
 from zoomagent.page_data import confidence_kind, mattered, mattered_words, percent
+from zoomagent.text import printable as printable
 
 BRIEF = 0.01
 """Seconds from which a step's time is worth a look."""
-
-
-def printable(text: str) -> str:
-    """`text` with everything that could move, hide or colour other text spelled out as an escape."""
-    return "".join(character if _plain(character) else _spelled(character) for character in text)
-
-
-def _plain(character: str) -> bool:
-    return unicodedata.category(character)[0] != "C" and unicodedata.category(character) not in ("Zl", "Zp")
-
-
-def _spelled(character: str) -> str:
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character) or (
-        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
-    )
 
 
 def follow(items: Iterable[Step | Answer], console: Console) -> Answer:

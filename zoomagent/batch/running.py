@@ -17,10 +17,11 @@ from zoomagent.batch.asking import AWAY, Ask
 from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import NoRow, Row
 from zoomagent.batch.tally import Tally
-from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, ServerError, SettingInvalid
+from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, ServerError, SettingInvalid, Unauthorized
 from zoomagent.plugins.public import public_answer
 
-STOPS: dict[str, type[RunError]] = {kind.code: kind for kind in (ModelNotFound, SettingInvalid, PolicyFileRefused)}
+_STOPPING: tuple[type[RunError], ...] = (ModelNotFound, Unauthorized, SettingInvalid, PolicyFileRefused)
+STOPS = {kind.code: kind for kind in _STOPPING}
 LOST = "worker_lost"
 """A worker of a cluster died over a row more often than it may."""
 PASSES = (*AWAY, ServerError.code, LOST)

@@ -197,7 +197,7 @@ def card(model: Model, outcomes: dict[str, list[bool]], scenes: int) -> str:
     parameters = sum(tensor.numel() for shard in tensors for name, tensor in shard.items() if name != "lm_head.weight")
     return CARD.format(
         parameters=parameters / 1e6,
-        tokens=len(AutoTokenizer.from_pretrained(WEIGHTS)),
+        tokens=len(AutoTokenizer.from_pretrained(WEIGHTS, trust_remote_code=False)),
         level=LEVEL.name,
         shapes=", ".join(f"{s}s" for s in LEVEL.shapes),
         colours=", ".join(LEVEL.colours),

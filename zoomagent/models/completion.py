@@ -6,13 +6,17 @@
     {"error": ...} with status 200                                       ->  the error it names
     no choices, no message, content of a wrong type, HTML, torn JSON     ->  BadServerResponse
 
-Only whole, non-streamed bodies are read: a broken transfer yields no partial text that could be scored.
+This is the one place where what a server says is brought into range: every text that leaves here is `storable`, every
+count and log-probability has limits, whole numbers of any length are read. Everything takes time in proportion to the
+body, which is bounded. Only whole, non-streamed bodies are read: a broken transfer yields no partial text that could
+be scored.
 """
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import orjson
@@ -21,9 +25,22 @@ from zoomagent.errors import BadServerResponse
 from zoomagent.models.base import Likelihood, Reply, Token, ToolCall, Usage
 from zoomagent.models.server_errors import from_status, quotation
 from zoomagent.models.unwrapping import spoken, without_thoughts
+from zoomagent.text import MAX_TEXT, storable
 
 FLOOR = -100.0
 """The least log-probability we keep; servers write -inf, -9999 or less for "never"."""
+
+MAX_COUNT = 10**9
+"""The largest count of tokens that is believed (ours): sums of it stay within every store's numbers."""
+
+MAX_NAME = 200
+"""Characters of a model's, a tool's or a call's name that are kept (ours)."""
+
+MAX_CHOICES = 128
+"""Choices of one completion that are read: the most that can be asked for."""
+
+MAX_CALLS = 100
+"""Tool calls of one reply that are read (ours)."""
 
 _FINISH: dict[str, Literal["stop", "length", "tool_calls", "other"]] = {
     "stop": "stop",
@@ -55,30 +72,51 @@ def read_replies(body: dict[str, Any], visual_tokens: int) -> list[Reply]:
     usage = usage if isinstance(usage, dict) else {}
     counts = (_count(usage, "prompt_tokens"), _count(usage, "completion_tokens") // len(choices), visual_tokens)
     model = body.get("model")
-    return [_reply(choice, counts, model if isinstance(model, str) else "") for choice in choices]
+    name = storable(model, MAX_NAME) if isinstance(model, str) else ""
+    return [_reply(choice, counts, name) for choice in choices[:MAX_CHOICES]]
+
+
+def read_names(body: dict[str, Any]) -> list[str]:
+    """The models that a server lists."""
+    return [entry["id"] for entry in read_listed(body)]
+
+
+def read_listed(body: dict[str, Any]) -> list[dict[str, str]]:
+    """What a server says of the models that it lists: the `id` of each, and where it has them the `root` that it is
+    served from and the `parent` of an adapter."""
+    listed = body.get("data")
+    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    return [
+        {key: storable(item[key], MAX_NAME) for key in ("id", "root", "parent") if isinstance(item.get(key), str)}
+        for item in items
+        if isinstance(item.get("id"), str)
+    ]
 
 
 def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | None:
     """Likelihood of `continuation` from vLLM's `prompt_logprobs`, whose last tokens must spell exactly it.
 
     Each place lists the prompt's own token first. A tokenizer may put the space before a word into its
-    token, so leading white space does not count.
+    token, so leading white space does not count. Places are read from the end, each once, and at most four for
+    each character: tokens of a part of one are empty.
     """
-    places = body.get("prompt_logprobs")
-    if not isinstance(places, list):
+    places, wanted = body.get("prompt_logprobs"), continuation.lstrip()
+    if not isinstance(places, list) or not wanted:
         return None
-    total, spelled = 0.0, ""
-    for count, place in enumerate(reversed(places), start=1):
+    total, left = 0.0, len(wanted)
+    for count, place in enumerate(islice(reversed(places), 4 * len(wanted)), start=1):
         entry = next(iter(place.values()), None) if isinstance(place, dict) else None
         entry = entry if isinstance(entry, dict) else {}
         logprob, text = _clip(entry.get("logprob")), entry.get("decoded_token")
         if logprob is None or not isinstance(text, str):
             return None
-        total, spelled = total + logprob, text + spelled
-        if spelled.lstrip() == continuation.lstrip():
-            return Likelihood(total, count)
-        if len(spelled.lstrip()) > len(continuation):
+        total += logprob
+        inside = text[-left:]
+        if not wanted.endswith(inside, 0, left) or text[: len(text) - len(inside)].strip():
             return None
+        left -= len(inside)
+        if left == 0:
+            return Likelihood(total, count)
     return None
 
 
@@ -116,7 +154,8 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     text = spoken(whole)
     calls = _calls(message.get("tool_calls"))
     tokens = _tokens(choice.get("logprobs"), text, bool(calls))
-    finish = _FINISH.get(str(choice.get("finish_reason")), "other")
+    reason = choice.get("finish_reason")
+    finish = _FINISH.get(reason, "other") if isinstance(reason, str) else "other"
     # A hosted model may think without showing it: then its words are missing where its tokens ran out.
     thought = _thought(message) or without_thoughts(whole) != whole or (finish == "length" and not text.strip())
     prompt, completion, visual = counts
@@ -139,42 +178,53 @@ def _text(message: dict[str, Any]) -> str:
         content = "".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str):
         raise BadServerResponse(f"The reply's content is {type(content).__name__}, not text. Try again.")
-    return content.encode("utf-8", "replace").decode()
+    return storable(content)
 
 
 def _calls(listed: Any) -> tuple[ToolCall, ...]:
     found = []
-    for number, call in enumerate(listed if isinstance(listed, list) else []):
+    for number, call in enumerate(listed[:MAX_CALLS] if isinstance(listed, list) else []):
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadServerResponse("A tool call of the server's reply has no name. Try again.")
-        arguments = function.get("arguments")
-        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments or {}).decode()
-        call_id = call.get("id")
-        found.append(
-            ToolCall(call_id if isinstance(call_id, str) and call_id else f"call_{number}", function["name"], text)
-        )
+        given = call.get("id")
+        call_id = storable(given, MAX_NAME) if isinstance(given, str) and given else f"call_{number}"
+        arguments = storable(_written(function.get("arguments")))
+        found.append(ToolCall(call_id, storable(function["name"], MAX_NAME), arguments))
     return tuple(found)
+
+
+def _written(arguments: Any) -> str:
+    """Arguments as JSON text. What is nested too deep for it becomes a text that is no JSON: the tool says so."""
+    if isinstance(arguments, str):
+        return arguments
+    try:
+        return json.dumps(arguments or {})
+    except RecursionError:
+        return ""
 
 
 def _tokens(logprobs: Any, text: str, has_calls: bool) -> tuple[Token, ...] | None:
     """The tokens that spell `text`; None when they are missing, fewer, or spell something else."""
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    pieces = [_piece(entry) for entry in content] if isinstance(content, list) and content else [None]
-    known = [piece for piece in pieces if piece is not None]
-    if len(known) != len(pieces):
+    if not isinstance(content, list) or not 0 < len(content) <= MAX_TEXT:
+        return None
+    known = [piece for entry in content if (piece := _piece(entry)) is not None]
+    if len(known) != len(content):
         return None
     span = range(len(known)) if has_calls else _span(known, text)
-    return None if span is None else tuple(Token(known[i].text, known[i].logprob) for i in span)
+    return None if span is None else tuple(Token(storable(known[i].text, MAX_NAME), known[i].logprob) for i in span)
 
 
 def _span(pieces: list[_Piece], text: str) -> range | None:
     """Which pieces spell `text`: reasoning before it and the end token after it are left out."""
     joined = b"".join(piece.raw for piece in pieces)
     wanted = text.strip().encode()
-    start = joined.rfind(wanted)
-    if start < 0 or not wanted:
+    # The last place, found from behind: `find` is linear, `rfind` is not.
+    behind = joined[::-1].find(wanted[::-1])
+    if behind < 0 or not wanted:
         return None
+    start = len(joined) - behind - len(wanted)
     first, end = 0, 0
     while end + len(pieces[first].raw) <= start:
         end += len(pieces[first].raw)
@@ -198,21 +248,27 @@ def _piece(entry: Any) -> _Piece | None:
 
 def _clip(logprob: Any) -> float | None:
     """A log-probability between FLOOR and 0; None for null, NaN and what is no number."""
-    if not isinstance(logprob, int | float) or isinstance(logprob, bool) or math.isnan(logprob):
+    if not isinstance(logprob, int | float) or isinstance(logprob, bool) or math.isnan(float(logprob)):
         return None
     return min(0.0, max(FLOOR, float(logprob)))
 
 
 def _count(usage: dict[str, Any], name: str) -> int:
     value = usage.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return min(value, MAX_COUNT) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _lenient(body: bytes) -> Any:
+    """JSON as Python reads it: NaN, Infinity and half characters too."""
     try:
-        return json.loads(body.decode("utf-8"))
+        return json.loads(body.decode("utf-8"), parse_int=_whole)
     except (ValueError, RecursionError):
         raise BadServerResponse("The server's reply is not JSON. Check that the base URL is its API.") from None
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number of any length: one that no store could hold is read as a float, if need be as infinity."""
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 def _error_of(error: Any) -> Exception:

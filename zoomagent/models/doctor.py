@@ -9,6 +9,7 @@ well enough to tell; then the profile's own value stays. The last line can be ex
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -30,6 +31,7 @@ from zoomagent.models.probes import (
     one_square,
     shrink,
 )
+from zoomagent.text import printable
 
 Verdict = Literal["yes", "no", "unclear"]
 
@@ -262,16 +264,18 @@ def _mean(reply: Reply) -> float:
 
 
 def render(report: Report) -> Any:
-    """The report as a rich table."""
+    """The report as a rich table. What the model or its server said is no markup, and moves nothing."""
     from rich.table import Table
+    from rich.text import Text as Words
 
-    table = Table(title=f"{report.model} (profile {report.family})", title_justify="left")
+    table = Table(title=Words(printable(f"{report.model} (profile {report.family})")), title_justify="left")
     for column in ("", "works", "found", "what follows"):
         table.add_column(column, overflow="fold")
     colours = {"yes": "green", "no": "red", "unclear": "yellow"}
     for check in report.checks:
         shown = "" if check.works == "yes" else check.instead
-        table.add_row(check.name, f"[{colours[check.works]}]{check.works}[/]", check.found, shown)
+        works = Words(check.works, style=colours[check.works])
+        table.add_row(check.name, works, Words(printable(check.found)), Words(printable(shown)))
     return table
 
 
@@ -289,7 +293,7 @@ def doctor(model: str, json_output: bool = False, extra_body: Mapping[str, Any] 
     try:
         report = asyncio.run(run())
     except ZoomAgentError as error:
-        print(error.public)
+        print(f"zoomagent: {printable(error.public)}", file=sys.stderr)
         raise typer.Exit(error.exit_status) from error
     if json_output:
         print(report.as_json())

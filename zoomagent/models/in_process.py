@@ -15,10 +15,12 @@ streaming.
 
 import asyncio
 import copy
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +28,14 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import torch
+from PIL import Image
 from transformers import DynamicCache
 
-from zoomagent.errors import ContextTooLong, ModelUnavailable
+from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable
+from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Token, Usage
 from zoomagent.models.chat import arrange
-from zoomagent.models.checkpoint import Checkpoint, load_checkpoint
+from zoomagent.models.checkpoint import Checkpoint, load_checkpoint, readable
 from zoomagent.models.hermes import parse_calls
 from zoomagent.models.nano import weights_hash
 from zoomagent.models.profiles import NANO
@@ -41,6 +45,9 @@ from zoomagent.models.vision_cache import Key, ViewFeatures, VisionCache
 T = TypeVar("T")
 BATCH = 32
 """Conversations, or views, that go through the model at once (ours)."""
+
+RENDER_SECONDS = 5.0
+"""How long a checkpoint's chat template may take for one conversation (ours): usual ones take milliseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +100,8 @@ class InProcessModel:
         self._device = device
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._last: Prefix | None = None
+        with readable(self.name):
+            self._try_out()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zoomagent-model")
 
     @cached_property
@@ -127,6 +136,24 @@ class InProcessModel:
         if not continuations:
             return []
         return await self._alone(lambda clock: self._score(messages, continuations, clock), deadline)
+
+    def _try_out(self) -> None:
+        """One short conversation before anybody asks: where the parts of a checkpoint disagree, it ends here. Its words
+        must be in the prompt."""
+        profile = self.profile
+        size = profile.fit(Size(1, 1), max(profile.min_pixels, (profile.min_side + profile.multiple) ** 2))
+        view = Pixels("try-out", Image.new("RGB", (size.width, size.height)))
+        word = "zoomagent"
+        told = [
+            Message("user", (view, Text(word))),
+            Message("assistant", (Text(word),)),
+            Message("user", (Text(word),)),
+        ]
+        if self._rendered(told).count(word) < len(told):
+            raise ModelNotFound(f"The chat template of {self.name!r} leaves out what is said. Repair it.")
+        with torch.inference_mode():
+            self._generate(told, (), 2, 0.0, 1, Clock(None))
+        self.forget()
 
     def forget(self) -> None:
         """Drop every remembered view and prompt. For fair timing, while no call is under way."""
@@ -205,14 +232,21 @@ class InProcessModel:
         told = arrange(messages, self.profile if text else replace(self.profile, tool_dialect="hermes"), tools)
         pixels = [part for message in told for part in message.parts if isinstance(part, Pixels)]
         views = tuple(self._see(view) for view in pixels)
-        text = self._loaded.tokenizer.apply_chat_template(
-            [_template_turn(message) for message in told], tokenize=False, add_generation_prompt=True
-        )
+        tokens = self._loaded.tokenizer.encode(self._rendered(told), add_special_tokens=False)
+        if tokens.count(self._loaded.image_id) != len(views):
+            raise ModelNotFound(f"The chat template of {self.name!r} does not show every picture once. Repair it.")
         waiting = iter(views)
         ids: list[int] = []
-        for token in self._loaded.tokenizer.encode(text, add_special_tokens=False):
+        for token in tokens:
             ids += [token] * (len(next(waiting).tokens) if token == self._loaded.image_id else 1)
         return Prompt(torch.tensor([ids], device=self._device), views, tuple(map(_key, pixels)))
+
+    def _rendered(self, told: Sequence[Message]) -> str:
+        """The conversation by the checkpoint's own template, which comes from outside: it may fail, or never end."""
+        turns = [_template_turn(message) for message in told]
+        with readable(self.name), no_longer_than(RENDER_SECONDS):
+            text = self._loaded.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            return str(text)
 
     def _see(self, view: Pixels) -> ViewFeatures:
         return self.vision.get(_key(view), lambda: self._encode_view(view))
@@ -329,7 +363,10 @@ class InProcessModel:
     def _log_softmax(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits.float().clone()
         logits[..., list(self._loaded.never)] = -torch.inf
-        return logits.log_softmax(-1)
+        distribution = logits.log_softmax(-1)
+        if distribution.isnan().any():
+            raise ModelNotFound(f"The weights of {self.name!r} give no numbers (NaN). Are they damaged?")
+        return distribution
 
     def _choose(self, distribution: torch.Tensor, temperature: float) -> torch.Tensor:
         if temperature <= 0:
@@ -374,6 +411,23 @@ class Clock:
             raise ModelUnavailable("The call was cancelled.", code="cancelled")
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ModelUnavailable("The model did not finish before the deadline. Allow more time or fewer tokens.")
+
+
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Stop Python code of others on this thread, between two of its lines, when its time is over."""
+    end, before = time.monotonic() + seconds, sys.gettrace()
+
+    def looked(frame: Any, event: str, argument: Any) -> Any:
+        if time.monotonic() > end:
+            raise TimeoutError(f"not done in {seconds:g} seconds")
+        return looked
+
+    sys.settrace(looked)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _key(view: Pixels) -> Key:

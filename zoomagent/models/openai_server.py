@@ -16,13 +16,14 @@ slow ones. `python -m zoomagent.models.doctor URL` measures what a server really
 """
 
 import asyncio
+import json
 import logging
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import openai
@@ -36,15 +37,17 @@ from zoomagent.models.completion import (
     first_token_likelihoods,
     given_likelihood,
     read_json,
+    read_listed,
     read_replies,
 )
+from zoomagent.models.keys import ModelKey, key_for
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
+from zoomagent.models.reply_bytes import bound, pieces
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
-from zoomagent.models.server_errors import BAD_REQUEST, ReplyTooLarge, refuses_roles, retry_after, translate
+from zoomagent.models.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
 from zoomagent.models.wire import to_wire, wire_urls
 
-MAX_REPLY_BYTES = 16 * 1024 * 1024
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
 IDENTIFY_SECONDS = 5.0
@@ -52,19 +55,31 @@ IDENTIFY_SECONDS = 5.0
 FEWER_ALTERNATIVES = 5
 """What a server is asked for that refuses so many."""
 
+THREADS = 4
+"""Requests and replies of one server that are written and read at once (ours)."""
+
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class _Session:
-    """Connections belong to one event loop; a new loop gets new ones."""
+    """Connections belong to one event loop; a new loop gets new ones. Pictures are encoded and bodies are read on
+    `threads`, because all runs share the loop."""
 
     loop: asyncio.AbstractEventLoop
     client: openai.AsyncOpenAI
     slots: asyncio.Semaphore
+    threads: ThreadPoolExecutor
+
+    async def apart(self, work: Callable[..., T], *given: Any) -> T:
+        """`work(*given)`, not in the event loop."""
+        return await self.loop.run_in_executor(self.threads, work, *given)
 
 
-Send = Callable[[_Session], Awaitable[dict[str, Any]]]
+Send = Callable[[_Session], Awaitable[T]]
+Read = Callable[[dict[str, Any]], T]
+"""What is taken from the body of a completion."""
 
 
 class OpenAIModel:
@@ -90,12 +105,13 @@ class OpenAIModel:
         self.profile = profile or profile_for(model)
         self._profile_given = profile is not None
         self._base_url = api_base(base_url)
-        self._key = api_key or os.environ.get("ZOOMAGENT_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+        self._key = ModelKey(api_key, "the argument api_key") if api_key else key_for(self._base_url)
         self._retries = retries or RetryPolicy()
         self._concurrency = concurrency
         self._run = run
         self._timeout = httpx2.Timeout(idle, connect=connect, pool=run)
         self._transport = transport
+        self._tls = httpx2.create_ssl_context()
         self._breaker = breaker or Breaker()
         self._urls = wire_urls(self.profile)
         self._extra_body = dict(extra_body or {})
@@ -158,8 +174,7 @@ class OpenAIModel:
             return
         if not self.name and len(listed) == 1:
             self.name = listed[0]["id"]
-        more = [item.get(key) for item in listed if item["id"] == self.name for key in ("id", "root", "parent")]
-        names = [name for name in more if isinstance(name, str)]
+        names = [name for item in listed if item["id"] == self.name for name in item.values()]
         known = next((name for name in names if profile_for(name, {}) != UNKNOWN), None)
         # The name of the packaged model's own is its only sign: a root of that name is any folder.
         self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
@@ -169,18 +184,16 @@ class OpenAIModel:
         """The names of the models the server lists."""
         return [item["id"] for item in await self._entries(deadline)]
 
-    async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, Any]]:
+    async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
         """What the server says of the models that it lists."""
         policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
-        body = await with_retries(
+        return await with_retries(
             lambda end: self._timed(self._list, self._current_session(), end), policy, deadline, retry_after
         )
-        listed = body.get("data")
-        items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-        return [item for item in items if isinstance(item.get("id"), str)]
 
     async def aclose(self) -> None:
         if self._session is not None:
+            self._session.threads.shutdown(wait=False, cancel_futures=True)
             await self._session.client.close()
             self._session = None
 
@@ -196,9 +209,11 @@ class OpenAIModel:
         tools: Sequence[Mapping[str, Any]],
         deadline: float | None,
     ) -> list[Reply]:
-        body = await self._complete(messages, options, tools, deadline)
-        replies = read_replies(body, self._visual_tokens(messages))
-        return [_with_text_calls(reply) for reply in replies] if tools else replies
+        def read(body: dict[str, Any]) -> list[Reply]:
+            replies = read_replies(body, self._visual_tokens(messages))
+            return [_with_text_calls(reply) for reply in replies] if tools else replies
+
+        return await self._complete(messages, options, tools, deadline, read)
 
     async def _score_for_the_first_time(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
@@ -233,8 +248,8 @@ class OpenAIModel:
         """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end."""
         extra = {"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True}
         told = [*messages, Message("assistant", (Text(text),))]
-        options = {"max_tokens": 1, "temperature": 0.0, "extra_body": extra}
-        return given_likelihood(await self._complete(told, options, (), deadline, attempts), text)
+        options = {"max_tokens": 1, "temperature": 0.0, **extra}
+        return await self._complete(told, options, (), deadline, lambda body: given_likelihood(body, text), attempts)
 
     async def _score_first_tokens(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
@@ -243,10 +258,13 @@ class OpenAIModel:
             return None
         if "top_logprobs" in self._refused:
             return None
+
+        def read(body: dict[str, Any]) -> list[Likelihood] | None:
+            read_replies(body, 0)
+            return first_token_likelihoods(body, continuations)
+
         options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": self._alternatives}
-        body = await self._complete(messages, options, (), deadline)
-        read_replies(body, 0)
-        return first_token_likelihoods(body, continuations)
+        return await self._complete(messages, options, (), deadline, read)
 
     async def _complete(
         self,
@@ -254,15 +272,18 @@ class OpenAIModel:
         options: Mapping[str, Any],
         tools: Sequence[Mapping[str, Any]],
         deadline: float | None,
+        read: Read[T],
         attempts: int | None = None,
-    ) -> dict[str, Any]:
-        """One completion. What the server refuses by name is left out, and the request sent again."""
+    ) -> T:
+        """What `read` takes from one completion. What the server refuses by name is left out, and the request sent
+        again."""
         await self._resolve_name(deadline)
         self._check_count(messages)
         while True:
-            request = self._request(messages, options, tools)
+            session = self._current_session()
+            request, sent = await session.apart(self._request, messages, options, tools)
             try:
-                return await self._retried(partial(self._create, request), deadline, attempts)
+                return await self._retried(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
             except ContextTooLong:
@@ -276,14 +297,12 @@ class OpenAIModel:
 
     def _request(
         self, messages: Sequence[Message], options: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], bytes]:
+        """The request, and its bytes."""
         told = arrange(messages, self.profile, tools)
         request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
         if tools and self.profile.tool_dialect == "openai":
             request["tools"] = list(tools)
-        extra = {**self.profile.extra_body, **self._extra_body, **options.get("extra_body", {})}
-        if extra:
-            request["extra_body"] = extra
         if request["max_tokens"] > 1:
             request["max_tokens"] += self._room
         if "max_tokens" in self._refused:
@@ -291,7 +310,9 @@ class OpenAIModel:
         if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
             request.pop("logprobs", None)
             request.pop("top_logprobs", None)
-        return {name: value for name, value in request.items() if name not in self._refused}
+        request |= {**self.profile.extra_body, **self._extra_body}
+        sent = {name: value for name, value in request.items() if name not in self._refused}
+        return sent, json.dumps(sent).encode()
 
     def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
         """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
@@ -310,10 +331,10 @@ class OpenAIModel:
         log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 
-    async def _retried(self, send: Send, deadline: float | None, attempts: int | None) -> dict[str, Any]:
+    async def _retried(self, send: Send[T], deadline: float | None, attempts: int | None) -> T:
         policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
 
-        async def attempt(end: float) -> dict[str, Any]:
+        async def attempt(end: float) -> T:
             session = self._current_session()
             async with session.slots:
                 await self._breaker.admit(lambda: self._counted(self._probe, session, end))
@@ -321,57 +342,63 @@ class OpenAIModel:
 
         return await with_retries(attempt, policy, deadline, retry_after)
 
-    async def _counted(self, send: Send, session: _Session, end: float) -> dict[str, Any]:
+    async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
         progress."""
         try:
-            body = await self._timed(send, session, end)
+            answer = await self._timed(send, session, end)
         except ServerError as error:
             self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
             raise
         self._breaker.record(answered=True)
-        return body
+        return answer
 
-    async def _timed(self, send: Send, session: _Session, end: float) -> dict[str, Any]:
+    async def _timed(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt within its time, its error translated."""
         try:
             async with asyncio.timeout(min(self._run, max(0.0, end - time.monotonic()))):
                 return await send(session)
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
-            raise translate(error) from error
+            raise translate(error, self._key.advice) from error
 
-    async def _probe(self, session: _Session) -> dict[str, Any]:
-        request = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())
-        return await self._create(request, session)
+    async def _probe(self, session: _Session) -> None:
+        _, sent = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())
+        await self._create(sent, lambda body: None, session)
 
-    async def _create(self, request: dict[str, Any], session: _Session) -> dict[str, Any]:
-        return await self._raw(session.client.chat.completions, "create", request)
+    async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
+        """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
+        response = await session.client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            content=pieces(request),
+            options={"headers": {"content-length": str(len(request))}},
+        )
+        return await session.apart(lambda: read(read_json(response.content)))
 
-    async def _list(self, session: _Session) -> dict[str, Any]:
-        return await self._raw(session.client.models, "list", {})
-
-    async def _raw(self, resource: Any, method: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The parsed body; the SDK's own lenient models are not used, they let any shape through."""
-        response = await getattr(resource.with_raw_response, method)(**request)
-        return read_json(response.http_response.content)
+    async def _list(self, session: _Session) -> list[dict[str, str]]:
+        response = await session.client.get("/models", cast_to=httpx2.Response)
+        return await session.apart(lambda: read_listed(read_json(response.content)))
 
     def _current_session(self) -> _Session:
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.loop is not loop:
             http_client = httpx2.AsyncClient(
                 timeout=self._timeout,
+                verify=self._tls,
                 transport=self._transport,
                 headers={"accept-encoding": "identity"},
-                event_hooks={"response": [_bound]},
+                event_hooks={"request": [self._key.clean], "response": [partial(bound, hidden=self._key.secret)]},
             )
             client = openai.AsyncOpenAI(
                 base_url=self._base_url,
-                api_key=self._key,
+                # What is really sent is set by `ModelKey.clean`; the SDK would take one from the environment.
+                api_key="none",
                 max_retries=0,
                 timeout=self._timeout,
                 http_client=http_client,
             )
-            self._session = _Session(loop, client, asyncio.Semaphore(self._concurrency))
+            threads = ThreadPoolExecutor(THREADS, thread_name_prefix="zoomagent-server")
+            self._session = _Session(loop, client, asyncio.Semaphore(self._concurrency), threads)
         return self._session
 
     async def _resolve_name(self, deadline: float | None) -> None:
@@ -439,25 +466,3 @@ def _with_text_calls(reply: Reply) -> Reply:
         return reply
     text, calls = find_calls(reply.text)
     return replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply
-
-
-async def _bound(response: httpx2.Response) -> None:
-    """No reply may be larger than MAX_REPLY_BYTES, whatever its headers say."""
-    if isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _Bounded(response.stream)
-
-
-class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
-        async for chunk in self._inner:
-            received += len(chunk)
-            if received > MAX_REPLY_BYTES:
-                raise ReplyTooLarge(f"more than {MAX_REPLY_BYTES} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

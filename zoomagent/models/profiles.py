@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from zoomagent.errors import SettingInvalid
+from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.geometry import Size, Space, fit_size
 
 ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
@@ -271,7 +271,12 @@ def profile_for(model_name: str, overrides: Mapping[str, Any] | None = None) -> 
 def own_overrides(folder: Path) -> dict[str, Any]:
     """What the folder's `zoomagent.json`, where there is one, says of the profile."""
     file = folder / "zoomagent.json"
-    content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    try:
+        content = json.loads(file.read_bytes()) if file.is_file() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelNotFound(f"The checkpoint's zoomagent.json can not be read ({type(error).__name__}).") from error
+    if not isinstance(content, dict):
+        raise ModelNotFound("The checkpoint's zoomagent.json holds no JSON object of profile fields.")
     return content
 
 
@@ -296,6 +301,18 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+_MOST: dict[str, float] = {
+    "multiple": 4096,
+    "max_aspect": 10_000,
+    "min_side": 1 << 16,
+    "max_side": 1 << 16,
+    "max_images": 10_000,
+    "crop_margin": 4,
+    "box_step": 1000,
+}
+MOST_PIXELS = 1 << 28
+"""Of every other number (ours): pixels of a view. No model takes more."""
+
 _MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin")
 
 
@@ -305,7 +322,22 @@ def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     for name, value in given.items():
         _check(profile, name, value)
-    return replace(profile, **given)
+    made = replace(profile, **given)
+    _check_sizes(made)
+    return made
+
+
+def _check_sizes(profile: Profile) -> None:
+    """Views of every shape have a size that the limits allow, and one that is soon found."""
+    if profile.max_side > 4096 * profile.multiple:
+        raise SettingInvalid(f"'max_side' must be at most 4096 times 'multiple', not {profile.max_side!r}.")
+    try:
+        for shape in (Size(1, 1), Size(1000, 1), Size(1, 1000)):
+            profile.fit(shape)
+    except ValueError as error:
+        raise SettingInvalid(
+            f"'multiple' and the limits of pixels and sides leave no size for a view: {error}"
+        ) from None
 
 
 def _check(profile: Profile, name: str, value: object) -> None:
@@ -319,7 +351,8 @@ def _check(profile: Profile, name: str, value: object) -> None:
     if isinstance(value, tuple):
         fits = fits and all(isinstance(item, str) for item in value)
     if not fits or (isinstance(value, bool) and kind is not bool):
-        raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {value!r}.")
+        raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {str(value)[:80]!r}.")
     least = 0 if name in _MAY_BE_ZERO else 1
-    if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
-        raise SettingInvalid(f"{name!r} must be at least {least}, not {value!r}.")
+    most = _MOST.get(name, MOST_PIXELS)
+    if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
+        raise SettingInvalid(f"{name!r} must be from {least} to {most:g}, not {str(value)[:80]}.")

@@ -22,9 +22,15 @@ from zoomagent.errors import (
     ModelUnavailable,
     RateLimited,
     ServerError,
+    Unauthorized,
 )
+from zoomagent.models.keys import HOW
+from zoomagent.text import storable
 
 BAD_REQUEST = "bad_request"
+
+MAX_SAID = 4096
+"""Characters of an error's words that are looked at (ours)."""
 
 # vLLM, SGLang, llama.cpp, TGI, OpenAI; "at most N image(s)" is vLLM's limit_mm_per_prompt.
 _TOO_LONG = re.compile(
@@ -90,10 +96,10 @@ class ReplyTooLarge(httpx2.DecodingError):
     """A response body above our limit."""
 
 
-def translate(error: Exception) -> ServerError:
-    """Our error for one of theirs."""
+def translate(error: Exception, about_key: str = HOW) -> ServerError:
+    """Our error for one of theirs. `about_key` is what to do when the key was refused."""
     if isinstance(error, openai.APIStatusError):
-        return from_status(error.status_code, _body(error))
+        return from_status(error.status_code, _body(error), about_key)
     if isinstance(error, openai.APIConnectionError) and isinstance(error.__cause__, httpx2.DecodingError):
         error = error.__cause__
     for kinds, ours, message in _KINDS:
@@ -102,7 +108,7 @@ def translate(error: Exception) -> ServerError:
     raise error
 
 
-def from_status(status: int, body: Any) -> ServerError:
+def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
     said = quotation(body)
     quoted = f" It said: {said}" if said else ""
@@ -116,10 +122,10 @@ def from_status(status: int, body: Any) -> ServerError:
     if status >= 500:
         return ModelUnavailable(f"The server failed ({status}). Try again; if it stays, read the server's log.")
     if status in (401, 403):
-        return ModelNotFound(f"The server refused the key ({status}). Check the API key and what it may use.")
+        return Unauthorized(f"The server refused access ({status}). {about_key}")
     if status == 404:
         return ModelNotFound(f"The server does not know this model or path (404).{quoted}")
-    if status == 413 or _TOO_LONG.search(body if isinstance(body, str) else _message(body)):
+    if status == 413 or _TOO_LONG.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
         return ContextTooLong(f"The conversation does not fit ({status}). Send fewer or smaller views.{quoted}")
     if status >= 400:
         return ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
@@ -132,10 +138,12 @@ def retry_after(error: ServerError) -> float | None:
     if not isinstance(cause, openai.APIStatusError):
         return None
     headers = cause.response.headers
-    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
-    if milliseconds is not None and milliseconds.isdigit():
-        return int(milliseconds) / 1000
-    return None if value is None else _seconds(value)
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after", "")
+    seconds = _number(value)
+    return seconds if seconds is not None else _until(value)
 
 
 def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
@@ -144,11 +152,11 @@ def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
     error = body.get("error") if isinstance(body, dict) else None
     given = [error.get("param")] if isinstance(error, dict) else []
     given += [body.get("param")] if isinstance(body, dict) else []
-    given += [part for fault in _faults(body) for part in fault.get("loc", ()) if isinstance(part, str)]
+    given += [part for fault in _faults(body) for part in _parts(fault)]
     named = {name.strip("'\"` ").casefold() for name in given if isinstance(name, str)} & set(PARAMETERS)
     if named:
         return frozenset(named)
-    said = body if isinstance(body, str) else _message(body)
+    said = body[:MAX_SAID] if isinstance(body, str) else _message(body)
     if not (_NOT_SUPPORTED if strictly else _NOT_TAKEN).search(said) or _ROLES.search(said):
         return frozenset()
     return frozenset(name for name, words in PARAMETERS.items() if words.search(said))
@@ -169,15 +177,17 @@ def scrub(text: str, limit: int = 200) -> str:
     return " ".join(_SECRETS.sub("…", text[: 4 * limit]).split())[:limit].strip()
 
 
-def _seconds(value: str) -> float | None:
+def _number(text: str) -> float | None:
+    """A number as HTTP writes it; one that is absurdly long is infinite."""
+    return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text.strip()) else None
+
+
+def _until(date: str) -> float | None:
+    """Seconds until an HTTP date; None for what is no date."""
     try:
-        return max(0.0, float(value)) if value.strip()[:1].isdigit() else _until(value)
-    except ValueError:
+        return max(0.0, parsedate_to_datetime(date[:100]).timestamp() - time())
+    except (ValueError, OverflowError, LookupError, TypeError):
         return None
-
-
-def _until(date: str) -> float:
-    return max(0.0, parsedate_to_datetime(date).timestamp() - time())
 
 
 def _body(error: openai.APIStatusError) -> Any:
@@ -194,8 +204,9 @@ def _message(body: Any) -> str:
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), "")
     if isinstance(found, list):
-        found = "; ".join(f"{_place(fault)}{fault['msg']}" for fault in _faults(body)[:3] if "msg" in fault)
-    return found if isinstance(found, str) else ""
+        said = [f"{_place(fault)}{fault['msg']}" for fault in _faults(body)[:3] if isinstance(fault.get("msg"), str)]
+        found = "; ".join(said)
+    return storable(found, MAX_SAID) if isinstance(found, str) else ""
 
 
 def _faults(body: Any) -> list[dict[str, Any]]:
@@ -208,9 +219,13 @@ def _faults(body: Any) -> list[dict[str, Any]]:
 
 def _place(fault: dict[str, Any]) -> str:
     """The field that a fault is about."""
-    parts = fault.get("loc")
-    named = [part for part in parts if isinstance(part, str) and part != "body"] if isinstance(parts, list) else []
+    named = [part for part in _parts(fault) if part != "body"]
     return f"{named[-1]}: " if named else ""
+
+
+def _parts(fault: dict[str, Any]) -> list[str]:
+    parts = fault.get("loc")
+    return [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
 
 
 _UNREADABLE = "The server sent something that is no answer. Check that the base URL is an OpenAI-compatible API."

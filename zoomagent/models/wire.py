@@ -8,6 +8,7 @@ changes nothing.
 
 import base64
 import io
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -25,16 +26,21 @@ JPEG_ABOVE = 4_000_000
 
 
 class DataUrls:
-    """Encodes views; the last `max_bytes` of URLs are kept, so that every turn sends the same bytes
-    cheaply."""
+    """Encodes views, each once, for any thread; the last `max_bytes` of URLs are kept, so that every turn sends the
+    same bytes cheaply."""
 
     def __init__(self, pad_to_square: bool, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._pad = pad_to_square
         self._max_bytes = max_bytes
         self._bytes = 0
+        self._one = threading.Lock()
         self._kept: OrderedDict[tuple[str, int, int], str] = OrderedDict()
 
     def of(self, view: Pixels) -> str:
+        with self._one:
+            return self._of(view)
+
+    def _of(self, view: Pixels) -> str:
         key = (view.key, *view.image.size)
         if key in self._kept:
             self._kept.move_to_end(key)

@@ -25,7 +25,7 @@ SIDE_FILES = (
 def export(model: str, trained: Path, out: Path, processor: ViewProcessor) -> Path:
     """Write what was trained from `model` and saved in `trained` (weights, or a peft adapter) to `out`."""
     source = source_of(model)
-    config = AutoConfig.from_pretrained(source)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     merged = _merged(source, trained) if (trained / "adapter_config.json").is_file() else _load(str(trained), config)
     merged = merged.to(config.dtype or torch.float32)
     merged.config = config
@@ -54,7 +54,9 @@ def usage(folder: Path) -> str:
 
 
 def _load(source: str, config: Any) -> Any:
-    return AutoModelForImageTextToText.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True)
+    return AutoModelForImageTextToText.from_pretrained(
+        source, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
 
 
 def _merged(source: str, adapter: Path) -> Any:

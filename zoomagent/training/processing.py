@@ -99,7 +99,7 @@ def load_processor(model: str) -> ViewProcessor:
     """
     source = source_of(model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(source)
     except DAMAGED as error:
         raise ModelNotFound(

@@ -156,7 +156,8 @@ def is_nano(model: str) -> bool:
     from zoomagent.training.processing import source_of
 
     source = source_of(model)
-    config, processor = AutoConfig.from_pretrained(source), Qwen2VLImageProcessorPil.from_pretrained(source)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    processor = Qwen2VLImageProcessorPil.from_pretrained(source)
     return profile_of(model, config, processor).family == "nano"
 
 
@@ -253,7 +254,9 @@ def _load_model(settings: Settings) -> Any:
     refuse_pickles(source)
     half = torch.cuda.is_available() and settings.lora
     dtype = torch.bfloat16 if half else torch.float32
-    return AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
+    return AutoModelForImageTextToText.from_pretrained(
+        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
 
 
 def _adapters(rank: int) -> Any:

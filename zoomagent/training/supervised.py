@@ -122,7 +122,7 @@ def make_trainer(settings: Settings) -> Any:
 def profile_of(model: str, processor: ViewProcessor) -> Profile:
     """What the checkpoint expects of views and boxes: as the in-process model reads it."""
     source = source_of(model)
-    config = AutoConfig.from_pretrained(source)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     if config.model_type not in MODEL_TYPES:
         raise SettingInvalid(
             f"{model!r} is of type {config.model_type!r}, which takes other views. "
@@ -157,7 +157,9 @@ def load_weights(settings: Settings) -> Any:
     source = source_of(settings.model)
     refuse_pickles(source)
     dtype = torch.bfloat16 if settings.lora and settings.mixed else torch.float32
-    return AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
+    return AutoModelForImageTextToText.from_pretrained(
+        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
 
 
 def _arguments(settings: Settings, evaluate: bool) -> Any:
@@ -194,7 +196,8 @@ def _checkpoints(settings: Settings) -> bool:
     if settings.checkpointing is not None:
         return settings.checkpointing
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(source_of(settings.model)))
+        config = AutoConfig.from_pretrained(source_of(settings.model), trust_remote_code=False)
+        model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     return bool(model.num_parameters() >= LARGE)
 
 
