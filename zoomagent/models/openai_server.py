@@ -46,6 +46,7 @@ from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
 from zoomagent.models.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
+from zoomagent.models.surroundings import certificates, proxy_for
 from zoomagent.models.wire import to_wire, wire_urls
 
 ALTERNATIVES = 20
@@ -111,7 +112,8 @@ class OpenAIModel:
         self._run = run
         self._timeout = httpx2.Timeout(idle, connect=connect, pool=run)
         self._transport = transport
-        self._tls = httpx2.create_ssl_context()
+        self._tls = certificates()
+        self._proxy = proxy_for(self._base_url)
         self._breaker = breaker or Breaker()
         self._urls = wire_urls(self.profile)
         self._extra_body = dict(extra_body or {})
@@ -340,7 +342,13 @@ class OpenAIModel:
                 await self._breaker.admit(lambda: self._counted(self._probe, session, end))
                 return await self._counted(send, session, end)
 
-        return await with_retries(attempt, policy, deadline, retry_after)
+        try:
+            return await with_retries(attempt, policy, deadline, retry_after)
+        except ModelUnavailable as error:
+            if not self._proxy:
+                raise
+            text = f"{error} A proxy stands between: {self._proxy} names it."
+            raise ModelUnavailable(text, code=error.code) from error
 
     async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
@@ -386,6 +394,7 @@ class OpenAIModel:
                 timeout=self._timeout,
                 verify=self._tls,
                 transport=self._transport,
+                trust_env=bool(self._proxy),
                 headers={"accept-encoding": "identity"},
                 event_hooks={"request": [self._key.clean], "response": [partial(bound, hidden=self._key.secret)]},
             )
