@@ -98,26 +98,30 @@ def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | No
 
     Each place lists the prompt's own token first. A tokenizer may put the space before a word into its
     token, so leading white space does not count. Places are read from the end, each once, and at most four for
-    each character: tokens of a part of one are empty.
+    each character: tokens of a part of one are empty, and stand before the one that spells it.
     """
     places, wanted = body.get("prompt_logprobs"), continuation.lstrip()
     if not isinstance(places, list) or not wanted:
         return None
-    total, left = 0.0, len(wanted)
+    total, left, found = 0.0, len(wanted), 0
     for count, place in enumerate(islice(reversed(places), 4 * len(wanted)), start=1):
         entry = next(iter(place.values()), None) if isinstance(place, dict) else None
         entry = entry if isinstance(entry, dict) else {}
         logprob, text = _clip(entry.get("logprob")), entry.get("decoded_token")
+        if left == 0 and text != "":
+            break
         if logprob is None or not isinstance(text, str):
             return None
-        total += logprob
+        total, found = total + logprob, count
+        if left == 0:
+            continue
         inside = text[-left:]
         if not wanted.endswith(inside, 0, left) or text[: len(text) - len(inside)].strip():
             return None
         left -= len(inside)
-        if left == 0:
-            return Likelihood(total, count)
-    return None
+        if left == 0 and wanted[0].isascii():
+            break
+    return Likelihood(total, found) if left == 0 else None
 
 
 def first_token_likelihoods(body: dict[str, Any], continuations: Sequence[str]) -> list[Likelihood] | None:
@@ -230,6 +234,9 @@ def _span(pieces: list[_Piece], text: str) -> range | None:
         end += len(pieces[first].raw)
         first += 1
     last = first
+    # The first tokens of a character of several are empty, and stand before the one that spells it.
+    while first > 0 and wanted[0] >= 0x80 and not pieces[first - 1].raw:
+        first -= 1
     while end < start + len(wanted):
         end += len(pieces[last].raw)
         last += 1
