@@ -1,6 +1,7 @@
 """`zoomagent bench`: measure strategies beside the same model without zoom, and beside rival procedures."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -77,7 +78,7 @@ def collect(
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
         done = collect_all(load_model(model), n, levels, out, lambda at: bar.update(task, completed=at))
-    typer.echo(f"{done} questions in {out}. Fit with: zoomagent train calibrate {out} --out arbiter.json")
+    typer.echo(f"{done} questions in {out}. Fit with: zoomagent train calibrate {quote(str(out))} --out arbiter.json")
 
 
 def _names(text: str) -> tuple[str, ...]:

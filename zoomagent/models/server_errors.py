@@ -126,7 +126,9 @@ def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     if status == 404:
         return ModelNotFound(f"The server does not know this model or path (404).{quoted}")
     if status == 413 or _TOO_LONG.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
-        return ContextTooLong(f"The conversation does not fit ({status}). Send fewer or smaller views.{quoted}")
+        return ContextTooLong(
+            f"The conversation does not fit ({status}). Send fewer or smaller views, or fewer words.{quoted}"
+        )
     if status >= 400:
         return ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
     return BadServerResponse(f"The server answered with status {status}. Check that the base URL is its API.")
