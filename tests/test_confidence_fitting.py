@@ -123,3 +123,17 @@ def test_the_command_writes_an_arbiter_that_loads_and_prints_its_figures(tmp_pat
     held_out = split(read_records(source), 0.25, "held out 1")[1]
     assert figures["n"] == len(held_out) == 800 - arbiter.provenance.fitted - arbiter.provenance.certified
     assert np.isfinite(figures["calibrated"]["ece_mass"])
+
+
+def test_too_few_records_or_pictures_are_told_as_what_they_are(tmp_path: Path) -> None:
+    from zoomagent.training.calibrate import NEEDED, fit
+    from zoomagent.training.cli import calibrate
+
+    path = tmp_path / "r.jsonl"
+    line = '{"id": "%d", "group": "p", "features": {"macro_prob": 0.5}, "macro_right": true}\n'
+    path.write_text("".join(line % i for i in range(NEEDED - 1)))
+    with pytest.raises(SettingInvalid, match="99 records are fewer than the 100"):
+        calibrate(path, out=tmp_path / "a.json")
+    path.write_text("".join(line % i for i in range(300)))
+    with pytest.raises(SettingInvalid, match="300 records of 1 pictures"):
+        fit(read_records(path))

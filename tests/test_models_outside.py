@@ -24,7 +24,7 @@ from zoomagent.batch.rows import Row
 from zoomagent.batch.running import answer_all
 from zoomagent.errors import BadServerResponse, ServerError, ZoomAgentError
 from zoomagent.models.base import Message, Reply, Text
-from zoomagent.models.completion import MAX_COUNT, given_likelihood, read_entries, read_json, read_replies
+from zoomagent.models.completion import MAX_COUNT, given_likelihood, read_json, read_names, read_replies
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.retrying import Breaker, RetryPolicy
 from zoomagent.plugins.public import public_answer
@@ -156,7 +156,7 @@ def every_reading(body: bytes) -> list[Any]:
     for read in (
         lambda: read_replies(read_json(body), 7),
         lambda: given_likelihood(read_json(body), "Yes"),
-        lambda: read_entries(read_json(body)),
+        lambda: read_names(read_json(body)),
     ):
         try:
             found.append(read())

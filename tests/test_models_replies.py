@@ -13,7 +13,7 @@ import pytest
 from fake_server import Body, FakeServer, choice, completion, token_logprobs
 
 from zoomagent.errors import BadServerResponse, ModelUnavailable, RateLimited, ServerError
-from zoomagent.models.base import Message, Text
+from zoomagent.models.base import Likelihood, Message, Text
 from zoomagent.models.completion import FLOOR, first_token_likelihoods, given_likelihood, read_json, read_replies
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.retrying import RetryPolicy
@@ -146,3 +146,37 @@ def test_alternatives_of_a_wrong_shape_give_no_likelihood() -> None:
         body = shape()
         body["choices"][0]["logprobs"] = logprobs
         assert first_token_likelihoods(body, ["Yes"]) is None
+
+
+def placed(*tokens: str) -> dict[str, Any]:
+    """`prompt_logprobs` of a prompt that ends with these tokens, each of them worth -1."""
+    return {"prompt_logprobs": [None, *({"7": {"logprob": -1.0, "decoded_token": token}} for token in tokens)]}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text", "count"),
+    [
+        (("a", "\n", "", "", "红"), "红", 3),
+        (("\n", "", "", "红", "", "", "色"), "红色", 6),
+        (("\n", "", "é"), "é", 2),
+        (("\n", "", "", "", "🚲"), "🚲", 4),
+        (("\n", "a", "", "", "红"), "a红", 4),
+        (("红", "red"), "red", 1),
+        (("", "", "red"), "red", 1),
+        (("\n", " red"), "red", 1),
+        (("", "", "红"), "蓝", None),
+    ],
+)
+def test_the_tokens_of_one_character_are_all_scored(tokens: tuple[str, ...], text: str, count: int | None) -> None:
+    given = given_likelihood(placed(*tokens), text)
+    assert given == (None if count is None else Likelihood(-float(count), count))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "count"), [(["", "", "红"], 3), (["x", "", "", "红"], 3), (["", "é"], 2), (["a"], 1)]
+)
+def test_a_reply_that_begins_with_a_character_of_several_tokens_keeps_them_all(pieces: list[str], count: int) -> None:
+    content = [{"token": piece, "logprob": -1.0, "bytes": list(piece.encode())} for piece in pieces]
+    choice = {"message": {"content": pieces[-1]}, "finish_reason": "stop", "logprobs": {"content": content}}
+    [reply] = read_replies({"choices": [choice]}, 0)
+    assert reply.tokens is not None and len(reply.tokens) == count

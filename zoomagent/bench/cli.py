@@ -1,6 +1,7 @@
 """`zoomagent bench`: measure strategies beside the same model without zoom, and beside rival procedures."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, get_args
 
 import typer
@@ -90,7 +91,7 @@ def collect(
             load_model(model), n, names, out, materials, Variety.of(fonts, photographs), ocr,  # type: ignore[arg-type]
             lambda at: bar.update(task, completed=at),
         )  # fmt: skip
-    typer.echo(f"{kept} records in {out}. Fit with: zoomagent train calibrate {out} --out arbiter.json")
+    typer.echo(f"{kept} records in {out}. Fit with: zoomagent train calibrate {quote(str(out))} --out arbiter.json")
 
 
 @app.command()

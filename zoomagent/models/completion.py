@@ -76,12 +76,21 @@ def read_replies(body: dict[str, Any], visual_tokens: int) -> list[Reply]:
     return [_reply(choice, counts, name) for choice in choices[:MAX_CHOICES]]
 
 
-def read_entries(body: dict[str, Any]) -> list[dict[str, str]]:
-    """What a server says of the models that it lists: each with its `id` and, where given, `root` and `parent`."""
+def read_names(body: dict[str, Any]) -> list[str]:
+    """The models that a server lists."""
+    return [entry["id"] for entry in read_listed(body)]
+
+
+def read_listed(body: dict[str, Any]) -> list[dict[str, str]]:
+    """What a server says of the models that it lists: the `id` of each, and where it has them the `root` that it is
+    served from and the `parent` of an adapter."""
     listed = body.get("data")
     items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    kept = [{key: item[key] for key in ("id", "root", "parent") if isinstance(item.get(key), str)} for item in items]
-    return [{key: storable(text, MAX_NAME) for key, text in item.items()} for item in kept if "id" in item]
+    return [
+        {key: storable(item[key], MAX_NAME) for key in ("id", "root", "parent") if isinstance(item.get(key), str)}
+        for item in items
+        if isinstance(item.get("id"), str)
+    ]
 
 
 def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | None:
@@ -89,26 +98,30 @@ def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | No
 
     Each place lists the prompt's own token first. A tokenizer may put the space before a word into its
     token, so leading white space does not count. Places are read from the end, each once, and at most four for
-    each character: tokens of a part of one are empty.
+    each character: tokens of a part of one are empty, and stand before the one that spells it.
     """
     places, wanted = body.get("prompt_logprobs"), continuation.lstrip()
     if not isinstance(places, list) or not wanted:
         return None
-    total, left = 0.0, len(wanted)
+    total, left, found = 0.0, len(wanted), 0
     for count, place in enumerate(islice(reversed(places), 4 * len(wanted)), start=1):
         entry = next(iter(place.values()), None) if isinstance(place, dict) else None
         entry = entry if isinstance(entry, dict) else {}
         logprob, text = _clip(entry.get("logprob")), entry.get("decoded_token")
+        if left == 0 and text != "":
+            break
         if logprob is None or not isinstance(text, str):
             return None
-        total += logprob
+        total, found = total + logprob, count
+        if left == 0:
+            continue
         inside = text[-left:]
         if not wanted.endswith(inside, 0, left) or text[: len(text) - len(inside)].strip():
             return None
         left -= len(inside)
-        if left == 0:
-            return Likelihood(total, count)
-    return None
+        if left == 0 and wanted[0].isascii():
+            break
+    return Likelihood(total, found) if left == 0 else None
 
 
 def first_token_likelihoods(body: dict[str, Any], continuations: Sequence[str]) -> list[Likelihood] | None:
@@ -221,6 +234,9 @@ def _span(pieces: list[_Piece], text: str) -> range | None:
         end += len(pieces[first].raw)
         first += 1
     last = first
+    # The first tokens of a character of several are empty, and stand before the one that spells it.
+    while first > 0 and wanted[0] >= 0x80 and not pieces[first - 1].raw:
+        first -= 1
     while end < start + len(wanted):
         end += len(pieces[last].raw)
         last += 1

@@ -36,8 +36,8 @@ from zoomagent.models.chat import arrange
 from zoomagent.models.completion import (
     first_token_likelihoods,
     given_likelihood,
-    read_entries,
     read_json,
+    read_listed,
     read_replies,
 )
 from zoomagent.models.keys import ModelKey, key_for
@@ -46,6 +46,7 @@ from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
 from zoomagent.models.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
+from zoomagent.models.surroundings import certificates, proxy_for
 from zoomagent.models.wire import to_wire, wire_urls
 
 ALTERNATIVES = 20
@@ -111,7 +112,8 @@ class OpenAIModel:
         self._run = run
         self._timeout = httpx2.Timeout(idle, connect=connect, pool=run)
         self._transport = transport
-        self._tls = httpx2.create_ssl_context()
+        self._tls = certificates()
+        self._proxy = proxy_for(self._base_url)
         self._breaker = breaker or Breaker()
         self._urls = wire_urls(self.profile)
         self._extra_body = dict(extra_body or {})
@@ -174,8 +176,7 @@ class OpenAIModel:
             return
         if not self.name and len(listed) == 1:
             self.name = listed[0]["id"]
-        more = [item.get(key) for item in listed if item["id"] == self.name for key in ("id", "root", "parent")]
-        names = [name for name in more if isinstance(name, str)]
+        names = [name for item in listed if item["id"] == self.name for name in item.values()]
         known = next((name for name in names if profile_for(name, {}) != UNKNOWN), None)
         # The name of the packaged model's own is its only sign: a root of that name is any folder.
         self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
@@ -304,7 +305,6 @@ class OpenAIModel:
         request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
         if tools and self.profile.tool_dialect == "openai":
             request["tools"] = list(tools)
-        request = {**self.profile.extra_body, **self._extra_body, **request}
         if request["max_tokens"] > 1:
             request["max_tokens"] += self._room
         if "max_tokens" in self._refused:
@@ -312,8 +312,9 @@ class OpenAIModel:
         if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
             request.pop("logprobs", None)
             request.pop("top_logprobs", None)
-        request = {name: value for name, value in request.items() if name not in self._refused}
-        return request, json.dumps(request).encode()
+        request |= {**self.profile.extra_body, **self._extra_body}
+        sent = {name: value for name, value in request.items() if name not in self._refused}
+        return sent, json.dumps(sent).encode()
 
     def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
         """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
@@ -341,7 +342,13 @@ class OpenAIModel:
                 await self._breaker.admit(lambda: self._counted(self._probe, session, end))
                 return await self._counted(send, session, end)
 
-        return await with_retries(attempt, policy, deadline, retry_after)
+        try:
+            return await with_retries(attempt, policy, deadline, retry_after)
+        except ModelUnavailable as error:
+            if not self._proxy:
+                raise
+            text = f"{error} A proxy stands between: {self._proxy} names it."
+            raise ModelUnavailable(text, code=error.code) from error
 
     async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
@@ -378,7 +385,7 @@ class OpenAIModel:
 
     async def _list(self, session: _Session) -> list[dict[str, str]]:
         response = await session.client.get("/models", cast_to=httpx2.Response)
-        return await session.apart(lambda: read_entries(read_json(response.content)))
+        return await session.apart(lambda: read_listed(read_json(response.content)))
 
     def _current_session(self) -> _Session:
         loop = asyncio.get_running_loop()
@@ -387,6 +394,7 @@ class OpenAIModel:
                 timeout=self._timeout,
                 verify=self._tls,
                 transport=self._transport,
+                trust_env=bool(self._proxy),
                 headers={"accept-encoding": "identity"},
                 event_hooks={"request": [self._key.clean], "response": [partial(bound, hidden=self._key.secret)]},
             )

@@ -126,7 +126,9 @@ def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     if status == 404:
         return ModelNotFound(f"The server does not know this model or path (404).{quoted}")
     if status == 413 or _TOO_LONG.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
-        return ContextTooLong(f"The conversation does not fit ({status}). Send fewer or smaller views.{quoted}")
+        return ContextTooLong(
+            f"The conversation does not fit ({status}). Send fewer or smaller views, or fewer words.{quoted}"
+        )
     if status >= 400:
         return ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
     return BadServerResponse(f"The server answered with status {status}. Check that the base URL is its API.")
@@ -152,11 +154,11 @@ def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
     error = body.get("error") if isinstance(body, dict) else None
     given = [error.get("param")] if isinstance(error, dict) else []
     given += [body.get("param")] if isinstance(body, dict) else []
-    given += [part for fault in _faults(body) for part in fault.get("loc", ()) if isinstance(part, str)]
+    given += [part for fault in _faults(body) for part in _parts(fault)]
     named = {name.strip("'\"` ").casefold() for name in given if isinstance(name, str)} & set(PARAMETERS)
     if named:
         return frozenset(named)
-    said = body if isinstance(body, str) else _message(body)
+    said = body[:MAX_SAID] if isinstance(body, str) else _message(body)
     if not (_NOT_SUPPORTED if strictly else _NOT_TAKEN).search(said) or _ROLES.search(said):
         return frozenset()
     return frozenset(name for name, words in PARAMETERS.items() if words.search(said))
@@ -204,8 +206,8 @@ def _message(body: Any) -> str:
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), "")
     if isinstance(found, list):
-        faults = [fault for fault in _faults(body)[:3] if isinstance(fault.get("msg"), str)]
-        found = "; ".join(f"{_place(fault)}{fault['msg']}" for fault in faults)
+        said = [f"{_place(fault)}{fault['msg']}" for fault in _faults(body)[:3] if isinstance(fault.get("msg"), str)]
+        found = "; ".join(said)
     return storable(found, MAX_SAID) if isinstance(found, str) else ""
 
 
@@ -219,9 +221,13 @@ def _faults(body: Any) -> list[dict[str, Any]]:
 
 def _place(fault: dict[str, Any]) -> str:
     """The field that a fault is about."""
-    parts = fault.get("loc")
-    named = [part for part in parts if isinstance(part, str) and part != "body"] if isinstance(parts, list) else []
+    named = [part for part in _parts(fault) if part != "body"]
     return f"{named[-1]}: " if named else ""
+
+
+def _parts(fault: dict[str, Any]) -> list[str]:
+    parts = fault.get("loc")
+    return [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
 
 
 _UNREADABLE = "The server sent something that is no answer. Check that the base URL is an OpenAI-compatible API."

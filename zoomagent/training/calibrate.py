@@ -29,6 +29,8 @@ CERTIFY = 0.4
 FOLDS = 5
 PENALTY = 1.0
 """Inverse strength of the L2 penalty on standardised columns (scikit-learn's C)."""
+NEEDED = 100
+"""Records from which calibration is worth its name (ours)."""
 ENOUGH = 20
 """Fewer records, or fewer of either kind than `RARE`, and a head says the base rate."""
 RARE = 5
@@ -44,7 +46,11 @@ def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str 
     only."""
     fitted, certified = split(records, CERTIFY, f"certify {seed}")
     if len(fitted) < ENOUGH or len(certified) < ENOUGH:
-        raise SettingInvalid(f"{len(records)} records are too few to fit and to certify; collect at least 100.")
+        pictures = len({record.group or record.id for record in records})
+        raise SettingInvalid(
+            f"{len(records)} records of {pictures} pictures are too few to fit and to certify, as a picture's records "
+            f"stay together: {len(fitted)} and {len(certified)}. Collect at least {NEEDED}, of many pictures."
+        )
     searched = [record for record in fitted if record.features.searched]
     closer = [record for record in fitted if not record.features.searched]
     differing = [record for record in closer if record.features.agree is False]

@@ -38,10 +38,14 @@ def calibrate(
 
     from zoomagent.confidence.arbiter import save
     from zoomagent.confidence.records import read_records, split
-    from zoomagent.training.calibrate import fit, weights_hash
+    from zoomagent.errors import SettingInvalid
+    from zoomagent.training.calibrate import NEEDED, fit, weights_hash
     from zoomagent.training.calibrate_report import evaluate, table
 
-    kept, held_out = split(read_records(records), 0.25, f"held out {seed}")
+    learned = read_records(records)
+    if len(learned) < NEEDED:
+        raise SettingInvalid(f"{len(learned)} records are fewer than the {NEEDED} that are needed. Ask more questions.")
+    kept, held_out = split(learned, 0.25, f"held out {seed}")
     arbiter = fit(kept, seed, model, weights_hash(weights) if weights else "", world)
     figures = evaluate(arbiter, held_out)
     save(arbiter, out)

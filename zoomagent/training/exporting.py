@@ -8,6 +8,7 @@ files, the weights have the base's number format, and `zoomagent.json` travels a
 
 import shutil
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -44,11 +45,11 @@ def usage(folder: Path) -> str:
     """Command lines that serve and use the checkpoint."""
     return "\n".join(
         [
-            f'zoomagent ask IMAGE "QUESTION" --model {folder} --strategy tools',
-            f"vllm serve {folder} --enable-auto-tool-choice --tool-call-parser hermes "
+            f'zoomagent ask IMAGE "QUESTION" --model {quote(str(folder))} --strategy tools',
+            f"vllm serve {quote(str(folder))} --enable-auto-tool-choice --tool-call-parser hermes "
             "--limit-mm-per-prompt '{\"image\": 8}' --max-logprobs 20",
-            f"transformers serve {folder}",
-            f'zoomagent ask IMAGE "QUESTION" --model http://localhost:8000/v1#{folder} --strategy tools',
+            f"transformers serve {quote(str(folder))}",
+            f'zoomagent ask IMAGE "QUESTION" --model {quote(f"http://localhost:8000/v1#{folder}")} --strategy tools',
         ]
     )
 

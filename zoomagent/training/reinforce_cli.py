@@ -1,6 +1,7 @@
 """The reinforcement commands of `zoomagent train`: select-resolution, rl, probe."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
@@ -40,7 +41,10 @@ def select_resolution(
         )
     told = write(found, selected, out, steps, split, keep_unbroken)
     typer.echo(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in told.items()))
-    typer.echo(f"Rows in {out}. Train on them: zoomagent train rl --stage gap --model {model} --data {out} --out DIR")
+    typer.echo(
+        f"Rows in {out}. Train on them: zoomagent train rl --stage gap --model {quote(model)} "
+        f"--data {quote(str(out))} --out DIR"
+    )
 
 
 def rl(
@@ -103,7 +107,7 @@ def rl(
         ),
         typer.echo,
     )  # fmt: skip
-    typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {folder}")
+    typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {quote(str(folder))}")
 
 
 def probe(

@@ -1,6 +1,7 @@
 """`zoomagent train sft`: supervised training, from random weights or on trajectories."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
@@ -51,7 +52,7 @@ def sft(
         more = {"dense_steps": dense_steps, "level": level, "start_from": start_from}
         more |= {"fonts": fonts, "photographs": photographs, "precision": precision or "fp32"}
         folder = _from_random({"preset": preset or "nano", **shared, **more})
-        typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {folder}")
+        typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {quote(str(folder))}")
         return
     targets = tuple(name.strip() for name in lora_targets.split(","))
     lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}
