@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+from PIL import Image
 
 from zoomagent.bench.cases import KINDS_OF, Case, Group, Settings, cases
 from zoomagent.bench.other_world import Materials, other_scene
+from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.pictures import drawn_picture
 from zoomagent.data.questions import Question, ask, legible, options_for
 from zoomagent.data.scene import LEVELS, SMALL, SPLITS, Scene, draw_scene
@@ -120,18 +122,33 @@ def _open_other(seed: int, index: int, materials: Materials, split: str) -> Pict
 
 
 def _foreign(seed: int, materials: Materials) -> Iterator[Task]:
-    """What the world's questions, and others, ask about photographs: nothing here has an answer that is known."""
+    """Photographs, and a part of each, in which there is nothing of the world: the world's questions about them are
+    answered by "No" and "Cannot tell". Every other question has words of other worlds, and no answer that is known."""
     others = (
         "What is the person wearing?",
         "What animal is this?",
         "How many people are there?",
         "What does the sign say?",
     )
+    kinds = ("presence", "read", "colour", "presence")
     for index in itertools.count():
         rng = np.random.default_rng([seed, index, 31])
         scene = draw_scene(LEVELS["small"], seed, index)
-        text = PLAIN["presence" if index % 3 else "colour"].format(name=scene.items[0].name)
-        text = text if index % 2 else others[int(rng.integers(len(others)))]
-        file = materials.photographs[index % len(materials.photographs)]
-        opener = partial(open_picture, Path(file))
-        yield Task(f"foreign-{seed}-{index}", "foreign", opener, "foreign", Question(text, "", "presence"), (), None)
+        kind = kinds[index // 2 % len(kinds)]
+        item = scene.items[0]
+        name = item.shape if kind == "colour" else item.name
+        text, answer = PLAIN[kind].format(name=name), "No" if kind == "presence" else CANNOT_TELL
+        if index % 2:
+            text, answer = others[int(rng.integers(len(others)))], ""
+        question = Question(text, answer, "absent", (), (name,))
+        file = materials.photographs[int(rng.integers(len(materials.photographs)))]
+        opener = partial(_part_of, Path(file), float(rng.uniform(0.4, 1.0)), *rng.random(2).tolist())
+        yield Task(f"foreign-{seed}-{index}", "foreign", opener, "foreign", question, (), None)
+
+
+def _part_of(file: Path, share: float, across: float, down: float) -> Picture:
+    """A part of a photograph, as a picture of its own."""
+    with Image.open(file) as photograph:
+        width, height = max(1, round(photograph.width * share)), max(1, round(photograph.height * share))
+        left, top = round((photograph.width - width) * across), round((photograph.height - height) * down)
+        return open_picture(photograph.convert("RGB").crop((left, top, left + width, top + height)))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-WORLDS = "small,deep,fine,varied,other"
+WORLDS = "small,deep,fine,varied,other,foreign"
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
 

@@ -3,9 +3,9 @@
     zoomagent bench promise --n 400 --json runs/promise.json
 
 Asked of (a) unseen scenes of the synthetic world, (b) scenes of another hand inside its vocabulary, (c) wordings that
-no training used, (d) foreign photographs, of which nothing may be promised. Every question is asked once; which answers
-each error rate lets through follows from the confidences, as a run decides it. Intervals are Clopper and Pearson's
-(1934).
+no training used, (d) foreign photographs: of questions with other words nothing is promised, and the world's own are
+answered by "No" and "Cannot tell". Every question is asked once; which answers each error rate lets through follows
+from the confidences, as a run decides it. Intervals are Clopper and Pearson's (1934).
 """
 
 import asyncio

@@ -229,5 +229,5 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor(config), indent=2) + "\n")
     profile = {"crop_pixels": config.crop_side**2, "crop_margin": config.crop_margin, "tools": TOOLS, "letters": False}
-    profile |= {"sweep": 3, "visible_pixels": 4}
+    profile["visible_pixels"] = 4
     (folder / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n")
