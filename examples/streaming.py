@@ -15,7 +15,8 @@ def main() -> None:
             if isinstance(item, zoomagent.Step):
                 print(f"{item.name:10} {item.text}")
             else:
-                print(f"answer     {item.text}, with {item.confidence:.2f} after {item.cost.model_calls} calls")
+                sure = "no confidence" if item.confidence is None else f"{item.confidence:.2f}"
+                print(f"answer     {item.text}, with {sure} after {item.cost.model_calls} calls")
 
 
 if __name__ == "__main__":

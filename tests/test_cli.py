@@ -274,7 +274,7 @@ def test_steps_without_boxes_print(photo: str) -> None:
 def test_a_bench_refuses_what_it_does_not_know_before_it_asks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    assert run(monkeypatch, "bench", "haystack", "--n", "4", *arguments) == 2
+    assert run(monkeypatch, "bench", "haystack", "--n", "6", *arguments) == 2
     assert arguments[0] in capsys.readouterr().err
 
 

@@ -54,7 +54,7 @@ from zoomagent.tools.grounding import ground
 from zoomagent.tools.reading import read
 from zoomagent.tools.searching import smallest_in
 from zoomagent.tools.verifying import sees
-from zoomagent.tools.viewing import MAGNIFY, size_of
+from zoomagent.tools.viewing import MAGNIFY
 from zoomagent.tools.zooming import MARGIN, surroundings
 
 Opener = Callable[[Any], Picture]
@@ -158,7 +158,7 @@ async def _verified(bench: Bench, asked: Verify) -> Told:
     name = _view(bench, asked)
     probability = await sees(bench.model, bench.views, name, asked.thing)
     visible = None if probability is None else probability >= 0.5
-    width, height = size_of(bench.views.record(name))
+    width, height = bench.views.record(name)["size"]
     least = smallest_in(bench.views, name)
     if probability is None:
         text = "This model cannot measure it."
