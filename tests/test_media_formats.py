@@ -43,8 +43,10 @@ def check(data: bytes, side: int) -> None:
         assert picture.view(Box(side - 200, side - 200, side, side), Size(200, 200)).size == (200, 200)
 
 
-@pytest.mark.parametrize("kind", [name for name in FORMATS if "webp" in name or "progressive" in name])
-@pytest.mark.parametrize("side", [4890, 5000])
+@pytest.mark.parametrize(
+    ("kind", "side"),
+    [("webp", 5000), ("webp turned", 4890), ("jpeg progressive", 4890), ("jpeg cmyk progressive", 5000)],
+)
 def test_formats_that_need_more_memory_get_it(kind: str, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Just below and just above the size from which on pictures are decoded by parts."""
     monkeypatch.setenv("ZOOMAGENT_CACHE", "off")
@@ -189,6 +191,24 @@ def test_a_picture_that_ends_flat_is_whole(kind: str, parts: bool, monkeypatch: 
     with open_picture(WHOLE[kind]()) as picture:
         for _ in range(2):
             assert picture.view(whole(picture.size), picture.size).size == (picture.size.width, picture.size.height)
+
+
+@pytest.mark.parametrize("height", [1, 86, 87, 88, 2000, 3000])
+@pytest.mark.parametrize("piece", [1, 100, 10**9])
+def test_flat_rows_without_a_checksum_are_whole(height: int, piece: int) -> None:
+    """Some programs leave out the checksum of the rows; what zlib has not given out yet is there all the same."""
+    data = zlib.compress((b"\0" + bytes(3000)) * height)[:-4]
+    pieces = b"".join(chunk(b"IDAT", data[at : at + piece]) for at in range(0, len(data), piece))
+    head = struct.pack(">IIBBBBB", 1000, height, 8, 2, 0, 0, 0)
+    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + pieces + chunk(b"IEND", b"")
+    open_picture(file, limits=Limits(max_aspect=2000)).close()
+
+
+def test_a_broken_later_frame_does_not_touch_the_first() -> None:
+    data = animation("PNG", 4)
+    at = data.rindex(b"fcTL")
+    broken = data[: at - 4] + chunk(b"fcTL", b"short") + data[at + 4 + 26 + 4 :]
+    open_picture(broken).close()
 
 
 def test_a_bit_that_costs_no_pixel_is_forgiven() -> None:

@@ -34,23 +34,17 @@ _FOREIGN = (
 
 def check_format(start: bytes, size: int) -> None:
     """Raises InputRefused unless a file of `size` bytes that begins with these 32 may be read here at all."""
-    if _reader(start, size) is None:
-        names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
-        what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
-        raise InputRefused(f"{what} Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
+    _reader_of(start, size)
 
 
 def read_header(source: Readable, max_metadata: int) -> Header:
     """The header of a JPEG, PNG, WebP, GIF or BMP file. Raises InputRefused for anything else, for what breaks its
     format, and for more metadata or parts than are allowed."""
-    start = source.at(0, START)
-    check_format(start, source.size)
-    reader = _reader(start, source.size)
-    assert reader is not None, "checked"
-    return reader(Cursor(source, max_metadata))
+    read = _reader_of(source.at(0, START), source.size)
+    return read(Cursor(source, max_metadata))
 
 
-def _reader(start: bytes, size: int) -> Callable[[Cursor], Header] | None:
+def _reader_of(start: bytes, size: int) -> Callable[[Cursor], Header]:
     if start.startswith(b"\xff\xd8\xff"):
         return _jpeg
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -59,7 +53,11 @@ def _reader(start: bytes, size: int) -> Callable[[Cursor], Header] | None:
         return _gif
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return _webp
-    return _bmp if start[:2] == b"BM" and size >= 26 else None
+    if start[:2] == b"BM" and size >= 26:
+        return _bmp
+    names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
+    what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
+    raise InputRefused(f"{what} Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
 
 
 def _jpeg(cursor: Cursor) -> Header:

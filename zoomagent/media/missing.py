@@ -21,7 +21,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 """Adam7: left, top, step across, step down."""
 _BLOCK = 1 << 18
 _CORNER = 4
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _NONSENSE = bytes(37 * i * i % 251 for i in range(256))
 _FILLER = _NONSENSE + b"".join(bytes([0xFF, 0xD0 + number % 8]) + _NONSENSE for number in range(16))
 """Something that decodes, also where a JPEG is divided by restart marks."""
@@ -31,21 +31,27 @@ class _Rows:
     """Counts down the bytes that a frame's rows unfold to."""
 
     def __init__(self, expected: int) -> None:
-        self.left = expected
+        self._left = expected
         self._unfolding = zlib.decompressobj()
 
     def feed(self, data: bytes) -> None:
-        while data and self.left > 0:
-            self.left -= len(self._unfolding.decompress(data, _BLOCK))
+        while data and self._left > 0:
+            self._left -= len(self._unfolding.decompress(data, _BLOCK))
             data = self._unfolding.unconsumed_tail
+
+    def lack(self) -> bool:
+        """Whether there were too few. What was fed may not have come out yet."""
+        return self._left > 0 and len(self._unfolding.flush()) < self._left
 
 
 def png_lacks_pixels(source: IO[bytes], frame: int) -> bool:
     """Whether the rows of the frame, or of one before it, end too early. Raises zlib.error where they are broken."""
     source.seek(8)
     head, size, frames, fresh = b"", (0, 0), list[_Rows](), True
-    while len(frames) <= frame + 1 and len(start := source.read(8)) == 8:
+    while len(start := source.read(8)) == 8:
         length, name = struct.unpack(">I4s", start)
+        if name == b"fcTL" and len(frames) == frame + 1:
+            break
         if name not in (b"IHDR", b"fcTL", b"IDAT", b"fdAT"):
             source.seek(length + 4, io.SEEK_CUR)
             continue
@@ -60,7 +66,7 @@ def png_lacks_pixels(source: IO[bytes], frame: int) -> bool:
                 frames.append(_Rows(_unfolded(*size, head)))
                 fresh = False
             frames[-1].feed(body if name == b"IDAT" else body[4:])
-    return any(rows.left > 0 for rows in frames[: frame + 1])
+    return any(rows.lack() for rows in frames)
 
 
 def _unfolded(width: int, height: int, head: bytes) -> int:
@@ -89,7 +95,7 @@ def _end_of_pixels(data: bytes) -> int | None:
     """Where the end mark stands that follows the last scan."""
     place, in_scan = 2, False
     while found := _MARKER.search(data, place):
-        if not in_scan and found.start() != place:
+        if not in_scan and data[place : found.start()].strip(b"\xff"):
             return None
         marker, place = found[1][0], found.end()
         if marker == 0xD9:
