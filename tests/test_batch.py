@@ -161,10 +161,11 @@ def test_each_picture_is_asked_about_at_its_server_and_at_the_next_when_that_is_
 
 
 def _rows_with_one_at(away: str, servers: list[str], folder: Path) -> list[Row]:
-    """Two questions about each of four pictures of servers that are there, and one about one of the server that is
-    not: finding that out takes seconds."""
+    """Two questions about each of four pictures of servers that are there, two of each whatever its port, and one about
+    one of the server that is not: finding that out takes seconds."""
     names = [f"{i}.png" for i in range(200)]
-    there = [name for name in names if ranked(name, servers)[0] != away][:4]
+    present = [server for server in servers if server != away]
+    there = [name for server in present for name in [n for n in names if ranked(n, servers)[0] == server][:2]]
     missed = next(name for name in names if ranked(name, servers)[0] == away)
     for name in (*there, missed):
         Image.new("RGB", (64, 64)).save(folder / name)
