@@ -5,8 +5,9 @@
 
 Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
 text is never scored. What a server refuses (log-probabilities, tools, `max_tokens`) is left out from then
-on. Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the
-alternatives of the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`)
+on. Short continuations (Yes, a digit) are scored by the alternatives of the first token, all in one request.
+Other text is scored by vLLM's `prompt_logprobs`, a request each; where that is not given and every continuation
+is one token, by the alternatives too; else not at all. SGLang's own way (`/generate` with `logprob_start_len`)
 needs its chat template here and is left out.
 
 Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
@@ -40,6 +41,7 @@ from zoomagent.models.completion import (
 )
 from zoomagent.models.hermes import parse_calls
 from zoomagent.models.keys import ModelKey, key_for
+from zoomagent.models.metering import current_meter
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
@@ -49,6 +51,9 @@ from zoomagent.models.wire import to_wire, wire_urls
 
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
+
+SHORT = 3
+"""Characters of continuations that are looked for among the alternatives of the first token first (ours)."""
 
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
@@ -130,6 +135,7 @@ class OpenAIModel:
             return (replies * n)[:n]
         missing = n - len(replies)
         self.ignores_n = missing > 0
+        current_meter().require(missing)
         single = [self._replies(messages, {**options, "n": 1}, tools, deadline) for _ in range(missing)]
         for more in await asyncio.gather(*single):
             replies += more[:1]
@@ -141,11 +147,12 @@ class OpenAIModel:
         if not continuations:
             return []
         deadline = self._end(deadline)
-        if self._scores_given is None and self.profile.likelihood_of_given:
+        short = all(len(text) <= SHORT for text in continuations)
+        known = await self._score_first_tokens(messages, continuations, deadline) if short else None
+        if known is None and self._scores_given is None and self.profile.likelihood_of_given:
             return await self._score_for_the_first_time(messages, continuations, deadline)
-        return await self._score_given(messages, continuations, deadline) or await self._score_first_tokens(
-            messages, continuations, deadline
-        )
+        known = known or await self._score_given(messages, continuations, deadline)
+        return known if known or short else await self._score_first_tokens(messages, continuations, deadline)
 
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
@@ -200,6 +207,7 @@ class OpenAIModel:
     ) -> list[Likelihood] | None:
         if not self._scores_given:
             return None
+        current_meter().require(len(continuations))
         given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
         known = [likelihood for likelihood in given if likelihood is not None]
         return known if len(known) == len(given) else None
@@ -239,11 +247,14 @@ class OpenAIModel:
         again."""
         await self._resolve_name(deadline)
         self._check_count(messages)
+        current_meter().require(1)
         while True:
             session = self._current_session()
             request, sent = await session.apart(self._request, messages, options, tools)
             try:
-                return await self._retried(partial(self._create, sent, read), deadline, attempts)
+                answer = await self._retried(partial(self._create, sent, read), deadline, attempts)
+                current_meter().count()
+                return answer
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
             except ServerError as error:
