@@ -18,7 +18,7 @@ from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.cli import app
 from zoomagent.batch.gold import judge, vqa_accuracy
 from zoomagent.batch.records import SETTINGS, RecordFile, record_of
-from zoomagent.batch.rows import NoRow, Row, read_rows
+from zoomagent.batch.rows import NoRow, Row, read_rows, with_files
 from zoomagent.batch.running import answer_all
 from zoomagent.confidence.records import read_records
 from zoomagent.errors import StoreError
@@ -193,3 +193,28 @@ def test_the_command_writes_records_that_calibration_reads(tmp_path: Path) -> No
     assert (summary["rows"], summary["unscored"], summary["records"]) == (3, 1, 2), done.output
     assert "line 3 was not scored" in done.stderr
     assert {record.id for record in read_records(records)} == {"a", "b"}
+
+
+def test_a_picture_that_is_another_now_is_noticed(tmp_path: Path) -> None:
+    async def ask(row: Row) -> Answer:
+        return Answer(question=row.question, text="red", outcome=Outcome(kind="answered"))
+
+    def run() -> int:
+        with AnswerFile(tmp_path / "a.jsonl", {}) as file:
+            rows = with_files(read_rows(questions), tmp_path)
+            return asyncio.run(answer_all(rows, ask, file, 2)).kept
+
+    questions = written(
+        tmp_path,
+        {"image": "a.png", "question": "?"},
+        {"image": "gone.png", "question": "?"},
+        {"image": "data:,x", "question": "?"},
+    )
+    (tmp_path / "a.png").write_bytes(b"first" * 100_000)
+    assert run() == run() == 3
+    (tmp_path / "a.png").write_bytes(b"first" * 100_000)  # the same again, newer
+    assert run() == 3
+    (tmp_path / "a.png").write_bytes(b"other" * 100_000)
+    with pytest.raises(StoreError, match="picture of line 1") as caught:
+        run()
+    assert caught.value.code == "run_mismatch"

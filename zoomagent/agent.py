@@ -20,7 +20,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -40,7 +40,7 @@ from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import UNKNOWN
+from zoomagent.models.profiles import UNKNOWN, Profile
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy
@@ -329,7 +329,7 @@ class ZoomAgent:
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        known = self._held.model is None or self._held.model.profile != UNKNOWN
+        known = self._held.model is None or not _is_unknown(self._held.model.profile)
         reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
         told = {"thread_id": thread, "reasons": reasons}
         return answer.model_copy(update=told).from_picture(Source(image, self._opener))
@@ -347,6 +347,12 @@ class ZoomAgent:
             strategy=self.context.strategy,
             thread_id=thread,
         )
+
+
+def _is_unknown(profile: Profile) -> bool:
+    """Whether nothing is known of a model, neither by its name nor by measuring; which dialect a server takes is no
+    knowledge of its pictures."""
+    return replace(profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN
 
 
 def check_question(question: str, options: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ class AnswerFile:
         self._file = -1
         self._lock = threading.Lock()
         self.done: dict[str, str] = {}
+        self.files: dict[str, str] = {}
         self.tally = Tally()
 
     def __enter__(self) -> Self:
@@ -61,6 +62,9 @@ class AnswerFile:
         before = self.done.get(row.key)
         if before not in (None, row.digest):
             text = f"Line {row.line} asks something else than when it was answered. Give it another id."
+            raise StoreError(text, code="run_mismatch")
+        if row.file and self.files.get(row.key) not in (None, row.file):
+            text = f"The picture of line {row.line} is another than when it was answered. Give the row another id."
             raise StoreError(text, code="run_mismatch")
         return before is not None
 
@@ -94,6 +98,8 @@ class AnswerFile:
         if record["id"] not in self.done:
             self.tally.add(record)
         self.done[record["id"]] = record["row"]
+        if record.get("file"):
+            self.files[record["id"]] = record["file"]
 
     def _close(self) -> None:
         with self._lock:

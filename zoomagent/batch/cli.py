@@ -98,14 +98,16 @@ async def _run(
     from zoomagent.batch.answers import AnswerFile
     from zoomagent.batch.asking import Agents
     from zoomagent.batch.records import RecordFile
-    from zoomagent.batch.rows import count_lines, is_array, read_rows
+    from zoomagent.batch.rows import count_lines, is_array, read_rows, with_files
     from zoomagent.batch.running import answer_all
 
     async def answered(ask: "Ask") -> "Tally":
         learn = kept.add if kept is not None else lambda row, answer: None
         with _bar(count_lines(questions) if not is_array(questions) else None) as bar:
             done = partial(bar.advance, bar.task_ids[0])
-            tally = await answer_all(read_rows(questions), ask, file, concurrency, done, learn)
+            tally = await answer_all(
+                with_files(read_rows(questions), setup.folder), ask, file, concurrency, done, learn
+            )
         tally.records = None if kept is None else kept.count
         return tally
 

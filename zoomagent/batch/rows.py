@@ -13,7 +13,8 @@ and whether the question can be asked; that is the agent's, and its refusal is a
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -25,13 +26,16 @@ from zoomagent.errors import InputRefused
 MAX_LINE = 48 * 1024 * 1024
 """Bytes of a line (ours): the largest picture that is opened, as a data: URL, and all that can be asked about it."""
 CHUNK = 1 << 20
+EDGE = 1 << 16
+"""Bytes at either end of a picture's file by which it is known again, beside its size (ours)."""
 _LETTERED = re.compile(r"\s*\(?([A-Za-z])[).:\uff0e\u3001]\s*(\S.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Row:
     """One question. `key` names it in the answers; `answer` is the right one, where it is known, as the row has it;
-    `answers` are several. `keys` are the names of the options, where those were given by name."""
+    `answers` are several. `keys` are the names of the options, where they have some; `file` says which picture
+    lies at the path."""
 
     key: str
     line: int
@@ -41,6 +45,7 @@ class Row:
     answer: str | None = None
     answers: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    file: str = ""
 
     @property
     def digest(self) -> str:
@@ -104,6 +109,29 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
                     yield _first(_read(line, number), seen)
     except OSError as error:
         raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
+
+
+def with_files(rows: Iterator[Row | NoRow], folder: Path) -> Iterator[Row | NoRow]:
+    """The rows, with what lies at the path of each picture: an answer belongs to that, too."""
+
+    @lru_cache(4096)
+    def seen(image: str) -> str:
+        path = folder / image
+        try:
+            if not path.is_file():  # a pipe would never end
+                return ""
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                parts = [file.read(EDGE) for start in (0, max(0, size - EDGE)) if file.seek(start) == start]
+        except (OSError, ValueError):
+            return ""
+        return hashlib.sha256(b"".join([str(size).encode(), *parts])).hexdigest()[:16]
+
+    for row in rows:
+        if isinstance(row, NoRow) or row.image[:8].lower().startswith(("data:", "http://", "https://")):
+            yield row
+        else:
+            yield replace(row, file=seen(row.image))
 
 
 def count_lines(path: Path) -> int:

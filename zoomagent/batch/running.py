@@ -107,6 +107,8 @@ def record_of(row: Row, answer: Answer) -> dict[str, Any]:
     verdict = judge(row, answer.text if answer.answered else "")
     named = {"id": row.key, "line": row.line, "row": row.digest, "question": row.question}
     told: dict[str, Any] = {"wanted": list(row.answers) or row.answer, "right": verdict.right}
+    if row.file:
+        told["file"] = row.file
     if verdict.rule:
         told |= {"score": verdict.score, "scored_by": verdict.rule}
     if verdict.why:

@@ -26,8 +26,11 @@ Found = tuple[int, str, dict[str, Any]]
 """Where a call begins, its tool, and its arguments."""
 
 _NAME = r"(?:functions\.|default_api\.)?([A-Za-z_][\w.-]{0,79})"
-_FUNCTION = re.compile(rf"<function={_NAME}>((?:[^<]++|<(?!/function>|function=))*+)</function>")
-_PARAMETER = re.compile(r"<parameter=([\w-]{1,80})>((?:[^<]++|<(?!/?parameter))*+)</parameter>")
+# Qwen3-Coder leaves out closing tags inside a call that it closes: what is closed in the end was not cut short.
+_FUNCTION = re.compile(
+    rf"<function={_NAME}>((?:[^<]++|<(?!/function>|/tool_call>|function=))*+)(?:</function>|</tool_call>)"
+)
+_PARAMETER = re.compile(r"<parameter=([\w-]{1,80})>((?:[^<]++|<(?!/?parameter))*+)")
 _INVOKE = re.compile(rf'<invoke name="{_NAME}">((?:[^<]++|<(?!/?invoke))*+)</invoke>')
 _NAMED_PARAMETER = re.compile(r'<parameter name="([\w-]{1,80})"[^<>]{0,40}>((?:[^<]++|<(?!/?parameter))*+)</parameter>')
 _GLM = re.compile(rf"<tool_call>\s{{0,8}}{_NAME}\s{{0,8}}(<arg_key>(?:[^<]++|<(?!/?tool_call>))*+)(?:</tool_call>|$)")

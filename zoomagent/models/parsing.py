@@ -64,6 +64,8 @@ def parse_boxes(text: str, *, y_first: bool = False) -> list[list[float]]:
         if objects:
             found = (box for one in objects for box in _from_json(strict_json(one), y_first))
             return list(islice(found, MAX_BOXES))
+    if f'"{_X_FIRST if y_first else _Y_FIRST}"' in said:
+        return []  # JSON that is torn, with numbers in the other order
     tagged = [next(inner for inner in match.groups() if inner is not None) for match in _TAGGED.finditer(said)]
     if tagged:
         return [box for inner in tagged[:MAX_BOXES] for box in _from_tag(inner)]

@@ -8,7 +8,9 @@ and keys; never other fields, headers, or a body that is no JSON.
 
 import json
 import re
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from time import time
 from typing import Any
 
@@ -68,6 +70,21 @@ PARAMETERS = {
     ),
 }
 """Our parameters, and the words by which servers name them."""
+
+_SAYING = (
+    "error",
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "errors",
+    "cause",
+    "reason",
+    "metadata",
+    "raw",
+    "description",
+)
+"""Keys under which bodies of errors have their words."""
 
 _NOT_TAKEN = re.compile(
     r"not (?:supported?|enabled|allowed|permitted|implemented|available|accepted|recogni[sz]ed|valid)|n't support"
@@ -158,10 +175,22 @@ def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
     named = {name.strip("'\"` ").casefold() for name in given if isinstance(name, str)} & set(PARAMETERS)
     if named:
         return frozenset(named)
-    said = body[:MAX_SAID] if isinstance(body, str) else _message(body)
+    said = body[:MAX_SAID] if isinstance(body, str) else " ".join(islice(_words(body, 6), 16))[:MAX_SAID]
     if not (_NOT_SUPPORTED if strictly else _NOT_TAKEN).search(said) or _ROLES.search(said):
         return frozenset()
     return frozenset(name for name, words in PARAMETERS.items() if words.search(said))
+
+
+def _words(body: Any, depth: int) -> Iterator[str]:
+    """All that a body says in words, also a provider's error inside a router's; nothing of a request that it echoes."""
+    if isinstance(body, str):
+        yield body[:MAX_SAID]
+    elif isinstance(body, list) and depth:
+        for item in body[:4]:
+            yield from _words(item, depth - 1)
+    elif isinstance(body, dict) and depth:
+        for key in _SAYING:
+            yield from _words(body.get(key), depth - 1)
 
 
 def _hint(said: str) -> str:

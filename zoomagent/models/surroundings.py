@@ -8,7 +8,7 @@ import ipaddress
 import os
 import ssl
 from importlib.util import find_spec
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx2
 
@@ -34,7 +34,7 @@ def proxy_for(base_url: str) -> str:
     if _is_loopback(url.host) and not os.environ.get("no_proxy", os.environ.get("NO_PROXY")):
         _check_all()
         return ""
-    if _is_loopback(url.host) or proxy_bypass_environment(url.host):
+    if _is_loopback(url.host) or proxy_bypass(url.host):
         return ""
     _check_all()
     proxies = getproxies_environment()

@@ -1,0 +1,111 @@
+"""Replies, refusals, boxes and calls as people reported them in public trackers (named beside each), and what they come
+to. Kept apart from the tables of the readers' own tests: these are words of others."""
+
+import json
+
+import pytest
+
+from zoomagent.confidence.replies import read
+from zoomagent.models.calls import find_calls
+from zoomagent.models.parsing import parse_boxes
+from zoomagent.models.server_errors import refused_parameters
+
+COLOURS = ("red", "blue", "green", "yellow")
+REPLIES = [
+    (
+        "The correct answer is B. Here's why: the sign is painted. Option B is correct because ...",
+        "blue",
+    ),  # VLMEvalKit 1552
+    ("The correct answer is **B**", "blue"),  # VLMEvalKit 1552
+    ("Based on the image, the answer is (B) blue.", "blue"),  # lmms-eval 1434
+    ("It does.", None),  # ai-twinkle/Eval 134
+    ("Đáp án đúng là B.", "blue"),  # VMLU 1
+    ("Câu trả lời là: B", "blue"),  # VMLU 1
+    ("B. blue\n\nExplanation: the red car is further away.", "blue"),  # MMMU 66
+    ("ANSWER: B", "blue"),  # lighteval 734
+    ("Answer: \\boxed{\\textbf{B}}", "blue"),  # OPD-V 2
+    ("<think>\nThe sign could be red (A) or blue (B).\n</think>\n\n<answer> B </answer>", "blue"),  # R1-V 73
+    ("Let's think step by step. The sign is blue.\nTherefore, the answer is B", "blue"),  # VLMEvalKit 385
+    ("I think it's either A or B, but I am not sure.", None),  # paper-qa 709
+    ("None of the above", None),  # OmniBench 8
+    ("Yes", None),  # VLMEvalKit 73
+    ("选项：B", "blue"),  # ai-twinkle/Eval 156
+    ("答案為（B）", "blue"),  # ai-twinkle/Eval 156
+    ("本题选B。", "blue"),  # ai-twinkle/Eval 156
+]
+
+
+@pytest.mark.parametrize(("reply", "wanted"), REPLIES)
+def test_reported_replies_name_what_they_name(reply: str, wanted: str | None) -> None:
+    answer = read(reply, COLOURS)
+    assert (answer.text if answer.valid else None) == wanted
+
+
+INNER = (
+    '{"type":"error","error":{"type":"invalid_request_error","message":"`temperature` is deprecated for this model."}}'
+)
+PROVIDER = json.dumps({"error": {"message": "Unsupported value: 'temperature' does not support 0.1 with this model."}})
+REFUSALS = [
+    ({"error": {"message": "Unsupported parameter: 'temperature' is not supported with this model."}}, {"temperature"}),
+    ({"detail": "Unsupported parameter: temperature"}, {"temperature"}),  # lobehub 17831
+    (
+        {"error": {"message": f"{INNER}. Received Model Group=x", "param": "None", "code": "400"}},
+        {"temperature"},
+    ),  # litellm
+    ({"error": {"cause": PROVIDER, "code": 400, "message": "模型服务调用失败"}}, {"temperature"}),  # llm_wiki 670
+    ({"error": {"message": "Provider returned error", "metadata": {"raw": PROVIDER}}}, {"temperature"}),  # OpenRouter
+    ({"error": {"message": "you are not allowed to use logprobs: not available", "param": "logprobs"}}, {"logprobs"}),
+    (
+        {"object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'logprobs')}]"},
+        {"logprobs"},
+    ),  # vLLM
+    ({"detail": [{"loc": ["body", "messages"], "msg": "field required", "input": {"temperature": 0}}]}, set()),
+    ({"error": {"message": "The model `x` does not exist"}}, set()),
+    ({"error": {"message": "Image must be smaller than 20 MB"}}, set()),
+]
+
+
+@pytest.mark.parametrize(("body", "names"), REFUSALS)
+def test_reported_refusals_name_what_they_refuse(body: object, names: set[str]) -> None:
+    assert refused_parameters(body) == names
+
+
+BOXES = [
+    ("<|ref|>head<|/ref|><|det|>[[245, 234, 543, 942]]<|/det|>", [[245, 234, 543, 942]]),  # DeepSeek-VL2 96
+    ("[533, 132, 457]", []),  # DeepSeek-VL2 96
+    ("[245,[234,543,542,244]]", [[234, 543, 542, 244]]),  # DeepSeek-VL2 96: reversed, so geometry refuses it
+    ("<ref>cup</ref><box>[[12, 30, 400, 500]]</box>", [[12, 30, 400, 500]]),  # InternVL 606
+    ('[{"bbox_3d": [1, 2, 3, 4, 5, 6, 7, 8, 9], "label": "car"}]', []),  # transformers 44393
+    ("[0.235, 0.186, 0.679, 0.778]", [[0.235, 0.186, 0.679, 0.778]]),  # Visual-CoT 20
+    ("The coordinates of the second bottle are [[97,595,179,988]].", [[97, 595, 179, 988]]),  # GLM-4.5V
+    # agent-vision-toolkit 25: torn JSON. A reply that was cut off is refused by its callers; here the order decides.
+    ('```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "a"},\n\t{"bbox_2d": [5, 6', [[1, 2, 3, 4]]),
+    ('```json\n[\n\t{"box_2d": [1, 2, 3, 4], "label": "a"},\n\t{"box_2d": [5, 6', []),
+    ("click(start_box='<|box_start|>(120,240)<|box_end|>')", []),  # UI-TARS 125: a point
+]
+
+
+@pytest.mark.parametrize(("text", "boxes"), BOXES)
+def test_reported_boxes_are_boxes_or_none(text: str, boxes: list[list[float]]) -> None:
+    assert parse_boxes(text) == boxes
+
+
+CALLS = [
+    '<|python_start|>{"name": "zoom", "parameters": {"x": 1}}<|python_end|>',  # vLLM 16214
+    '{"type": "function", "name": "zoom", "parameters": {"x": 1}}',  # vLLM 46863
+    "<tool_call>\n<function=zoom>\n<parameter=x>\n1\n\n\n</tool_call>",  # vLLM 21571
+    'To see it: <tool_call>{"name": "zoom", "arguments": "{\\"x\\": 1}"}</tool_call>',  # openhuman 6344
+    '[{"name": "zoom", "arguments": {"x": 1}}]',  # vLLM 28219
+    '<tool_call>\n```json\n{"name": "zoom", "arguments": {"x": 1}}\n```\n</tool_call>',  # oh-my-pi 8810
+]
+
+
+@pytest.mark.parametrize("text", CALLS)
+def test_reported_calls_are_calls(text: str) -> None:
+    [call] = find_calls(text)[1]
+    assert call.name == "zoom" and json.loads(call.arguments) == {"x": 1}
+
+
+def test_a_reported_call_without_its_last_brace_is_told_and_is_no_answer() -> None:
+    text = '{"type": "function", "function": {"name": "get_current_traffic", "parameters": {"location": "Sydney"}}'
+    assert find_calls(text) == (text, ()) and not read(text).valid  # vLLM 11786
