@@ -184,17 +184,16 @@ def load(name_or_path: str | Path) -> Arbiter | None:
 
 
 def neutral() -> Arbiter:
-    """One that was fitted on nothing: every answer is as probable as any other, and nothing is certified."""
+    """One that was fitted on nothing: it believes what a closer look says, and certifies nothing."""
     even = Platt(slope=1, intercept=0)
 
-    def head(fields: tuple[str, ...]) -> Head:
+    def head(fields: tuple[str, ...], score: float) -> Head:
         columns = vector(Features(), fields)[1]
-        return Head(columns=columns, weights=(0.0,) * len(columns), intercept=2.0, calibrator=even, least=0.1)
+        return Head(columns=columns, weights=(0.0,) * len(columns), intercept=score, calibrator=even, least=0.1)
 
-    after, nothing = head(FIELDS), Provenance(model="neutral", seed=0, fitted=0, certified=0)
-    return Arbiter(
-        provenance=nothing, gate=head(GATE_FIELDS), alone=after, searched=after, same=after, macro=after, micro=after
-    )
+    nothing = Provenance(model="neutral", seed=0, fitted=0, certified=0)
+    gate, first, closer = head(GATE_FIELDS, 0.0), head(FIELDS, 0.0), head(FIELDS, 2.0)
+    return Arbiter(provenance=nothing, gate=gate, alone=first, searched=closer, same=closer, macro=first, micro=closer)
 
 
 def save(arbiter: Arbiter, path: Path) -> None:
