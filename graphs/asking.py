@@ -19,6 +19,7 @@ from zoomagent.graphs.billing import Bill, open_bill
 from zoomagent.graphs.context import Bench, Budget, Context, Live, bench_of
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
 from zoomagent.models.base import Likelihood, Message, Reply, Text, ToolCall, Usage
+from zoomagent.models.metering import metered
 from zoomagent.text import MAX_TEXT, storable
 
 Answer = TypeVar("Answer")
@@ -82,10 +83,15 @@ async def ask(
         )
         return [kept(reply) for reply in replies]
 
-    began = time.monotonic()
-    replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
+    began, views = time.monotonic(), [view for turn in turns for view in turn["views"]]
+    with metered(calls_left(desk, views, keep_calls)) as meter:
+        try:
+            replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
+        except RunError:
+            book(desk, "generate", views, Usage(), time.monotonic() - began, meter.requests)
+            raise
     usage = _sum([reply.usage for reply in replies])
-    return Asked(replies, shown, _booked(desk, shown, "generate", usage, time.monotonic() - began))
+    return Asked(replies, shown, _booked(desk, shown, "generate", usage, time.monotonic() - began, meter.requests or 1))
 
 
 async def score(
@@ -96,11 +102,17 @@ async def score(
     async def measure(messages: list[Message], deadline: float | None) -> list[Likelihood] | None:
         return await desk.bench.model.score(messages, continuations, deadline=deadline)
 
-    began = time.monotonic()
-    likelihoods, shown = await _fitting(desk, Shown(list(turns), []), measure, 0)
-    if likelihoods is None:
+    began, views = time.monotonic(), [view for turn in turns for view in turn["views"]]
+    with metered(calls_left(desk, views)) as meter:
+        try:
+            likelihoods, shown = await _fitting(desk, Shown(list(turns), []), measure, 0)
+        except RunError:
+            book(desk, "score", views, Usage(), time.monotonic() - began, meter.requests)
+            raise
+    requests = meter.requests or (likelihoods is not None)
+    if not requests:
         return None, Update(problems=shown.problems)
-    return likelihoods, _booked(desk, shown, "score", Usage(), time.monotonic() - began)
+    return likelihoods, _booked(desk, shown, "score", Usage(), time.monotonic() - began, requests)
 
 
 def kept(reply: Reply) -> Reply:
@@ -180,6 +192,16 @@ def check_budget(desk: Desk, shown: Sequence[str], keep_calls: int = 0, shares: 
         raise time_is_up(budget)
 
 
+def calls_left(desk: Desk, shown: Sequence[str], keep_calls: int = 0, shares: int = 1) -> int:
+    """How many calls that show these views are still in the budget of a step; `check_budget` for many at once."""
+    budget, state, bill = desk.context.budget, desk.state, desk.bill
+    left = (budget.calls - keep_calls - len(state.get("calls", []))) // shares - len(bill.calls)
+    need = desk.bench.views.tokens(shown)
+    if budget.visual_tokens is not None and need:
+        left = min(left, ((budget.visual_tokens - spent_tokens(state)) // shares - bill.visual_tokens) // need)
+    return max(0, left)
+
+
 def time_is_up(budget: Budget, last: str = "") -> RunError:
     """The error of a run whose seconds are spent. `last` is what the model's server said then: it may be the
     cause."""
@@ -203,12 +225,25 @@ async def _message(bench: Bench, turn: TurnRecord) -> Message:
     return Message(turn["role"], (*pixels, *words), calls, turn.get("answers"))
 
 
-def _booked(desk: Desk, shown: Shown, kind: Literal["generate", "score"], usage: Usage, seconds: float) -> Update:
+def _booked(
+    desk: Desk, shown: Shown, kind: Literal["generate", "score"], usage: Usage, seconds: float, requests: int = 1
+) -> Update:
     views = [view for turn in shown.turns for view in turn["views"]]
-    call = call_record(desk, kind, views, usage, seconds)
     records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
-    desk.bill.add(call, records)
-    return Update(calls=[call], views=records, problems=shown.problems)
+    return Update(calls=book(desk, kind, views, usage, seconds, requests), views=records, problems=shown.problems)
+
+
+def book(
+    desk: Desk, kind: Literal["generate", "score"], views: Sequence[str], usage: Usage, seconds: float, requests: int
+) -> list[CallRecord]:
+    """Put a call on the step's bill: one entry for each of its requests, which all show the views. What was read and
+    written of text stands with the first."""
+    records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
+    calls = []
+    for number in range(requests):
+        calls.append(call_record(desk, kind, views, Usage() if number else usage, seconds / requests))
+        desk.bill.add(calls[-1], records)
+    return calls
 
 
 def call_record(

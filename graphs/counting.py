@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from zoomagent.errors import ModelUnavailable
-from zoomagent.graphs.asking import GRACE, Desk, call_record, check_budget, kept, seconds_left, time_is_up
+from zoomagent.graphs.asking import GRACE, Desk, book, calls_left, check_budget, kept, seconds_left, time_is_up
 from zoomagent.graphs.state import CallRecord, Update
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Usage
+from zoomagent.models.metering import metered
 
 T = TypeVar("T")
 
@@ -63,10 +64,15 @@ class Counting:
     async def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
     ) -> list[Likelihood] | None:
-        began = time.monotonic()
-        scored = await self._within(messages, lambda until: self._model.score(messages, continuations, deadline=until))
-        if scored is not None:
-            self._book("score", messages, Usage(), time.monotonic() - began)
+        began, scored = time.monotonic(), None
+        with metered(calls_left(self._desk, _views(messages), self._keep, self._shares)) as meter:
+            try:
+                scored = await self._within(
+                    messages, lambda until: self._model.score(messages, continuations, deadline=until)
+                )
+            finally:
+                requests = meter.requests or (scored is not None)
+                self._book("score", messages, Usage(), time.monotonic() - began, requests)
         return scored
 
     async def aclose(self) -> None:
@@ -86,13 +92,17 @@ class Counting:
             raise
 
     def _book(
-        self, kind: Literal["generate", "score"], messages: Sequence[Message], usage: Usage, seconds: float
+        self,
+        kind: Literal["generate", "score"],
+        messages: Sequence[Message],
+        usage: Usage,
+        seconds: float,
+        requests: int = 1,
     ) -> None:
         views = _views(messages)
-        call = call_record(self._desk, kind, views, usage, seconds)
-        self._calls.append(call)
-        self._shown += views
-        self._desk.bill.add(call, [self._desk.bench.views.record(view) for view in views])
+        calls = book(self._desk, kind, views, usage, seconds, requests)
+        self._calls += calls
+        self._shown += views if calls else []
 
 
 def _views(messages: Sequence[Message]) -> list[str]:

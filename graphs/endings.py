@@ -42,7 +42,9 @@ def step(node: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Update]])
         except RunError as error:
             update = {**what_now(state, node.__name__, error), **bill.update()}
         steps = [_named(entry, state, node.__name__, began) for entry in update.get("steps", [])]
-        return {**update, "steps": steps}
+        # What a node paid for and then made no use of is on the bill as well.
+        paid = Update(calls=list(bill.calls)) if bill.calls else Update()
+        return {**update, **paid, "steps": steps}
 
     return run
 

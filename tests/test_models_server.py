@@ -13,9 +13,10 @@ import pytest
 from fake_server import Body, FakeServer, Guise, Status, choice, completion, images_of, token_logprobs
 from PIL import Image
 
-from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, RunError
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
+from zoomagent.models.metering import metered
 from zoomagent.models.openai_server import OpenAIModel, api_base
 from zoomagent.models.profiles import INTERNVL, LLAVA_1_5, LLAVA_NEXT, QWEN2_5_VL, QWEN3_VL, UNKNOWN, Profile
 from zoomagent.models.retrying import RetryPolicy
@@ -130,10 +131,36 @@ class CrashesOverScores(FakeServer):
 def test_a_server_that_crashes_over_scores_is_asked_another_way() -> None:
     server = CrashesOverScores()
     model = model_of(server)
-    for _ in range(2):
-        assert [x.logprob for x in run(model.score(QUESTION, ["Yes", "No"]))] == [-0.2, -1.7]
-    assert len(server.paths) == 2
+    assert run(model.score(QUESTION, ["a red car", "No"])) is None
+    crashed = len(server.paths)
+    assert run(model.score(QUESTION, ["a red car", "No"])) is None
+    assert len(server.paths) == crashed + 1, "it is not asked to crash again"
     assert run(model.generate(QUESTION))[0].text == "Yes"
+
+
+def test_short_continuations_are_scored_in_one_request() -> None:
+    server = FakeServer()
+    model = model_of(server)
+    assert [x.logprob for x in run(model.score(QUESTION, ["Yes", "No"]))] == [-0.2, -1.7]
+    assert len(server.requests) == 1 and server.requests[0]["top_logprobs"] == 20
+
+
+def test_a_score_that_is_not_in_the_budget_is_not_begun() -> None:
+    """Half a score is worth nothing: nothing is sent for it."""
+    server = FakeServer()
+    model = model_of(server)
+    run(model.score(QUESTION, ["a red car"]))
+    sent = len(server.requests)
+
+    async def asked(left: int) -> int:
+        with metered(left) as meter:
+            await model.score(QUESTION, ["a red car", "a blue car", "no car"])
+        return meter.requests
+
+    with pytest.raises(RunError) as caught:
+        run(asked(2))
+    assert caught.value.code == "budget_calls" and len(server.requests) == sent
+    assert run(asked(3)) == 3 == len(server.requests) - sent
 
 
 def test_a_score_once_given_is_not_given_up_for_one_odd_reply() -> None:

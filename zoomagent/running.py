@@ -3,20 +3,33 @@
 A resumed run is invoked with no input, and is done only when its state holds an outcome: after a crash
 LangGraph may say that nothing is next although the run is unfinished. It must ask the same as before; else it
 is refused with what differs. A run killed before its question was in the state (its first checkpoint holds empty
-lists only) has done nothing and starts anew.
+lists only) has done nothing and starts anew. What a saver gives may be damaged or somebody else's, and is no state of a
+run until it was looked at: `checkpoint_corrupt`.
 """
 
-from collections.abc import AsyncIterator
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, cast
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from pydantic import TypeAdapter
 
-from zoomagent.answer import Step, steps_from
-from zoomagent.errors import StoreError
+from zoomagent.answer import Step, from_state, steps_from
+from zoomagent.errors import RunError, StoreError
 from zoomagent.graphs import macro_micro, zoom
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.state import Question, State
+from zoomagent.graphs.state import OutcomeRecord, Question, State
+
+OPEN = OutcomeRecord(kind="failed", reasons=[], code=None, exit_status=0)
+"""Stands for the outcome of a run that has none yet."""
+
+MOST_SIDE = 1 << 16
+"""Pixels of a view's side, as in profiles."""
 
 
 async def run(
@@ -30,8 +43,8 @@ async def run(
         return
     kept = machine.builder.compile(checkpointer=saver, name=machine.graph.name)
     config = RunnableConfig(configurable={"thread_id": thread})
-    stored = cast(State, (await kept.aget_state(config)).values)
-    before = stored if "question" in stored else State()
+    with whole():
+        before = _state_in((await kept.aget_state(config)).values)
     _check_same(before, start)
     if "outcome" in before:
         yield before
@@ -45,16 +58,76 @@ async def _stream(
     runner: Any, start: Question | None, context: Context, options: dict[str, Any]
 ) -> AsyncIterator[Step | State]:
     state: State | None = None
-    modes = ["updates", "values"]
-    async for mode, chunk in runner.astream(start, context=context, stream_mode=modes, **options):
+    chunks = runner.astream(start, context=context, stream_mode=["updates", "values"], **options)
+    if start is None:
+        # The state as it was read comes before any node runs.
+        with whole():
+            _, state = await anext(chunks)
+    async for mode, chunk in chunks:
         if mode == "values":
             state = chunk
             continue
         for update in chunk.values():
             for step in steps_from(update or {}):
                 yield step
+    if start is None and (state is None or "outcome" not in state):
+        raise _corrupt("the run that it holds has no next step")
     assert state is not None and "outcome" in state, "a run ends in an outcome"
     yield state
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Whatever is raised over what a saver gave becomes a StoreError."""
+    try:
+        yield
+    except (RunError, sqlite3.Error):
+        raise
+    # Not narrower: what was read can be anything, and so can what libraries raise over it.
+    except Exception as error:
+        raise _corrupt(type(error).__name__) from error
+
+
+def _corrupt(what: str) -> StoreError:
+    text = f"The checkpoint of this run is damaged ({what}). Move it away, or name another thread_id."
+    return StoreError(text, code="checkpoint_corrupt")
+
+
+@cache
+def _shape() -> TypeAdapter[State]:
+    return TypeAdapter(State)
+
+
+def _state_in(stored: Any) -> State:
+    """The state that a checkpoint holds, empty where nothing was done yet. Raises where it is none: every value has its
+    type and can be written as JSON, every view that is named is there, and an answer can be made of it."""
+    if "question" not in stored:
+        if any(stored.values()):
+            raise ValueError("a state without its question")
+        return State()
+    _shape().validate_python(stored, strict=True)
+    json.dumps(stored, allow_nan=False)
+    orjson.dumps(stored)
+    state = cast(State, stored)
+    views = {view["id"]: view for view in state.get("views", [])}
+    named = [name for side in ("macro", "micro") if side in state for name in state[side]["views"]]
+    named += [name for turn in state.get("messages", []) for name in turn["views"]]
+    named += [view["source"] for view in views.values() if view["source"]]
+    named += [name for target in state.get("targets", []) for name in (target["source"], target["crop"]) if name]
+    named += [state["crop"]] if "crop" in state else []
+    if not all(name in views for name in named):
+        raise ValueError("a view that is not there")
+    if ("target" in state) != ("crop" in state):
+        raise ValueError("a box without its view")
+    picture = state.get("picture")
+    for view in views.values():
+        left, top, right, bottom = view["box"]
+        width, height = view["size"]
+        inside = picture and 0 <= left < right <= picture["width"] and 0 <= top < bottom <= picture["height"]
+        if not inside or not 0 < width <= MOST_SIDE or not 0 < height <= MOST_SIDE or view["depth"] < 0:
+            raise ValueError("a view that can not be")
+    from_state(cast(State, {"outcome": OPEN, **state}), model="", strategy="")
+    return state
 
 
 def _check_same(before: State, start: Question) -> None:

@@ -2,16 +2,19 @@
 
 The file is opened with the first run and closed after the last, so that a forgotten agent leaves no thread
 and no lock behind. A kernel lock beside it tells a second process so (`run_already_active`); it ends with its
-process, even a killed one. What SQLite reports becomes a StoreError with a stable code. Left out: other
-savers, which are passed in ready-made.
+process, even a killed one. What SQLite reports becomes a StoreError with a stable code. What is kept is sealed, so that
+damage to it is noticed and not read as something else. Left out: other savers, which are passed in ready-made, and
+whether what was read is the state of a run (`running.py`).
 """
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -22,6 +25,31 @@ from zoomagent.errors import StoreError
 
 BUSY_SECONDS = 30.0
 """How long SQLite waits for another connection's write."""
+
+
+SEAL_BYTES = 16
+
+
+class SealedSerializer(JsonPlusSerializer):
+    """LangGraph's strict serializer, with a seal after every value: what a disk or a hand has changed is not read."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        kind, content = super().dumps_typed(obj)
+        return kind, content + _seal(kind, content)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        kind, sealed = data
+        content, seal = sealed[:-SEAL_BYTES], sealed[-SEAL_BYTES:]
+        if seal != _seal(kind, content):
+            raise StoreError(
+                "The checkpoint is damaged: what it holds is not what was written. Move the file away and run again.",
+                code="checkpoint_corrupt",
+            )
+        return super().loads_typed((kind, content))
+
+
+def _seal(kind: str, content: bytes) -> bytes:
+    return hashlib.blake2b(kind.encode() + b"\0" + content, digest_size=SEAL_BYTES).digest()
 
 
 class CheckpointFile:
@@ -54,8 +82,11 @@ class CheckpointFile:
             stack.enter_context(_only_process(self._path))
             stack.enter_context(store_errors())
             connection = await stack.enter_async_context(aiosqlite.connect(self._path, timeout=BUSY_SECONDS))
-            saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
-            await saver.setup()
+            saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
+            try:
+                await saver.setup()
+            except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python can not read the quotation
+                raise StoreError("The checkpoint file is damaged. Move it away.", code="checkpoint_corrupt") from error
             self._stack = stack.pop_all()
         self._saver = saver
         return saver
@@ -77,6 +108,12 @@ _REPORTS = (
     ("SQLITE_BUSY", "store_busy", "Another connection keeps the checkpoint file busy. Try later."),
     ("SQLITE_CORRUPT", "checkpoint_corrupt", "The checkpoint file is damaged. Move it away and run again."),
     ("SQLITE_NOTADB", "checkpoint_corrupt", "The checkpoint file is no SQLite file. Name another."),
+    ("SQLITE_ERROR", "checkpoint_corrupt", "The checkpoint file holds other tables than checkpoints. Name another."),
+    (
+        "OperationalError",
+        "checkpoint_corrupt",
+        "The checkpoint file holds text that is none. Move it away and run again.",
+    ),
 )
 
 

@@ -29,6 +29,13 @@ DIGITS = 6
 """Confidences are rounded to this, so that stored and later ones compare equal."""
 
 
+MOST_BYTES = 64 * 1024 * 1024
+"""The largest arbiter file that is read (ours): thousands of certified questions take some hundred kilobytes."""
+
+MOST_WEIGHT = 1e9
+"""The largest weight of an arbiter (ours): sums of larger ones end in no number."""
+
+
 class Head(Value):
     """A linear score and its calibrator: probability = calibrator(intercept + weights . row), never nearer to 0 or 1
     than `least`, which the questions fitted on are too few to tell from certainty."""
@@ -163,13 +170,25 @@ def save(arbiter: Arbiter, path: Path) -> None:
 
 
 def _read(path: Path) -> Arbiter:
+    """The arbiter in a file. Whatever else the name leads to is a setting that can not be."""
     try:
-        return Arbiter.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SettingInvalid(f"There is no arbiter {path.name!r}. Make one: zoomagent train calibrate.") from error
+        # Only a file is opened: a pipe would wait, a device never ends. A name with a NUL is none.
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise SettingInvalid(f"There is no arbiter {path.name!r}. Make one: zoomagent train calibrate.")
+        arbiter = Arbiter.model_validate_json(path.read_bytes())
     except ValidationError as error:
         what = error.errors()[0]["msg"]
         raise SettingInvalid(f"{path.name!r} is no arbiter of this version: {what}.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, SettingInvalid):
+            raise
+        raise SettingInvalid(f"{path.name!r} can not be read ({type(error).__name__}). Name another file.") from error
+    heads = (arbiter.gate, arbiter.alone, arbiter.same, arbiter.macro, arbiter.micro)
+    if any(abs(number) > MOST_WEIGHT for head in heads for number in (*head.weights, head.intercept)):
+        raise SettingInvalid(
+            f"{path.name!r} is no arbiter: a weight beyond {MOST_WEIGHT:g} decides alone. Fit it again."
+        )
+    return arbiter
 
 
 def _better(features: Features, macro: float, micro: float) -> Perspective:

@@ -6,8 +6,9 @@
 Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
 text is never scored. What a server refuses by name (log-probabilities, `temperature`, `n`, tools, `max_tokens`) is left
 out from then on; what it needs besides is `extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
-Given text is scored by vLLM's `prompt_logprobs`; else, when every continuation is one token, by the alternatives of
-the first token; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
+Short continuations (Yes, a digit) are scored by the alternatives of the first token, all in one request. Other text is
+scored by vLLM's `prompt_logprobs`, a request each; where that is not given and every continuation is one token, by the
+alternatives too; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
 and is left out.
 
 Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
@@ -41,6 +42,7 @@ from zoomagent.models.completion import (
     read_replies,
 )
 from zoomagent.models.keys import ModelKey, key_for
+from zoomagent.models.metering import current_meter
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
@@ -55,6 +57,9 @@ IDENTIFY_SECONDS = 5.0
 """What a server has to say which model it serves (ours); without it the model is an unknown one."""
 FEWER_ALTERNATIVES = 5
 """What a server is asked for that refuses so many."""
+
+SHORT = 3
+"""Characters of continuations that are looked for among the alternatives of the first token first (ours)."""
 
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
@@ -141,12 +146,14 @@ class OpenAIModel:
         if any(reply.thought for reply in replies) and not self._room:
             self._room = THINKING_ROOM
             if any(reply.cut_in_thought for reply in replies):
+                current_meter().require(1)
                 replies = await self._replies(messages, options, tools, deadline)
         if temperature <= 0:
             return (replies * n)[:n]
         missing = n - len(replies)
         self.ignores_n = missing > 0
         options.pop("n", None)
+        current_meter().require(missing)
         single = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
         for more in await asyncio.gather(*single):
             replies += more[:1]
@@ -158,11 +165,12 @@ class OpenAIModel:
         if not continuations:
             return []
         deadline = self._end(deadline)
-        if self._scores_given is None and self.profile.likelihood_of_given:
+        short = all(len(text) <= SHORT for text in continuations)
+        known = await self._score_first_tokens(messages, continuations, deadline) if short else None
+        if known is None and self._scores_given is None and self.profile.likelihood_of_given:
             return await self._score_for_the_first_time(messages, continuations, deadline)
-        return await self._score_given(messages, continuations, deadline) or await self._score_first_tokens(
-            messages, continuations, deadline
-        )
+        known = known or await self._score_given(messages, continuations, deadline)
+        return known if known or short else await self._score_first_tokens(messages, continuations, deadline)
 
     async def identify(self) -> None:
         """Find out before the first view is drawn which model this is, where its name does not say: from the only one
@@ -240,6 +248,7 @@ class OpenAIModel:
     ) -> list[Likelihood] | None:
         if not self._scores_given:
             return None
+        current_meter().require(len(continuations))
         given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
         known = [likelihood for likelihood in given if likelihood is not None]
         return known if len(known) == len(given) else None
@@ -281,11 +290,14 @@ class OpenAIModel:
         again."""
         await self._resolve_name(deadline)
         self._check_count(messages)
+        current_meter().require(1)
         while True:
             session = self._current_session()
             request, sent = await session.apart(self._request, messages, options, tools)
             try:
-                return await self._retried(partial(self._create, sent, read), deadline, attempts)
+                answer = await self._retried(partial(self._create, sent, read), deadline, attempts)
+                current_meter().count()
+                return answer
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
             except ContextTooLong:

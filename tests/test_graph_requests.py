@@ -1,0 +1,85 @@
+"""What a run spends at a server is what it sends there: every request is in the budget and on the bill."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from fake_server import FakeServer, Guise, Seen, images_of
+from PIL import Image, ImageDraw
+
+from zoomagent import Budget, ZoomAgent
+from zoomagent.models.openai_server import OpenAIModel
+from zoomagent.models.retrying import RetryPolicy
+
+PICTURE = Image.new("RGB", (4000, 3000), "grey")
+ImageDraw.Draw(PICTURE).rectangle((3000, 2000, 3200, 2150), fill="red")
+
+DIGITS = {str(i): -0.3 * (i + 1) for i in range(10)}
+
+
+class ListsDigits(FakeServer):
+    """A server whose alternatives hold every digit, as servers with 20 alternatives mostly do."""
+
+    def _choice(self, index: int, text: str, request: dict[str, Any]) -> dict[str, Any]:
+        made = super()._choice(index, text, request)
+        if request.get("top_logprobs"):
+            listed = [{"token": token, "logprob": value, "bytes": None} for token, value in DIGITS.items()]
+            made["logprobs"]["content"][0]["top_logprobs"] += listed
+        return made
+
+
+def brain(seen: Seen) -> str:
+    if seen.tools:
+        calls = [{"name": "image_search_tool", "arguments": {"img_idx": 0, "label": f"sign {i}"}} for i in range(150)]
+        return "".join(f"<tool_call>{json.dumps(call)}</tool_call>" for call in calls)
+    if re.search(r"\[x1, y1, x2, y2\]", seen.text):
+        return "[700, 600, 850, 750]"
+    return "Exit 12" if len(seen.images) > 1 else "red sign"
+
+
+@pytest.mark.parametrize("strategy", ["auto", "search", "tools", "locate", "dualfocus", "macro"])
+@pytest.mark.parametrize("calls", [3, 12, 32])
+@pytest.mark.parametrize("kind", [FakeServer, ListsDigits])
+@pytest.mark.parametrize("given", [True, False])
+def test_every_request_of_a_run_is_in_its_budget_and_on_its_bill(
+    strategy: Any, calls: int, kind: type[FakeServer], given: bool
+) -> None:
+    server = kind(brain, Guise(given=given, tools="text"))
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+    with ZoomAgent(model, strategy=strategy, budget=Budget(calls=calls)) as agent:
+        answer = agent.ask(PICTURE, "What does the red sign say?")
+        again = agent.ask(PICTURE, "What does the red sign show?")
+    assert answer.answered, answer.outcome
+    assert len(server.requests) == answer.cost.model_calls + again.cost.model_calls
+    assert answer.cost.model_calls <= calls and again.cost.model_calls <= calls
+
+
+@pytest.mark.parametrize("calls", [2, 8, 32])
+def test_samples_that_a_server_gives_one_by_one_are_billed_one_by_one(calls: int) -> None:
+    server = FakeServer(brain, Guise(n=False, logprobs=False, given=False))
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+    with ZoomAgent(model, strategy="dualfocus", budget=Budget(calls=calls)) as agent:
+        answer = agent.ask(PICTURE, "What does the red sign say?")
+    assert answer.answered and len(server.requests) == answer.cost.model_calls <= calls
+
+
+@pytest.mark.parametrize("tokens", [4000, 20_000])
+def test_visual_tokens_of_every_request_are_in_the_budget(tokens: int) -> None:
+    server = FakeServer(brain)
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+    with ZoomAgent(model, strategy="search", budget=Budget(calls=99, visual_tokens=tokens)) as agent:
+        answer = agent.ask(PICTURE, "What does the red sign say?")
+    shown = sum(-(-image.width // 32) * -(-image.height // 32) for r in server.requests for image in images_of(r))
+    assert answer.answered and answer.cost.visual_tokens == shown <= tokens
+
+
+def test_a_search_of_a_server_that_lists_digits_takes_one_request_a_look() -> None:
+    server = ListsDigits(brain)
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+    with ZoomAgent(model, strategy="search", budget=Budget(calls=32)) as agent:
+        answer = agent.ask(PICTURE, "What does the red sign say?")
+    scores = [request for request in server.requests if request.get("top_logprobs")]
+    given = [r["messages"][-1]["content"] for r in server.requests if r.get("prompt_logprobs")]
+    assert scores and not DIGITS.keys() & set(given)
+    assert len(server.requests) == answer.cost.model_calls <= 32
