@@ -146,6 +146,7 @@ class OpenAIModel:
         if any(reply.thought for reply in replies) and not self._room:
             self._room = THINKING_ROOM
             if any(reply.cut_in_thought for reply in replies):
+                current_meter().require(1)
                 replies = await self._replies(messages, options, tools, deadline)
         if temperature <= 0:
             return (replies * n)[:n]
