@@ -57,7 +57,7 @@ def test_devices_are_told(tmp_path: Path, device: str) -> None:
         load(tmp_path / "a.json")
 
 
-ODD = (
+ODD: tuple[object, ...] = (
     1e308,
     -1e308,
     1e999,

@@ -23,7 +23,7 @@ def test_another_look_leaves_questions_and_answers_as_they_are() -> None:
         scene = draw_scene(SMALL, 4, index)
         other = varied(scene, FACES, np.random.default_rng(index))
         for kind in ("read", "count", "presence", "relation", "absent", "side"):
-            a, b = (ask(kind, s, SMALL, np.random.default_rng(index)) for s in (scene, other))  # type: ignore[arg-type]
+            a, b = (ask(kind, s, SMALL, np.random.default_rng(index)) for s in (scene, other))
             assert a == b
         assert all(abs(item.tilt) <= TILT for item in other.items)
         assert [(i.x, i.y, i.size, i.text, i.name) for i in scene.items] == [

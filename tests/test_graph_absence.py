@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_model import Call, FakeModel, Scripted
@@ -23,7 +24,7 @@ SQUARES = Question("How many squares are there?", "1", "count", (1,), ("square",
 NONE = Question("How many stars are there?", "0", "count", (), ("star",))
 
 
-def believing(question: Question, tmp_path: Path | None, macro: str = "No", **settings: object) -> Ran:
+def believing(question: Question, tmp_path: Path | None, macro: str = "No", **settings: Any) -> Ran:
     """A model that says `macro` of the whole and the truth of what close views show, and that sweeps and lists."""
     views = ViewStore(scene(), SWEEPING)
     truth = Truth(SCENE, question, views)

@@ -122,7 +122,7 @@ def test_the_arbiter_decides_between_two_answers_and_says_why(tmp_path: Path, mi
     verdict = ran.state["verdict"]
     assert verdict["perspective"] == perspective
     if perspective == "micro":
-        assert (verdict["confidence"], verdict["confidence_from"]) == (pytest.approx(micro), "calibrated")
+        assert verdict["confidence"] == pytest.approx(micro) and verdict["confidence_from"] == "calibrated"
     else:
         assert verdict["confidence"] is None, "Cannot tell was not earned by a search"
     for words in (f"{100 * micro:.0f} %", "30 %", "the crop mattered", "visible in it", "the two differ"):

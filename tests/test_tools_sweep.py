@@ -104,7 +104,7 @@ def test_it_agrees_with_a_drawn_map_of_looks() -> None:
     for left, top, side in ((0, 0, 700), (300, 300, 724), (0, 600, 424), (700, 0, 324), (650, 0, 374)):
         view = views.add(Box(left, top, left + side, top + side))
         record = root(view["id"], box_of(view), "it")
-        regions.append(RegionRecord(**{**record, "here": 0.1}))  # type: ignore[typeddict-item]
+        regions.append(RegionRecord(**{**record, "here": 0.1}))
     worst = 0.0
     for y in range(8, 1024, 16):
         for x in range(8, 1024, 16):

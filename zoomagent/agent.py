@@ -31,7 +31,6 @@ from zoomagent.answer import Answer, Outcome, Source, Step, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, StoreError
-from zoomagent.graphs.asking import storable
 from zoomagent.graphs.context import GATE, Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
@@ -44,6 +43,7 @@ from zoomagent.models.profiles import UNKNOWN, Profile
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy
+from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
 MAX_QUESTION = 8000

@@ -139,12 +139,12 @@ def _small(index: int, macro_side: int) -> Iterator[Trial]:
             part = str(1 + int(item.y * 3) * 3 + int(item.x * 3))
             row = f"part of nine, object {'under 3' if item.size * macro_side < 3 else 'from 3'} px"
         yield Trial(row, (user(macro, PARTS + phrase),), part)
-        item = scene.items[question.targets[0]] if question.targets else None
-        yield _swept(phrase, item, scene, macro, macro_side)
-    for kind in ("presence", "count"):
-        question = ask(kind, scene, DEEP, rng)
+        target = scene.items[question.targets[0]] if question.targets else None
+        yield _swept(phrase, target, scene, macro, macro_side)
+    for sort in ("presence", "count"):
+        question = ask("presence" if sort == "presence" else "count", scene, DEEP, rng)
         if question is not None and not any(scene.items[i].size * macro_side >= SMALLEST for i in question.targets):
-            row = f"{kind}, things too small to be told: cannot tell"
+            row = f"{sort}, things too small to be told: cannot tell"
             yield Trial(row, (user(macro, macro_prompt(question.text)),), CANNOT_TELL)
 
 
