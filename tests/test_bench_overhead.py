@@ -56,7 +56,7 @@ def test_the_loop_by_hand_asks_what_the_agent_asks(strategy: Any, model: str) ->
 
     assert asyncio.run(by_hand()) == answer.text == "47"
     assert sorted(hands.heard, key=str) == sorted(agents.heard, key=str)
-    assert len(hands.heard) == answer.cost.model_calls + (strategy == "auto"), "two words are scored in one call"
+    assert len(hands.heard) == answer.cost.model_calls, "every request is on the bill"
 
 
 def test_figures_are_per_question_and_per_step() -> None:

@@ -35,29 +35,44 @@ QUESTION = "What is written there?"
 BOX_2D = [400, 400, 450, 450]
 STRATEGIES = ("macro", "micro", "dualfocus", "auto")
 THING = "the sign"
+ANSWER = "47"
+ALTERNATIVES = {"Yes": -0.1, "No": -3.0, ANSWER: -1.0}
 
 
 class Server(httpx2.AsyncBaseTransport):
     """Answers chat completions at once: a box when asked for one, a thing when asked what must be seen, else the same
-    word; the likelihood of given text as vLLM does, Yes before No."""
+    word; the alternatives of its first token where they are asked for, Yes before No; the likelihood of given text as
+    vLLM does."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         body = json.loads(await request.aread())
         said = body["messages"][-1]["content"]
-        content = _scored(str(said)) if body.get("continue_final_message") else completion(_reply(said[-1]["text"]))
+        if body.get("continue_final_message"):
+            content = _scored()
+        elif body.get("top_logprobs"):
+            content = _alternatives()
+        else:
+            content = completion(_reply(said[-1]["text"]))
         return httpx2.Response(200, json=content, request=request)
 
 
 def _reply(asked: str) -> str:
     if asked.startswith(CUES):
         return THING
-    return str(BOX_2D) if asked.startswith((BOX, GROUND)) else "47"
+    return str(BOX_2D) if asked.startswith((BOX, GROUND)) else ANSWER
 
 
-def _scored(given: str) -> dict[str, Any]:
-    logprob = {"Yes": -0.1, "No": -3.0}.get(given, -1.0)
-    place = {"7": {"logprob": logprob, "rank": 1, "decoded_token": given}}
+def _scored() -> dict[str, Any]:
+    place = {"7": {"logprob": -1.0, "rank": 1, "decoded_token": ANSWER}}
     return {**completion("."), "prompt_logprobs": [None, place]}
+
+
+def _alternatives() -> dict[str, Any]:
+    """One token, and how likely each of three words was in its place."""
+    content = completion("Yes")
+    listed = [{"token": token, "logprob": logprob} for token, logprob in ALTERNATIVES.items()]
+    content["choices"][0]["logprobs"]["content"][0]["top_logprobs"] = listed
+    return content
 
 
 @dataclass(frozen=True)
@@ -162,27 +177,29 @@ class ByHand:
         pointed = await self._ask([_user(whole, ground_prompt(thing, self.profile.space))])
         box = json.loads(pointed)
         seen = [_user(self._crop(image, box, self.profile.max_pixels), SEE + thing)]
-        yes, no = await asyncio.gather(*(self._score(seen, word) for word in YES_NO))
+        yes, no = (await self._first_tokens(seen))[: len(YES_NO)]
         if yes < no:
             return ""
         turns = [_user(whole, box_prompt(QUESTION, self.profile.space)), {"role": "assistant", "content": str(box)}]
         crop = self._crop(image, box)
         answer = await self._ask([*turns, _user(crop, micro_prompt(QUESTION))])
         blank = data_url(Image.new("RGB", self._size(image, box), BLANK))
-        await self._score([*turns, _user(blank, micro_prompt(QUESTION))], answer)
+        await self._first_tokens([*turns, _user(blank, micro_prompt(QUESTION))])
         return answer
 
-    async def _score(self, messages: list[dict[str, Any]], text: str) -> float:
-        """Log-probability of `text` as the next turn, from vLLM's prompt_logprobs."""
+    async def _first_tokens(self, messages: list[dict[str, Any]]) -> list[float]:
+        """Log-probabilities of Yes, No and the answer as the next turn: each is one token here."""
         reply = await self.client.chat.completions.create(
             model="m",
-            messages=[*messages, {"role": "assistant", "content": text}],  # type: ignore[list-item]
+            messages=messages,  # type: ignore[arg-type]
             max_tokens=1,
             temperature=0,
-            extra_body={"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True},
+            logprobs=True,
+            top_logprobs=20,
         )
-        places = reply.model_dump()["prompt_logprobs"]
-        return float(next(iter(places[-1].values()))["logprob"])
+        [first] = reply.model_dump()["choices"][0]["logprobs"]["content"]
+        known = {entry["token"]: float(entry["logprob"]) for entry in first["top_logprobs"]}
+        return [known[word] for word in (*YES_NO, ANSWER)]
 
     async def _ask(self, messages: list[dict[str, Any]]) -> str:
         reply = await self.client.chat.completions.create(
