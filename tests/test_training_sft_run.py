@@ -60,8 +60,8 @@ def test_the_loss_falls_and_held_out_rows_are_scored(finished: Path) -> None:
     assert len(losses) == 20 and all(0 < loss < 20 for loss in losses)
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
     scored = [line["eval_loss"] for line in lines(finished) if "eval_loss" in line]
-    # Two scores of three rows differ by chance; both lie far below what rows cost before any was learnt.
-    assert len(scored) == 2 and all(0 < loss < 0.6 * losses[0] for loss in scored)
+    # The packaged model knows the held-out rows from the start (0.10): twenty steps on others must not cost that.
+    assert len(scored) == 2 and all(0 < loss < 0.2 for loss in scored)
 
 
 def test_the_checkpoint_is_a_stock_one_with_other_weights(finished: Path) -> None:

@@ -7,7 +7,6 @@ is a logistic regression with an L2 penalty, and its calibrator is fitted on sco
 not seen. Needs scikit-learn (extra `train`). Left out: collecting records; what the numbers mean (docs/confidence.md).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,8 +33,8 @@ NEEDED = 100
 ENOUGH = 20
 """Fewer records, or fewer of either kind than `RARE`, and a head says the base rate."""
 RARE = 5
-REPEATED, STRAY = 3, 0.05
-"""A word of a closed list stands in that many questions, but for this share of all words."""
+QUESTIONS_A_WORD = 5
+"""Words of a closed list are at most one to so many questions (ours)."""
 FOR_ISOTONIC = 1000
 """Below this, isotonic regression follows noise (Niculescu-Mizil and Caruana 2005): Platt's curve then."""
 QUANTILES = 201
@@ -76,11 +75,10 @@ def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str 
 
 
 def closed_words(records: Sequence[Record]) -> tuple[str, ...]:
-    """The words of the records' questions, where these are a closed list: each stands in several questions. Questions
-    of people are not, and then there is no list."""
-    times = Counter(word for record in records for word in set(words_of(record.question)))
-    closed = bool(times) and sum(n < REPEATED for n in times.values()) <= len(times) * STRAY
-    return tuple(sorted(word for word, n in times.items() if n >= REPEATED)) if closed else ()
+    """The words of the records' questions, where these are a closed list: many questions to a word. The questions of
+    people are not, and then there is no list."""
+    words = {word for record in records for word in words_of(record.question)}
+    return tuple(sorted(words)) if len(words) * QUESTIONS_A_WORD <= len(records) else ()
 
 
 def certify(arbiter: Arbiter, records: Sequence[Record]) -> Certified:
