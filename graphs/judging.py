@@ -140,7 +140,7 @@ async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
     if other and desk.context.rule == "learned":
         verdict = VerdictRecord(**{**verdict, "reason": _with(verdict, other)})
     sentence = summary(state, choice.perspective)
-    verdict = _held_back(desk, VerdictRecord(**{**verdict, "reason": f"{sentence} {verdict['reason']}"}))
+    verdict = _held_back(desk, VerdictRecord(**{**verdict, "reason": f"{sentence} {verdict['reason']}".strip()}))
     outcome = outcome_of(state, state[choice.perspective])
     if other and outcome["kind"] == "answered":
         outcome = OutcomeRecord(**{**outcome, "kind": "answered_degraded", "reasons": [*outcome["reasons"], OUTSIDE]})
@@ -152,7 +152,7 @@ OUTSIDE = "The question is none of those that the model's confidence was certifi
 
 
 def _with(verdict: VerdictRecord, more: str) -> str:
-    return f"{verdict['reason']} {more}"
+    return f"{verdict['reason']} {more}".strip()
 
 
 def _choice(desk: Desk) -> Choice:

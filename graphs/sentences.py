@@ -26,7 +26,7 @@ def summary(state: State, perspective: Perspective) -> str:
 
 def _search(state: State) -> str:
     record = state["searched"]
-    things = ", ".join(f"{number} {name}" for name, number in record["found"] if number)
+    things = ", ".join(f"{number} × {name}" for name, number in record["found"] if number)
     none = _joined([name for name, number in record["found"] if not number])
     found = " and ".join(text for text in (things and f"found {things}", none and f"found no {none}") if text)
     extent = "The whole picture was searched" if record["complete"] else "A part of the picture was searched"

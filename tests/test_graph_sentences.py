@@ -106,7 +106,7 @@ def test_numbers_of_a_search_are_those_of_the_search(runs: list[Ran]) -> None:
             record = ran.state["searched"]
             assert int(match[1]) == round(record["least"])
             for name, number in record["found"]:
-                assert (f"{number} {name}" if number else "no ") in match[2] and name in match[2]
+                assert (f"{number} × {name}" if number else "no ") in match[2] and name in match[2]
     assert seen >= 3
 
 
