@@ -14,6 +14,7 @@ from zoomagent import ZoomAgent, prompts
 from zoomagent.data.questions import Question, hits_of
 from zoomagent.geometry import Box, Size, coverage, intersect
 from zoomagent.graphs.context import Budget
+from zoomagent.page_data import mattered_words
 from zoomagent.strategy import Strategy
 from zoomagent.tools.viewing import ViewStore, box_of
 
@@ -189,5 +190,6 @@ def test_the_proof_costs_no_call_where_the_first_look_left_nothing(tmp_path: Pat
     ran = believing(read, tmp_path, macro="Cannot tell")
     assert ran.text == "47" and ran.state["proof"].get("bound") is True
     assert coverage(pixels_of(NEAR), Box(*ran.answer.boxes[0])) == 1.0
+    assert ran.answer.evidence[-1].at_least and "at least" in mattered_words(ran.answer.evidence[-1])
     assert ran.answer.evidence[-1].mattered is True and "the crops mattered" in ran.state["checks"][-1]["text"]
     assert [call["step"] for call in ran.state["calls"]] == ["look", "point", "answer"]

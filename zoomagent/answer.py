@@ -54,7 +54,8 @@ class Evidence(Value):
     """A view and what was read from it. `target` is where the model pointed, in original pixels; the view may show
     more. `size` is what the model was shown, (width, height) in pixels. `seen` is the probability that the thing
     (`phrase`) is visible in it. `delta` is by how many nats the answer is less likely when the crops are blanked,
-    `mattered` whether that is enough; None where it was not measured."""
+    `mattered` whether that is enough; None where it was not measured. `at_least`: nothing was blanked, as the first
+    look at the whole left so little for this answer that `delta` is a lower bound."""
 
     perspective: Perspective
     view: str
@@ -69,6 +70,7 @@ class Evidence(Value):
     seen: float | None = None
     mattered: bool | None = None
     delta: float | None = None
+    at_least: bool = False
 
 
 class Region(Value):
@@ -354,7 +356,7 @@ def _closer(state: "State", view: "ViewRecord") -> Evidence:
 
     if "proof" in state and state.get("proven") == state["closer"]:
         delta = state["proof"]["shown"] - state["proof"]["blanked"]
-        found |= {"delta": delta, "mattered": delta >= MATTERS}
+        found |= {"delta": delta, "mattered": delta >= MATTERS, "at_least": state["proof"].get("bound", False)}
     return _seen(state, "micro", view, **found)
 
 

@@ -62,7 +62,8 @@ def mattered(answer: Answer) -> Evidence | None:
 def mattered_words(item: Evidence) -> str:
     """What blanking the crops showed, in nats."""
     assert item.delta is not None
-    less = f"the answer is {item.delta:.1f} nats less likely without the crops"
+    least = "at least " if item.at_least else ""
+    less = f"the answer is {least}{item.delta:.1f} nats less likely without the crops"
     if item.delta < 0:
         less = f"the answer is no less likely without the crops ({item.delta:.1f} nats)"
     return f"yes: {less}" if item.mattered else f"hardly: {less}"
