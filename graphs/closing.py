@@ -60,6 +60,7 @@ async def answer(state: State, runtime: Runtime[Context]) -> Update:
         "micro": micro,
         "closer": name,
         "attempts": attempt,
+        "answered": state["policy"],
         "checks": found,
         "problems": [*asked.update.get("problems", []), *unread],
         "steps": said(" ".join([f"Looked closer and read: {micro['text']}", *notes]), micro["views"]),

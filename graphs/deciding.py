@@ -108,11 +108,12 @@ def _enough(desk: Desk) -> str:
 
 
 def _doubtful(desk: Desk) -> bool:
-    """Whether an answer from a crop that was only pointed at needs another way of looking."""
+    """Whether an answer from a crop that was only pointed at needs another way of looking. Once one was begun, that one
+    has to answer."""
     state = desk.state
-    if state["policy"] != "point" or arbiter_of(desk) is None:
+    if state.get("answered") != "point" or arbiter_of(desk) is None:
         return False
-    return claims.negative(state["micro"]["text"]) or not believed(desk)
+    return state["policy"] != "point" or claims.negative(state["micro"]["text"]) or not believed(desk)
 
 
 def believed(desk: Desk) -> bool:

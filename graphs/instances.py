@@ -1,8 +1,8 @@
 """The policy `count`: find all things of a name, part by part, and never say "three" before everything was looked at.
 
-The whole is listed first, then every part that may show one: all nine, or those that a sweep leaves. What several views
-list is counted once. Left out: finding one thing (`searching.py`), the answer that follows (`closing.py`).
-"""
+The largest view of the whole that the model takes is asked first which parts may show some; these are listed, one a
+step. What several views list is counted once. Left out: finding one thing (`searching.py`), the answer that follows
+(`closing.py`)."""
 
 from langgraph.runtime import Runtime
 
@@ -15,11 +15,7 @@ from zoomagent.graphs.deciding import wanted
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import State, TargetRecord, Update
 from zoomagent.tools.instances import distinct, instances_in, whole_things
-from zoomagent.tools.searching import RegionRecord, parts_of, root, sweep, sweeps
-from zoomagent.tools.viewing import box_of
-
-WORTH = 0.02
-"""Share from which a swept part is listed: where several parts show the thing, they divide the shares."""
+from zoomagent.tools.searching import RegionRecord, part_boxes, root, worth_listing
 
 
 @step
@@ -28,43 +24,39 @@ async def count(state: State, runtime: Runtime[Context]) -> Update:
     desk = await desk_of("count", state, runtime)
     target, model = wanted(state)[0], Counting(desk)
     mine = [region for region in state.get("regions", []) if region["phrase"] == target["phrase"]]
-    new: list[RegionRecord] = []
     if not mine:
-        mine = new = await _begin(desk, model, target)
-    listed = target.get("listed", [])
-    region = next((r for r in mine if r["view"] not in listed and (r["here"] is None or r["here"] >= WORTH)), None)
+        return await _begin(desk, model, target)
+    region = next((region for region in mine if region["fate"] == "open"), None)
     if region is None:
         return _counted(target)
     boxes, note = await _listed(desk, model, region)
-    seen: RegionRecord = {**region, "here": region["here"] if region.get("swept") else float(bool(boxes))}
-    seen["fate"] = "found" if boxes else "refuted" if region["parent"] else "split"
+    seen: RegionRecord = {**region, "here": float(bool(boxes)), "fate": "found" if boxes else "refuted"}
     found = [box.as_list() for box in distinct([*(Box(*box) for box in target.get("found", [])), *boxes])]
-    record = TargetRecord(**{**target, "found": found, "listed": [*listed, region["view"]]})
+    record = TargetRecord(**{**target, "found": found, "listed": [*target.get("listed", []), region["view"]]})
     words = f"Listed {target['phrase']} in {region['box']}: {len(boxes)}.{note}"
     return {
         **model.booked(),
-        "regions": [*new, seen],
+        "regions": [seen],
         "targets": [record],
         "steps": said(words, [region["view"]], [box.as_list() for box in boxes]),
     }
 
 
-async def _begin(desk: Desk, model: Counting, target: TargetRecord) -> list[RegionRecord]:
-    """The whole and its nine parts; swept, where the model can."""
+async def _begin(desk: Desk, model: Counting, target: TargetRecord) -> Update:
+    """Ask the largest view of the whole which parts show one. A picture that it shows in full has no parts."""
     views = desk.bench.views
-    start = root(views.whole()["id"], box_of(views.whole()), target["phrase"])
-    if not sweeps(views, start):
-        return [start, *parts_of(views, start)]
-    looked = await sweep(model, views, start, every=True)
-    # The whole itself was not asked about alone yet.
-    return [{**looked.regions[0], "swept": False}, *looked.regions[1:]]
+    start = root(views.largest(views.whole()["id"]), target["phrase"])
+    regions = await worth_listing(model, views, start) if part_boxes(views, start) else [start]
+    worth = sum(region["fate"] == "open" for region in regions[1:])
+    words = f"Looked for {target['phrase']} in the whole picture: {worth} parts may show some."
+    return {**model.booked(), "regions": regions, "steps": said(words, [start["view"]], [start["box"]])}
 
 
 async def _listed(desk: Desk, model: Counting, region: RegionRecord) -> tuple[list[Box], str]:
     """The things in a region's view; those that its border may cut are left to the neighbours."""
     views = desk.bench.views
     if region["parent"]:
-        views.add(Box(*region["box"]), source=views.whole()["id"])
+        views.add(Box(*region["box"]), source=region["parent"].split("|")[0], max_pixels=views.profile.whole_pixels or None)
     try:
         boxes = await instances_in(model, views, region["view"], region["phrase"])
     except ToolError as error:

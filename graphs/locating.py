@@ -197,7 +197,9 @@ def cut(desk: Desk, target: TargetRecord) -> ViewRecord:
 async def _seen(desk: Desk, model: Counting, crop: ViewRecord, target: TargetRecord) -> float | None:
     if not desk.context.check or target["phrase"] == POINTED:
         return None
-    close = desk.bench.views.add(box_of(crop), source=crop["source"])
+    close = desk.bench.views.add(
+        box_of(crop), source=crop["source"], max_pixels=desk.bench.views.profile.whole_pixels or None
+    )
     return await sees(model, desk.bench.views, close["id"], target["phrase"])
 
 

@@ -14,7 +14,7 @@ from zoomagent.graphs.deciding import wanted
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.state import State, TargetRecord, Update, merge
 from zoomagent.tools.searching import Looked, RegionRecord, best, look_at, root
-from zoomagent.tools.viewing import ViewStore, box_of
+from zoomagent.tools.viewing import ViewStore
 
 
 @step
@@ -24,8 +24,7 @@ async def search(state: State, runtime: Runtime[Context]) -> Update:
     target, views = wanted(state)[0], desk.bench.views
     regions = state.get("regions", [])
     if not any(region["phrase"] == target["phrase"] for region in regions):
-        whole = views.whole()
-        regions = merge(regions, [root(whole["id"], box_of(whole), target["phrase"])])
+        regions = merge(regions, [root(views.largest(views.whole()["id"]), target["phrase"])])
     region = best(regions, target["phrase"])
     if region is None:
         return {"targets": [{**target, "fate": "missing"}], "steps": said(f"Did not find {target['phrase']}.")}

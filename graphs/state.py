@@ -261,6 +261,8 @@ class Update(TypedDict, total=False):
     """The dialogue in which the micro answer stands."""
     attempts: int
     """How often the question was asked with crops."""
+    answered: Policy
+    """The way of looking that gave the micro answer."""
     searched: SearchRecord
     """What a search of the whole picture came to."""
     calls: list[CallRecord]
@@ -300,6 +302,7 @@ class State(Question, total=False):
     proven: str
     closer: str
     attempts: int
+    answered: Policy
     searched: SearchRecord
     sent: str
     calls: Annotated[list[CallRecord], merge]

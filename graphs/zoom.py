@@ -22,6 +22,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from zoomagent.confidence.replies import plain
 from zoomagent.graphs.asking import desk_of
 from zoomagent.graphs.closing import answer, conclude, provable, prove
 from zoomagent.graphs.context import Context
@@ -98,7 +99,12 @@ def route_after_check(state: State) -> str:
 
 
 def route_after_answer(state: State, runtime: Runtime[Context]) -> str:
-    return leave(state) or ("prove" if runtime.context.proof and provable(state) else "decide")
+    out, context = leave(state), runtime.context
+    if out or not context.proof or not provable(state):
+        return out or "decide"
+    # `auto` does not pay for the proof that a crop mattered which changed nothing.
+    changed = plain(state["micro"]["text"]) != plain(state["macro"]["text"])
+    return "prove" if changed or context.strategy != "auto" else "decide"
 
 
 def route_after_drive(state: State, runtime: Runtime[Context]) -> str:

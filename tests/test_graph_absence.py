@@ -16,9 +16,10 @@ from zoomagent.geometry import Box, Size, coverage, intersect
 from zoomagent.graphs.context import Budget
 from zoomagent.page_data import mattered_words
 from zoomagent.strategy import Strategy
+from zoomagent.tools.searching import part_box
 from zoomagent.tools.viewing import ViewStore, box_of
 
-SWEEPING = replace(PROFILE, sweep=3, visible_pixels=4)
+SEARCHING = replace(PROFILE, max_pixels=256 * 256, whole_pixels=128 * 128, visible_pixels=4)
 THERE = Question("Is there a blue square?", "Yes", "presence", (1,), ("blue square",))
 NOT_THERE = Question("Is there a green star?", "No", "presence", (), ("green star",))
 SQUARES = Question("How many squares are there?", "1", "count", (1,), ("square",))
@@ -26,8 +27,8 @@ NONE = Question("How many stars are there?", "0", "count", (), ("star",))
 
 
 def believing(question: Question, tmp_path: Path | None, macro: str = "No", **settings: Any) -> Ran:
-    """A model that says `macro` of the whole and the truth of what close views show, and that sweeps and lists."""
-    views = ViewStore(scene(), SWEEPING)
+    """A model that says `macro` of the whole and the truth of what close views show, and that lists."""
+    views = ViewStore(scene(), SEARCHING)
     truth = Truth(SCENE, question, views)
 
     def visible(call: Call, index: int) -> bool:
@@ -56,19 +57,16 @@ def believing(question: Question, tmp_path: Path | None, macro: str = "No", **se
         return macro
 
     def scores(call: Call) -> list[float]:
-        said, last = call.options["continuations"], last_text(call)
-        if last.startswith(prompts.SWEEP):
-            hits = hits_of(last.removeprefix(prompts.SWEEP), SCENE)
-            shown = [
-                coverage(pixels_of(SCENE.items[i]), box_of(views.record(v.key))) == 1.0
-                for v in call.views[1:]
-                for i in hits
-            ]
-            hit = shown.index(True) + 1 if any(shown) else 0
-            return [-0.02 if number == hit else -5.0 for number in range(len(said))]
+        last = last_text(call)
+        if last.startswith(prompts.PARTS):
+            shown = box_of(views.record(call.views[-1].key))
+            hits = [i for i in hits_of(last.removeprefix(prompts.PARTS), SCENE) if visible(call, i)]
+            parts = [part_box(shown, number, Box(0, 0, 1024, 1024)) for number in range(1, 10)]
+            found = [any(coverage(pixels_of(SCENE.items[i]), part) == 1.0 for i in hits) for part in parts]
+            return [-5.0 if any(found) else -0.02, *(-0.5 if hit else -9.0 for hit in found)]
         return truth.scores(call)
 
-    model = FakeModel(profile=SWEEPING, respond=reply, respond_score=scores)
+    model = FakeModel(profile=SEARCHING, respond=reply, respond_score=scores)
     if tmp_path is not None:
         settings["arbiter"] = arbiter(tmp_path / "a.json", gate=0.999, micro=0.95, same=0.95, searched=0.97)
     return run(model, question, views=views, **settings)
@@ -93,9 +91,9 @@ def test_a_no_is_earned_by_a_search_and_says_down_to_which_size(tmp_path: Path) 
         0.97
     )
     assert searched is not None and searched.complete and searched.found == (("green star", 0),)
-    assert round(searched.least) == round(4 * 461 / 128)
+    assert round(searched.least) == round(4 * 1024 / 256)
     assert verdict["reason"].startswith(
-        "The whole picture was searched for things of at least 14 pixels: found no green star."
+        "The whole picture was searched for things of at least 16 pixels: found no green star."
     )
 
 

@@ -21,7 +21,7 @@ from zoomagent.media import open_picture
 from zoomagent.models.base import Reply
 from zoomagent.tools import searching
 from zoomagent.tools.searching import LOOKS, RegionRecord, best, enough, look_at, merged, part_box, root, search
-from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
+from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
 
 SIDES = st.integers(3, 9000)
 
@@ -61,8 +61,8 @@ def test_parts_are_numbered_row_by_row(width: int, height: int) -> None:
 
 
 def region(name: str, prior: float, fate: str = "open", phrase: str = "it") -> RegionRecord:
-    record = root(f"view-{name}", Box(0, 0, 9, 9), phrase)
-    return RegionRecord(**{**record, "prior": prior, "fate": fate})  # type: ignore[typeddict-item]
+    view = ViewRecord(id=name, picture="p", box=[0, 0, 9, 9], size=[9, 9], source="", depth=0)
+    return RegionRecord(**{**root(view, phrase), "prior": prior, "fate": fate})  # type: ignore[typeddict-item]
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=30))
@@ -145,10 +145,17 @@ def test_where_the_whole_says_part_nine_part_nine_is_next() -> None:
 
 def test_what_was_pointed_at_counts_only_when_it_is_seen() -> None:
     def scores(sees: bool) -> Callable[[Call], list[float]]:
-        return lambda call: digits(d5=0.98) if prompts.PARTS in call.text else [-0.1, -4.0] if sees else [-4.0, -0.1]
+        return lambda call: (
+            digits(d0=0.05, d5=0.9) if prompts.PARTS in call.text else [-0.1, -4.0] if sees else [-4.0, -0.1]
+        )
 
     assert seek(scores(True))[0].views and len(seek(scores(True))[1].history) == 3
     assert not seek(scores(False))[0].views
+
+
+def test_what_its_own_view_is_certain_of_needs_no_check() -> None:
+    result, model, _ = seek(lambda call: digits(d0=0.01, d5=0.98))
+    assert result.views and len(model.history) == 2
 
 
 def test_without_likelihoods_the_number_that_is_written_leads_the_way() -> None:
@@ -170,13 +177,13 @@ def test_a_region_shown_pixel_by_pixel_has_no_parts() -> None:
     views = ViewStore(scene(), PROFILE)
     small = views.add(Box(100, 100, 160, 160), source=views.whole()["id"])
     model = FakeModel(profile=PROFILE, respond=lambda call: "[]", respond_score=even)
-    looked = asyncio.run(look_at(model, views, [], root(small["id"], box_of(small), "it")))
+    looked = asyncio.run(look_at(model, views, [], root(small, "it")))
     assert [record["fate"] for record in looked.regions] == ["refuted"]
 
 
 def test_a_look_changes_its_region_and_adds_its_parts() -> None:
     views = ViewStore(scene(), PROFILE)
-    start = root(views.whole()["id"], box_of(views.whole()), "it")
+    start = root(views.whole(), "it")
     looked = asyncio.run(
         look_at(FakeModel(profile=PROFILE, respond=lambda call: "[]", respond_score=even), views, [start], start)
     )

@@ -55,7 +55,7 @@ def test_a_branch_gets_the_logits_it_would_get_alone(model: Any, tokenizer: Any)
     ]
     batch = collate(rows, tokenizer.pad_token_id)
     with torch.no_grad():
-        packed = model.lm_head(read(model, batch, see(model, batch.macros), see(model, batch.crops))[0])
+        packed = model.lm_head(read(model, batch, [see(model, sight.pixels) for sight in batch.sights])[0])
     assert {name.split("/")[0] for row in rows for name in row.names} >= {"tools", "several", "micro"}
     for r, row in enumerate(rows):
         waiting = list(row.looks[1:])

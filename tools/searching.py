@@ -3,20 +3,20 @@
     found = await search(model, views, whole["id"], "the red car")
 
 One scored question asks a region's view which of its 3 by 3 parts shows the thing: ten single-digit answers, "0" for
-none, so nine parts and the region itself are judged in one call that shows one view. A model that was taught to sweep
-begins with close views of the nine parts, a few beside the whole in one call, each of which says what it shows. The
-most probable region is looked at next. Where the thing is surely here, the model points at it; what it points at is
-checked ("Can you see this?") before it counts. What was refuted takes its probability along.
+none, so nine parts and the region itself are judged in one call that shows one view. A search begins with the largest
+view of the whole that the model takes. The most probable region is looked at next; where the thing is surely here, the
+model points at it, and what it points at is checked ("Can you see this?") before it counts. What was refuted takes its
+probability along. A search in vain ends when nothing of ENOUGH of the picture's side can have been missed.
 
 Best-first search over yes/no likelihoods is ZoomEye's (its eqs. for confidence and threshold decay), checking against
-the parent CVSearch's, pruning what was seen RAP's; one question for nine regions is ours, and so is the sweep. What a
-search in vain is worth, `least_seen` says: the size from which nothing can have been missed. Left out: several things
-at once (search for each), all things of a name (`instances.py`)."""
+the parent CVSearch's, pruning what was seen RAP's; one question for nine regions is ours. What a search in vain is
+worth, `least_seen` says: the size from which nothing can have been missed. Left out: several things at once (search for
+each), all things of a name (`instances.py`)."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired
+from typing import Literal
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -24,8 +24,8 @@ from typing_extensions import TypedDict
 from zoomagent.confidence.likelihood import usable
 from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, intersect, moved_inside
-from zoomagent.models.base import Likelihood, Message, Model, Pixels, Text
-from zoomagent.prompts import PARTS, SWEEP
+from zoomagent.models.base import Likelihood, Message, Model, Text
+from zoomagent.prompts import PARTS
 from zoomagent.tools.grounding import ground
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
@@ -36,21 +36,25 @@ PART = 0.45
 """Side of a part's region as a share of its parent's: a third and what lies around it, so that nothing is cut."""
 SURE, DECAY, LEAST = 0.9, 0.1, 0.3
 """The thing counts as here from SURE on; DECAY less after every two looks, never under LEAST."""
+CERTAIN = 0.97
+"""Probability of its own view from which what was pointed at needs no check."""
 SEEN = 0.5
 """Probability from which what was pointed at counts as found."""
 DOUBT = 0.1
-"""Share of a view's prior that goes to its nine parts evenly whatever it says, "none" included: no single look rules a
-part out."""
+"""Share of the prior of a view that is too coarse which goes to its nine parts evenly whatever it says: such a look
+rules no part out."""
 WORTH = 0.005
 """Regions less probable than this are not looked at."""
+LISTED = 0.03
+"""Share from which a part is looked at for things of which there may be several: they divide the shares."""
 DEPTH = 4
 """Zooms below the view searched, the one that shows the thing included."""
 LOOKS = 12
 """Regions looked at in one search, parts of the whole that are left not counted."""
 ONE_HOT = 0.7
 """What a part's number is worth when the model can not score and only writes it."""
-SWEPT_SURE, SWEPT_WORTH = 0.5, 0.1
-"""A swept part is pointed into at once from the first share on; under the second it is not looked at again."""
+ENOUGH = 1 / 64
+"""Things smaller than this share of the picture's longer side are looked for only where they are likely (ours)."""
 GRID = 48
 """Points a side at which it is asked how closely a picture was looked at."""
 
@@ -59,8 +63,7 @@ Fate = Literal["open", "split", "refuted", "found"]
 
 class RegionRecord(TypedDict):
     """A region of the tree as plain JSON; `box` in original pixels. `prior` is the probability, by its parents'
-    answers, that the thing is there; `here` the same by its own view, None before it was looked at. `swept`: its view
-    was shown beside others only."""
+    answers, that the thing is there; `here` the same by its own view, None before it was looked at."""
 
     id: str
     phrase: str
@@ -71,7 +74,6 @@ class RegionRecord(TypedDict):
     prior: float
     here: float | None
     fate: Fate
-    swept: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ class Looked:
     seen: float | None = None
 
 
-def root(view: str, box: Box, phrase: str) -> RegionRecord:
+def root(view: ViewRecord, phrase: str) -> RegionRecord:
     """The region that a search begins with."""
-    return _region(phrase, view, box, "", 0, 1.0)
+    return _region(phrase, view["id"], box_of(view), "", 0, 1.0)
 
 
 def best(regions: Sequence[RegionRecord], phrase: str) -> RegionRecord | None:
@@ -107,7 +109,7 @@ def enough(regions: Sequence[RegionRecord], phrase: str) -> float:
 
 def _looks(regions: Sequence[RegionRecord]) -> int:
     """Regions that were looked at on their own."""
-    return sum(region["fate"] != "open" and not region.get("swept", False) for region in regions)
+    return sum(region["fate"] != "open" for region in regions)
 
 
 async def look_at(
@@ -122,67 +124,40 @@ async def look_at(
     """Look at one region: how sure is it here, where; if sure enough, point at it and check. What is found is shown
     by a view at most `depth` zooms deep."""
     phrase = region["phrase"]
-    if sweeps(views, region):
-        return await sweep(model, views, region, deadline=deadline)
-    if region["here"] is not None and region["here"] >= SWEPT_SURE:
-        box, seen = await _pointed(model, views, region, deadline)
-        if box is not None:
-            return Looked([{**region, "swept": False, "fate": "found"}], box, seen)
     shares = await part_shares(model, views, region["view"], phrase, deadline=deadline)
     here = 1 - shares[0]
     if here >= enough(regions, phrase):
-        box, seen = await _pointed(model, views, region, deadline)
+        box, seen = await _pointed(model, views, region, here, deadline)
         if box is not None:
-            return Looked([{**region, "here": here, "fate": "found", "swept": False}], box, seen)
+            return Looked([{**region, "here": here, "fate": "found"}], box, seen)
     deeper = region["depth"] + 2 <= depth
     children = _children(views, regions, region, shares) if deeper else []
     fate: Fate = "split" if children else "refuted"
-    return Looked([{**region, "here": here, "fate": fate, "swept": False}, *children])
+    return Looked([{**region, "here": here, "fate": fate}, *children])
 
 
-def sweeps(views: ViewStore, region: RegionRecord) -> bool:
-    """Whether a search begins here with a sweep of the nine parts."""
-    enough_images = views.profile.max_images > views.profile.sweep > 0
-    return enough_images and not region["parent"] and bool(part_boxes(views, region))
+async def worth_listing(
+    model: Model, views: ViewStore, region: RegionRecord, *, deadline: float | None = None
+) -> list[RegionRecord]:
+    """The region as it was seen, and its parts with the share that each has of the thing: all are open where the view
+    is too coarse to tell, else those that may show one. So is the region itself, for what no part shows whole."""
+    shares = await part_shares(model, views, region["view"], region["phrase"], deadline=deadline)
+    whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
+    parts = []
+    for number in range(1, 10) if part_boxes(views, region) else ():
+        box = part_box(box_of(views.record(region["view"])), number, whole)
+        view = views.add(box, source=region["view"], max_pixels=views.profile.whole_pixels or None)
+        part = _part(region, view, shares[number])
+        worth = shares[number] >= LISTED or not _fine_enough(views, region)
+        parts.append(part if worth else {**part, "fate": "refuted"})
+    fate: Fate = "open" if not parts or any(part["fate"] == "open" for part in parts) else "split"
+    return [{**region, "here": 1 - shares[0], "fate": fate}, *parts]
 
 
-async def sweep(
-    model: Model, views: ViewStore, region: RegionRecord, *, every: bool = False, deadline: float | None = None
-) -> Looked:
-    """Look at the nine parts of a region, some in one call, until one surely shows the thing; `every`: at all of them.
-    A part that shows nothing is refuted, the others stay open, with their share as `prior` and `here`."""
-    phrase, boxes, step = region["phrase"], part_boxes(views, region), views.profile.sweep
-    parts: list[RegionRecord] = []
-    sure = False
-    for start in range(0, len(boxes), step):
-        shown = [views.add(box, source=region["view"]) for box in boxes[start : start + step]]
-        names = [view["id"] for view in shown]
-        if sure and not every:
-            parts += [_part(region, view, 1 / len(boxes)) for view in shown]
-            continue
-        shares = await swept_shares(model, views, region["view"], names, phrase, deadline=deadline)
-        for view, share in zip(shown, shares[1:], strict=True):
-            fate: Fate = "open" if share >= SWEPT_WORTH else "refuted"
-            parts.append({**_part(region, view, share), "here": share, "fate": fate, "swept": True})
-            sure = sure or share >= SWEPT_SURE
-    return Looked([{**region, "fate": "split", "swept": True}, *parts])
-
-
-async def swept_shares(
-    model: Model, views: ViewStore, whole: str, parts: Sequence[str], phrase: str, *, deadline: float | None = None
-) -> list[float]:
-    """Probabilities that none of the parts shows the thing, and that part 1, 2, … does; they sum to 1."""
-    shown: list[Text | Pixels] = [await views.pixels(whole)]
-    for number, part in enumerate(parts, 1):
-        shown += [Text(f"{number}: "), await views.pixels(part)]
-    message = Message("user", (*shown, Text(SWEEP + phrase)))
-    return await _shares(model, message, DIGITS[: len(parts) + 1], deadline)
-
-
-def parts_of(views: ViewStore, region: RegionRecord) -> list[RegionRecord]:
-    """The nine parts of a region, none of them looked at yet."""
-    boxes = part_boxes(views, region)
-    return [_part(region, views.add(box, source=region["view"]), 1 / len(boxes)) for box in boxes]
+def _fine_enough(views: ViewStore, region: RegionRecord) -> bool:
+    """Whether a region's view shows things of ENOUGH of the picture's side."""
+    size = views.picture.size
+    return smallest_in(views, region["view"]) <= ENOUGH * max(size.width, size.height)
 
 
 def part_boxes(views: ViewStore, region: RegionRecord) -> list[Box]:
@@ -256,7 +231,7 @@ async def search(
     deadline: float | None = None,
 ) -> ToolResult:
     """Search a view to the end and show what was found, at most `depth` zooms below it; no views when it was not."""
-    regions = [root(view, box_of(views.record(view)), phrase)]
+    regions = [root(views.largest(view), phrase)]
     while region := best(regions, phrase):
         looked = await look_at(model, views, regions, region, depth=depth, deadline=deadline)
         regions = merged(regions, looked.regions)
@@ -272,16 +247,20 @@ def merged(regions: Sequence[RegionRecord], new: Sequence[RegionRecord]) -> list
 
 
 async def _pointed(
-    model: Model, views: ViewStore, region: RegionRecord, deadline: float | None
+    model: Model, views: ViewStore, region: RegionRecord, here: float, deadline: float | None
 ) -> tuple[Box | None, float | None]:
-    """The box the model points at and how surely it shows the thing; no box when it does not."""
+    """The box the model points at and how surely it shows the thing; no box when it does not. It is not asked again
+    whether it sees what it is CERTAIN of."""
     try:
         boxes = await ground(model, views, region["view"], region["phrase"], deadline=deadline)
     except ToolError:
         return None, None
     if not boxes:
         return None, None
-    close = views.add(surroundings(boxes[0], views.picture.size, views.profile.crop_margin, 0), source=region["view"])
+    if here >= CERTAIN:
+        return boxes[0], here
+    around = surroundings(boxes[0], views.picture.size, views.profile.crop_margin, 0)
+    close = views.add(around, source=region["view"], max_pixels=views.profile.whole_pixels or None)
     seen = await sees(model, views, close["id"], region["phrase"], deadline=deadline)
     return (boxes[0], seen) if seen is None or seen >= SEEN else (None, seen)
 
@@ -292,11 +271,12 @@ def _children(
     """The parts of a region as regions; none where the view shows every original pixel already, or was seen before."""
     whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
     box, parts = box_of(views.record(region["view"])), []
+    doubt = 0.0 if _fine_enough(views, region) else DOUBT
     for number in range(1, 10) if part_boxes(views, region) else ():
         part = part_box(box, number, whole)
         if not _seen_before(regions, region["phrase"], part):
             view = views.add(part, source=region["view"])
-            prior = region["prior"] * ((1 - DOUBT) * shares[number] + DOUBT / 9)
+            prior = region["prior"] * ((1 - doubt) * shares[number] + doubt / 9)
             parts.append(_part(region, view, prior))
     return parts
 

@@ -82,6 +82,11 @@ class ViewStore:
         )
         return self._records.setdefault(record["id"], record)
 
+    def largest(self, name: str) -> ViewRecord:
+        """What a view shows, at the most pixels that the model takes."""
+        record = self.record(name)
+        return self.add(box_of(record), source=record["source"])
+
     def marked(self, name: str, boxes: Sequence[Box]) -> ViewRecord:
         """The same view with `boxes` (original pixels) drawn in."""
         record = self.record(name)

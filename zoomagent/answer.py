@@ -75,8 +75,8 @@ class Evidence(Value):
 
 class Region(Value):
     """A region that a search looked at, or thought of. `prior` is how probable the thing was there by its parents'
-    views, `here` by its own; None when it was not looked at. `swept`: its view was only shown beside others. Boxes are
-    original pixels."""
+    views, `here` by its own; None when it was not looked at. Boxes are original
+    pixels."""
 
     id: str
     phrase: str
@@ -87,7 +87,6 @@ class Region(Value):
     prior: float
     here: float | None = None
     fate: Literal["open", "split", "refuted", "found"]
-    swept: bool = False
 
 
 class Search(Value):

@@ -26,10 +26,6 @@ PARTS = (
     "Which part shows this? Answer with its number, or 0 if none does. "
 )
 EVERY = "Please provide the bounding box coordinates of every region this sentence describes: "
-SWEEP = (
-    "The first of these pictures is the whole, the numbered ones are parts of it. "
-    "Which part shows this? Answer with its number, or 0 if none does. "
-)
 SEARCHED = "The whole picture was searched part by part for things of at least "
 FOUND = " pixels. Found: "
 TAGS = "Which objects are in the picture? Name them, separated by commas."

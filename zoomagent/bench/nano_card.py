@@ -10,7 +10,7 @@ weights. Tool calls and strategies are measured by `zoomagent bench haystack`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -31,7 +31,6 @@ from zoomagent.models.parsing import parse_boxes
 from zoomagent.prompts import (
     CUES,
     PARTS,
-    SWEEP,
     WHOLE_PICTURE,
     box_prompt,
     every_prompt,
@@ -43,6 +42,8 @@ from zoomagent.training.branches import KINDS
 from zoomagent.training.located import box_text, crop_region, true_box
 
 SEED = SPLITS["test"] + 77
+VISIBLE = 4
+"""Pixels of a view from which a thing counts as seen there, as in the checkpoint's profile."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def user(*parts: Pixels | str) -> Message:
     return Message("user", tuple(Text(p) if isinstance(p, str) else p for p in parts))
 
 
-def trials(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]:
+def trials(index: int, macro_side: int, crop_side: int, search_side: int) -> Iterator[Trial]:
     """Everything asked about one scene."""
     scene = draw_scene(LEVEL, SEED, index)
     rng = np.random.default_rng([SEED, index])
@@ -91,7 +92,7 @@ def trials(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]:
         yield Trial("boxes of all things of a name: how many", (user(macro, listed),), str(count), listed=True)
         told = searched_prompt(f"How many {name}s are there?", [(name, count)], 32)
         yield Trial("count, told what a search found", (user(macro, told),), str(count))
-    yield from _small(index, macro_side)
+    yield from _small(index, macro_side, search_side)
     yield from _other_fonts(index, macro_side, crop_side)
 
 
@@ -109,21 +110,21 @@ def _other_fonts(index: int, macro_side: int, crop_side: int) -> Iterator[Trial]
                 yield replace(trial, row="read, with the true crop, fonts never seen")
 
 
-def _swept(phrase: str, item: Item | None, scene: Scene, macro: Pixels, macro_side: int) -> Trial:
-    """Which of three parts of the whole shows a thing: the row of parts in which it lies."""
-    row = 0 if item is None else min(2, int(item.y * 3))
-    parts: list[Pixels | Text] = []
-    wanted = "0"
-    for column in range(3):
-        x, y = (min(max((2 * place + 1) / 6 - 0.225, 0.0), 0.55) for place in (column, row))
-        parts += [Text(f"{column + 1}: "), view(scene, macro_side, (x, y, x + 0.45, y + 0.45))]
-        if item is not None and min(2, int(item.x * 3)) == column:
-            wanted = str(column + 1)
-    name = "which of three parts shows it" if item is not None else "none of three parts shows it"
-    return Trial(name, (Message("user", (macro, *parts, Text(SWEEP + phrase))),), wanted)
+def _searching(phrase: str, scene: Scene, side: int, hits: Sequence[int]) -> Iterator[Trial]:
+    """What a search asks of its first view: is the thing in it, where, and how many there are. `hits` are its items."""
+    large = view(scene, side)
+    smallest = min((scene.items[i].size * side for i in hits), default=None)
+    if smallest is not None and smallest < VISIBLE:
+        return
+    size = "not there" if smallest is None else "4 to 8 px" if smallest < 8 else "8 px or more"
+    parts = {str(1 + min(2, int(scene.items[i].y * 3)) * 3 + min(2, int(scene.items[i].x * 3))) for i in hits} or {"0"}
+    if len(parts) == 1:
+        yield Trial(f"search view, part of nine, {size}", (user(large, PARTS + phrase),), parts.pop())
+    listed = every_prompt(phrase, "thousand")
+    yield Trial(f"search view, how many are listed, {size}", (user(large, listed),), str(len(hits)), listed=True)
 
 
-def _small(index: int, macro_side: int) -> Iterator[Trial]:
+def _small(index: int, macro_side: int, search_side: int) -> Iterator[Trial]:
     """Where things are that are hardly to be seen, or not there."""
     scene = draw_scene(DEEP, SEED, index)
     rng = np.random.default_rng([SEED, index, 1])
@@ -139,8 +140,9 @@ def _small(index: int, macro_side: int) -> Iterator[Trial]:
             part = str(1 + int(item.y * 3) * 3 + int(item.x * 3))
             row = f"part of nine, object {'under 3' if item.size * macro_side < 3 else 'from 3'} px"
         yield Trial(row, (user(macro, PARTS + phrase),), part)
-        target = scene.items[question.targets[0]] if question.targets else None
-        yield _swept(phrase, target, scene, macro, macro_side)
+        yield from _searching(phrase, scene, search_side, hits_of(phrase, scene))
+    for name in LEVEL.shapes[:2]:
+        yield from _searching(name, scene, search_side, hits_of(name, scene))
     for sort in ("presence", "count"):
         question = ask("presence" if sort == "presence" else "count", scene, DEEP, rng)
         if question is not None and not any(scene.items[i].size * macro_side >= SMALLEST for i in question.targets):
@@ -205,13 +207,15 @@ async def judge(model: Model, trial: Trial) -> bool:
     return bool(boxes) and overlap(tuple(v / 1000 for v in boxes[0]), trial.box) >= 0.5
 
 
-async def measure(model: Model, scenes: int, macro_side: int, crop_side: int) -> dict[str, list[bool]]:
+async def measure(
+    model: Model, scenes: int, macro_side: int, crop_side: int, search_side: int
+) -> dict[str, list[bool]]:
     """Outcomes per row of the card."""
     from tqdm import tqdm
 
     outcomes: dict[str, list[bool]] = defaultdict(list)
     for index in tqdm(range(scenes), mininterval=5):
-        for trial in trials(index, macro_side, crop_side):
+        for trial in trials(index, macro_side, crop_side, search_side):
             outcomes[trial.row].append(await judge(model, trial))
     return dict(sorted(outcomes.items()))
 
@@ -233,11 +237,13 @@ bf16, own tokenizer of {tokens} tokens, Qwen chat format, boxes 0-1000 rounded t
 the synthetic world, levels `{level}` and `deep`, by `zoomagent train sft --preset nano`. It answers about that world
 only: {shapes} in {colours}, carrying {lengths} digits, on backgrounds of several kinds. On any other picture its
 answers mean nothing. It was trained on direct answers, options, boxes, DualFocus' turns, yes/no questions, the search
-question, naming what must be seen, several crops, lists of boxes, sweeps of parts, what a search found, and calls of
-`image_zoom_in_tool` and `image_search_tool`; in several wordings, in many fonts, on grounds of many kinds.
+question, naming what must be seen, several crops, lists of boxes, larger views as a search shows them, what a search
+found, and calls of `image_zoom_in_tool` and `image_search_tool`; in several wordings, in many fonts, on grounds of many
+kinds.
 
-Whole views are {macro_side} pixels a side, crops {crop_side}. Scores on {scenes} unseen scenes (test split, greedy,
-exact match; boxes count from IoU 0.5), by `python -m zoomagent.bench.nano_card --scenes {scenes}`:
+Whole views are {macro_side} pixels a side, crops {crop_side}, the views of a search {search_side}. Scores on {scenes}
+unseen scenes (test split, greedy, exact match; boxes count from IoU 0.5), by
+`python -m zoomagent.bench.nano_card --scenes {scenes}`:
 
 {table}
 
@@ -263,6 +269,7 @@ def card(model: Model, outcomes: dict[str, list[bool]], scenes: int) -> str:
         lengths=" or ".join(map(str, LEVEL.text_lengths)),
         macro_side=SMALL.macro_side,
         crop_side=SMALL.crop_side,
+        search_side=SMALL.search_side,
         scenes=scenes,
         table=table(outcomes),
     )
@@ -277,7 +284,7 @@ def main(
     from zoomagent.models.loading import load_model
 
     loaded = load_model(model)
-    outcomes = asyncio.run(measure(loaded, scenes, SMALL.macro_side, SMALL.crop_side))
+    outcomes = asyncio.run(measure(loaded, scenes, SMALL.macro_side, SMALL.crop_side, SMALL.search_side))
     typer.echo(table(outcomes))
     if write:
         (WEIGHTS / "README.md").write_text(card(loaded, outcomes, scenes))

@@ -91,6 +91,7 @@ class NanoConfig:
     grid: int = 16
     deepstack: tuple[int, ...] = (1,)
     macro_side: int = 128
+    search_side: int = 256
     crop_side: int = 80
     crop_margin: float = 0.6
 
@@ -102,7 +103,7 @@ class NanoConfig:
 SMALL = NanoConfig()
 LARGE = NanoConfig(
     vision_width=320, vision_depth=8, vision_mlp=1024, text_width=320, text_depth=8, text_mlp=1024, heads=10,
-    grid=24, deepstack=(2, 4), macro_side=192, crop_side=96,
+    grid=24, deepstack=(2, 4), macro_side=192, search_side=384, crop_side=96,
 )  # fmt: skip
 
 
@@ -211,9 +212,9 @@ def preprocessor(config: NanoConfig) -> dict[str, Any]:
         "temporal_patch_size": 2,
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
-        "size": {"shortest_edge": config.cell**2 * 4, "longest_edge": config.macro_side**2},
+        "size": {"shortest_edge": config.cell**2 * 4, "longest_edge": config.search_side**2},
         "min_pixels": config.cell**2 * 4,
-        "max_pixels": config.macro_side**2,
+        "max_pixels": config.search_side**2,
     }
 
 
@@ -228,6 +229,12 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
     model.config.dtype = torch.float32
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor(config), indent=2) + "\n")
-    profile = {"crop_pixels": config.crop_side**2, "crop_margin": config.crop_margin, "tools": TOOLS, "letters": False}
-    profile["visible_pixels"] = 4
+    profile = {
+        "whole_pixels": config.macro_side**2,
+        "crop_pixels": config.crop_side**2,
+        "crop_margin": config.crop_margin,
+        "tools": TOOLS,
+        "letters": False,
+        "visible_pixels": 4,
+    }
     (folder / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n")

@@ -33,15 +33,15 @@ Grid = Literal["cells", "tiles", "fixed"]
 class Profile:
     """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
     side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
-    per tile plus a thumbnail; or `tokens_per_tile` for any view. The whole picture is drawn with at most
-    `whole_pixels`, crops with at most `crop_pixels` (0: as any view) and a margin of `crop_margin` times the located
-    square's side, unless the caller says otherwise. `box_step` is how finely the model was taught to write boxes, in
-    thousandths. `tools` are offered by name (`zoomagent/tools/definitions.py`); reading is left to those who ask for
-    it. `alternates`: two turns of one role that follow each other are told as one. `extra_body` is what its server is
+    per tile plus a thumbnail; or `tokens_per_tile` for any view. The whole picture is shown first with at most
+    `whole_pixels`, crops with at most `crop_pixels`, and what a search looks at with `max_pixels` (0: these too); crops
+    have a margin of `crop_margin` times the located square's side, unless the caller says otherwise. `box_step` is how
+    finely the model was taught to write boxes, in thousandths. `tools` are offered by name
+    (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. `alternates`: two turns of one role
+    that follow each other are told as one. `extra_body` is what its server is
     sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
-    in words, and these decide which option it means. `sweep` is how many parts of a view the model was taught to tell
-    apart beside it in one call (0: none). `visible_pixels` is the side, in pixels of a view, from which a thing counts
-    as seen there (0: half a token)."""
+    in words, and these decide which option it means. `visible_pixels` is the side, in pixels of a view, from which a
+    thing counts as seen there (0: half a token)."""
 
     family: str
     space: Space
@@ -62,7 +62,6 @@ class Profile:
     crop_pixels: int = 0
     crop_margin: float = 0.25
     letters: bool = True
-    sweep: int = 0
     visible_pixels: int = 0
     box_step: int = 1
     tools: tuple[str, ...] = (
@@ -148,7 +147,7 @@ NANO = Profile(
     space="thousand",
     multiple=16,
     min_pixels=16 * 16,
-    max_pixels=192 * 192,
+    max_pixels=256 * 256,
     max_aspect=8.0,
     min_side=16,
     max_side=512,
@@ -316,7 +315,6 @@ _MOST: dict[str, float] = {
     "min_side": 1 << 16,
     "max_side": 1 << 16,
     "max_images": 10_000,
-    "sweep": 9,
     "visible_pixels": 1 << 10,
     "crop_margin": 4,
     "box_step": 1000,
@@ -324,7 +322,7 @@ _MOST: dict[str, float] = {
 MOST_PIXELS = 1 << 28
 """Of every other number (ours): pixels of a view. No model takes more."""
 
-_MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "sweep", "visible_pixels")
+_MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "visible_pixels")
 
 
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:

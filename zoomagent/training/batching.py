@@ -13,17 +13,21 @@ from zoomagent.training.packing import IGNORE, visible
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Tensors of n rows. Images uint8 (count, side, side, 3), whole-sized and crop-sized ones apart; ids and labels
-    (n, length); mask (n, 1, length, length). `order` puts the visual tokens of both sorts, laid one after the other,
-    into the order of their placeholders."""
+class Sight:
+    """The views of one size in a batch: pixels uint8 (count, side, side, 3), and what is in their cells and patches."""
 
-    macros: torch.Tensor
-    crops: torch.Tensor
-    macro_cells: torch.Tensor
-    crop_cells: torch.Tensor
-    macro_glyphs: torch.Tensor
-    crop_glyphs: torch.Tensor
+    pixels: torch.Tensor
+    cells: torch.Tensor
+    glyphs: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of n rows. `sights` has the views, the largest first; ids and labels (n, length); mask (n, 1, length,
+    length). `order` puts the visual tokens of all sights, laid one after the other, into the order of their
+    placeholders."""
+
+    sights: tuple[Sight, ...]
     ids: torch.Tensor
     labels: torch.Tensor
     positions: torch.Tensor
@@ -35,49 +39,36 @@ class Batch:
     names: tuple[tuple[str, ...], ...]
 
     def to(self, device: torch.device | str) -> "Batch":
+        sights = tuple(Sight(**{k: v.to(device) for k, v in vars(sight).items()}) for sight in self.sights)
         moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
-        return replace(self, **moved)
+        return replace(self, sights=sights, **moved)
 
 
 def collate(rows: Sequence[Row], pad: int) -> Batch:
-    """Pad the sequences to the longest. Looks are of two sizes; the larger ones are `macros`."""
+    """Pad the sequences to the longest, and lay views of one size together."""
     length = max(len(row.packed.ids) for row in rows)
-    ids = np.stack([_pad(row.packed.ids, length, pad) for row in rows])
-    labels = np.stack([_pad(row.packed.labels, length, IGNORE) for row in rows])
     branch = np.stack([_pad(row.packed.branch, length, -1) for row in rows])
-    positions = np.stack([_pad(row.packed.positions, length, 0) for row in rows], axis=1)
-    mask = np.stack([visible(row) for row in branch])[:, None]
     looks = [look for row in rows for look in row.looks]
-    large, small = _by_size(looks)
+    sizes = [len(look.pixels) for look in looks]
+    places = [[i for i, side in enumerate(sizes) if side == size] for size in sorted(set(sizes), reverse=True)]
     arrays = {
-        "macros": np.stack([looks[i].pixels for i in large]),
-        "crops": _stack([looks[i].pixels for i in small], looks[0].pixels),
-        "macro_cells": np.stack([looks[i].cells for i in large]),
-        "crop_cells": _stack([looks[i].cells for i in small], looks[0].cells),
-        "macro_glyphs": np.stack([looks[i].glyphs for i in large]),
-        "crop_glyphs": _stack([looks[i].glyphs for i in small], looks[0].glyphs),
-        "order": _order(looks, [*large, *small]),
-        "ids": ids,
-        "labels": labels,
-        "positions": positions,
-        "mask": mask,
+        "order": _order(looks, [i for size in places for i in size]),
+        "ids": np.stack([_pad(row.packed.ids, length, pad) for row in rows]),
+        "labels": np.stack([_pad(row.packed.labels, length, IGNORE) for row in rows]),
+        "positions": np.stack([_pad(row.packed.positions, length, 0) for row in rows], axis=1),
+        "mask": np.stack([visible(row) for row in branch])[:, None],
         "branch": branch,
         "items": np.stack([_pad(row.items, length, TEXT) for row in rows]),
         "targets": np.stack([_pad(row.targets, length, -1) for row in rows]),
     }
-    return Batch(**{k: torch.from_numpy(a) for k, a in arrays.items()}, names=tuple(row.names for row in rows))
+    tensors = {k: torch.from_numpy(a) for k, a in arrays.items()}
+    sights = tuple(_sight([looks[i] for i in size]) for size in places)
+    return Batch(sights, **tensors, names=tuple(row.names for row in rows))
 
 
-def _by_size(looks: Sequence[Look]) -> tuple[list[int], list[int]]:
-    """The places of the larger and of the smaller looks, of which there may be none."""
-    largest = max(len(look.pixels) for look in looks)
-    large = [i for i, look in enumerate(looks) if len(look.pixels) == largest]
-    return large, [i for i in range(len(looks)) if i not in set(large)]
-
-
-def _stack(arrays: Sequence[Any], like: Any) -> Any:
-    """The arrays as one; of none, an empty one that is shaped `like` their kind."""
-    return np.stack(arrays) if arrays else np.zeros((0, *like.shape), like.dtype)
+def _sight(looks: Sequence[Look]) -> Sight:
+    fields = ([look.pixels for look in looks], [look.cells for look in looks], [look.glyphs for look in looks])
+    return Sight(*(torch.from_numpy(np.stack(field)) for field in fields))
 
 
 def _order(looks: Sequence[Look], stacked: Sequence[int]) -> Any:
@@ -113,9 +104,6 @@ def see(model: Any, images: torch.Tensor) -> Seen:
     """The vision tower on equal-sized images: merged tokens and deepstack features, each (n, tokens, width), and
     patches (n * patches, vision width)."""
     config = model.config.vision_config
-    if not len(images):
-        none = torch.zeros((0, 1, config.out_hidden_size), device=images.device)
-        return none, [none] * len(config.deepstack_visual_indexes), none.new_zeros((0, config.hidden_size))
     flat, grid = patchify(images, config.patch_size, config.spatial_merge_size)
     out = model.model.visual(flat, grid_thw=grid, return_dict=True)
     shape = (len(images), -1, config.out_hidden_size)
@@ -123,23 +111,25 @@ def see(model: Any, images: torch.Tensor) -> Seen:
     return out.pooler_output.reshape(shape), deep, out.last_hidden_state
 
 
-def read(model: Any, batch: Batch, macro: Seen, crop: Seen) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+def read(model: Any, batch: Batch, seen: Sequence[Seen]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """Hidden states (n, length, width) of packed rows, after the last layer and after each, given what `see` returned
-    for the two sorts of view."""
-    tokens = _in_order(macro[0], crop[0], batch.order)
-    deep = [_in_order(a, b, batch.order) for a, b in zip(macro[1], crop[1], strict=True)]
-    seen = SimpleNamespace(pooler_output=(tokens,), deepstack_features=[(d,) for d in deep])
+    for each sight."""
+    tokens = _in_order([tokens for tokens, _, _ in seen], batch.order)
+    levels = zip(*(deep for _, deep, _ in seen), strict=True)
+    features = SimpleNamespace(
+        pooler_output=(tokens,), deepstack_features=[(_in_order(level, batch.order),) for level in levels]
+    )
     out = model.model(
         input_ids=batch.ids,
         attention_mask=batch.mask,
         position_ids=batch.positions,
-        mm_encoder_outputs={"image": seen},
+        mm_encoder_outputs={"image": features},
         use_cache=False,
         output_hidden_states=True,
     )
     return out.last_hidden_state, out.hidden_states
 
 
-def _in_order(macro: torch.Tensor, crop: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+def _in_order(parts: Sequence[torch.Tensor], order: torch.Tensor) -> torch.Tensor:
     """Visual tokens in the order of their placeholders, shape (tokens, width)."""
-    return torch.cat([macro.flatten(0, 1), crop.flatten(0, 1)])[order]
+    return torch.cat([part.flatten(0, 1) for part in parts])[order]

@@ -258,16 +258,21 @@ class Dialogues:
         return Practice(name, self.words.turn(prompt, answer), (), 0 if hidden else about(question))
 
     def part(self, scene: Scene, rng: np.random.Generator) -> Practice:
-        """Which of nine parts shows it; also where it is too small to be told for sure."""
-        question = self.ask({"side": 0.6, "colour": 0.1, "shape": 0.1, "absent": 0.2}, scene, rng, lambda q: True)
+        """Which of nine parts shows it; also where it is too small to be told for sure. Of several things any one is
+        right, so that their parts come to share the probability."""
+        question = self.ask(
+            {"side": 0.3, "count": 0.35, "colour": 0.05, "shape": 0.05, "absent": 0.25}, scene, rng, lambda q: True
+        )
         [phrase] = question.phrases
-        number = 0
+        number, mask = 0, about(question)
         if question.targets:
-            item = scene.items[question.targets[0]]
-            number = 1 + min(2, int(item.y * 3)) * 3 + min(2, int(item.x * 3))
-        small = bool(question.targets) and self.pixels(scene.items[question.targets[0]]) < SMALLEST
-        name = "part/small" if small else "part/none" if number == 0 else "part"
-        return Practice(name, self.words.turn(PARTS + phrase, str(number)), (), about(question))
+            chosen = question.targets[int(rng.integers(len(question.targets)))]
+            item = scene.items[chosen]
+            number, mask = 1 + min(2, int(item.y * 3)) * 3 + min(2, int(item.x * 3)), 1 << (chosen + 1)
+        small = any(self.pixels(scene.items[i]) < SMALLEST for i in question.targets)
+        several = len(question.targets) > 1
+        name = "part/several" if several else "part/small" if small else "part/none" if number == 0 else "part"
+        return Practice(name, self.words.turn(PARTS + phrase, str(number)), (), mask)
 
     # What to look for
 

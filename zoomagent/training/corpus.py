@@ -27,7 +27,6 @@ from zoomagent.prompts import (
     SEARCHED,
     SEE,
     SHORT,
-    SWEEP,
     TAGS,
     VISIBLE,
 )
@@ -60,7 +59,6 @@ PHRASES = (
     MARKED,
     EVERY,
     EVERY_FORMAT["thousand"],
-    SWEEP,
     SEARCHED,
     FOUND,
     *CALLS,

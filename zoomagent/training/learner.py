@@ -45,17 +45,17 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, Any]]:
         """Loss of a batch and what to log. A batch without questions trains the tower alone."""
-        macro, crop = see(self.model, batch.macros), see(self.model, batch.crops)
-        tokens = torch.cat([macro[0].flatten(0, 1), crop[0].flatten(0, 1)])
-        cells = torch.cat([batch.macro_cells.flatten(0, 1), batch.crop_cells.flatten(0, 1)])
+        seen = [see(self.model, sight.pixels) for sight in batch.sights]
+        tokens = torch.cat([tokens.flatten(0, 1) for tokens, _, _ in seen])
+        cells = torch.cat([sight.cells.flatten(0, 1) for sight in batch.sights])
         dense, hits = self.heads.dense(tokens, cells)
-        glyphs = torch.cat([batch.macro_glyphs.flatten(), batch.crop_glyphs.flatten()])
-        drawn, hit = self.heads.dense.glyphs(torch.cat([macro[2], crop[2]]), glyphs)
+        glyphs = torch.cat([sight.glyphs.flatten() for sight in batch.sights])
+        drawn, hit = self.heads.dense.glyphs(torch.cat([patches for _, _, patches in seen]), glyphs)
         dense, noted = dense + drawn, {"cells": torch.cat([hits, hit[None]])}
         noted["dense"] = dense.detach()
         if (batch.labels == IGNORE).all():
             return dense, noted
-        text, more = self._text(batch, *read(self.model, batch, macro, crop))
+        text, more = self._text(batch, *read(self.model, batch, seen))
         return text + self.weights.dense * dense, noted | more
 
     def _text(

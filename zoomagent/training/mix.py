@@ -7,7 +7,7 @@ final size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from zoomagent.data.scene import DEEP, FULL, SMALL, Level, Region, Scene, cut_ou
 from zoomagent.data.varied import Variety, varied
 from zoomagent.models.nano import NanoConfig
 from zoomagent.training.branches import Dialogues, Practice, Words
-from zoomagent.training.branches_search import every, searched, sweep
+from zoomagent.training.branches_search import every, searched
 from zoomagent.training.branches_tools import tools_prompt, with_tools
 from zoomagent.training.located import close_region
 from zoomagent.training.looks import TEXT, Look, Row, View, draw
@@ -28,7 +28,7 @@ from zoomagent.training.packing import Branch, Packed, pack
 class Shapes:
     """How many branches of each sort a row holds, and which rows there are: `tools` is the share with tools on offer,
     `deep` of scenes with much smaller things, `cut` of regions instead of whole scenes, `varied` of scenes in another
-    look, `sweep` of rows in which three parts are shown beside the whole."""
+    look, `large` of rows whose whole is shown twice as large, as a search shows it."""
 
     direct: int = 3
     yes_no: int = 2
@@ -39,12 +39,18 @@ class Shapes:
     several: int = 1
     every: int = 2
     searched: int = 1
-    sweep: float = 0.35
+    large: float = 0.4
     varied: float = 0.6
     with_tools: int = 5
     tools: float = 0.22
     deep: float = 0.45
     cut: float = 0.45
+
+
+SEARCHING = Shapes(direct=3, yes_no=2, boxes=2, parts=4, cues=0, micro=1, several=0, every=4, searched=0)
+"""What is practised with a large whole."""
+ALIKE = 16
+"""Rows in turn whose wholes are of one size: a batch that mixes sizes is mostly padding."""
 
 
 class Mix:
@@ -63,15 +69,18 @@ class Mix:
         self.config, self.level, self.seed, self.shapes = config, level, seed, shapes
         self.words = Words(tokenizer, config)
         self.dialogues = Dialogues(self.words, config, level)
+        self.searching = Dialogues(self.words, replace(config, macro_side=config.search_side), level)
 
     def row(self, index: int) -> Row:
         rng = np.random.default_rng([self.seed, index, 7])
         scene = self.scene(index, rng)
+        if np.random.default_rng([self.seed, index // ALIKE, 13]).random() < self.shapes.large:
+            return self._row(scene, "", practices_of(SEARCHING, self.searching, scene, rng), self.config.search_side)
         if rng.random() < self.shapes.tools:
             count = self.shapes.with_tools
             practices = [with_tools(self.dialogues, scene, rng) for _ in range(count)]
             return self._row(scene, tools_prompt(), practices)
-        return self._row(scene, "", self._practices(scene, rng))
+        return self._row(scene, "", practices_of(self.shapes, self.dialogues, scene, rng))
 
     def scene(self, index: int, rng: np.random.Generator) -> Scene:
         """The scene of a row: of the level or, where that is the small one, of the deep one; whole or a region."""
@@ -85,26 +94,10 @@ class Mix:
         side = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6)))) if deep else float(rng.uniform(0.3, 0.75))
         return cut_out(scene, _somewhere(scene, side, rng))
 
-    def _practices(self, scene: Scene, rng: np.random.Generator) -> list[Practice]:
-        """Every sort of dialogue without tools, as often as `shapes` says."""
-        shapes, talk = self.shapes, self.dialogues
-        sorts = (
-            (talk.direct, shapes.direct),
-            (talk.yes_no, shapes.yes_no),
-            (talk.box, shapes.boxes),
-            (talk.part, shapes.parts),
-            (talk.cue, shapes.cues),
-            (talk.micro, shapes.micro),
-            (talk.several, shapes.several),
-            (partial(every, talk), shapes.every),
-            (partial(searched, talk), shapes.searched),
-            (partial(sweep, talk), int(rng.random() < shapes.sweep)),
-        )
-        return [build(scene, rng) for build, count in sorts for _ in range(count)]
-
-    def _row(self, scene: Scene, before: str, practices: Sequence[Practice]) -> Row:
-        packed = pack(self._prefix(before), [practice.branch for practice in practices])
-        views = [View(self.config.macro_side), *(view for practice in practices for view in practice.views)]
+    def _row(self, scene: Scene, before: str, practices: Sequence[Practice], side: int = 0) -> Row:
+        side = side or self.config.macro_side
+        packed = pack(self._prefix(before, side), [practice.branch for practice in practices])
+        views = [View(side), *(view for practice in practices for view in practice.views)]
         looks = tuple(draw(view, scene, self.level, self.config) for view in views)
         masks = np.array([0, *(practice.about for practice in practices)], np.int64)[packed.branch]
         names = tuple(practice.name for practice in practices)
@@ -115,20 +108,38 @@ class Mix:
         items[packed.ids == self.words.image] = np.concatenate([look.items for look in looks])
         return items
 
-    def _prefix(self, before: str) -> Branch:
+    def _prefix(self, before: str, side: int) -> Branch:
         start = self.words.text(f"{before}<|im_start|>user\n")
-        return (start, *self.words.view(self.config.macro_side))
+        return (start, *self.words.view(side))
 
     def dense(self, index: int, crops: int) -> Row:
         """A row without questions: the whole view and `crops` random close views, for the tower alone."""
         rng = np.random.default_rng([self.seed, index, 11])
         scene = self.scene(index, rng)
-        views = [View(self.config.macro_side)]
+        large = np.random.default_rng([self.seed, index // ALIKE, 13]).random() < self.shapes.large
+        side = self.config.search_side if large else self.config.macro_side
+        views = [View(side)]
         views += [View(self.config.crop_side, close_region(scene, rng)) for _ in range(crops)]
         looks = tuple(draw(view, scene, self.level, self.config) for view in views)
-        packed = pack(self._prefix(""), [])
+        packed = pack(self._prefix("", side), [])
         none = np.full(len(packed.ids), TEXT, np.int64)
         return Row(looks, packed, (), none, np.zeros_like(none))
+
+
+def practices_of(shapes: Shapes, talk: Dialogues, scene: Scene, rng: np.random.Generator) -> list[Practice]:
+    """Every sort of dialogue without tools, as often as `shapes` says."""
+    sorts = (
+        (talk.direct, shapes.direct),
+        (talk.yes_no, shapes.yes_no),
+        (talk.box, shapes.boxes),
+        (talk.part, shapes.parts),
+        (talk.cue, shapes.cues),
+        (talk.micro, shapes.micro),
+        (talk.several, shapes.several),
+        (partial(every, talk), shapes.every),
+        (partial(searched, talk), shapes.searched),
+    )
+    return [build(scene, rng) for build, count in sorts for _ in range(count)]
 
 
 def _somewhere(scene: Scene, side: float, rng: np.random.Generator) -> Region:

@@ -68,7 +68,7 @@ class Desk:
 
     def alone(self, box: Box) -> str:
         """The view of a region that is shown by itself: it may have as many pixels as a whole picture."""
-        return self.views.add(box, source=self.whole)["id"]
+        return self.views.add(box, source=self.whole, max_pixels=self.views.profile.whole_pixels or None)["id"]
 
     def beside(self, box: Box) -> str:
         """The view of a region that is shown beside the whole: a crop's pixels, as the agent's own crops."""
