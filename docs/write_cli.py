@@ -24,8 +24,8 @@ HEAD = """# The command line
 Made by `docs/write_cli.py` from the program itself. `zoomagent COMMAND --help` prints the same.
 
 **Defaults of your own.** `zoomagent config` shows the settings file and what it sets. It is TOML, at
-`~/.config/zoomagent/config.toml` (`$XDG_CONFIG_HOME`, or the file that `ZOOMAGENT_CONFIG` names), and gives `ask`, `demo`,
-`doctor`, `batch` and `serve` their defaults:
+`~/.config/zoomagent/config.toml` (`$XDG_CONFIG_HOME`, or the file that `ZOOMAGENT_CONFIG` names), and gives `ask`,
+`demo`, `doctor`, `batch` and `serve` their defaults:
 
 ```toml
 model = "http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct"
@@ -33,17 +33,18 @@ profile = "~/qwen.json"        # zoomagent doctor --save-profile ~/qwen.json
 target_error = 0.05
 ```
 
-What is typed goes first, then `ZOOMAGENT_MODEL`, then the file. Keys stay in the environment:
-[providers and keys](providers.md).
+What is typed goes first, then `ZOOMAGENT_MODEL`, then the file. Keys stay in the environment: [providers and
+keys](providers.md).
 
-**What is printed.** On a terminal, the steps and the answer in words. Piped, one line of JSON, which holds nothing that was
-not looked at. `--format text` in a pipe is the answer's words alone: `code=$(zoomagent ask door.jpg "Which code?" --format text)`.
+**What is printed.** On a terminal, the steps and the answer in words. Piped, one line of JSON, which holds nothing
+that was not looked at. `--format text` in a pipe is the answer's words alone: `code=$(zoomagent ask door.jpg "Which
+code?" --format text)`.
 
-**Where a run is kept.** `--save FOLDER` is looked at before anything is spent. A folder that holds a run already is left
-alone, and the next free one of FOLDER-2, FOLDER-3 … is taken.
+**Where a run is kept.** `--save FOLDER` is looked at before anything is spent. A folder that holds a run already is
+left alone, and the next free one of FOLDER-2, FOLDER-3 … is taken.
 
-**Exit codes.** 0 answered, 2 usage or a setting, 65 bad input, 69 the model or its server, 70 a bug, 75 try later, 78 refused
-weights or a missing extra, 130 Ctrl-C (which says what is lost and what is kept).
+**Exit codes.** 0 answered, 2 usage or a setting, 65 bad input, 69 the model or its server, 70 a bug, 75 try later,
+78 refused weights or a missing extra, 130 Ctrl-C (which says what is lost and what is kept).
 """
 
 

@@ -150,6 +150,25 @@ def test_saved_runs_open_again_and_leave_as_one_page(opened: Open, address: str,
     assert text(alone, ".answer") == "21"
 
 
+def test_saved_runs_show_their_picture_and_are_found_and_deleted(opened: Open, address: str) -> None:
+    page = opened(address)
+    drop(page, png(), "to forget.png", "image/png")
+    page.wait_for_selector("canvas[data-ready=true]")
+    page.fill("#question", "Is this to be forgotten?")
+    page.select_option("#strategy", "macro")
+    page.click("#go")
+    page.wait_for_selector(".answer")
+    assert "to forget.png" in text(page, ".made")
+    page.click("#open-saved")
+    page.fill("#saved-words", "forgotten forget.png")
+    page.wait_for_function("document.querySelectorAll('#saved li').length === 1")
+    page.wait_for_selector("#saved li img:not([hidden])")
+    assert page.locator("#saved li img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    page.get_by_text("Delete", exact=True).click()
+    page.get_by_text("Delete for good?").click()
+    page.get_by_text("None holds these words.").wait_for()
+
+
 def test_all_of_it_can_be_done_by_keyboard(opened: Open, address: str, run: str) -> None:
     page = opened(f"{address}/{run}")
     page.wait_for_selector(".answer")

@@ -339,11 +339,11 @@ class ZoomAgent:
         known = self._held.model is None or not _is_unknown(self._held.model.profile)
         reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
         picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
-        told = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self._made()}
+        told = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
         return answer.model_copy(update=told).from_picture(Source(image, self._opener))
 
-    def _made(self) -> Made:
-        """The settings without what may be a secret or a place: the server's extra fields, folders, addresses."""
+    def made(self) -> Made:
+        """What makes answers now: version, moment, and the settings without what may be a secret or a place."""
         settings = self.context.model_dump(mode="json", exclude={"model", "extra_body", "arbiter"})
         settings["profile"].pop("extra_body", None)
         if self.context.arbiter is not None:
@@ -362,7 +362,7 @@ class ZoomAgent:
             model=self.model_name,
             strategy=self.context.strategy,
             thread_id=thread,
-            made=self._made(),
+            made=self.made(),
         )
 
 
