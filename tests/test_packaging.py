@@ -240,3 +240,30 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> 
 def _tracked(name: str, listed: str) -> bool:
     """Whether git knows the file, under its own path or under the folder it is mapped from."""
     return name in listed.splitlines() or name.removeprefix("zoomagent/") in listed.splitlines()
+
+
+def test_the_readme_is_short_and_its_figures_are_those_of_the_benchmarks() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 130
+    small, deep = measured.split("**8K, level")[0], measured.split("**8K, level")[1]
+    names = [name for name in ("macro", "dualfocus", "tools", "search", "auto") if f"| {name}: " in readme]
+    assert len(names) == 5
+    for name in names:
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {name}: "))
+        cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
+        assert cells == [*_figures(small, name), *_figures(deep, name)], name
+
+
+def _figures(page: str, name: str) -> list[str]:
+    """Accuracy with its interval, harm and calls of the strategy's row in a table of the haystack."""
+    row = next(line for line in page.splitlines() if line.startswith(f"| {name} | 252 |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    return [cells[2], cells[10], cells[11]]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_of_the_pages_at_the_top_leads_to_a_file(page: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", (ROOT / page).read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert len(local) > 5 and [link for link in local if not (ROOT / link).exists()] == []

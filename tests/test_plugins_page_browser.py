@@ -211,6 +211,11 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(opened: Open, addres
     page = opened(f"{address}/{run}", width=375, height=812, has_touch=True)
     page.wait_for_selector(".answer")
     assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page.click("#open-saved")
+    page.wait_for_selector("#saved li")
+    wide = "[...document.querySelectorAll('#saved, #saved li')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert page.evaluate(wide) == 0
+    page.keyboard.press("Escape")
     heights = "[...document.querySelectorAll('button')].filter((b) => b.offsetParent).map((b) => b.offsetHeight)"
     assert min(page.evaluate(heights)) >= 44
 
