@@ -1,35 +1,47 @@
-# The two commands of the README. Each works alone on a fresh clone and makes its own environment in .venv.
+# Each command works alone on a fresh clone and makes its own environment in .venv. `make` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
-.PHONY: demo test test-all lint bench-media clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint docs bench-media clean
 
-demo: .venv/demo
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
+	@echo
+	@echo "PYTHON=python3.12 make …  makes .venv with another Python (3.11 or newer); remove .venv first."
+
+demo: .venv/demo ## ask about the 4K example, write a page to open into runs/demo
 	$(BIN)/zoomagent demo --save runs/demo
 
-test: .venv/dev lint
+test: .venv/dev lint ## every check: format, lint, types, tests (15 to 30 minutes)
 	$(BIN)/python -m pytest
 
-test-all: .venv/dev lint
+test-all: .venv/dev lint ## the same with the long tests (an hour or more)
 	$(BIN)/python -m pytest -m "slow or not slow"
 
-lint: .venv/dev
+lint: .venv/dev ## format, lint and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench-media: .venv/dev
+docs: .venv/dev ## the documentation as a site, in site/
+	$(BIN)/mkdocs build --strict
+
+bench-media: .venv/dev ## measure opening and zooming of pictures
 	$(BIN)/python -m zoomagent.bench.media
 
 .venv/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@echo "Installing zoomagent into .venv: some minutes, 1.4 GB."
+	$(INSTALL) -e .
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@echo "Installing zoomagent and all that tests need into .venv: some minutes, 3 GB."
+	$(INSTALL) -e ".[dev]"
 	touch $@ .venv/demo
 
-clean:
-	rm -rf .venv build dist *.egg-info runs
+clean: ## remove the environment, builds and runs
+	rm -rf .venv build dist site *.egg-info runs

@@ -14,11 +14,18 @@ from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tool_context import ToolContext
 
 import zoomagent
-from zoomagent.errors import RunError, ToolError
-from zoomagent.plugins.inputs import named_opener
-from zoomagent.plugins.offering import Opener, Told, answer_told, looking
-from zoomagent.plugins.offers import AnswerAboutImage, read_offer
-from zoomagent.plugins.schema import tool_schemas
+from zoomagent import (
+    AnswerAboutImage,
+    Opener,
+    RunError,
+    Told,
+    ToolError,
+    answer_told,
+    looking,
+    named_opener,
+    read_offer,
+    tool_schemas,
+)
 
 SCENE = Path(zoomagent.__file__).parent / "data" / "example" / "scene.jpg"
 

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import zoomagent
-from zoomagent.graphs.context import Bench
-from zoomagent.tools.searching import search
-from zoomagent.tools.verifying import sees
+from zoomagent import Bench, search, sees
 
 SCENE = Path(zoomagent.__file__).parent / "data" / "example" / "scene.jpg"
 

@@ -12,8 +12,7 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 import zoomagent
-from zoomagent.graphs.context import Context
-from zoomagent.graphs.zoom import graph as zoom
+from zoomagent import Context, zoom_graph
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
 
@@ -39,7 +38,7 @@ def main() -> None:
     os.environ["ZOOMAGENT_IMAGES"] = str(EXAMPLE)  # the one folder from which the node opens pictures
     builder = StateGraph(Inspection, context_schema=Context)
     builder.add_node("plan", plan)
-    builder.add_node("zoom", zoom)
+    builder.add_node("zoom", zoom_graph)
     builder.add_node("write", write)
     builder.add_edge(START, "plan")
     builder.add_edge("plan", "zoom")

@@ -15,8 +15,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
 import zoomagent
-from zoomagent.plugins.inputs import named_opener
-from zoomagent.plugins.langchain import all_tools
+from zoomagent import all_tools, named_opener
 
 SCENE = Path(zoomagent.__file__).parent / "data" / "example" / "scene.jpg"
 ASKED = {"image": "scene", "question": "What is written on the yellow circle?", "strategy": "search"}

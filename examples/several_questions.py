@@ -6,7 +6,7 @@ For whole files of questions, resumable: `zoomagent batch`.
 from pathlib import Path
 
 import zoomagent
-from zoomagent.agent import Item
+from zoomagent import Item
 
 SCENE = Path(zoomagent.__file__).parent / "data" / "example" / "scene.jpg"
 

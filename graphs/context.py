@@ -71,6 +71,9 @@ class Context(BaseModel):
     extra_body: Annotated[
         dict[str, Any], Field(description='What the model\'s server needs besides: {"enable_thinking": false}.')
     ] = {}
+    profile: Annotated[
+        dict[str, Any], Field(description="What the model takes, where it was measured: fields of its profile.")
+    ] = {}
     samples: Annotated[int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")] = 5
 
 
@@ -106,6 +109,8 @@ async def _opened(image: str, context: Context) -> Bench:
     _check_named("model", context.model, ("nano", *named_in("ZOOMAGENT_MODELS")), "ZOOMAGENT_MODELS")
     if context.arbiter is not None:
         _check_named("arbiter", context.arbiter, named_in("ZOOMAGENT_ARBITERS"), "ZOOMAGENT_ARBITERS")
+    if context.profile:
+        raise SettingInvalid("This server's models have their profiles. Its operator sets ZOOMAGENT_PROFILE.")
     path = await asyncio.to_thread(_allowed, image)
     stamp = 0 if isinstance(path, str) else (await asyncio.to_thread(path.stat)).st_mtime_ns
     key = (image, stamp, context.model, repr(context.extra_body), context.max_view_pixels)

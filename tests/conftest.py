@@ -4,5 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ZOOMAGENT_CONFIG"] = os.devnull  # nobody's own settings
+os.environ.pop("ZOOMAGENT_MODEL", None)
 os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"

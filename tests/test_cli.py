@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import write_cli
 from fake_model import FakeModel
 from rich.console import Console
 from sign_model import sign_model, sign_picture
@@ -48,12 +49,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize(
-    "command", ["ask", "demo", "doctor", "schema", "batch", "serve mcp", "serve page", "serve openai"]
-)
-def test_the_help_of_a_command_shows_how_it_is_typed(command: str) -> None:
+@pytest.mark.parametrize("command", [" ".join(words) for words in write_cli.commands()])
+def test_the_help_of_every_command_shows_how_it_is_typed_in_one_style(command: str) -> None:
     shown = CliRunner().invoke(cli.app, [*command.split(), "--help"])
-    assert shown.exit_code == 0 and f"Example: zoomagent {command} " in shown.stdout
+    assert shown.exit_code == 0 and f"Example: zoomagent {command}".rstrip() in shown.stdout
+    assert not any(character in shown.stdout for character in "│╭╰…")
 
 
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
@@ -278,10 +278,14 @@ def test_a_bench_refuses_what_it_does_not_know_before_it_asks(
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_an_answer_is_printed_before_a_bad_folder_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str, model: FakeModel
+def test_an_answer_is_printed_before_a_disk_that_filled_up_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str, model: FakeModel, tmp_path: Path
 ) -> None:
-    assert run(monkeypatch, "ask", photo, "What is written?", "--save", photo) == 75
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zoomagent.report.write_together", full)
+    assert run(monkeypatch, "ask", photo, "What is written?", "--save", str(tmp_path / "out")) == 75
     shown = capsys.readouterr()
     assert Answer.model_validate_json(shown.out).text == "Exit 12" and "store_io" in shown.err
 

@@ -70,6 +70,22 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", path.read_text(encoding="utf-8")), path.name
 
 
+def test_every_example_has_its_sentence() -> None:
+    text = (DOCS / "examples.md").read_text(encoding="utf-8")
+    scripts = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+    assert scripts and [name for name in scripts if f"| [{name}](../examples/{name}) | " not in text] == []
+
+
+def test_a_diagram_is_a_diagram_and_is_drawn_by_a_script_of_the_site(site: Path) -> None:
+    drawn = [path for path in DOCS.glob("*.md") if "```mermaid" in path.read_text(encoding="utf-8")]
+    assert drawn
+    for path in drawn:
+        html = (site / f"{path.stem}.html").read_text(encoding="utf-8")
+        assert 'class="mermaid"' in html and '<script src="vendor/mermaid.min.js">' in html
+    assert (site / "vendor" / "mermaid.min.js").stat().st_size > 100_000
+    assert "vendor/mermaid" not in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_the_api_page_shows_what_people_call(site: Path) -> None:
     text = (site / "api.html").read_text(encoding="utf-8")
     for name in (

@@ -14,7 +14,7 @@ from zoomagent.data.scene import LEVELS, SPLITS, draw_scene
 from zoomagent.data.world import MACRO_SIDE
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
-SCRIPT = Path(__file__).parent.parent / "examples" / "make_scene.py"
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "make_scene.py"
 
 
 @pytest.fixture(scope="module")

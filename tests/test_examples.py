@@ -38,7 +38,7 @@ SAYS = {
     "confidence_threshold": ["at most 0.1 wrong: '21'", "at most 0.01 wrong: 'Cannot tell'", "withheld: '21'"],
     "own_checkpointer": ["answer 21", "without a call: True", "run_mismatch"],
 }
-TOLD_APART = {"served_model", "openai_client", "make_scene", "inspect_task"}
+TOLD_APART = {"served_model", "openai_client", "inspect_task"}
 """Run below, by test_example.py, and by the test of the endpoint."""
 
 

@@ -13,20 +13,20 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import readme_help
+import write_cli
 
 from zoomagent.errors import ZoomAgentError
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
-    {"errors", "extras", "files", "geometry", "strategy", "text"},
+    {"errors", "extras", "files", "geometry", "interruption", "settings", "strategy", "text"},
     {"media"},
     {"models", "confidence"},
     {"prompts", "tools"},
     {"graphs"},
     {"answer", "background", "store", "running", "report", "agent", "terminal"}
-    | {"page_data", "page_pictures", "page_views"},
+    | {"nodes", "page_data", "page_pictures", "page_views"},
     {"plugins", "batch", "bench", "training", "data", "cli"},
 ]
 """Imports point up this list only, or stay within a line of it."""
@@ -160,10 +160,60 @@ def test_langgraph_json_names_compiled_graphs_as_modules() -> None:
         assert graph.get_context_jsonschema() and graph.get_input_jsonschema()
 
 
-def test_the_readme_shows_the_help_that_the_program_prints() -> None:
-    text = readme_help.README.read_text(encoding="utf-8")
-    assert readme_help.commands(text)
-    assert readme_help.renewed(text) == text, "run: python tests/readme_help.py --write"
+def test_no_extra_names_the_package_itself() -> None:
+    """Old versions of pip (23.0, Debian 12's) search without end where one does."""
+    extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+    everything = [need for needs in (PROJECT["project"]["dependencies"], *extras.values()) for need in needs]
+    assert [need for need in everything if need.lower().startswith("zoomagent")] == []
+
+
+def test_the_extra_dev_brings_all_that_tests_need() -> None:
+    """With the same bounds as the extras it repeats. `eval` and `ray` are large, and their tests do without."""
+    extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+    for name in ("large", "ocr", "train", "bench", "studio", "mcp", "langchain", "serve", "docs"):
+        assert set(extras[name]) <= set(extras["dev"]), name
+
+
+def test_every_extra_is_pinned_in_the_tested_set() -> None:
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+    names = {re.split(r"[\[>=]", need)[0].lower() for need in PROJECT["project"]["optional-dependencies"]["dev"]}
+    assert names - pinned == {"setuptools"}
+
+
+def test_every_command_of_make_says_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    commands = re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE)
+    assert len(commands) > 5
+    assert [name for name in commands if not re.search(rf"^{name}:.* ## \w", text, re.MULTILINE)] == []
+
+
+def test_the_page_of_the_command_line_is_what_the_program_prints() -> None:
+    fresh = write_cli.page()
+    assert write_cli.PAGE.read_text(encoding="utf-8") == fresh, "run: python docs/write_cli.py --write"
+
+
+def test_examples_import_nothing_from_inside_the_package() -> None:
+    inside = [
+        f"{file.name}: {name}"
+        for file in sorted((ROOT / "examples").glob("*.py"))
+        for name in imported(ast.parse(file.read_text(encoding="utf-8")))
+        if name.startswith("zoomagent.")
+    ]
+    assert inside == []
+
+
+def test_every_public_name_is_there_and_importing_the_package_imports_nothing() -> None:
+    import zoomagent
+
+    missing = [name for name in zoomagent.__all__ if getattr(zoomagent, name, None) is None]
+    assert missing == [] and len(zoomagent.__all__) == len(set(zoomagent.__all__))
+    heavy = ["torch", "pydantic", "langgraph", "numpy", "PIL"]
+    code = f"import sys, zoomagent; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> None:
@@ -190,3 +240,30 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> 
 def _tracked(name: str, listed: str) -> bool:
     """Whether git knows the file, under its own path or under the folder it is mapped from."""
     return name in listed.splitlines() or name.removeprefix("zoomagent/") in listed.splitlines()
+
+
+def test_the_readme_is_short_and_its_figures_are_those_of_the_benchmarks() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 130
+    small, deep = measured.split("**8K, level")[0], measured.split("**8K, level")[1]
+    names = [name for name in ("macro", "dualfocus", "tools", "search", "auto") if f"| {name}: " in readme]
+    assert len(names) == 5
+    for name in names:
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {name}: "))
+        cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
+        assert cells == [*_figures(small, name), *_figures(deep, name)], name
+
+
+def _figures(page: str, name: str) -> list[str]:
+    """Accuracy with its interval, harm and calls of the strategy's row in a table of the haystack."""
+    row = next(line for line in page.splitlines() if line.startswith(f"| {name} | 252 |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    return [cells[2], cells[10], cells[11]]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_of_the_pages_at_the_top_leads_to_a_file(page: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", (ROOT / page).read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert len(local) > 5 and [link for link in local if not (ROOT / link).exists()] == []

@@ -81,7 +81,7 @@ def test_every_path_but_the_open_ones_needs_the_key(path: str) -> None:
     assert asked(LOCKED, [HOST], path)[0] == 401
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/docs"])
+@pytest.mark.parametrize("path", ["/healthz", "/health", "/docs"])
 def test_open_paths_need_none(path: str) -> None:
     assert asked(LOCKED, [HOST], path)[0] == 200
 

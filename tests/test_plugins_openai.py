@@ -195,7 +195,8 @@ def test_what_is_not_served_is_told_in_the_same_form(url: str, method: str, path
 
 def test_every_path_needs_the_key_but_the_health_check() -> None:
     with served(scripted(), Rules(key="sesame")) as url:
-        assert httpx2.get(f"{url.removesuffix('/v1')}/healthz").json() == {"status": "ok"}
+        for path in ("/healthz", "/health"):
+            assert httpx2.get(f"{url.removesuffix('/v1')}{path}").json() == {"status": "ok"}
         assert post(url).status_code == httpx2.get(f"{url}/models").status_code == 401
         with client_of(url, "sesame") as client:
             assert client.chat.completions.create(model="zoomagent", messages=ASKED).choices

@@ -52,14 +52,15 @@ def test_the_last_message_is_what_is_asked() -> None:
         ("guided_regex", "(a+)+", "guided_regex"),
         ("stream", "yes", "stream"),
         ("stream_options", {"include_usage": True, "x": 1}, "stream_options.x"),
-        ("response_format", {"type": "json_object"}, "response_format.type"),
+        ("response_format", {"type": "json_schema", "json_schema": {}}, "response_format.type"),
         ("response_format", {"type": "json_schema", "json_schema": {}}, "response_format.type"),
         ("tools", [{"type": "function"}], "tools"),
         ("tool_choice", "required", "tool_choice"),
         ("functions", [], "functions"),
         ("logprobs", True, "logprobs"),
         ("top_logprobs", 5, "top_logprobs"),
-        ("stop", ["\n"], "stop"),
+        ("stop", [1], "stop"),
+        ("stop", ["x"] * 17, "stop"),
         ("logit_bias", {"1": 2}, "logit_bias"),
         ("modalities", ["audio"], "modalities[0]"),
         ("zoomagent", {"strategy": "guess"}, "zoomagent.strategy"),
@@ -74,13 +75,14 @@ def test_the_last_message_is_what_is_asked() -> None:
         ("messages", [user([IMAGE] * 1000)], "messages[0].content"),
         ("messages", [user([IMAGE] * 2 + [{"type": "text", "text": "?"}])], "messages"),
         ("messages", [user([])], "messages[0].content"),
-        ("messages", [user([{"type": "image_url", "image_url": URL}])], "messages[0].content[0].image_url"),
+        ("messages", [user([{"type": "image_url", "image_url": 7}])], "messages[0].content[0].image_url"),
         ("messages", [user([{"type": "image_url", "image_url": {"url": 1}}])], "messages[0].content[0].image_url.url"),
         ("messages", [user([{"type": "video_url", "video_url": {}}])], "messages[0].content[0].type"),
         ("messages", [user([{"text": "?"}])], "messages[0].content[0].type"),
         ("messages", [{"role": "user"}], "messages[0].content"),
         ("messages", [{"content": "?"}], "messages[0].role"),
-        ("messages", [user(None)], "messages[0].content"),
+        ("messages", [user(None)], "messages"),
+        ("messages", [user(7)], "messages[0].content"),
         ("messages", ["?"], "messages[0]"),
         ("messages", [ASKING, {"role": "tool", "tool_call_id": "1", "content": "x"}], "messages[1].role"),
         ("messages", [ASKING, {**said("x"), "tool_calls": [{}]}, user("?")], "messages[1].tool_calls"),
@@ -140,6 +142,39 @@ def test_options_are_taken_from_the_extension_and_from_nowhere_else() -> None:
 def test_parameters_without_effect_are_taken_and_named() -> None:
     asked = read(temperature=0, max_tokens=16, seed=1, user="me", top_p=None, stop=None, n=1, tools=[], store=False)
     assert asked.unused == ("temperature", "seed", "max_tokens", "user", "store")
+
+
+@pytest.mark.parametrize(
+    ("given", "unused"),
+    [
+        ({"stop": "\n"}, ("stop",)),
+        ({"stop": ["</s>", "User:"]}, ("stop",)),
+        ({"stop": []}, ()),
+        ({"response_format": {"type": "json_object"}}, ("response_format",)),
+        ({"response_format": {"type": "text"}}, ()),
+        ({"stop": "x", "response_format": {"type": "json_object"}, "top_p": 1}, ("top_p", "stop", "response_format")),
+        ({"verbosity": "low", "prompt_cache_key": "k"}, ("verbosity", "prompt_cache_key")),
+    ],
+)
+def test_what_clients_send_by_default_is_taken_and_noted(given: dict[str, Any], unused: tuple[str, ...]) -> None:
+    assert read(**given).unused == unused
+
+
+def test_a_picture_may_be_given_as_its_address_alone() -> None:
+    told = [user([{"type": "image_url", "image_url": URL}, {"type": "text", "text": "What?"}])]
+    assert read(told).image == URL and read(told).question == "What?"
+
+
+def test_content_that_is_null_says_nothing() -> None:
+    empty = {"role": "assistant", "content": None}
+    told = [{"role": "system", "content": None}, asking("A?", URL), empty, user("And now?")]
+    assert read(told).question.endswith("And now?")
+    del empty["content"]
+    assert read(told).image == URL
+
+
+def test_the_extension_says_how_answers_are_weighed_and_when_auto_looks() -> None:
+    assert read(zoomagent={"rule": "micro", "gate": 0.5}).settings == {"rule": "micro", "gate": 0.5}
 
 
 def test_a_question_about_an_earlier_picture_is_about_the_latest_one() -> None:

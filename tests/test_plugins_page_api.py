@@ -326,3 +326,81 @@ def test_what_the_operator_bounds_stays_bounded_whatever_the_page_asks(tmp_path:
 def test_a_question_with_half_a_character_in_a_fields_name_is_refused_like_any_other(http: httpx2.Client) -> None:
     refused = http.post("/api/runs", content=b'{"\\ud800": 1}', headers={"content-type": "application/json"})
     assert refused.status_code == 422 and refused.json()["error"]["code"] == "bad_request"
+
+
+# Saved runs: found, seen small, deleted
+
+
+def asked(http: httpx2.Client, picture: str, question: str, **more: object) -> str:
+    """The id of a run that was asked and kept."""
+    ended = [line for line in lines(http, picture=picture, question=question, **more) if line["event"] == "ended"]
+    return str(ended[0]["run"]["id"])  # type: ignore[index]
+
+
+def test_a_saved_run_knows_the_pictures_name_and_what_made_it(http: httpx2.Client, name: str, folder: Path) -> None:
+    run = asked(http, name, "What is this?", strategy="macro", name="schöne Straße.png", seconds=50, proof=False)
+    told = http.get(f"/api/runs/{run}").json()
+    rows = dict(told["circumstances"])
+    assert rows["picture"] == "schöne Straße.png" and rows["asked"].endswith("UTC") and rows["zoomagent"]
+    assert rows["proof"] == "no" and rows["most seconds"] == "50.0"
+    page = http.get(f"/api/runs/{run}/page.html").text
+    assert "schöne Straße.png" in page and rows["asked"] in page
+    kept = json.loads((folder / run / "answer.json").read_text())
+    assert kept["picture"]["name"] == "schöne Straße.png"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"target_error": 1.5}, {"gate": 0}, {"seconds": -1}, {"seconds": 1e9}, {"name": "x" * 999}]
+)
+def test_what_a_run_may_not_ask_is_refused_by_its_field(http: httpx2.Client, name: str, wrong: dict[str, Any]) -> None:
+    refused = http.post("/api/runs", json={"picture": name, "question": "What?", **wrong})
+    assert refused.status_code == 422 and next(iter(wrong)) in refused.json()["error"]["message"]
+
+
+def test_a_run_may_take_fewer_seconds_than_the_server_allows_and_not_more() -> None:
+    from zoomagent.plugins.page_runs import _settings
+
+    def seconds(wanted: float | None, allowed: float | None) -> float | None:
+        asked = Asked(picture=NOWHERE, question="What?", seconds=wanted)
+        found: Budget = _settings(asked, Budget(seconds=allowed))["budget"]
+        return found.seconds
+
+    assert (seconds(5, 60), seconds(600, 60), seconds(None, 60), seconds(5, None), seconds(None, None)) == (
+        5, 60, 60, 5, None,
+    )  # fmt: skip
+
+
+def test_saved_runs_are_found_by_words_of_all_that_is_listed(http: httpx2.Client, name: str) -> None:
+    asked(http, name, "Which ZEBRA is left?", strategy="macro", name="zoo.jpg")
+
+    def found(words: str) -> list[str]:
+        return [run["question"] for run in http.get("/api/runs", params={"words": words}).json()]
+
+    for words in ("zebra", "ZOO.jpg", "left zebra", "zebra macro"):
+        assert found(words) == ["Which ZEBRA is left?"], words
+    assert found("zebra search") == [] and found("no such word") == []
+    assert len(found("")) > 1
+
+
+def test_a_saved_run_has_a_small_picture_and_can_be_deleted(http: httpx2.Client, name: str, folder: Path) -> None:
+    run = asked(http, name, "To be deleted?", strategy="macro")
+    small = http.get(f"/api/runs/{run}/thumbnail.jpg")
+    image = Image.open(io.BytesIO(small.content))
+    assert small.headers["content-type"] == "image/jpeg" and max(image.size) == 160
+    assert abs(image.width / image.height - SIZE[0] / SIZE[1]) < 0.02
+    (folder / run / "notes.txt").write_text("mine")
+    assert http.delete(f"/api/kept/{run}").json() == {"deleted": True}
+    assert http.get(f"/api/runs/{run}").status_code == 404
+    assert http.get(f"/api/runs/{run}/thumbnail.jpg").status_code == 404
+    assert http.delete(f"/api/kept/{run}").status_code == 404
+    assert [path.name for path in (folder / run).iterdir()] == ["notes.txt"], "what is not ours stays"
+    other = asked(http, name, "To be deleted too?", strategy="macro")
+    http.delete(f"/api/kept/{other}")
+    assert not (folder / other).exists()
+
+
+@pytest.mark.parametrize("named", ["..", "%2e%2e%2f", "pictures", "20260101-120000-zzzzzz"])
+def test_nothing_but_a_run_can_be_deleted(http: httpx2.Client, folder: Path, named: str) -> None:
+    before = sorted(folder.rglob("*"))
+    assert http.delete(f"/api/kept/{named}").status_code in (307, 404, 405)
+    assert sorted(folder.rglob("*")) == before

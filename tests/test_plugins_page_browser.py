@@ -102,7 +102,7 @@ def test_a_dropped_picture_is_asked_about_and_watched(opened: Open, address: str
     page.wait_for_selector(".going, .answer")
     page.wait_for_selector(".answer")
     assert text(page, ".answer") == "21"
-    assert "calibrated" in text(page, ".verdict") and "19" in text(page, ".verdict .why")
+    assert "calibrated" in text(page, ".verdict") and "the two differ" in text(page, ".verdict .why")
     assert page.locator(".side").count() == 2 and page.locator(".cost dd").count() == 6
     assert page.locator(".crops img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
 
@@ -115,7 +115,7 @@ def test_steps_move_the_boxes_on_the_picture(opened: Open, address: str, run: st
     before = page.locator("canvas").first.screenshot()
     page.click("button[aria-label^='Step before']")
     assert text(page, ".caption").startswith(f"step {last - 1} of {last}")
-    search = page.locator(".step", has_text="Looked at [0, 0, 1843, 1843]")
+    search = page.locator(".step", has_text="Looked at [1126, 2253, 2969, 4096]")
     search.click()
     page.wait_for_selector("canvas[data-ready=true]")
     assert search.get_attribute("aria-current") == "step"
@@ -148,6 +148,25 @@ def test_saved_runs_open_again_and_leave_as_one_page(opened: Open, address: str,
     download.value.save_as(path)
     alone = opened(path.as_uri())
     assert text(alone, ".answer") == "21"
+
+
+def test_saved_runs_show_their_picture_and_are_found_and_deleted(opened: Open, address: str) -> None:
+    page = opened(address)
+    drop(page, png(), "to forget.png", "image/png")
+    page.wait_for_selector("canvas[data-ready=true]")
+    page.fill("#question", "Is this to be forgotten?")
+    page.select_option("#strategy", "macro")
+    page.click("#go")
+    page.wait_for_selector(".answer")
+    assert "to forget.png" in text(page, ".made")
+    page.click("#open-saved")
+    page.fill("#saved-words", "forgotten forget.png")
+    page.locator("#saved li").nth(1).wait_for(state="detached")
+    page.wait_for_selector("#saved li img:not([hidden])")
+    assert page.locator("#saved li img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    page.get_by_text("Delete", exact=True).click()
+    page.get_by_text("Delete for good?").click()
+    page.get_by_text("None holds these words.").wait_for()
 
 
 def test_all_of_it_can_be_done_by_keyboard(opened: Open, address: str, run: str) -> None:
@@ -192,6 +211,11 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(opened: Open, addres
     page = opened(f"{address}/{run}", width=375, height=812, has_touch=True)
     page.wait_for_selector(".answer")
     assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page.click("#open-saved")
+    page.wait_for_selector("#saved li")
+    wide = "[...document.querySelectorAll('#saved, #saved li')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert page.evaluate(wide) == 0
+    page.keyboard.press("Escape")
     heights = "[...document.querySelectorAll('button')].filter((b) => b.offsetParent).map((b) => b.offsetHeight)"
     assert min(page.evaluate(heights)) >= 44
 

@@ -2,60 +2,214 @@
 
     from zoomagent import ZoomAgent
 
-    ZoomAgent().ask("photo.jpg", "What is written on the red sign?").text
+    ZoomAgent("http://localhost:8000/v1").ask("photo.jpg", "What is written on the red sign?").text
 
-Names are imported when they are first used, so that `import zoomagent` costs nothing.
+Everything that users need is a name of this package; where it lives inside may change. Names are imported when they are
+first used, so that `import zoomagent` costs nothing. The nodes of the graph are in `zoomagent.nodes`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoomagent.agent import ZoomAgent
-    from zoomagent.answer import Answer, Candidate, Cost, Evidence, Outcome, Step
-    from zoomagent.errors import RunError, ToolError, ZoomAgentError
-    from zoomagent.graphs.context import Budget
-    from zoomagent.media import open_picture
+    __version__: str
+    from zoomagent.agent import Item, ZoomAgent
+    from zoomagent.answer import (
+        Answer,
+        Candidate,
+        Check,
+        Cost,
+        Evidence,
+        Looked,
+        Outcome,
+        PictureInfo,
+        Region,
+        Search,
+        Step,
+    )
+    from zoomagent.errors import (
+        FetchRefused,
+        InputRefused,
+        RunError,
+        ServerError,
+        SettingInvalid,
+        StoreError,
+        ToolError,
+        ZoomAgentError,
+    )
+    from zoomagent.geometry import Box, Size, whole
+    from zoomagent.graphs.context import Bench, Budget, Context
+    from zoomagent.graphs.zoom import graph as zoom_graph
+    from zoomagent.media import Limits, Picture, UrlRules, open_picture
+    from zoomagent.models.base import Model
     from zoomagent.models.loading import load_model
+    from zoomagent.models.profiles import Profile, profile_for
+    from zoomagent.plugins.inputs import Allowed, named_opener, picture_opener
+    from zoomagent.plugins.langchain import ZoomTool, all_tools
+    from zoomagent.plugins.offering import Opener, Told, answer_told, looking
+    from zoomagent.plugins.offers import AnswerAboutImage, read_offer
+    from zoomagent.plugins.schema import tool_schemas
+    from zoomagent.strategy import Rule, Strategy
+    from zoomagent.tools.cropping import crop
+    from zoomagent.tools.grounding import ground
+    from zoomagent.tools.reading import read
+    from zoomagent.tools.searching import search
+    from zoomagent.tools.verifying import sees
+    from zoomagent.tools.zooming import zoom
 
 _HOMES = {
-    "ZoomAgent": "zoomagent.agent",
-    "Answer": "zoomagent.answer",
-    "Candidate": "zoomagent.answer",
-    "Cost": "zoomagent.answer",
-    "Evidence": "zoomagent.answer",
-    "Outcome": "zoomagent.answer",
-    "Step": "zoomagent.answer",
-    "RunError": "zoomagent.errors",
-    "ToolError": "zoomagent.errors",
-    "ZoomAgentError": "zoomagent.errors",
-    "Budget": "zoomagent.graphs.context",
-    "open_picture": "zoomagent.media",
-    "load_model": "zoomagent.models.loading",
+    "agent": (
+        "Item",
+        "ZoomAgent",
+    ),
+    "answer": (
+        "Answer",
+        "Candidate",
+        "Check",
+        "Cost",
+        "Evidence",
+        "Looked",
+        "Outcome",
+        "PictureInfo",
+        "Region",
+        "Search",
+        "Step",
+    ),
+    "errors": (
+        "FetchRefused",
+        "InputRefused",
+        "RunError",
+        "ServerError",
+        "SettingInvalid",
+        "StoreError",
+        "ToolError",
+        "ZoomAgentError",
+    ),
+    "geometry": (
+        "Box",
+        "Size",
+        "whole",
+    ),
+    "graphs.context": (
+        "Bench",
+        "Budget",
+        "Context",
+    ),
+    "media": (
+        "Limits",
+        "Picture",
+        "UrlRules",
+        "open_picture",
+    ),
+    "models.base": ("Model",),
+    "models.loading": ("load_model",),
+    "models.profiles": (
+        "Profile",
+        "profile_for",
+    ),
+    "plugins.inputs": (
+        "Allowed",
+        "named_opener",
+        "picture_opener",
+    ),
+    "plugins.langchain": (
+        "ZoomTool",
+        "all_tools",
+    ),
+    "plugins.offering": (
+        "Opener",
+        "Told",
+        "answer_told",
+        "looking",
+    ),
+    "plugins.offers": (
+        "AnswerAboutImage",
+        "read_offer",
+    ),
+    "plugins.schema": ("tool_schemas",),
+    "strategy": (
+        "Rule",
+        "Strategy",
+    ),
+    "tools.cropping": ("crop",),
+    "tools.grounding": ("ground",),
+    "tools.reading": ("read",),
+    "tools.searching": ("search",),
+    "tools.verifying": ("sees",),
+    "tools.zooming": ("zoom",),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Allowed",
     "Answer",
+    "AnswerAboutImage",
+    "Bench",
+    "Box",
     "Budget",
     "Candidate",
+    "Check",
+    "Context",
     "Cost",
     "Evidence",
+    "FetchRefused",
+    "InputRefused",
+    "Item",
+    "Limits",
+    "Looked",
+    "Model",
+    "Opener",
     "Outcome",
+    "Picture",
+    "PictureInfo",
+    "Profile",
+    "Region",
+    "Rule",
     "RunError",
+    "Search",
+    "ServerError",
+    "SettingInvalid",
+    "Size",
     "Step",
+    "StoreError",
+    "Strategy",
+    "Told",
     "ToolError",
+    "UrlRules",
     "ZoomAgent",
     "ZoomAgentError",
+    "ZoomTool",
+    "__version__",
+    "all_tools",
+    "answer_told",
+    "crop",
+    "ground",
     "load_model",
+    "looking",
+    "named_opener",
     "open_picture",
+    "picture_opener",
+    "profile_for",
+    "read",
+    "read_offer",
+    "search",
+    "sees",
+    "tool_schemas",
+    "whole",
+    "zoom",
+    "zoom_graph",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("zoomagent")
+    if name == "zoom_graph":
+        return import_module("zoomagent.graphs.zoom").graph
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"zoomagent.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

@@ -21,25 +21,28 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from zoomagent.answer import Answer, Outcome, Source, Step, from_state
+from zoomagent.answer import Answer, Made, Outcome, Source, Step, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
-from zoomagent.errors import InputRefused, RunError, StoreError
+from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
 from zoomagent.graphs.context import GATE, Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
+from zoomagent.media.file_names import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
-from zoomagent.models.loading import identify, load_model
+from zoomagent.models.loading import identify, load_model, use_profile
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import UNKNOWN, Profile
+from zoomagent.models.profiles import UNKNOWN, Profile, check_fields, profile_in
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy
@@ -93,6 +96,7 @@ class ZoomAgent:
         max_view_pixels: int | None = None,
         max_tokens: int = 128,
         extra_body: Mapping[str, Any] | None = None,
+        profile: Mapping[str, Any] | str | Path | None = None,
         samples: int = 5,
         connections: int = 16,
         opener: Callable[[Any], Picture] = open_picture,
@@ -107,8 +111,9 @@ class ZoomAgent:
         `margin` is the share of the located square's side that is added around it (None: the model's own),
         `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
         to vote where a model gives no likelihoods; `max_tokens` is the length of a reply (a model that thinks gets more
-        by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); a server gets at most
-        `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
+        by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what was
+        measured of a model that is loaded here: a file of `zoomagent doctor --save-profile`, or fields; a server gets
+        at most `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
         pydantic.ValidationError (a ValueError) for values that can not be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
@@ -126,6 +131,7 @@ class ZoomAgent:
             max_view_pixels=max_view_pixels,
             max_tokens=max_tokens,
             extra_body=dict(extra_body or {}),
+            profile=_profile_fields(profile, own=not isinstance(model, str)),
             samples=samples,
         )
         self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
@@ -295,6 +301,7 @@ class ZoomAgent:
                     load_model, self.context.model, connections=self._connections, **extra
                 )
                 await identify(self._held.model)
+                use_profile(self._held.model, self.context.profile)
             return self._held.model
 
     async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
@@ -331,8 +338,17 @@ class ZoomAgent:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
         known = self._held.model is None or not _is_unknown(self._held.model.profile)
         reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
-        told = {"thread_id": thread, "reasons": reasons}
+        picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
+        told = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
         return answer.model_copy(update=told).from_picture(Source(image, self._opener))
+
+    def made(self) -> Made:
+        """What makes answers now: version, moment, and the settings without what may be a secret or a place."""
+        settings = self.context.model_dump(mode="json", exclude={"model", "extra_body", "arbiter"})
+        settings["profile"].pop("extra_body", None)
+        if self.context.arbiter is not None:
+            settings["arbiter"] = Path(self.context.arbiter).name
+        return Made(version=version("zoomagent"), at=datetime.now(UTC).isoformat(timespec="seconds"), settings=settings)
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""
@@ -346,7 +362,19 @@ class ZoomAgent:
             model=self.model_name,
             strategy=self.context.strategy,
             thread_id=thread,
+            made=self.made(),
         )
+
+
+def _profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -> dict[str, Any]:
+    """The fields to override, checked before anything is loaded. A Model of the caller's has its profile already."""
+    if profile is None:
+        return {}
+    if own:
+        raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
+    fields = profile_in(profile) if isinstance(profile, str | Path) else dict(profile)
+    check_fields(fields)
+    return fields
 
 
 def _is_unknown(profile: Profile) -> bool:

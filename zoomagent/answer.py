@@ -142,13 +142,23 @@ class Cost(Value):
 
 class PictureInfo(Value):
     """The picture that was asked about: content hash, upright size, what opening it changed. `least` is the side, in
-    its own pixels, of the least thing that the view of the whole shows."""
+    its own pixels, of the least thing that the view of the whole shows. `name` is its file's, without the folder."""
 
     id: str
     width: int
     height: int
     notes: tuple[str, ...] = ()
     least: float | None = None
+    name: str = ""
+
+
+class Made(Value):
+    """What made an answer: the version of zoomagent, when the run ended (UTC), and the settings it ran with. No key, no
+    folder and no address is among them."""
+
+    version: str
+    at: str
+    settings: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,7 @@ class Answer(Value):
     model: str = ""
     strategy: str = ""
     thread_id: str | None = None
+    made: Made | None = None
     features: dict[str, float | int | bool] | None = None
 
     _source: Source = PrivateAttr(default_factory=Source)

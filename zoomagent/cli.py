@@ -1,7 +1,7 @@
 """`zoomagent`: the command line. `zoomagent --help` imports nothing heavy; every command imports what it needs.
 
 Exit codes: 0 answered, 2 wrong usage, 65 bad input, 69 the model or its server, 70 a bug, 75 try later,
-78 refused weights or a missing extra. Left out: what the groups (data, train …) do;
+78 refused weights or a missing extra, 130 stopped by Ctrl-C. Left out: what the groups (data, train …) do;
 each lives in its own package.
 """
 
@@ -16,9 +16,33 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from zoomagent import interruption
 from zoomagent.extras import advice, need
-from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
-from zoomagent.strategy import Rule, Strategy
+from zoomagent.plugins.options import (
+    CALLS,
+    DEPTH,
+    GATE_DEFAULT,
+    MAX_TOKENS,
+    SECONDS,
+    ArbiterFile,
+    Check,
+    Deadline,
+    ExtraBody,
+    Format,
+    Gate,
+    HowTo,
+    Json,
+    MaxCalls,
+    MaxDepth,
+    MaxTokens,
+    Model,
+    Ocr,
+    ProfileFile,
+    Proof,
+    TargetError,
+    Weighing,
+)
+from zoomagent.strategy import Strategy
 
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
@@ -33,8 +57,6 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
-CALLS, DEPTH, SECONDS, GATE = 32, 4, 120.0, 0.97
-"""What a run may spend, and when it looks no closer, unless it is told otherwise; the same as the library's own."""
 
 
 class LazyGroup(TyperGroup):
@@ -64,16 +86,41 @@ def _stub(name: str) -> typer.Typer:
 
 app = typer.Typer(
     cls=LazyGroup,
-    help="Ask a question about a large picture; zoomagent looks closer before it answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Model = Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")]
-HowTo = Annotated[Strategy, typer.Option(help="How to look closer; auto takes the cheapest way that works.")]
-Save = Annotated[Path | None, typer.Option(help="Write answer.json, pictures and page.html into this folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; the default when piped.")]
+Save = Annotated[
+    Path | None,
+    typer.Option(help="Write answer.json, pictures and page.html into this folder, or FOLDER-2 where it is in use."),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from zoomagent import __version__
+
+        typer.echo(f"zoomagent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def zoomagent(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Ask a question about a large picture; zoomagent looks closer before it answers.
+
+    Example: zoomagent ask photo.jpg "What does the sign say?" --model URL#NAME
+    """
+    if ctx.invoked_subcommand == "config":
+        return  # which says by itself what is wrong with them
+    from zoomagent.settings import defaults_of_commands, settings
+
+    ctx.default_map = defaults_of_commands(settings())
 
 
 @app.command()
@@ -85,55 +132,58 @@ def ask(
     ] = None,
     model: Model = "nano",
     strategy: HowTo = "auto",
-    rule: Annotated[Rule, typer.Option(help="How macro's and micro's answer are weighed.")] = "learned",
-    target_error: Annotated[
-        float | None,
-        typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong; else: Cannot tell."),
-    ] = None,
-    max_calls: Annotated[int, typer.Option(min=1, help="Model calls the run may make.")] = CALLS,
-    max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = DEPTH,
-    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds the run may take.")] = SECONDS,
-    proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
-    check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
-    ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
-    gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = GATE,
-    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, instead of none.")] = None,
+    rule: Weighing = "learned",
+    target_error: TargetError = None,
+    max_calls: MaxCalls = CALLS,
+    max_depth: MaxDepth = DEPTH,
+    deadline: Deadline = SECONDS,
+    proof: Proof = True,
+    check: Check = True,
+    ocr: Ocr = False,
+    gate: Gate = GATE_DEFAULT,
+    arbiter: ArbiterFile = None,
+    profile: ProfileFile = None,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     save: Save = None,
+    format: Format = None,
     as_json: Json = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
 ) -> None:
-    """Ask one question about one picture.
+    """Ask one question about one picture. nano, the default, knows its own synthetic world only: name your model.
 
-    Example: zoomagent ask photo.jpg "What does the sign say?" --save run
+    Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
     """
     if ocr:
         need("ocr")
+    folder = _free(save)
     settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
-    settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate, "arbiter": arbiter}
+    settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate}
+    settings |= {"arbiter": arbiter, "profile": profile}
     with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
-        _answer(agent, image, question, options or [], save, as_json)
+        _answer(agent, image, question, options or [], folder, _form(format, as_json))
 
 
 @app.command()
 def demo(
     model: Model = "nano",
     strategy: HowTo = "auto",
+    profile: ProfileFile = None,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
-    save: Annotated[Path, typer.Option(help="Where the run is written.")] = Path("zoomagent-demo"),
+    save: Annotated[Path, typer.Option(help="Where the run is written, over the run before.")] = Path("zoomagent-demo"),
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Ask about the 4K example that comes with the package.
+    """Ask about the 4K example that comes with the package. Prints all of the run, piped too.
 
     Example: zoomagent demo --strategy dualfocus
     """
     asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
     scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
-    with _agent(model, strategy, max_tokens=max_tokens, extra_body=extra_body) as agent:
-        if as_json:
-            _answer(agent, scene, question, [], save, as_json)
+    with _agent(model, strategy, max_tokens=max_tokens, extra_body=extra_body, profile=profile) as agent:
+        if as_json or format == "json":
+            _answer(agent, scene, question, [], save, "json")
         typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
         answer = _shown(agent, scene, question, [], save)
     raise typer.Exit(answer.outcome.exit_status)
@@ -143,15 +193,21 @@ def demo(
 def doctor(
     model: Model = "nano",
     extra_body: ExtraBody = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileFile = None,
+    save_profile: Annotated[
+        Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
+    ] = None,
+    format: Format = None,
+    as_json: Json = False,
 ) -> None:
     """Measure what a model can do, and say what happens without the rest.
 
-    Example: zoomagent doctor --model http://localhost:8000/v1
+    Example: zoomagent doctor --model URL#NAME --save-profile profile.json
     """
     from zoomagent.models.doctor import doctor as examine
 
-    examine(model, json_output=as_json, extra_body=extra_body)
+    wants_json = as_json or format == "json"
+    examine(model, json_output=wants_json, extra_body=extra_body, profile=profile, save_profile=save_profile)
 
 
 @app.command()
@@ -167,10 +223,37 @@ def schema(
     typer.echo(json.dumps(tool_schemas(format), indent=2))
 
 
+@app.command()
+def config() -> None:
+    """Show the settings file, what it sets, and which variables of the environment are set.
+
+    Example: zoomagent config
+    """
+    from zoomagent.settings import KINDS, SECRETS, config_file, settings
+
+    path = config_file()
+    typer.echo(f"# {path}{'' if path.exists() else ' (not there; make it to set defaults)'}")
+    found = settings()
+    for name in KINDS:
+        setting = found.get(name)
+        line = (
+            f"# {name} is not set" if setting is None else f"{name} = {json.dumps(setting.value, ensure_ascii=False)}"
+        )
+        typer.echo(line if setting is None or setting.source == "file" else f"{line}  # from {setting.source}")
+    for name in SECRETS:
+        typer.echo(f"# {name} is {'set' if os.environ.get(name) else 'not set'}")
+
+
 def main() -> None:
     """The entry point. What is no outcome of a run is a bug, told in one line (in full with ZOOMAGENT_DEBUG=1)."""
     try:
         app()
+    except SystemExit as left:
+        if left.code == interruption.EXIT:
+            from zoomagent.terminal import complain
+
+            complain(interruption.words_of(sys.argv[1:]))
+        raise
     except BrokenPipeError:
         os._exit(0)
     except Exception as error:
@@ -214,21 +297,76 @@ def _agent(
     return ZoomAgent(model, strategy=strategy, budget=budget, opener=opener, **settings)
 
 
-def _wants_json(as_json: bool) -> bool:
-    return as_json or not sys.stdout.isatty()
+def _form(format: str | None, as_json: bool) -> Literal["text", "words", "json"]:
+    """Asked for, or by what stdout is: "words" are the answer alone, for a pipe that asked for text."""
+    if as_json or format == "json":
+        return "json"
+    if sys.stdout.isatty():
+        return "text"
+    return "words" if format == "text" else "json"
+
+
+def _free(save: Path | None) -> Path | None:
+    """Where the run is saved, looked for before anything is spent."""
+    if save is None:
+        return None
+    from zoomagent.files import free_folder
+    from zoomagent.report import NAMES
+    from zoomagent.terminal import complain
+
+    folder = free_folder(save, NAMES)
+    if folder != save:
+        complain(f"{save.name} holds a run already, so this one goes into {folder.name}.")
+    return folder
 
 
 def _answer(
-    agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None, as_json: bool
+    agent: "ZoomAgent",
+    image: str,
+    question: str,
+    options: list[str],
+    save: Path | None,
+    form: Literal["text", "words", "json"],
 ) -> None:
     """Run, show, save, and leave with the outcome's exit code."""
-    if _wants_json(as_json):
-        answer = agent.ask(image, question, options)
-        typer.echo(json.dumps(answer.model_dump(mode="json"), indent=2))
-        _saved(answer, save)
-    else:
+    if form == "text":
         answer = _shown(agent, image, question, options, save)
+    else:
+        answer = _followed(agent, image, question, options)
+        typer.echo(_printed(answer) if form == "json" else _words(answer))
+        _saved(answer, save)
     raise typer.Exit(answer.outcome.exit_status)
+
+
+def _followed(agent: "ZoomAgent", image: str, question: str, options: list[str]) -> "Answer":
+    """The answer, while a person at the terminal sees the steps beside what is piped."""
+    if not sys.stderr.isatty():
+        return agent.ask(image, question, options)
+    from rich.console import Console
+
+    from zoomagent.terminal import follow
+
+    return follow(
+        agent.stream(image, question, options), Console(stderr=True, markup=False, highlight=False, emoji=False)
+    )
+
+
+def _printed(answer: "Answer") -> str:
+    """The answer as JSON in ASCII: one line where it is piped, and nothing that was not looked at."""
+    looked = answer.model_copy(update={"regions": tuple(r for r in answer.regions if r.here is not None or r.swept)})
+    content = looked.model_dump(mode="json")
+    if sys.stdout.isatty():
+        return json.dumps(content, indent=2)
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _words(answer: "Answer") -> str:
+    """The answer's words alone. Why there are none goes to stderr."""
+    from zoomagent.terminal import complain, printable
+
+    if not answer.answered:
+        complain(f"{answer.outcome.code}: {' '.join(answer.reasons)}")
+    return printable(answer.text)
 
 
 def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None) -> "Answer":

@@ -120,7 +120,7 @@ class BadServerResponse(ServerError):
 
 
 class StoreError(RunError):
-    """Codes: store_full, store_read_only, store_busy, store_io, checkpoint_corrupt, run_already_active,
+    """Codes: folder_in_use, store_full, store_read_only, store_busy, store_io, checkpoint_corrupt, run_already_active,
     run_mismatch."""
 
     code = "store_error"

@@ -121,6 +121,33 @@ def costs(answer: Answer) -> list[tuple[str, str]]:
     ]
 
 
+def circumstances(answer: Answer) -> list[tuple[str, str]]:
+    """What made the answer: picture, model, date, version, and the settings that were given a value."""
+    picture, made = answer.picture, answer.made
+    rows = [("picture", picture.name)] if picture and picture.name else []
+    rows += [("size", f"{picture.width} × {picture.height} pixels")] if picture else []
+    rows += [("model", answer.model), ("strategy", answer.strategy)]
+    if made is None:
+        return rows
+    named = {name: value for name, value in made.settings.items() if name != "strategy"}
+    budget = named.pop("budget", {})
+    rows += [("asked", made.at.replace("T", " ").replace("+00:00", " UTC")), ("zoomagent", made.version)]
+    given = {**named, **{f"most {name}": value for name, value in budget.items()}}
+    return rows + [(_plain(name), _setting(value)) for name, value in given.items() if value not in (None, {}, [])]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return str(value)
+
+
 def _measure(check: Check) -> dict[str, Any]:
     """A probability as it is; nats as the share of the answer's likelihood that is lost without the crops."""
     if check.kind == "mattered":

@@ -6,18 +6,20 @@
     page.html     the run as one page that needs no network
 
 The page inlines its pictures, all text in it is escaped, and its policy allows nothing but its own style and script.
-All files appear whole, or none of them. Left out: rendering (`page_pictures.py`), words (`page_data.py`), the tree of
-views (`page_views.py`), the page's looks (`page/`).
+All files appear whole, or none of them; those of a run that was saved there before go. Left out: rendering
+(`page_pictures.py`), words (`page_data.py`), the tree of views (`page_views.py`), the page's looks (`page/`).
 """
 
 import base64
 import hashlib
+import re
 from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image, ImageDraw
+from pydantic import ValidationError
 
 from zoomagent.answer import Answer, Corners, Source
 from zoomagent.errors import InputRefused, StoreError
@@ -25,6 +27,7 @@ from zoomagent.files import write_together
 from zoomagent.media import Picture, open_picture
 from zoomagent.page_data import (
     checks,
+    circumstances,
     confidence_kind,
     costs,
     mattered,
@@ -37,6 +40,9 @@ from zoomagent.page_data import (
 from zoomagent.page_pictures import Pictures, crops, png, rendered, stage, top
 from zoomagent.page_views import unlooked
 
+NAMES = ("answer.json", "page.html", "macro.png", "crop-1.png")
+"""What a folder that holds a run has at least one of."""
+CROP = re.compile(r"crop-\d+\.png")
 PAGE = Path(__file__).parent / "page"
 AMBER, WHITE, BLACK = (255, 176, 32), (255, 255, 255), (0, 0, 0)
 
@@ -51,13 +57,28 @@ def save(answer: Answer, folder: Path, source: Source) -> Path:
     if pictures is not None:
         files["macro.png"] = png(drawn(pictures))
         files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
+    _check_ours(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_together(folder, files)
+        for stale in folder.glob("crop-*.png"):
+            if CROP.fullmatch(stale.name) and stale.name not in files:
+                stale.unlink()
     except OSError as error:
         text = f"The run can not be written ({error.strerror}). Name a folder that can be written to."
         raise StoreError(text, code="store_io") from error
     return folder / "page.html"
+
+
+def _check_ours(folder: Path) -> None:
+    """A run is written over a run, never over another program's answer.json."""
+    try:
+        Answer.model_validate_json((folder / "answer.json").read_bytes())
+    except OSError:
+        return
+    except ValidationError as error:
+        text = f"{folder.name!r} holds an answer.json that is not zoomagent's. Name another folder."
+        raise StoreError(text, code="folder_in_use") from error
 
 
 def drawn(pictures: Pictures) -> Image.Image:
@@ -92,6 +113,7 @@ def render_page(answer: Answer, pictures: Pictures | None) -> str:
         checks=checks(answer),
         steps=timeline(answer),
         costs=costs(answer),
+        circumstances=circumstances(answer),
         version=version("zoomagent"),
         style=Markup(style),
         style_hash=_hash(style),

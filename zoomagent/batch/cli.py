@@ -8,8 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from zoomagent.extras import need
-from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
-from zoomagent.strategy import Rule, Strategy
+from zoomagent.plugins.options import (
+    CALLS,
+    DEPTH,
+    GATE_DEFAULT,
+    MAX_TOKENS,
+    SECONDS,
+    ArbiterFile,
+    Check,
+    Deadline,
+    ExtraBody,
+    Format,
+    Gate,
+    HowTo,
+    Json,
+    MaxCalls,
+    MaxDepth,
+    MaxTokens,
+    Ocr,
+    ProfileFile,
+    Proof,
+    TargetError,
+    Weighing,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,21 +50,20 @@ def batch(
     model: Annotated[
         list[str] | None, typer.Option(help="nano, a folder, or a server's base URL; repeat for more servers of it.")
     ] = None,
-    strategy: Annotated[Strategy, typer.Option(help="How to look closer.")] = "auto",
-    rule: Annotated[Rule, typer.Option(help="How macro's and micro's answer are weighed.")] = "learned",
-    target_error: Annotated[
-        float | None, typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong.")
-    ] = None,
-    max_calls: Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")] = 32,
-    max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = 4,
-    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds a question may take.")] = 120.0,
-    proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True,
-    check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True,
-    ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")] = False,
+    strategy: HowTo = "auto",
+    rule: Weighing = "learned",
+    target_error: TargetError = None,
+    max_calls: MaxCalls = CALLS,
+    max_depth: MaxDepth = DEPTH,
+    deadline: Deadline = SECONDS,
+    proof: Proof = True,
+    check: Check = True,
+    ocr: Ocr = False,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
-    gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = 0.97,
-    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, instead of none.")] = None,
+    gate: Gate = GATE_DEFAULT,
+    arbiter: ArbiterFile = None,
+    profile: ProfileFile = None,
     records: Annotated[
         Path | None,
         typer.Option(help="Keep what train calibrate learns from here; looks twice at everything, without an arbiter."),
@@ -53,7 +73,8 @@ def batch(
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that pictures may come from; repeat.")] = None,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="In this process, or on a Ray cluster.")] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes of the cluster, with --engine ray.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON; the default when piped.")] = False,
+    format: Format = None,
+    as_json: Json = False,
 ) -> None:
     """Answer a file of questions; the same command goes on where a killed run stopped.
 
@@ -68,7 +89,7 @@ def batch(
 
     settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
     settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
-    settings |= {"gate": gate, "arbiter": arbiter}
+    settings |= {"gate": gate, "arbiter": arbiter, "profile": profile}
     if records is not None:
         from zoomagent.batch.records import SETTINGS
 
@@ -78,7 +99,7 @@ def batch(
     setup = Setup(tuple(model or ["nano"]), (root or beside).absolute(), tuple(allow_host or ()), concurrency, settings)
     with as_file(questions) as file:
         tally = asyncio.run(_run(file, out, setup, concurrency, workers if engine == "ray" else 0, records))
-    _tell(tally, as_json)
+    _tell(tally, as_json or format == "json" or (format is None and not sys.stdout.isatty()))
     raise typer.Exit(LATER if tally.put_off else BAD_ROWS if tally.no_rows else 0)
 
 
@@ -153,7 +174,7 @@ def _tell(tally: "Tally", as_json: bool) -> None:
     for code, count in tally.put_off.items():
         complain(f"{count} questions have no answer yet ({code}). Run the same command again.")
     summary = tally.summary()
-    if as_json or not sys.stdout.isatty():
+    if as_json:
         typer.echo(json.dumps(summary, indent=2))
         return
     for name, value in summary.items():

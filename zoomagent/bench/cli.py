@@ -7,12 +7,15 @@ from typing import Annotated, Any, get_args
 import typer
 
 WORLDS = "small,deep,fine,varied,other,foreign"
-app = typer.Typer(help="Measure.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure."""
+    """Measure strategies beside no zoom.
+
+    Example: zoomagent bench haystack --n 60
+    """
 
 
 @app.command()
@@ -22,18 +25,24 @@ def haystack(
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 4096,
     strategy: Annotated[
         str, typer.Option(help="Comma-separated: the agent's, and tiling, oracle, zoomeye, p2r, vicrop.")
-    ] = "macro,micro,dualfocus",
+    ] = "macro,dualfocus,tools,search,auto",
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
     level: Annotated[
         str, typer.Option(help="small, deep (things too small to be seen in the whole), fine (smaller still), full.")
     ] = "small",
     style: Annotated[str, typer.Option(help="Wordings: plain, trained, or kept back.")] = "plain",
-    options: Annotated[bool, typer.Option(help="Offer shuffled options, answered by letter.")] = False,
+    options: Annotated[
+        bool,
+        typer.Option("--options/--no-options", help="Offer shuffled options; nano answers in words, others by letter."),
+    ] = False,
     results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write rows and settings here, and plots beside it.")] = None,
     answers: Annotated[bool, typer.Option(help="Keep every answer in the JSON.")] = False,
 ) -> None:
-    """Questions about unseen scenes: accuracy by kind, gain and harm against no zoom, and what it cost."""
+    """Questions about unseen scenes: accuracy by kind, gain and harm against no zoom, and what it cost.
+
+    Example: zoomagent bench haystack --n 60 --size 4096 --level deep --strategy macro,auto
+    """
     strategies, numbers = _names(strategy), _numbers(seeds)
     _check(strategies, level, style, results, json)
     from rich.progress import Progress

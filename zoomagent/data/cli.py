@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from zoomagent.data.trajectory import Kind
     from zoomagent.models.profiles import Profile
 
-app = typer.Typer(help="Make and read data sets.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def data() -> None:
-    """Make and read data sets."""
+    """Draw pictures with questions; make training data.
+
+    Example: zoomagent data world WORLD --scenes 20
+    """
 
 
 @app.command()
@@ -23,7 +26,10 @@ def world(
     scenes: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 4096,
-    level: Annotated[str, typer.Option(help="full, or small (what nano knows).")] = "full",
+    level: Annotated[
+        str,
+        typer.Option(help="small (what nano knows), deep (too small to be seen whole), fine (smaller still), full."),
+    ] = "full",
     split: Annotated[str, typer.Option(help="train, held-out or test: disjoint seeds.")] = "train",
 ) -> None:
     """Write a synthetic world: pictures and Visual Genome's own JSON files.

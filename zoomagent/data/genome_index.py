@@ -12,6 +12,7 @@ import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +73,7 @@ def build(files: Mapping[str, Source], folder: Path, progress: Progress = lambda
 
 def _write(file: Path, source: Source, sizes: Mapping[int, Size], progress: Progress) -> None:
     counts: Counts = Counter()
-    with sqlite3.connect(file) as base:
+    with closing(sqlite3.connect(file)) as base, base:
         base.execute("PRAGMA journal_mode=OFF")
         base.execute("PRAGMA synchronous=OFF")
         base.execute("CREATE TABLE body (id INTEGER PRIMARY KEY, value BLOB)")
@@ -89,7 +90,6 @@ def _write(file: Path, source: Source, sizes: Mapping[int, Size], progress: Prog
             done += len(batch)
             progress(source.table, done, 0 if source.table == "qa_to_region_mapping" else len(sizes))
         base.executemany("INSERT INTO counts VALUES (?, ?)", sorted((+counts).items()))
-    base.close()
 
 
 def _entries(source: Source, sizes: Mapping[int, Size], counts: Counts) -> Iterator[tuple[int, Any]]:
@@ -163,12 +163,11 @@ def _found(table: str, row: Mapping[str, Any], size: Size, counts: Counts) -> An
 
 
 def _sizes(folder: Path) -> dict[int, Size]:
-    base = sqlite3.connect(folder / "image_data.sqlite")
     found = {}
-    for number, body in base.execute("SELECT id, value FROM body"):
-        size = orjson.loads(body)["size"]
-        found[number] = Size(size["width"], size["height"])
-    base.close()
+    with closing(sqlite3.connect(folder / "image_data.sqlite")) as base:
+        for number, body in base.execute("SELECT id, value FROM body"):
+            size = orjson.loads(body)["size"]
+            found[number] = Size(size["width"], size["height"])
     return found
 
 
@@ -178,14 +177,17 @@ class GenomeIndex:
     def __init__(self, folder: Path) -> None:
         self._bases = {file.stem: sqlite3.connect(file) for file in sorted(folder.glob("*.sqlite"))}
 
+    def close(self) -> None:
+        for base in self._bases.values():
+            base.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for base in self._bases.values():
-            base.close()
+        self.close()
 
     def counts(self) -> Counts:
         """What was mended or left out while reading, by reason."""

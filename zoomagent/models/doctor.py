@@ -12,13 +12,16 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
 
 from zoomagent.errors import ServerError, ZoomAgentError
+from zoomagent.files import check_writable, write_whole
 from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
-from zoomagent.models.loading import load_model
+from zoomagent.models.loading import identify, load_model, use_profile
 from zoomagent.models.parsing import parse_boxes
 from zoomagent.models.probes import (
     BoxProbe,
@@ -31,6 +34,7 @@ from zoomagent.models.probes import (
     one_square,
     shrink,
 )
+from zoomagent.models.profiles import profile_in
 from zoomagent.text import printable
 
 Verdict = Literal["yes", "no", "unclear"]
@@ -279,13 +283,27 @@ def render(report: Report) -> Any:
     return table
 
 
-def doctor(model: str, json_output: bool = False, extra_body: Mapping[str, Any] | None = None) -> None:
-    """Print what `model` can do; exits with the error's own status when it does not answer."""
+def doctor(
+    model: str,
+    json_output: bool = False,
+    extra_body: Mapping[str, Any] | None = None,
+    profile: Path | None = None,
+    save_profile: Path | None = None,
+) -> None:
+    """Print what `model` can do, and keep it in the file `save_profile`; exits with the error's own status when it does
+    not answer. `profile` is what was measured before."""
     from rich.console import Console
+
+    fields = {} if profile is None else profile_in(profile)
+    if save_profile is not None:
+        check_writable(save_profile.parent)
 
     async def run() -> Report:
         loaded = load_model(model, extra_body=extra_body)
         try:
+            if fields:
+                await identify(loaded)
+                use_profile(loaded, fields)
             return await examine(loaded)
         finally:
             await loaded.aclose()
@@ -295,13 +313,19 @@ def doctor(model: str, json_output: bool = False, extra_body: Mapping[str, Any] 
     except ZoomAgentError as error:
         print(f"zoomagent: {printable(error.public)}", file=sys.stderr)
         raise typer.Exit(error.exit_status) from error
+    if save_profile is not None:
+        write_whole(save_profile, (json.dumps({**fields, **report.measured}, indent=2) + "\n").encode())
     if json_output:
         print(report.as_json())
         return
     Console().print(render(report))
     if report.family == "nano":
         print("nano answers about its own synthetic world only; these probes are other pictures. See its model card.")
-    print(f"ZOOMAGENT_PROFILE='{json.dumps(report.measured)}'")
+    if save_profile is not None:
+        print(f"Measured values are in {save_profile}. Use them: zoomagent ask … --profile {quote(str(save_profile))}")
+    else:
+        print("Keep what was measured with --save-profile FILE, or for every model of this shell:")
+        print(f"export ZOOMAGENT_PROFILE={quote(json.dumps(report.measured))}")
 
 
 def main(model: str, json_output: Annotated[bool, typer.Option("--json")] = False) -> None:

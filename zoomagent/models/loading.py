@@ -16,6 +16,7 @@ from typing import Any
 from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.models.base import Model
 from zoomagent.models.naming import name_of
+from zoomagent.models.profiles import override
 
 HUB = "hf:"
 SERVERS = ("http://", "https://")
@@ -57,6 +58,18 @@ async def identify(model: Model) -> None:
 
     if isinstance(model, OpenAIModel):
         await model.identify()
+
+
+def use_profile(model: Model, fields: Mapping[str, Any]) -> None:
+    """Replace fields of the model's profile by what was measured. SettingInvalid where they do not fit together."""
+    if not fields:
+        return
+    model.profile = override(model.profile, fields)
+    if "zoomagent.models.openai_server" in sys.modules:
+        from zoomagent.models.openai_server import OpenAIModel
+
+        if isinstance(model, OpenAIModel):
+            model.keep_profile()
 
 
 def weights_of(model: Model) -> str:

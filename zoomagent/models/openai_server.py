@@ -190,6 +190,11 @@ class OpenAIModel:
         self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
         self._urls = wire_urls(self.profile)
 
+    def keep_profile(self) -> None:
+        """Stay with the profile that was set, whatever name the server tells later."""
+        self._profile_given = True
+        self._urls = wire_urls(self.profile)
+
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
         return [item["id"] for item in await self._entries(deadline)]

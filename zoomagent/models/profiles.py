@@ -288,6 +288,22 @@ def own_overrides(folder: Path) -> dict[str, Any]:
     return content
 
 
+def profile_in(path: str | Path) -> dict[str, Any]:
+    """The fields in a file of `zoomagent doctor --save-profile`. SettingInvalid where it holds none that can be."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise SettingInvalid(f"The profile {Path(path).name!r} cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise SettingInvalid(
+            f"{Path(path).name!r} is no profile. Write one with zoomagent doctor --save-profile, or by hand: "
+            'a JSON object of profile fields, as {"space": "pixels"}.'
+        )
+    return value
+
+
 def environment_overrides() -> dict[str, Any]:
     """The fields set in `ZOOMAGENT_PROFILE`, a JSON object."""
     text = os.environ.get("ZOOMAGENT_PROFILE", "")
@@ -328,12 +344,17 @@ _MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin",
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
     """`profile` with some fields replaced; SettingInvalid names the field that is unknown or of the wrong
     kind."""
-    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    for name, value in given.items():
-        _check(profile, name, value)
-    made = replace(profile, **given)
+    made = replace(profile, **check_fields(values))
     _check_sizes(made)
     return made
+
+
+def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as a profile takes them, each checked by itself. Whether they fit together shows with a profile."""
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    for name, value in given.items():
+        _check(UNKNOWN, name, value)
+    return given
 
 
 def _check_sizes(profile: Profile) -> None:

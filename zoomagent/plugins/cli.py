@@ -10,8 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
-from zoomagent.strategy import Strategy
+from zoomagent.plugins.options import (
+    CALLS,
+    DEPTH,
+    GATE_DEFAULT,
+    MAX_TOKENS,
+    SECONDS,
+    ArbiterFile,
+    Check,
+    Deadline,
+    ExtraBody,
+    Gate,
+    HowTo,
+    MaxCalls,
+    MaxDepth,
+    MaxTokens,
+    Model,
+    ProfileFile,
+    Proof,
+    TargetError,
+    Weighing,
+)
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -19,13 +38,8 @@ if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
     from zoomagent.plugins.inputs import Allowed
 
-app = typer.Typer(help="Serve the agent to other programs.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Model = Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")]
-HowTo = Annotated[Strategy, typer.Option(help="How to look closer, where a question does not say.")]
-TargetError = Annotated[
-    float | None, typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong.")
-]
 Root = Annotated[list[str] | None, typer.Option(help="A folder below which pictures may be opened; repeat.")]
 AllowHost = Annotated[list[str] | None, typer.Option(help="A host that pictures may be fetched from; repeat.")]
 Host = Annotated[str, typer.Option(help="Address to listen on; beyond 127.0.0.1 set ZOOMAGENT_API_KEY.")]
@@ -34,7 +48,18 @@ ServedAs = Annotated[list[str] | None, typer.Option(help="Another host name that
 
 @app.callback()
 def serve() -> None:
-    """Serve the agent to other programs."""
+    """Serve the agent to other programs.
+
+    Example: zoomagent serve page --model http://localhost:8000/v1
+    """
+
+
+def _settings(bounds: tuple[int, int, float], **settings: Any) -> dict[str, Any]:
+    """What every face gives its agent; `bounds` are calls, depth and seconds."""
+    from zoomagent import Budget
+
+    calls, depth, seconds = bounds
+    return {**settings, "budget": Budget(calls=calls, depth=depth, seconds=seconds)}
 
 
 @app.command()
@@ -44,7 +69,16 @@ def mcp(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http.")] = 8765,
     model: Model = "nano",
     strategy: HowTo = "auto",
+    rule: Weighing = "learned",
     target_error: TargetError = None,
+    gate: Gate = GATE_DEFAULT,
+    arbiter: ArbiterFile = None,
+    profile: ProfileFile = None,
+    max_calls: MaxCalls = CALLS,
+    max_depth: MaxDepth = DEPTH,
+    deadline: Deadline = SECONDS,
+    proof: Proof = True,
+    check: Check = True,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     root: Root = None,
@@ -60,15 +94,13 @@ def mcp(
     from zoomagent.plugins.inputs import picture_opener
     from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app, mcp_server
 
-    opener = picture_opener(_allowed(root, allow_host))
-    with ZoomAgent(
-        model,
-        strategy=strategy,
-        target_error=target_error,
-        opener=opener,
-        max_tokens=max_tokens,
+    settings = _settings(
+        model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
+        profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
         extra_body=extra_body,
-    ) as agent:
+    )  # fmt: skip
+    opener = picture_opener(_allowed(root, allow_host))
+    with ZoomAgent(**settings, opener=opener) as agent:
         server = mcp_server(agent, opener)
         if not http:
             _talk(server, model)
@@ -82,6 +114,17 @@ def page(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8100,
     model: Model = "nano",
+    strategy: HowTo = "auto",
+    rule: Weighing = "learned",
+    target_error: TargetError = None,
+    gate: Gate = GATE_DEFAULT,
+    arbiter: ArbiterFile = None,
+    profile: ProfileFile = None,
+    max_calls: MaxCalls = CALLS,
+    max_depth: MaxDepth = DEPTH,
+    deadline: Deadline = SECONDS,
+    proof: Proof = True,
+    check: Check = True,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     runs: Annotated[Path, typer.Option(envvar="ZOOMAGENT_RUNS", help="Where runs and their pictures are kept.")] = Path(
@@ -97,7 +140,12 @@ def page(
     from zoomagent.plugins.page_server import guarded_page, page_rules
 
     rules = page_rules(host, tuple(served_as or ()))
-    with ZoomAgent(model, max_tokens=max_tokens, extra_body=extra_body) as agent:
+    settings = _settings(
+        model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
+        profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
+        extra_body=extra_body,
+    )  # fmt: skip
+    with ZoomAgent(**settings) as agent:
         _serve(agent, guarded_page(agent, runs, rules), host, port, "/")
 
 
@@ -107,7 +155,16 @@ def openai(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8200,
     model: Model = "nano",
     strategy: HowTo = "auto",
+    rule: Weighing = "learned",
     target_error: TargetError = None,
+    gate: Gate = GATE_DEFAULT,
+    arbiter: ArbiterFile = None,
+    profile: ProfileFile = None,
+    max_calls: MaxCalls = CALLS,
+    max_depth: MaxDepth = DEPTH,
+    deadline: Deadline = SECONDS,
+    proof: Proof = True,
+    check: Check = True,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time; more wait.")] = 64,
@@ -126,15 +183,12 @@ def openai(
 
     rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once)
     opener = picture_opener(_allowed(root, allow_host))
-    with ZoomAgent(
-        model,
-        strategy=strategy,
-        target_error=target_error,
-        opener=opener,
-        connections=at_once,
-        max_tokens=max_tokens,
+    settings = _settings(
+        model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
+        profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
         extra_body=extra_body,
-    ) as agent:
+    )  # fmt: skip
+    with ZoomAgent(**settings, opener=opener, connections=at_once) as agent:
         _serve(agent, openai_app(agent, rules), host, port, "/v1")
 
 

@@ -4,10 +4,10 @@
 
 Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
 from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
-time. /healthz is answered at once, whoever waits. Bodies are bounded as they arrive, whatever they declare, and have to
-go on arriving (`incoming.py`). At most `at_once` requests run (`turns.py`) and `waiting` wait; who comes later is told
-when to try again, and who leaves while waiting makes room. Left out: connections (`connections.py`), TLS and users; put
-a proxy before it.
+time. /healthz, or /health, is answered at once, whoever waits. Bodies are bounded as they arrive, whatever they
+declare, and have to go on arriving (`incoming.py`). At most `at_once` requests run (`turns.py`) and `waiting` wait; who
+comes later is told when to try again, and who leaves while waiting makes room. Left out: connections
+(`connections.py`), TLS and users; put a proxy before it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-OPEN = ("/healthz",)
+OPEN = ("/healthz", "/health")
 MAX_BODY = 32 * 1024 * 1024
 BODIES = 160 * 1024 * 1024
 """Bytes of bodies whose turn it is, of all requests together. At its peak each costs five times as much (ours)."""
@@ -41,7 +41,7 @@ AHEAD = 64 * 1024 * 1024
 @dataclass(frozen=True)
 class Rules:
     """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths
-    besides /healthz that need no key, each named in full. `large`: paths whose bodies may have `large_body` bytes, all
+    besides OPEN that need no key, each named in full. `large`: paths whose bodies may have `large_body` bytes, all
     others `max_body`. In seconds: `retry`, `patience` with each part of a body, and `body_seconds` for all of it."""
 
     key: str | None = None

@@ -77,7 +77,11 @@ class Told:
 async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> AsyncGenerator[Step | Told, None]:
     """The steps of the run as they happen, then what the client is told. Closing it cancels the run, and closes the
     picture when that has ended."""
-    changes = {name: value for name in ("strategy", "target_error") if (value := getattr(asked, name)) is not None}
+    changes = {
+        name: value
+        for name in ("strategy", "rule", "target_error", "gate")
+        if (value := getattr(asked, name)) is not None
+    }
     chosen = agent.using(**changes) if changes else agent
     try:
         picture = await opened_in_time(opener, asked.image, chosen.context.budget.seconds)

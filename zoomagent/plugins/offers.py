@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.plugins.public import Public, PublicAnswer, PublicBox
-from zoomagent.strategy import Strategy
+from zoomagent.strategy import Rule, Strategy
 
 Units = Literal["relative", "pixels"]
 FourNumbers = Annotated[
@@ -53,10 +53,14 @@ class AnswerAboutImage(ToolArguments):
     question: Annotated[str, Field(description="what to ask about the picture")]
     options: Annotated[list[str] | None, Field(description="possible answers; the answer is one of them")] = None
     strategy: Annotated[Strategy | None, Field(description="how to look closer; left out: as the server is set")] = None
+    rule: Annotated[Rule | None, Field(description="how two answers are weighed; left out: as the server is set")] = (
+        None
+    )
     target_error: Annotated[
         float | None,
         Field(gt=0, lt=1, description="share of answers that may be wrong; else the answer is Cannot tell"),
     ] = None
+    gate: Annotated[float | None, Field(gt=0, le=1, description="confidence from which auto looks no closer")] = None
 
 
 class Crop(ToolArguments):

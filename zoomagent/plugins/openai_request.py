@@ -4,8 +4,9 @@
 
 The last turn is asked: its text, and its one picture, or the latest picture of an earlier turn. What the system and
 earlier turns said is told with the question, as words; `zoomagent.alone` leaves it out. Parameters that only steer
-sampling have no effect and are listed as `unused`; what would change the reply's form (n, tools, logprobs,
-response_format, stop) is refused. Left out: pictures in earlier turns beside the latest, which nobody asks about.
+sampling, and what clients send by default though nothing here heeds it (stop, a response_format of JSON), have no
+effect and are listed as `unused`; what a reply without it would break (n, tools, logprobs, a JSON schema) is refused.
+Left out: pictures in earlier turns beside the latest, which nobody asks about.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION
 from zoomagent.errors import InputRefused, ModelNotFound
-from zoomagent.strategy import Strategy
+from zoomagent.strategy import Rule, Strategy
 
 NAME = "zoomagent"
 MODELS = (NAME, *(f"{NAME}-{strategy}" for strategy in get_args(Strategy)))
@@ -25,7 +26,8 @@ MODELS = (NAME, *(f"{NAME}-{strategy}" for strategy in get_args(Strategy)))
 MAX_MESSAGES, MAX_PARTS = 256, 64
 UNUSED = (
     "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty",
-    "user", "metadata", "store", "service_tier", "reasoning_effort", "parallel_tool_calls",
+    "user", "metadata", "store", "service_tier", "reasoning_effort", "parallel_tool_calls", "stop", "verbosity",
+    "prompt_cache_key", "safety_identifier",
 )  # fmt: skip
 
 
@@ -56,9 +58,19 @@ class ImageUrl(Strict):
     detail: Literal["auto", "low", "high"] | None = None
 
 
+def _as_object(value: Any) -> Any:
+    """Many clients give the address alone."""
+    return {"url": value} if isinstance(value, str) else value
+
+
 class ImagePart(Strict):
     type: Literal["image_url"]
-    image_url: ImageUrl
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_object)]
+
+
+def _without_null(content: Any) -> Any:
+    """Null says nothing, as an empty text does."""
+    return "" if content is None else content
 
 
 def _kind_of(content: Any) -> str:
@@ -74,13 +86,13 @@ Nothing = Annotated[list[Any], Field(max_length=0)] | None
 
 class SystemMessage(Strict):
     role: Literal["system", "developer"]
-    content: Annotated[Words | TextParts, Discriminator(_kind_of)]
+    content: Annotated[Words | TextParts, Discriminator(_kind_of), BeforeValidator(_without_null)]
     name: str | None = None
 
 
 class UserMessage(Strict):
     role: Literal["user"]
-    content: Annotated[Words | Parts, Discriminator(_kind_of)]
+    content: Annotated[Words | Parts, Discriminator(_kind_of), BeforeValidator(_without_null)]
     name: str | None = None
 
 
@@ -88,7 +100,7 @@ class AssistantMessage(Strict):
     """What this endpoint said before, as clients send it back; calls of tools can not have been among it."""
 
     role: Literal["assistant"]
-    content: Annotated[Words | TextParts, Discriminator(_kind_of)]
+    content: Annotated[Words | TextParts, Discriminator(_kind_of), BeforeValidator(_without_null)] = ""
     name: str | None = None
     reasoning_content: str | None = None
     zoomagent: dict[str, Any] | None = None
@@ -110,7 +122,9 @@ class StreamOptions(Strict):
 
 
 class ResponseFormat(Strict):
-    type: Literal["text"]
+    """JSON is not written, and that is noted; a schema is refused, as its reader would break."""
+
+    type: Literal["text", "json_object"]
 
 
 class Extension(Strict):
@@ -118,7 +132,9 @@ class Extension(Strict):
 
     options: Annotated[list[str], Field(min_length=1, max_length=MAX_OPTIONS)] | None = None
     strategy: Strategy | None = None
+    rule: Rule | None = None
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = None
+    gate: Annotated[float, Field(gt=0, le=1)] | None = None
     seconds: Annotated[float, Field(gt=0)] | None = None
     alone: bool | None = None
 
@@ -132,7 +148,10 @@ class ChatRequest(Strict):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
-    stop: Nothing = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    verbosity: str | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
     logprobs: Literal[False] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
@@ -197,8 +216,15 @@ def _asked(request: ChatRequest) -> Asked:
         seconds=extension.seconds,
         stream=bool(request.stream),
         usage_in_stream=bool(streams and streams.include_usage),
-        unused=tuple(name for name in UNUSED if getattr(request, name) is not None),
+        unused=_unused(request),
     )
+
+
+def _unused(request: ChatRequest) -> tuple[str, ...]:
+    """What was given and has no effect. An empty stop and a response_format of text change nothing anyway."""
+    named = tuple(name for name in UNUSED if getattr(request, name) not in (None, [], ""))
+    asks_json = request.response_format is not None and request.response_format.type == "json_object"
+    return (*named, "response_format") if asks_json else named
 
 
 def _settings(request: ChatRequest) -> dict[str, Any]:
@@ -208,7 +234,8 @@ def _settings(request: ChatRequest) -> dict[str, Any]:
     named = request.model.removeprefix(NAME).removeprefix("-") or None
     if named and extension.strategy and named != extension.strategy:
         raise RequestRefused("The model's name says another strategy. Say it once.", "zoomagent.strategy")
-    found = {"strategy": extension.strategy or named, "target_error": extension.target_error}
+    found: dict[str, Any] = {"strategy": extension.strategy or named, "rule": extension.rule}
+    found |= {"target_error": extension.target_error, "gate": extension.gate}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -25,11 +25,13 @@ from PIL import Image
 
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_whole
-from zoomagent.geometry import Box, Size
+from zoomagent.geometry import Box, Size, whole
 from zoomagent.media import Limits, Picture, open_picture
 from zoomagent.media.limits import PIXEL_CEILING
 
 TILE = 512
+SMALL = 160
+"""Longer side, in pixels, of the small picture of a kept run."""
 MOST_OPEN = 6
 MOST_UNASKED = 32
 """Files kept at most that no run was asked about (ours)."""
@@ -166,6 +168,13 @@ def look(picture: Picture, box: Box, size: Size) -> bytes:
     scale = min(1.0, TILE / max(size.width, size.height))
     shown = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
     return _file(picture.view(box, shown), "PNG")
+
+
+def thumbnail(picture: Picture) -> bytes:
+    """The whole picture as a small JPEG file, for a list."""
+    scale = min(1.0, SMALL / max(picture.size.width, picture.size.height))
+    size = Size(max(1, round(picture.size.width * scale)), max(1, round(picture.size.height * scale)))
+    return _file(picture.view(whole(picture.size), size), "JPEG")
 
 
 def _file(image: Image.Image, form: str) -> bytes:

@@ -5,16 +5,17 @@
     {"event": "step", "step": {...}}                        # as they happen
     {"event": "ended", "run": {...}}                        # or {"event": "cancelled"}
 
-A kept run is `<runs>/<id>/answer.json`, as `Answer.save` writes it. Left out: pictures (`page_gallery.py`), words
-(`page_told.py`).
+A kept run is `<runs>/<id>/answer.json`, as `Answer.save` writes it, beside a small picture. Left out: pictures
+(`page_gallery.py`), words (`page_told.py`).
 """
 
 import asyncio
+import contextlib
 import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,22 +24,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION, ZoomAgent, check_question
 from zoomagent.answer import Answer, Looked, Step
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
-from zoomagent.files import write_whole
-from zoomagent.plugins.page_gallery import Gallery
+from zoomagent.files import write_together
+from zoomagent.graphs.context import Budget
+from zoomagent.media import Picture
+from zoomagent.media.file_names import LONGEST
+from zoomagent.plugins.page_gallery import Gallery, thumbnail
 from zoomagent.plugins.page_told import Growing, told, told_short, told_step
 from zoomagent.plugins.page_watching import watched
 from zoomagent.strategy import Rule, Strategy
+from zoomagent.text import storable
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 AT_ONCE = 4
 """Runs that may go on at the same time (ours)."""
+THUMBNAIL = "thumbnail.jpg"
 SAYS = r"\S"
 LISTED = 200
 """Saved runs that are listed, newest first."""
 
 
 class Asked(BaseModel):
-    """A question about a picture of the gallery, and how to look closer. Bounds are `ZoomAgent.ask`'s."""
+    """A question about a picture of the gallery, and how to look closer; what is left out is as the server is set.
+    `name` is the picture's file on the person's side. Bounds are `ZoomAgent.ask`'s."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +55,12 @@ class Asked(BaseModel):
     strategy: Strategy = "auto"
     rule: Rule = "learned"
     calls: Annotated[int, Field(ge=1, le=1000)] = 32
+    seconds: Annotated[float | None, Field(gt=0, le=3600)] = None
+    target_error: Annotated[float | None, Field(gt=0, lt=1)] = None
+    gate: Annotated[float | None, Field(gt=0, le=1)] = None
+    proof: bool | None = None
+    check: bool | None = None
+    name: Annotated[str, Field(max_length=LONGEST)] = ""
 
 
 class Runs:
@@ -85,16 +98,37 @@ class Runs:
         except ValidationError as error:
             raise StoreError("This run's file is no answer of zoomagent's.", code="checkpoint_corrupt") from error
 
-    def listed(self) -> list[dict[str, Any]]:
-        """The kept runs, newest first. Files that are no answers are left out."""
+    def listed(self, words: str = "") -> list[dict[str, Any]]:
+        """The kept runs that hold all the words, newest first. Files that are no answers are left out."""
         names = sorted((path.parent.name for path in self._folder.glob("*/answer.json")), reverse=True)
-        runs = []
-        for name in [name for name in names if ID.fullmatch(name)][:LISTED]:
-            try:
-                runs.append(told_short(self.kept(name), name))
-            except StoreError:
-                continue
+        runs: list[dict[str, Any]] = []
+        for name in filter(ID.fullmatch, names):
+            with contextlib.suppress(StoreError):
+                run = told_short(self.kept(name), name)
+                if all(word in _searched(run) for word in words.casefold().split()):
+                    runs.append(run)
+            if len(runs) == LISTED:
+                break
         return runs
+
+    def thumbnail(self, name: str) -> bytes:
+        """The small picture of a kept run. InputRefused where there is none: runs of old have none."""
+        path = self._folder / name / THUMBNAIL
+        if not ID.fullmatch(name) or not path.is_file():
+            raise InputRefused("There is no small picture of this run.", code="unknown_run")
+        return path.read_bytes()
+
+    def delete(self, name: str) -> None:
+        """Delete a kept run's own files. Its picture goes with the next start, unless another run names it."""
+        self.kept(name)
+        folder = self._folder / name
+        try:
+            for path in (folder / "answer.json", folder / THUMBNAIL):
+                path.unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        except OSError as error:
+            raise StoreError(f"The run cannot be deleted ({error.strerror}).", code="store_io") from error
 
     def _over(self, name: str, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
         del self._going[name]
@@ -114,11 +148,12 @@ class Runs:
     async def _run(self, name: str, asked: Asked, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
-                budget = self._agent.context.budget.model_copy(update={"calls": asked.calls})
-                agent = self._agent.using(strategy=asked.strategy, rule=asked.rule, budget=budget)
+                agent = self._agent.using(**_settings(asked, self._agent.context.budget))
                 tell = _teller(Growing(picture), lines)
                 answer = await watched(agent, picture, asked.question, asked.options, tell)
-                await asyncio.to_thread(self._keep, name, answer)
+                info = answer.picture and answer.picture.model_copy(update={"name": storable(asked.name)})
+                answer = answer.model_copy(update={"made": agent.made(), "picture": info})
+                await asyncio.to_thread(self._keep, name, answer, picture)
             lines.put_nowait({"event": "ended", "run": told(answer, name)})
         except RunError as error:
             lines.put_nowait({"event": "error", "error": {"code": error.code, "message": str(error)}})
@@ -126,17 +161,31 @@ class Runs:
             lines.put_nowait({"event": "cancelled"})
             raise
 
-    def _keep(self, name: str, answer: Answer) -> None:
+    def _keep(self, name: str, answer: Answer, picture: Picture) -> None:
         """Only what looked at a picture is kept: the rest could not be shown again."""
         if answer.picture is None:
             return
         folder = self._folder / name
         try:
             folder.mkdir(parents=True)
-            write_whole(folder / "answer.json", answer.model_dump_json(indent=2).encode())
+            kept = answer.model_dump_json(indent=2).encode()
+            write_together(folder, {THUMBNAIL: thumbnail(picture), "answer.json": kept})
         except OSError as error:
             raise StoreError(f"The run can not be kept ({error.strerror}). Free space.", code="store_io") from error
         self._gallery.keep(answer.picture.id)
+
+
+def _settings(asked: Asked, budget: Budget) -> dict[str, Any]:
+    """What this run asks otherwise than the server is set. Its seconds may only be fewer than the server's."""
+    least = [seconds for seconds in (asked.seconds, budget.seconds) if seconds is not None]
+    spent = {"calls": asked.calls, "seconds": min(least, default=None)}
+    settings = {name: getattr(asked, name) for name in ("strategy", "rule", "target_error", "gate", "proof", "check")}
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {**given, "budget": budget.model_copy(update=spent)}
+
+
+def _searched(run: Mapping[str, Any]) -> str:
+    return " ".join(str(run[name]) for name in ("question", "text", "name", "model", "strategy", "id")).casefold()
 
 
 def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Callable[[Step | Looked], None]:

@@ -13,7 +13,9 @@ One static page (`page/`) and this API behind it, all behind `Guarded`:
     GET    /api/pictures/{name}/look?box=l,t,r,b&size=w,h    a view as the model saw it
     POST   /api/runs                                     a question -> lines of JSON (`page_runs.py`)
     DELETE /api/runs/{id}                                stop it
-    GET    /api/runs, /api/runs/{id}, /api/runs/{id}/page.html
+    GET    /api/runs?words=…                             the kept runs that hold these words
+    GET    /api/runs/{id}, /api/runs/{id}/page.html, /api/runs/{id}/thumbnail.jpg
+    DELETE /api/kept/{id}                                delete a kept run
 
 The page's files need no key, everything else does where one is set. Left out: TLS and users.
 """
@@ -60,6 +62,8 @@ UPLOAD_SECONDS = 300.0
 """Time that a body may take (ours): MAX_BYTES at 3.6 Mbit/s."""
 MAX_ASKED = 512 * 1024
 """Bytes of any other body: a question with its options."""
+MAX_WORDS = 1000
+"""Characters that saved runs are searched by."""
 NUMBERS = re.compile(r"\d{1,6}(,\d{1,6})*")
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 POLICY = {
@@ -137,6 +141,15 @@ def _serve_about(app: FastAPI, agent: ZoomAgent) -> None:
             "tile": TILE,
             "max_bytes": MAX_BYTES,
             "example": example["question"],
+            "set": {
+                "strategy": agent.context.strategy,
+                "rule": agent.context.rule,
+                "target_error": agent.context.target_error,
+                "calls": agent.context.budget.calls,
+                "seconds": agent.context.budget.seconds,
+                "proof": agent.context.proof,
+                "check": agent.context.check,
+            },
         }
 
 
@@ -196,8 +209,18 @@ def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
         return {"cancelled": runs.cancel(name)}
 
     @app.get("/api/runs")
-    async def listed() -> list[dict[str, Any]]:
-        return await asyncio.to_thread(runs.listed)
+    async def listed(words: str = "") -> list[dict[str, Any]]:
+        return await asyncio.to_thread(runs.listed, words[:MAX_WORDS])
+
+    @app.delete("/api/kept/{name}")
+    async def delete(name: str) -> dict[str, bool]:
+        await asyncio.to_thread(runs.delete, name)
+        return {"deleted": True}
+
+    @app.get("/api/runs/{name}/thumbnail.jpg")
+    async def thumbnail(name: str) -> Response:
+        content = await asyncio.to_thread(runs.thumbnail, name)
+        return Response(content, media_type="image/jpeg", headers=FOREVER)
 
     @app.get("/api/runs/{name}")
     async def kept(name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from zoomagent.media import Picture
 from zoomagent.page_data import (
     SIDE_OF_STEP,
     checks,
+    circumstances,
     confidence_kind,
     costs,
     mattered_words,
@@ -47,6 +48,7 @@ def told(answer: Answer, name: str) -> dict[str, Any]:
         "boxes_of_views": {looked.view: list(looked.box) for looked in answer.views},
         "unlooked": unlooked(answer),
         "costs": costs(answer),
+        "circumstances": circumstances(answer.model_copy(update={"model": public_model(answer.model)})),
     }
 
 
@@ -60,6 +62,7 @@ def told_short(answer: Answer, name: str) -> dict[str, Any]:
         "model": public_model(answer.model),
         "sure": percent(answer.confidence) if answer.confidence is not None else None,
         "picture": answer.picture.id if answer.picture else None,
+        "name": answer.picture.name if answer.picture else "",
     }
 
 

@@ -7,15 +7,18 @@ import typer
 
 from zoomagent.training import reinforce_cli, sft_cli
 
-app = typer.Typer(help="Train.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def train() -> None:
-    """Train."""
+    """Train models, nano first of all.
+
+    Example: zoomagent train sft --preset nano --steps 200 --out runs/nano
+    """
 
 
-app.command(name="sft", epilog=sft_cli.EXAMPLE)(sft_cli.sft)
+app.command(name="sft")(sft_cli.sft)
 
 
 @app.command()

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-EXAMPLE = "Example: zoomagent train sft --model nano --data runs/trajectories --steps 200 --rate 1e-4 --out runs/sft"
 LORA = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
 
 
@@ -40,7 +39,10 @@ def sft(
     max_length: Annotated[int, typer.Option(min=1, help="--model: tokens; longer rows are dropped, counted.")] = 8192,
     held_out: Annotated[int, typer.Option(min=0, help="--model: held-out rows scored at checkpoints.")] = 64,
 ) -> None:
-    """Supervised training: --model on trajectories, or --preset from random weights on the streamed mix. Resumable."""
+    """Supervised training: --model on trajectories, or --preset from random weights on the streamed mix. Resumable.
+
+    Example: zoomagent train sft --model nano --data runs/trajectories --steps 200 --rate 1e-4 --out runs/sft
+    """
     if model is None and data is not None:
         raise typer.BadParameter("--data needs a model to train; give --model nano", param_hint="--model")
     if model is not None and (preset is not None or data is None):

@@ -62,6 +62,7 @@ export const getBlob = async (path, signal) => (await call(path, { signal })).bl
 export const addPicture = async (blob) =>
   (await call("/api/pictures", { method: "POST", body: blob, headers: { "Content-Type": "application/octet-stream" } })).json();
 export const addExample = async () => (await call("/api/example", { method: "POST" })).json();
+export const deleteRun = (id) => call(`/api/kept/${id}`, { method: "DELETE" });
 export const cancelRun = (id) => call(`/api/runs/${id}`, { method: "DELETE" });
 
 export const GOING = new Set(["begun", "view", "step"]);

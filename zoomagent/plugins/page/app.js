@@ -4,11 +4,12 @@ import { GOING, addExample, addPicture, askRun, cancelRun, getBlob, getJson } fr
 import { $, el, hear, hearSometime } from "./dom.js";
 import { listen } from "./giving.js";
 import { Pane } from "./pane.js";
+import { listSaved } from "./saved.js";
 import { versus } from "./versus.js";
 
 const HOW = {
-  auto: "auto: only where needed, the cheapest way", locate: "locate: point at it, cut it out", search: "search: region by region",
-  tools: "tools: the model calls tools itself", macro: "macro: the whole only", micro: "micro: always the crop",
+  auto: "auto: only where needed", locate: "locate: point at it, cut it out", search: "search: region by region",
+  tools: "tools: the model calls them", macro: "macro: the whole only", micro: "micro: always the crop",
   dualfocus: "dualfocus: one crop, the likelier answer", "dualfocus-published": "dualfocus, scored as published",
 };
 
@@ -22,7 +23,8 @@ function start() {
   $("nano").hidden = about.model !== "nano";
   $("strategy").append(...about.strategies.map((name) => el("option", { value: name }, HOW[name] ?? name)));
   $("rule").append(...about.rules.map((name) => el("option", { value: name }, name)));
-  listen({ given: (blob) => take(() => sent(blob)), example: () => take(addExample, about.example), trouble });
+  preset();
+  listen({ given: (blob, name) => take(() => sent(blob), "", name), example: () => take(addExample, about.example, "scene.jpg"), trouble });
   $("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     ask();
@@ -67,7 +69,7 @@ function sent(blob) {
   return addPicture(blob);
 }
 
-async function take(giving, question = "") {
+async function take(giving, question = "", file = "") {
   cancel();
   closeCompare();
   document.body.classList.add("opening");
@@ -76,7 +78,7 @@ async function take(giving, question = "") {
   document.body.classList.remove("opening");
   if (!picture) return;
   first.forget();
-  first.show(picture);
+  first.show({ ...picture, file: file.slice(0, 200) });
   $("open-picture").hidden = false;
   if (question) $("question").value = question;
   history.replaceState(null, "", location.pathname);
@@ -86,9 +88,26 @@ async function take(giving, question = "") {
 
 // Runs
 
+// What is left empty is as the server is set.
 function asked() {
   const options = $("options").value.split("\n").map((line) => line.trim()).filter(Boolean);
-  return { picture: first.picture.name, question: $("question").value, options, strategy: $("strategy").value, rule: $("rule").value, calls: Number($("calls").value) || 32 };
+  const wrong = Number($("wrong").value);
+  return {
+    picture: first.picture.name, name: first.picture.file ?? "", question: $("question").value, options,
+    strategy: $("strategy").value, rule: $("rule").value, calls: Number($("calls").value) || about.set.calls,
+    seconds: Number($("seconds").value) || null, target_error: wrong > 0 ? wrong / 100 : null,
+    proof: $("proof").checked, check: $("check").checked,
+  };
+}
+
+function preset() {
+  $("strategy").value = about.set.strategy;
+  $("rule").value = about.set.rule;
+  $("calls").value = about.set.calls;
+  $("seconds").value = about.set.seconds ?? "";
+  $("wrong").value = about.set.target_error === null ? "" : Math.round(1e4 * about.set.target_error) / 100;
+  $("proof").checked = about.set.proof;
+  $("check").checked = about.set.check;
 }
 
 function ask() {
@@ -162,7 +181,7 @@ function offer(run) {
   history.replaceState(null, "", `#run=${run.id}`);
   const how = el("select", { "aria-label": "Strategy to compare with" }, about.strategies.filter((name) => name !== run.strategy).map((name) => el("option", { value: name }, name)));
   how.value = run.strategy === "macro" ? "auto" : "macro";
-  const other = () => ({ picture: run.picture.id, question: run.question, options: run.options, strategy: how.value });
+  const other = () => ({ ...asked(), picture: run.picture.id, name: run.picture.name, question: run.question, options: run.options, strategy: how.value });
   first.actions.replaceChildren(
     el("button", { type: "button", id: "export", onclick: () => exported(run) }, "Save as one page"),
     el("span.joined", {}, el("button", { type: "button", id: "compare", onclick: () => compare(run, other()) }, "Compare with"), how));
@@ -179,7 +198,7 @@ const open = (id) => tried(async () => {
   const picture = await getJson(`/api/pictures/${run.picture.id}`);
   cancel();
   closeCompare();
-  first.show(picture);
+  first.show({ ...picture, file: run.picture.name });
   $("open-picture").hidden = false;
   $("question").value = run.question;
   $("options").value = run.options.join("\n");
@@ -226,22 +245,7 @@ function closeCompare() {
   first.viewer.linked = second.viewer.linked = null;
 }
 
-const openSaved = () => tried(async () => {
-  const runs = await getJson("/api/runs");
-  const close = (does) => () => {
-    $("saved").close();
-    does();
-  };
-  $("saved").querySelector(".list").replaceChildren(runs.length ? el("ul", {}, runs.map((run) => el("li", {},
-    el("p", { dir: "auto" }, el("b", {}, run.text), ` ${run.question}`),
-    el("p.note", {}, [run.strategy, run.model, run.sure, moment(run.id)].filter(Boolean).join(" · ")),
-    el("span.buttons", {},
-      el("button", { type: "button", onclick: close(() => open(run.id)) }, "Open"),
-      first.run && el("button", { type: "button", onclick: close(() => openBeside(run.id)) }, "Beside this one"))))) : el("p", {}, "None yet. Every answered question is kept here."));
-  $("saved").showModal();
-});
-
-const moment = (id) => `${id.slice(0, 4)}-${id.slice(4, 6)}-${id.slice(6, 8)} ${id.slice(9, 11)}:${id.slice(11, 13)}`;
+const openSaved = () => listSaved({ open, beside: first.run && openBeside, tried });
 
 // Keys
 

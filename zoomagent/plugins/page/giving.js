@@ -2,7 +2,7 @@
 
 import { $, el } from "./dom.js";
 
-// Calls `given(blob)` for a picture, `example()` for the packaged one, `trouble(text)` for what is neither.
+// Calls `given(blob, name)` for a picture, `example()` for the packaged one, `trouble(text)` for what is neither.
 export function listen({ given, example, trouble }) {
   const empty = el("div.empty", {},
     el("p.big", {}, "Drop a picture"),
@@ -14,8 +14,8 @@ export function listen({ given, example, trouble }) {
 
   const take = (file) => {
     if (!file) return;
-    if (file.type.startsWith("image/")) given(file);
-    else if (file.type.startsWith("video/")) frameOf(file, trouble).then((blob) => blob && given(blob));
+    if (file.type.startsWith("image/")) given(file, file.name);
+    else if (file.type.startsWith("video/")) frameOf(file, trouble).then((blob) => blob && given(blob, file.name));
     else trouble("This is neither a picture nor a video. Give a JPEG, PNG, WebP or a video that your browser plays.");
   };
   $("file").addEventListener("change", (event) => {

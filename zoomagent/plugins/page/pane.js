@@ -109,7 +109,7 @@ export class Pane {
     this.story.replaceChildren(...[
       story.verdict(run), this.actions = el("div.actions"), run.picture && story.evidence(run, this.looks, (node) => this.pick(node)),
       this.tree.element, run.steps.length ? el("section", {}, el("h3", {}, "Step by step"), this.list) : null,
-      story.sides(run), story.checks(run), story.cost(run),
+      story.sides(run), story.checks(run), story.cost(run), story.circumstances(run),
     ].filter(Boolean));
     if (held.isConnected) held.focus({ preventScroll: true });
     this.before.hidden = this.after.hidden = !run.steps.length;

@@ -62,6 +62,10 @@ export function cost(run) {
   return section("What it cost", el("dl.cost", {}, run.costs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
 }
 
+export function circumstances(run) {
+  return section("What it was made with", el("dl.made", {}, run.circumstances.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { dir: "auto" }, value)))));
+}
+
 // The crops that were answered from, as the model saw them. The tree of all views is `tree.js`.
 export function evidence(run, looks, chosen) {
   const crops = nodes(run.tree).filter((node) => node.evidence && node.crop !== null);

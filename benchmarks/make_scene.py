@@ -1,7 +1,7 @@
 """Draw one scene of the synthetic world with one question about the text on one of its things.
 
-    python examples/make_scene.py OUT --level deep --seed 2026 --scene 8        # writes scene.jpg and question.json
-    python examples/make_scene.py zoomagent/data/example --level deep --seed 2026 --scene 8    # the packaged example
+    python benchmarks/make_scene.py OUT --level deep --seed 2026 --scene 8        # writes scene.jpg and question.json
+    python benchmarks/make_scene.py zoomagent/data/example --level deep --seed 2026 --scene 8    # the packaged example
 
 The same numbers give the same bytes. At level `deep` the smallest things are 2 pixels in nano's view of the whole:
 they can be found only by a zoom inside a zoom. Left out: many scenes at once (`zoomagent data world`).
@@ -38,7 +38,7 @@ def described(scene: Scene, level: str, seed: int, index: int) -> dict[str, Any]
         "question": question.text,
         "answer": question.answer,
         "box": box_of(scene.items[question.targets[0]]),
-        "made_by": f"python examples/make_scene.py OUT --level {level} --seed {seed} --scene {index}",
+        "made_by": f"python benchmarks/make_scene.py OUT --level {level} --seed {seed} --scene {index}",
     }
 
 
