@@ -57,6 +57,7 @@ def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> C
 def _below(source: str, roots: Sequence[str]) -> str:
     """A relative path below the root that has such a file, else below the first one. Asks nothing outside them."""
     named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
+    named = named and not source.startswith("~/")
     if not roots or not named or os.path.isabs(source):
         return source
     places = [os.path.abspath(os.path.join(root, source)) for root in roots]
