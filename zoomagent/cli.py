@@ -8,6 +8,7 @@ each lives in its own package.
 import json
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +18,14 @@ import typer
 from typer.core import TyperGroup
 
 from zoomagent.extras import advice, need
-from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
+from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxBytes, MaxPixels, MaxTokens, Page
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
     from zoomagent.answer import Answer
+    from zoomagent.media import Picture
 
 GROUPS = {
     "batch": ("zoomagent.batch.cli", "Answer a file of questions."),
@@ -78,7 +81,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; th
 
 @app.command()
 def ask(
-    image: Annotated[str, typer.Argument(help="The picture: a file, or a URL whose host is allowed.")],
+    image: Annotated[
+        str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")
+    ],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     options: Annotated[
         list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
@@ -103,6 +108,9 @@ def ask(
     save: Save = None,
     as_json: Json = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
+    page: Page = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
     """Ask one question about one picture.
 
@@ -112,8 +120,9 @@ def ask(
         need("ocr")
     settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
     settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate, "arbiter": arbiter}
-    with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
-        _answer(agent, image, question, options or [], save, as_json)
+    settings["opener"] = _opener(allow_host or [], page, max_bytes, max_pixels)
+    with _agent(model, strategy, (max_calls, max_depth, deadline), **settings) as agent:
+        _answer(agent, _piped(max_bytes) if image == "-" else image, question, options or [], save, as_json)
 
 
 @app.command()
@@ -201,17 +210,29 @@ def _agent(
     model: str,
     strategy: Strategy,
     bounds: tuple[int, int, float] = (CALLS, DEPTH, SECONDS),
-    hosts: tuple[str, ...] = (),
     **settings: Any,
 ) -> "ZoomAgent":
     """The agent that was asked for; `bounds` are calls, depth and seconds."""
-    from zoomagent import Budget, ZoomAgent, open_picture
-    from zoomagent.media import UrlRules
+    from zoomagent import Budget, ZoomAgent
 
     calls, depth, seconds = bounds
-    opener = partial(open_picture, allow_urls=UrlRules(hosts) if hosts else None)
-    budget = Budget(calls=calls, depth=depth, seconds=seconds)
-    return ZoomAgent(model, strategy=strategy, budget=budget, opener=opener, **settings)
+    return ZoomAgent(model, strategy=strategy, budget=Budget(calls=calls, depth=depth, seconds=seconds), **settings)
+
+
+def _opener(hosts: list[str], page: int | None, max_bytes: int, max_pixels: int) -> "Callable[[Any], Picture]":
+    """How the picture is opened."""
+    from zoomagent.media import UrlRules, open_picture
+    from zoomagent.media.limits import own_limits
+
+    rules = UrlRules(tuple(hosts)) if hosts else None
+    return partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
+
+
+def _piped(max_bytes: int) -> bytes:
+    """The picture that comes on standard input, read once: it is looked at again when the run is saved."""
+    if sys.stdin.isatty():
+        raise typer.BadParameter("- reads a picture from standard input: cat photo.jpg | zoomagent ask - ...")
+    return sys.stdin.buffer.read(max_bytes + 1)
 
 
 def _wants_json(as_json: bool) -> bool:
@@ -219,7 +240,7 @@ def _wants_json(as_json: bool) -> bool:
 
 
 def _answer(
-    agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None, as_json: bool
+    agent: "ZoomAgent", image: str | bytes, question: str, options: list[str], save: Path | None, as_json: bool
 ) -> None:
     """Run, show, save, and leave with the outcome's exit code."""
     if _wants_json(as_json):
@@ -231,7 +252,7 @@ def _answer(
     raise typer.Exit(answer.outcome.exit_status)
 
 
-def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None) -> "Answer":
+def _shown(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str], save: Path | None) -> "Answer":
     from rich.console import Console
     from rich.text import Text
 

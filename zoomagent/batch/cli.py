@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from zoomagent.extras import need
-from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxTokens
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
+from zoomagent.plugins.options import MAX_TOKENS, ExtraBody, MaxBytes, MaxPixels, MaxTokens
 from zoomagent.strategy import Rule, Strategy
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def batch(
     concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Questions at the same time.")] = 8,
     root: Annotated[Path | None, typer.Option(help="Where paths of pictures begin. Default: beside QUESTIONS.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that pictures may come from; repeat.")] = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="In this process, or on a Ray cluster.")] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes of the cluster, with --engine ray.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON; the default when piped.")] = False,
@@ -65,6 +68,7 @@ def batch(
     from zoomagent import Budget
     from zoomagent.batch.asking import Setup
     from zoomagent.batch.piped import as_file, is_pipe
+    from zoomagent.media.limits import own_limits
 
     settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
     settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
@@ -75,7 +79,8 @@ def batch(
         settings |= SETTINGS
     settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
     beside = Path() if is_pipe(questions) else questions.parent
-    setup = Setup(tuple(model or ["nano"]), (root or beside).absolute(), tuple(allow_host or ()), concurrency, settings)
+    models, hosts, limits = tuple(model or ["nano"]), tuple(allow_host or ()), own_limits(max_bytes, max_pixels)
+    setup = Setup(models, (root or beside).absolute(), hosts, concurrency, settings, limits)
     with as_file(questions) as file:
         tally = asyncio.run(_run(file, out, setup, concurrency, workers if engine == "ray" else 0, records))
     _tell(tally, as_json)

@@ -61,3 +61,12 @@ class Limits:
                 "Allow more with --max-bytes of the command (Limits.max_bytes in Python), or give a smaller one.",
                 code="too_many_bytes",
             )
+
+
+OWN_BYTES, OWN_PIXELS = 128 * 1024 * 1024, PIXEL_CEILING
+"""What a person's own pictures may have, on the command line and the page, unless it is told otherwise (ours)."""
+
+
+def own_limits(max_bytes: int = OWN_BYTES, max_pixels: int = OWN_PIXELS) -> Limits:
+    """The limits of a person who opens pictures of their own: more of everything, and more time."""
+    return Limits(max_bytes=max_bytes, max_pixels=max_pixels, decode_seconds=60.0)

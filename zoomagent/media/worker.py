@@ -32,7 +32,7 @@ _WHY = {
     "unsupported_image": "This is no picture that zoomagent reads. Give JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, "
     "JPEG 2000 or PDF.",
     "deep_jpeg": "A JPEG of more than 8 bits is not read. Save it as PNG or TIFF.",
-    "tiff_needs_large": 'This kind of TIFF needs an extra. Run: pip install "zoomagent[large]", or save it as 8-bit RGB.',
+    "tiff_needs_large": 'Such a TIFF needs an extra. Run: pip install "zoomagent[large]", or save it with 8 bits.',
     "needs_password": "This PDF asks for a password. Save it without one.",
     "metadata_too_large": "The picture carries more metadata, or is cut into more parts, than is allowed. "
     "Save it anew without metadata.",

@@ -24,16 +24,19 @@ MAX_PATH = 4096
 @dataclass(frozen=True)
 class Allowed:
     """`roots`: folders below which files may be opened. `hosts`: names from which http(s) pictures may be fetched
-    (`.example.com` for all below it). None of either unless given."""
+    (`.example.com` for all below it). None of either unless given. `max_bytes` and `max_pixels` bound each picture."""
 
     roots: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    max_bytes: int = Limits.max_bytes
+    max_pixels: int = Limits.max_pixels
 
 
 def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
     """The opener of an agent that serves clients: text only, within what is allowed. It raises InputRefused."""
     rules = UrlRules(allowed.hosts) if allowed.hosts else None
-    opened = partial(open_picture, limits=Limits(roots=allowed.roots), allow_urls=rules)
+    limits = Limits(roots=allowed.roots, max_bytes=allowed.max_bytes, max_pixels=allowed.max_pixels)
+    opened = partial(open_picture, limits=limits, allow_urls=rules)
 
     def opener(source: Any) -> Picture:
         if not isinstance(source, str):

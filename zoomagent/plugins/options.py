@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from zoomagent.media.limits import PARTS_CEILING
+
 MAX_TOKENS = 128
 """Length of one reply unless it is told otherwise; the same as `zoomagent.graphs.context.Context`'s own."""
 
@@ -27,3 +29,9 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="Length of one reply; a mode
 ExtraBody = Annotated[
     Any, typer.Option(parser=_object, metavar="JSON", help=f"What the model's server needs besides, as {EXAMPLE}.")
 ]
+MaxBytes = Annotated[int, typer.Option(min=1, help="Largest picture file that is opened.")]
+MaxPixels = Annotated[
+    int,
+    typer.Option(min=1, max=PARTS_CEILING, help="Largest picture opened; above 178,956,970: TIFF in tiles."),
+]
+Page = Annotated[int | None, typer.Option(min=1, help="Which page of a PDF or TIFF, counted from 1.")]
