@@ -1,4 +1,4 @@
-"""Pictures as people hand them to the command line: pages, standard input, limits; and the same limits on every server."""
+"""Pictures as people hand them to the command line: pages, standard input, limits; the same on every server."""
 
 import asyncio
 import json

@@ -81,9 +81,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON; th
 
 @app.command()
 def ask(
-    image: Annotated[
-        str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")
-    ],
+    image: Annotated[str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     options: Annotated[
         list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")

@@ -1,7 +1,6 @@
 """`zoomagent batch`: answer a file of questions, and go on where a killed run stopped."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from zoomagent.batch.asking import Ask, Setup
+    from zoomagent.batch.pace import Pace
     from zoomagent.batch.tally import Tally
 
 app = typer.Typer(help="Answer a file of questions.", rich_markup_mode=None)
@@ -102,17 +102,17 @@ async def _run(
 
     from zoomagent.batch.answers import AnswerFile
     from zoomagent.batch.asking import Agents
+    from zoomagent.batch.pace import Pace
     from zoomagent.batch.records import RecordFile
     from zoomagent.batch.rows import count_lines, is_array, read_rows, with_files
     from zoomagent.batch.running import answer_all
 
     async def answered(ask: "Ask") -> "Tally":
         learn = kept.add if kept is not None else lambda row, answer: None
-        with _bar(count_lines(questions) if not is_array(questions) else None) as bar:
-            done = partial(bar.advance, bar.task_ids[0])
-            tally = await answer_all(
-                with_files(read_rows(questions), setup.folder), ask, file, concurrency, done, learn
-            )
+        pace = Pace(count_lines(questions) if not is_array(questions) else None)
+        with _bar(pace):
+            rows = with_files(read_rows(questions), setup.folder)
+            tally = await answer_all(rows, ask, file, concurrency, pace.answered, learn, pace.passed)
         tally.records = None if kept is None else kept.count
         return tally
 
@@ -126,19 +126,25 @@ async def _run(
             return await answered(agents.ask)
 
 
-def _bar(total: int | None) -> "Progress":
+def _bar(pace: "Pace") -> "Progress":
     """A bar with the rate and the time that is left, on stderr, where that is a terminal."""
+    from datetime import timedelta
+
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    class Rate(TextColumn):
-        def render(self, task: Task) -> Any:
-            self.text_format = f"{task.speed:.2f} a second" if task.speed else ""
-            return super().render(task)
+    class Bar(Progress):
+        def get_renderables(self) -> Any:
+            left = pace.seconds_left
+            rate = "" if pace.rate is None else f"{pace.rate:.2f} a second"
+            time = "" if left is None else str(timedelta(seconds=round(left)))
+            for task in self.task_ids:
+                self.update(task, completed=pace.done, rate=rate, left=time)
+            yield from super().get_renderables()
 
-    columns = BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()
-    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-    bar.add_task("asking", total=total)
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[left]}")
+    bar = Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    bar.add_task("asking", total=pace.total, rate="", left="")
     return bar
 
 
