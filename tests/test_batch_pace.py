@@ -21,10 +21,13 @@ def test_rows_that_were_answered_before_are_no_speed() -> None:
     pace = Pace(1010, lambda: now[0])
     pace.passed(1000)
     assert pace.rate is None and pace.seconds_left is None
-    now[0] = 4.0
+    now[0] = 100.0
+    pace.begin()
+    now[0] = 104.0
+    pace.begin()
     pace.answered(1)
     assert pace.rate == 0.25
-    now[0] = 8.0
+    now[0] = 108.0
     pace.answered(1)
     assert pace.rate == 0.25 and pace.done == 1002 and pace.seconds_left == 32.0
 
@@ -32,6 +35,7 @@ def test_rows_that_were_answered_before_are_no_speed() -> None:
 def test_a_total_that_is_not_known_has_no_end() -> None:
     now = [0.0]
     pace = Pace(None, lambda: now[0])
+    pace.begin()
     now[0] = 2.0
     pace.answered(4)
     assert pace.rate == 2.0 and pace.seconds_left is None
@@ -44,14 +48,16 @@ def test_a_run_that_goes_on_counts_only_what_it_asks(tmp_path: Path) -> None:
     )
 
     async def ask(row: Row) -> Answer:
+        paces[-1].begin()
         now[0] += 5.0
         return Answer(question=row.question, text="x", outcome=Outcome(kind="answered"), strategy="macro", model="m")
 
     async def run(rows: list[Row | NoRow], pace: Pace) -> None:
+        paces.append(pace)
         with AnswerFile(tmp_path / "a.jsonl", {}) as file:
             await answer_all(rows, ask, file, 1, pace.answered, passed=pace.passed)
 
-    now, rows = [0.0], list(read_rows(questions))
+    now, paces, rows = [0.0], list[Pace](), list(read_rows(questions))
     asyncio.run(run(rows[:18], Pace(18, lambda: now[0])))
     again = Pace(21, lambda: now[0])
     asyncio.run(run(rows, again))
@@ -62,6 +68,7 @@ def test_the_bar_shows_that_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     pace = Pace(1000, lambda: now[0])
     pace.passed(990)
+    pace.begin()
     now[0] = 10.0
     pace.answered(5)
     monkeypatch.setattr(cli.sys, "stderr", SimpleNamespace(isatty=lambda: True))

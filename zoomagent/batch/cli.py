@@ -14,8 +14,10 @@ from zoomagent.strategy import Rule, Strategy
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from zoomagent.answer import Answer
     from zoomagent.batch.asking import Ask, Setup
     from zoomagent.batch.pace import Pace
+    from zoomagent.batch.rows import Row
     from zoomagent.batch.tally import Tally
 
 app = typer.Typer(help="Answer a file of questions.", rich_markup_mode=None)
@@ -109,10 +111,15 @@ async def _run(
 
     async def answered(ask: "Ask") -> "Tally":
         learn = kept.add if kept is not None else lambda row, answer: None
+
+        async def asked(row: "Row") -> "Answer":
+            pace.begin()
+            return await ask(row)
+
         pace = Pace(count_lines(questions) if not is_array(questions) else None)
         with _bar(pace):
             rows = with_files(read_rows(questions), setup.folder)
-            tally = await answer_all(rows, ask, file, concurrency, pace.answered, learn, pace.passed)
+            tally = await answer_all(rows, asked, file, concurrency, pace.answered, learn, pace.passed)
         tally.records = None if kept is None else kept.count
         return tally
 

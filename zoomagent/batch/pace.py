@@ -1,5 +1,4 @@
-"""How fast a batch answers: rows that were asked in this run, over the time since the last that needed no asking
-before them.
+"""How fast a batch answers: rows that were asked in this run, over the time since the first of them.
 
 Rows that an earlier run answered, and lines that are no row, pass in no time; they count as done, not as speed.
 """
@@ -16,12 +15,15 @@ class Pace:
         self.done = 0
         self._asked = 0
         self._clock = clock
-        self._begun = clock()
+        self._begun: float | None = None
 
     def passed(self, count: int) -> None:
         """So many rows needed no asking."""
         self.done += count
-        if not self._asked:
+
+    def begin(self) -> None:
+        """A row is asked now. The first one starts the clock."""
+        if self._begun is None:
             self._begun = self._clock()
 
     def answered(self, count: int) -> None:
@@ -32,7 +34,7 @@ class Pace:
     @property
     def rate(self) -> float | None:
         """Rows a second; None before the first is answered."""
-        if not self._asked:
+        if self._begun is None or not self._asked:
             return None
         return self._asked / max(1e-9, self._clock() - self._begun)
 
