@@ -3,13 +3,17 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from genome_quirks import COUNTS, tables, write_quirks
+from PIL import Image
+from zoo import exif
 
 from zoomagent.data.genome_files import find
 from zoomagent.data.genome_index import GenomeIndex, Page, build
-from zoomagent.data.genome_rows import box_of, image_id, whole_number
+from zoomagent.data.genome_pictures import look_up
+from zoomagent.data.genome_rows import Shot, attributes_of, box_of, image_id, objects_of, relations_of, whole_number
 from zoomagent.data.pipeline import Settings, make
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size
@@ -128,3 +132,105 @@ def test_a_box_wholly_outside_is_dropped_on_every_side() -> None:
         row = {"x": x, "y": y, "w": 20, "h": 20}
         assert box_of(row, ("x", "y", "w", "h"), Size(50, 50), "t", counts) is None
         assert counts["t: outside the picture"] == 1
+
+
+# Tables that are not where their names say
+
+
+@pytest.mark.parametrize(
+    ("name", "member"),
+    [
+        ("region_descriptions.json.zip", "region_annotations.json"),
+        ("objects.json.zip", "data.json"),
+        ("relationships.json.bz2", ""),
+        ("attributes.jsonl", ""),
+        ("Objects.json", ""),
+        ("objects (1).json", ""),
+        ("question_answers.tar.gz", ""),
+    ],
+)
+def test_a_table_that_is_not_found_under_its_name_is_told(name: str, member: str, tmp_path: Path) -> None:
+    """It was left out without a word: 26 rows, not 32."""
+    import zipfile
+
+    table = next(one for one in tables() if name.lower().startswith(one))
+    folder = write_quirks(tmp_path / "vg")
+    content = (folder / f"{table}.json").read_bytes()
+    (folder / f"{table}.json").unlink()
+    (folder / name).write_bytes(content)
+    if member:
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr(member, content)
+    with pytest.raises(InputRefused) as refusal:
+        find(folder)
+    assert refusal.value.code == "data_missing" and name in str(refusal.value) and table in str(refusal.value)
+
+
+def test_a_table_packed_by_gzip_is_read(tmp_path: Path) -> None:
+    import gzip
+
+    plain = page_of(write_quirks(tmp_path / "a"), tmp_path / "ia")
+    folder = write_quirks(tmp_path / "b")
+    for file in list(folder.glob("*.json")):
+        (folder / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    assert page_of(folder, tmp_path / "ib") == plain
+
+
+def test_a_gzip_file_that_is_none_or_cut_off_is_refused(tmp_path: Path) -> None:
+    import gzip
+
+    for number, change in enumerate((lambda data: b"no gzip", lambda data: data[: len(data) // 2])):
+        folder = write_quirks(tmp_path / f"vg-{number}")
+        file = folder / "objects.json"
+        (folder / "objects.json.gz").write_bytes(change(gzip.compress(file.read_bytes())))
+        file.unlink()
+        with pytest.raises(InputRefused) as refusal:
+            page_of(folder, tmp_path / f"index-{number}")
+        assert refusal.value.code == "data_corrupt"
+
+
+# Wrong types
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"attributes": [{"subject": {"object_id": 1}, "attributes": 3}]}, "attributes: words of another type"),
+        ({"attributes": 5}, "attributes: no list"),
+    ],
+)
+def test_attributes_of_a_wrong_type_are_counted(row: dict[str, Any], reason: str) -> None:
+    counts: Counter[str] = Counter()
+    attributes_of(row, counts)
+    assert counts[reason] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            {"relationships": [{"subject": "man", "predicate": "on", "object": {"object_id": 2}}]},
+            "relationships: of no object",
+        ),
+        ({"relationships": {"a": 1}}, "relationships: no list"),
+        ({"relationships": ["man on horse"]}, "relationships: entry is no object"),
+    ],
+)
+def test_relations_of_a_wrong_type_are_counted(row: dict[str, Any], reason: str) -> None:
+    counts: Counter[str] = Counter()
+    assert relations_of(row, counts) == [] and counts[reason] == 1
+
+
+@pytest.mark.parametrize("names", [5, {"name": "cup"}, [5], ["cup", None], True])
+def test_names_of_a_wrong_type_are_counted(names: object) -> None:
+    counts: Counter[str] = Counter()
+    objects_of({"objects": [{"object_id": 1, "x": 0, "y": 0, "w": 9, "h": 9, "names": names}]}, Size(99, 99), counts)
+    assert counts["objects: name is no text"] == 1
+
+
+@pytest.mark.parametrize(("turn", "side"), [(2, 50), (3, 50), (6, 80), (8, 80)])
+def test_a_picture_that_exif_turns_and_no_size_tells_is_counted(turn: int, side: int, tmp_path: Path) -> None:
+    """Square, mirrored or upside down: the tables' size fits both ways, their boxes only one."""
+    Image.new("RGB", (80, side)).save(tmp_path / "1.jpg", exif=b"Exif\0\0" + exif(turn))
+    assert "turned by EXIF" in look_up(tmp_path, Shot(1, "1.jpg", Size(80, side)))[1]

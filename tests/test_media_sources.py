@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from zoo import jpeg, png
@@ -23,6 +24,10 @@ BASE64 = base64.b64encode(png()).decode()
         f"DATA:image/png;BASE64,{BASE64}",
         f"data:image/png;charset=utf-8;name=x.png;base64,{BASE64}",
         f"data:text/html;base64,{BASE64}",
+        f"data:image/png;base64,{BASE64[:40]} {BASE64[40:]}",
+        f"data:image/png;base64,{base64.encodebytes(png()).decode()}",
+        f"data:image/png;base64,\r\n{BASE64[:76]}\r\n\t{BASE64[76:]}\r\n",
+        f"data:image/png;base64,{BASE64[:76]}%0A{BASE64[76:]}%0d%0a",
         "data:image/png," + "".join(f"%{byte:02X}" for byte in png()),
         f"data:image/png;base64,{BASE64.replace('+', '%2B').replace('/', '%2F').replace('=', '%3D')}",
     ],
@@ -35,8 +40,6 @@ def test_rfc_2397_forms_open(url: str) -> None:
     "url",
     [
         f"data:image/png;base64,{BASE64[:-3]}",
-        f"data:image/png;base64,{BASE64[:40]} {BASE64[40:]}",
-        f"data:image/png;base64,{BASE64[:40]}\n{BASE64[40:]}",
         f"data:image/png;base64,{BASE64}====",
         f"data:image/png;base64{BASE64}",
         "data:",
@@ -46,12 +49,42 @@ def test_rfc_2397_forms_open(url: str) -> None:
         "data:" + "x" * 5000 + ",",
         "data:image/png;base64,ÄÖ==",
     ],
-    ids=range(11),
+    ids=range(9),
 )
 def test_other_data_urls_are_refused(url: str) -> None:
     with pytest.raises(InputRefused) as refusal:
         open_picture(url)
     assert refusal.value.code == "bad_data_url"
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}", "file:{}", "FILE://localhost{}", "~/a b.png", "file://{quoted}"])
+def test_files_open_by_every_name_that_people_type(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "a b.png"
+    file.write_bytes(png())
+    name = form.format(file, quoted=quote(str(file)))
+    assert open_picture(name).id == open_picture(png()).id
+    assert open_picture(name, limits=Limits(roots=(str(tmp_path),))).id == open_picture(png()).id
+    assert code_of(name, Limits(roots=(str(tmp_path / "other"),))) == "path_not_allowed"
+
+
+def test_a_path_object_of_the_home_folder_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.png").write_bytes(png())
+    assert open_picture(Path("~/a.png")).id == open_picture(png()).id
+
+
+@pytest.mark.parametrize("name", ["file://host/a.png", "file://host", "file://127.0.0.1/etc/passwd"])
+def test_files_of_other_machines_are_refused(name: str) -> None:
+    assert code_of(name) == "url_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "name", ["file:///etc/passwd", "file:/../etc/passwd", "file:///pics/%2e%2e/%2e%2e/etc/passwd", "~/.ssh/id"]
+)
+def test_no_name_leads_out_of_the_allowed_folders(name: str, tmp_path: Path) -> None:
+    assert code_of(name, Limits(roots=(str(tmp_path),))) == "path_not_allowed"
+    assert code_of(name, Limits(roots=())) == "path_not_allowed"
 
 
 def code_of(source: object, limits: Limits | None = None) -> str:

@@ -129,7 +129,10 @@ def test_a_picture_at_the_limit_opens_with_bounded_memory() -> None:
         open_picture(flat_png(5_000, 4_990), limits=Limits(max_pixels=24_949_999))
     assert refusal.value.code == "too_many_pixels"
     with pytest.raises(ValueError, match="max_pixels"):
-        Limits(max_pixels=200_000_000)
+        Limits(max_pixels=10**12)
+    with pytest.raises(InputRefused) as refusal:
+        open_picture(flat_png(20_000, 10_000), limits=Limits(max_pixels=10**9))
+    assert refusal.value.code == "too_many_pixels" and "TIFF in tiles" in str(refusal.value)
 
 
 def test_metadata_never_reaches_the_pixels_or_the_notes() -> None:

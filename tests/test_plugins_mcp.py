@@ -187,7 +187,7 @@ def test_read_text_reads_what_is_written() -> None:
         ("answer_about_image", {"image": data_url(), "question": "  "}, "bad_question"),
         ("answer_about_image", {"image": "data:image/png;base64,AAAA", "question": "?"}, "unsupported_image"),
         ("crop", {"image": "../../etc/passwd", "box": RELATIVE}, "path_not_allowed"),
-        ("crop", {"image": "file:///etc/passwd", "box": RELATIVE}, "url_not_allowed"),
+        ("crop", {"image": "file:///etc/passwd", "box": RELATIVE}, "path_not_allowed"),
         ("crop", {"image": data_url(), "box": [0.5, 0.5, 0.1, 0.1]}, "box_invalid"),
         ("crop", {"image": data_url(), "box": [100, 100, 300, 300]}, "box_invalid"),
         ("crop", {"image": data_url(), "box": [0.1, 0.1, 0.2]}, "tool_args_invalid"),

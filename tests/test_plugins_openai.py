@@ -158,7 +158,7 @@ def test_a_run_without_an_answer_is_an_error_with_the_runs_code() -> None:
     ("given", "code"),
     [
         ("/etc/passwd", "path_not_allowed"),
-        ("file:///etc/passwd", "url_not_allowed"),
+        ("file:///etc/passwd", "path_not_allowed"),
         ("http://127.0.0.1/a.png", "url_not_allowed"),
         ("http://169.254.169.254/latest/meta-data", "url_not_allowed"),
         ("data:image/png;base64,%%%", "bad_data_url"),

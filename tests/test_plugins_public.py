@@ -62,7 +62,7 @@ def test_a_refused_question_tells_its_code_and_no_box() -> None:
     ("source", "code"),
     [("/etc/passwd", "path_not_allowed"), ("picture.png", "path_not_allowed"), ("", "path_not_allowed"),
      ("http://127.0.0.1/x.png", "url_not_allowed"), ("https://example.com/x.png", "url_not_allowed"),
-     ("file:///etc/passwd", "url_not_allowed"), (GREY, "bad_input"), (b"\x89PNG", "bad_input"), (7, "bad_input")],
+     ("file:///etc/passwd", "path_not_allowed"), (GREY, "bad_input"), (b"\x89PNG", "bad_input"), (7, "bad_input")],
 )  # fmt: skip
 def test_by_default_only_data_urls_are_opened(source: object, code: str) -> None:
     with pytest.raises(InputRefused) as refused:

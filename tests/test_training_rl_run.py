@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -241,3 +242,30 @@ def test_rollouts_that_do_not_divide_are_refused(tmp_path: Path, data: Path) -> 
     with pytest.raises(SettingInvalid, match="divide"):
         build(made, rows_of(made, quiet), quiet)
     assert (data.parent / "pictures" / IMAGE).exists()
+
+
+def test_fewer_rows_than_questions_a_step_are_refused(tmp_path: Path, data: Path) -> None:
+    """A sampler of fewer rows yields nothing: no step, and the old weights under a new name."""
+    made = settings(tmp_path, data, recipe=replace(TINY, prompts=10_000))
+    with pytest.raises(SettingInvalid, match="fewer than 10000 questions a step"):
+        reinforce.train(made, quiet)
+    assert not (made.out / "checkpoint").exists()
+
+
+def test_a_run_of_fewer_steps_than_asked_writes_no_checkpoint(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle:
+        """Trains like a trainer whose sampler is empty."""
+
+        state = SimpleNamespace(global_step=0)
+
+        def train(self, resume_from_checkpoint: str | None) -> None:
+            pass
+
+    idle_guard = SimpleNamespace(resume=lambda: None, watch=SimpleNamespace(stopped=""))
+    monkeypatch.setattr(reinforce, "build", lambda made, rows, say: (Idle(), idle_guard))
+    made = settings(tmp_path, data)
+    with pytest.raises(SettingInvalid, match="0 of 3 steps were made"):
+        reinforce.train(made, quiet)
+    assert not (made.out / "checkpoint").exists()

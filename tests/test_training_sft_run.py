@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -207,3 +208,20 @@ def test_a_run_killed_without_warning_goes_on(data: Path, tmp_path: Path) -> Non
         subprocess.run([*command, str(tmp_path / name)], env=environment, check=True, capture_output=True)
     a, b = (weights(tmp_path / name / "checkpoint") for name in KINDS)
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_fewer_steps_than_asked_write_no_checkpoint(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle:
+        """A trainer that finds nothing to train on after its second step."""
+
+        state = SimpleNamespace(global_step=2)
+
+        def train(self, resume_from_checkpoint: str | None) -> None:
+            pass
+
+    monkeypatch.setattr(supervised, "make_trainer", lambda made: Idle())
+    with pytest.raises(SettingInvalid, match="2 of 5 steps were made"):
+        train(settings(data, tmp_path / "out", 5))
+    assert not (tmp_path / "out" / "checkpoint").exists()

@@ -198,9 +198,9 @@ ZOO: tuple[Animal, ...] = (
     Animal("I13", "png_1_bit", lambda: flat_png(64, 64), None),
     Animal("I15", "webp_animated", lambda: animation("WEBP"), None),
     Animal("I15", "gif_animated", lambda: animation("GIF"), None),
-    Animal("I16", "tiff", tiff, "unsupported_image"),
-    Animal("I16", "tiff_mixed_pages", lambda: tiff("L"), "unsupported_image"),
-    Animal("I16", "bigtiff", lambda: b"II\x2b\0\x08\0\0\0" + bytes(64), "unsupported_image"),
+    Animal("I16", "tiff", tiff, None),
+    Animal("I16", "tiff_grey", lambda: tiff("L"), None),
+    Animal("I16", "bigtiff", lambda: b"II\x2b\0\x08\0\0\0" + bytes(64), "corrupt_image"),
     Animal("I17", "icc_broken", lambda: with_segments(jpeg(), icc(60_000)), None),
     Animal("I17", "icc_10_mb", lambda: with_segments(jpeg(), icc(10_000_000)), "metadata_too_large"),
     Animal(
@@ -211,12 +211,12 @@ ZOO: tuple[Animal, ...] = (
     ),
     Animal("I17", "png_10k_texts", lambda: with_chunks(png(), texts(10_000)), "metadata_too_large"),
     Animal("I17", "png_broken_icc", lambda: with_chunks(png(), chunk(b"iCCP", b"p\0\0nonsense")), None),
-    Animal("I18", "heic", lambda: b"\0\0\0\x18ftypheic" + bytes(64), "unsupported_image"),
-    Animal("I18", "avif", lambda: b"\0\0\0\x18ftypavif" + bytes(64), "unsupported_image"),
+    Animal("I18", "heic", lambda: b"\0\0\0\x18ftypheic" + bytes(64), "corrupt_image"),
+    Animal("I18", "avif", lambda: b"\0\0\0\x18ftypavif" + bytes(64), "corrupt_image"),
     Animal("I19", "svg_href", lambda: SVG, "unsupported_image"),
     Animal("I19", "svg_xxe", lambda: XXE, "unsupported_image"),
     Animal("I20", "eps", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported_image"),
-    Animal("I20", "pdf", lambda: b"%PDF-1.7\n", "unsupported_image"),
+    Animal("I20", "pdf", lambda: b"%PDF-1.7\n", "corrupt_image"),
     Animal("I20", "fits", lambda: b"SIMPLE  =                    T".ljust(2880), "unsupported_image"),
     Animal("I20", "psd", lambda: b"8BPS\0\1" + bytes(64), "unsupported_image"),
     Animal("I20", "dds", lambda: b"DDS |\0\0\0" + bytes(128), "unsupported_image"),
@@ -225,7 +225,7 @@ ZOO: tuple[Animal, ...] = (
     Animal("I21", "jpeg_zip", lambda: jpeg() + zip_tail(), None),
     Animal("I21", "gif_js", lambda: b"GIF89a=1;alert(1);//", "corrupt_image"),
     Animal("I21", "png_5_mb_tail", lambda: png() + bytes(5_000_000), None),
-    Animal("I22", "tiff_named_png", tiff, "unsupported_image"),
+    Animal("I22", "tiff_named_png", tiff, None),
 )
 
 

@@ -8,6 +8,7 @@ each lives in its own package.
 import json
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from typer.core import TyperGroup
 
 from zoomagent import interruption
 from zoomagent.extras import advice, need
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
 from zoomagent.plugins.options import (
     CALLS,
     DEPTH,
@@ -32,11 +34,14 @@ from zoomagent.plugins.options import (
     Gate,
     HowTo,
     Json,
+    MaxBytes,
     MaxCalls,
     MaxDepth,
+    MaxPixels,
     MaxTokens,
     Model,
     Ocr,
+    Page,
     ProfileFile,
     Proof,
     TargetError,
@@ -47,6 +52,7 @@ from zoomagent.strategy import Strategy
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
     from zoomagent.answer import Answer
+    from zoomagent.media import Picture
 
 GROUPS = {
     "batch": ("zoomagent.batch.cli", "Answer a file of questions."),
@@ -125,7 +131,7 @@ def zoomagent(
 
 @app.command()
 def ask(
-    image: Annotated[str, typer.Argument(help="The picture: a file, or a URL whose host is allowed.")],
+    image: Annotated[str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     options: Annotated[
         list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
@@ -149,6 +155,9 @@ def ask(
     format: Format = None,
     as_json: Json = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
+    page: Page = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
     """Ask one question about one picture. nano, the default, knows its own synthetic world only: name your model.
 
@@ -160,8 +169,10 @@ def ask(
     settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
     settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate}
     settings |= {"arbiter": arbiter, "profile": profile}
-    with _agent(model, strategy, (max_calls, max_depth, deadline), tuple(allow_host or ()), **settings) as agent:
-        _answer(agent, image, question, options or [], folder, _form(format, as_json))
+    settings["opener"] = _opener(allow_host or [], page, max_bytes, max_pixels)
+    with _agent(model, strategy, (max_calls, max_depth, deadline), **settings) as agent:
+        source = _piped(max_bytes) if image == "-" else image
+        _answer(agent, source, question, options or [], folder, _form(format, as_json))
 
 
 @app.command()
@@ -284,17 +295,29 @@ def _agent(
     model: str,
     strategy: Strategy,
     bounds: tuple[int, int, float] = (CALLS, DEPTH, SECONDS),
-    hosts: tuple[str, ...] = (),
     **settings: Any,
 ) -> "ZoomAgent":
     """The agent that was asked for; `bounds` are calls, depth and seconds."""
-    from zoomagent import Budget, ZoomAgent, open_picture
-    from zoomagent.media import UrlRules
+    from zoomagent import Budget, ZoomAgent
 
     calls, depth, seconds = bounds
-    opener = partial(open_picture, allow_urls=UrlRules(hosts) if hosts else None)
-    budget = Budget(calls=calls, depth=depth, seconds=seconds)
-    return ZoomAgent(model, strategy=strategy, budget=budget, opener=opener, **settings)
+    return ZoomAgent(model, strategy=strategy, budget=Budget(calls=calls, depth=depth, seconds=seconds), **settings)
+
+
+def _opener(hosts: list[str], page: int | None, max_bytes: int, max_pixels: int) -> "Callable[[Any], Picture]":
+    """How the picture is opened."""
+    from zoomagent.media import UrlRules, open_picture
+    from zoomagent.media.limits import own_limits
+
+    rules = UrlRules(tuple(hosts)) if hosts else None
+    return partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
+
+
+def _piped(max_bytes: int) -> bytes:
+    """The picture that comes on standard input, read once: it is looked at again when the run is saved."""
+    if sys.stdin.isatty():
+        raise typer.BadParameter("- reads a picture from standard input: cat photo.jpg | zoomagent ask - ...")
+    return sys.stdin.buffer.read(max_bytes + 1)
 
 
 def _form(format: str | None, as_json: bool) -> Literal["text", "words", "json"]:
@@ -322,7 +345,7 @@ def _free(save: Path | None) -> Path | None:
 
 def _answer(
     agent: "ZoomAgent",
-    image: str,
+    image: str | bytes,
     question: str,
     options: list[str],
     save: Path | None,
@@ -338,7 +361,7 @@ def _answer(
     raise typer.Exit(answer.outcome.exit_status)
 
 
-def _followed(agent: "ZoomAgent", image: str, question: str, options: list[str]) -> "Answer":
+def _followed(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str]) -> "Answer":
     """The answer, while a person at the terminal sees the steps beside what is piped."""
     if not sys.stderr.isatty():
         return agent.ask(image, question, options)
@@ -353,7 +376,7 @@ def _followed(agent: "ZoomAgent", image: str, question: str, options: list[str])
 
 def _printed(answer: "Answer") -> str:
     """The answer as JSON in ASCII: one line where it is piped, and nothing that was not looked at."""
-    looked = answer.model_copy(update={"regions": tuple(r for r in answer.regions if r.here is not None or r.swept)})
+    looked = answer.model_copy(update={"regions": tuple(r for r in answer.regions if r.here is not None)})
     content = looked.model_dump(mode="json")
     if sys.stdout.isatty():
         return json.dumps(content, indent=2)
@@ -369,7 +392,7 @@ def _words(answer: "Answer") -> str:
     return printable(answer.text)
 
 
-def _shown(agent: "ZoomAgent", image: str, question: str, options: list[str], save: Path | None) -> "Answer":
+def _shown(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str], save: Path | None) -> "Answer":
     from rich.console import Console
     from rich.text import Text
 

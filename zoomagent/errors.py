@@ -69,9 +69,10 @@ class RunError(ZoomAgentError):
 
 
 class InputRefused(RunError):
-    """Codes: unsupported_image, corrupt_image, too_many_pixels, too_many_bytes, bad_aspect, bad_data_url,
-    bad_frame, metadata_too_large, decode_timeout, decode_crashed, decode_memory, path_not_allowed, not_a_file,
-    bad_question, picture_closed, data_missing, data_ambiguous, data_corrupt."""
+    """Codes: unsupported_image, deep_jpeg, tiff_needs_large, needs_password, corrupt_image, too_many_pixels,
+    too_many_bytes, bad_aspect, bad_data_url, bad_frame, metadata_too_large, decode_timeout, decode_crashed,
+    decode_memory, path_not_allowed, not_a_file, bad_question, picture_closed, data_missing,
+    data_ambiguous, data_corrupt."""
 
     code = "input_refused"
     exit_status = 65

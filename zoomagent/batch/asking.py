@@ -20,7 +20,7 @@ from zoomagent.answer import Answer
 from zoomagent.batch.routing import ranked
 from zoomagent.batch.rows import Row
 from zoomagent.errors import ModelUnavailable, RateLimited
-from zoomagent.media import UrlRules, open_picture
+from zoomagent.media import Limits, UrlRules, open_picture
 
 Ask = Callable[[Row], Awaitable[Answer]]
 
@@ -31,16 +31,18 @@ AWAY = (ModelUnavailable.code, RateLimited.code)
 @dataclass(frozen=True)
 class Setup:
     """What answers the rows. `models`: one, or several servers of the same model. `folder`: where paths begin.
-    `settings`: what ZoomAgent takes besides."""
+    `settings`: what ZoomAgent takes besides. `limits`: how large a picture may be."""
 
     models: tuple[str, ...] = ("nano",)
     folder: Path = Path()
     hosts: tuple[str, ...] = ()
     connections: int = 16
     settings: dict[str, Any] = field(default_factory=dict)
+    limits: Limits = Limits()
 
     def agent(self, model: str) -> ZoomAgent:
-        opener = partial(open_picture, allow_urls=UrlRules(self.hosts) if self.hosts else None)
+        rules = UrlRules(self.hosts) if self.hosts else None
+        opener = partial(open_picture, limits=self.limits, allow_urls=rules)
         return ZoomAgent(model, opener=opener, connections=self.connections, **self.settings)
 
     @property
@@ -76,7 +78,7 @@ class Agents:
         return answer
 
     def _place(self, image: str) -> str:
-        known = image[:5].lower() == "data:" or image[:8].lower().startswith(("http://", "https://"))
+        known = image[:8].lower().startswith(("data:", "file:", "http://", "https://", "~/"))
         return image if known else str(self._folder / image)
 
     async def __aenter__(self) -> Self:

@@ -1,13 +1,13 @@
 """`zoomagent batch`: answer a file of questions, and go on where a killed run stopped."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from zoomagent.extras import need
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
 from zoomagent.plugins.options import (
     CALLS,
     DEPTH,
@@ -22,8 +22,10 @@ from zoomagent.plugins.options import (
     Gate,
     HowTo,
     Json,
+    MaxBytes,
     MaxCalls,
     MaxDepth,
+    MaxPixels,
     MaxTokens,
     Ocr,
     ProfileFile,
@@ -35,7 +37,10 @@ from zoomagent.plugins.options import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from zoomagent.answer import Answer
     from zoomagent.batch.asking import Ask, Setup
+    from zoomagent.batch.pace import Pace
+    from zoomagent.batch.rows import Row
     from zoomagent.batch.tally import Tally
 
 app = typer.Typer(help="Answer a file of questions.", rich_markup_mode=None)
@@ -71,6 +76,8 @@ def batch(
     concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Questions at the same time.")] = 8,
     root: Annotated[Path | None, typer.Option(help="Where paths of pictures begin. Default: beside QUESTIONS.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host that pictures may come from; repeat.")] = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="In this process, or on a Ray cluster.")] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes of the cluster, with --engine ray.")] = 2,
     format: Format = None,
@@ -86,6 +93,7 @@ def batch(
     from zoomagent import Budget
     from zoomagent.batch.asking import Setup
     from zoomagent.batch.piped import as_file, is_pipe
+    from zoomagent.media.limits import own_limits
 
     settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
     settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
@@ -96,7 +104,8 @@ def batch(
         settings |= SETTINGS
     settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
     beside = Path() if is_pipe(questions) else questions.parent
-    setup = Setup(tuple(model or ["nano"]), (root or beside).absolute(), tuple(allow_host or ()), concurrency, settings)
+    models, hosts, limits = tuple(model or ["nano"]), tuple(allow_host or ()), own_limits(max_bytes, max_pixels)
+    setup = Setup(models, (root or beside).absolute(), hosts, concurrency, settings, limits)
     with as_file(questions) as file:
         tally = asyncio.run(_run(file, out, setup, concurrency, workers if engine == "ray" else 0, records))
     _tell(tally, as_json or format == "json" or (format is None and not sys.stdout.isatty()))
@@ -118,17 +127,22 @@ async def _run(
 
     from zoomagent.batch.answers import AnswerFile
     from zoomagent.batch.asking import Agents
+    from zoomagent.batch.pace import Pace
     from zoomagent.batch.records import RecordFile
     from zoomagent.batch.rows import count_lines, is_array, read_rows, with_files
     from zoomagent.batch.running import answer_all
 
     async def answered(ask: "Ask") -> "Tally":
         learn = kept.add if kept is not None else lambda row, answer: None
-        with _bar(count_lines(questions) if not is_array(questions) else None) as bar:
-            done = partial(bar.advance, bar.task_ids[0])
-            tally = await answer_all(
-                with_files(read_rows(questions), setup.folder), ask, file, concurrency, done, learn
-            )
+
+        async def asked(row: "Row") -> "Answer":
+            pace.begin()
+            return await ask(row)
+
+        pace = Pace(count_lines(questions) if not is_array(questions) else None)
+        with _bar(pace):
+            rows = with_files(read_rows(questions), setup.folder)
+            tally = await answer_all(rows, asked, file, concurrency, pace.answered, learn, pace.passed)
         tally.records = None if kept is None else kept.count
         return tally
 
@@ -142,19 +156,25 @@ async def _run(
             return await answered(agents.ask)
 
 
-def _bar(total: int | None) -> "Progress":
+def _bar(pace: "Pace") -> "Progress":
     """A bar with the rate and the time that is left, on stderr, where that is a terminal."""
+    from datetime import timedelta
+
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    class Rate(TextColumn):
-        def render(self, task: Task) -> Any:
-            self.text_format = f"{task.speed:.2f} a second" if task.speed else ""
-            return super().render(task)
+    class Bar(Progress):
+        def get_renderables(self) -> Any:
+            left = pace.seconds_left
+            rate = "" if pace.rate is None else f"{pace.rate:.2f} a second"
+            time = "" if left is None else str(timedelta(seconds=round(left)))
+            for task in self.task_ids:
+                self.update(task, completed=pace.done, rate=rate, left=time)
+            yield from super().get_renderables()
 
-    columns = BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()
-    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-    bar.add_task("asking", total=total)
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[left]}")
+    bar = Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    bar.add_task("asking", total=pace.total, rate="", left="")
     return bar
 
 

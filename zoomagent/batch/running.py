@@ -38,10 +38,12 @@ async def answer_all(
     concurrency: int = 8,
     told: Told = lambda done: None,
     learn: Learn = lambda row, answer: None,
+    passed: Told = lambda count: None,
 ) -> Tally:
-    """Ask every row that has no answer yet. `told` hears how many rows are done, `learn` every answer before it counts.
-    Raises StoreError when answers can not be kept, RunError when no row can be answered."""
-    due, records = _due(iter(rows), file, told), Records(2 * concurrency)
+    """Ask every row that has no answer yet. `told` hears how many are done, `learn` every answer before it counts,
+    `passed` how many lines needed no asking. Raises StoreError when answers can not be kept, RunError when no row can
+    be answered."""
+    due, records = _due(iter(rows), file, passed), Records(2 * concurrency)
     try:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(_keep(records, file, told))
@@ -55,13 +57,13 @@ async def answer_all(
     return file.tally
 
 
-def _due(rows: Iterator[Row | NoRow], file: AnswerFile, told: Told) -> Iterator[Row]:
+def _due(rows: Iterator[Row | NoRow], file: AnswerFile, passed: Told) -> Iterator[Row]:
     for row in rows:
         if isinstance(row, NoRow):
             file.tally.refuse(row)
-            told(1)
+            passed(1)
         elif file.has(row):
-            told(1)
+            passed(1)
         else:
             yield row
 

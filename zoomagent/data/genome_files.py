@@ -4,10 +4,12 @@
     for row in rows(files["objects"]):               # {"image_id": 1, "objects": [...]}
     for qa, region in pairs(files["qa_to_region_mapping"]):
 
-`objects.json`, `objects.json.zip`, `objects_v1_2.json.zip` and the like are all known by their table's name. Nothing is
-ever unpacked to disk. Parsing is ijson's (yajl). Left out: what the rows mean (`genome_rows.py`).
+`objects.json`, `objects.json.zip`, `objects.json.gz`, `objects_v1_2.json.zip` and the like are all known by their
+table's name. Nothing is ever unpacked to disk. Parsing is ijson's (yajl). Left out: what the rows mean
+(`genome_rows.py`).
 """
 
+import gzip
 import hashlib
 import lzma
 import re
@@ -33,7 +35,8 @@ TABLES = (
     "qa_to_region_mapping",
 )
 REQUIRED = ("image_data", "question_answers")
-_NAME = re.compile(r"(?P<table>[a-z_]+?)(?:_v?\d[\d._]*)?\.json(?P<zipped>\.zip)?")
+_NAME = re.compile(r"(?P<table>[a-z_]+?)(?:_v?\d[\d._]*)?\.json(?P<packed>\.zip|\.gz)?")
+_PACKED = re.compile(r"\.(jsonl?|ndjson|csv|parquet|zip|gz|tgz|tar|bz2|xz|zst|7z|rar)$")
 BUFFER = 1 << 20
 MAX_DEPTH = 64
 """Levels of objects and lists in one another (ours); the released tables have six."""
@@ -48,7 +51,9 @@ class Source:
     member: str = ""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
-        return _open_member(self.file, self.member) if self.member else self.file.open("rb", buffering=BUFFER)
+        if self.member:
+            return _open_member(self.file, self.member)
+        return gzip.open(self.file) if self.file.suffix == ".gz" else self.file.open("rb", buffering=BUFFER)
 
     def digest(self) -> str:
         """Names the content without reading all of it: size, first and last megabyte of the stored file."""
@@ -72,6 +77,13 @@ def find(place: Path) -> dict[str, Source]:
             text = f"{source.table} is there twice: {found[source.table].file.name}, {source.file.name}. Leave one."
             raise InputRefused(text, code="data_ambiguous")
         found[source.table] = source
+    for name in TABLES:
+        if name not in found and (other := _like(place, name)):
+            raise InputRefused(
+                f"{other} looks like the table {name}, which is not found in it. Name it {name}.json, or a .zip that "
+                "holds that; move it away where it is something else.",
+                code="data_missing",
+            )
     missing = [name for name in REQUIRED if name not in found]
     if missing or not {"objects", "region_descriptions"} & found.keys():
         need = ", ".join(missing) or "objects or region_descriptions"
@@ -86,7 +98,17 @@ def _sources(place: Path) -> Iterator[Source]:
     for file in sorted(place.iterdir()):
         named = _NAME.fullmatch(file.name)
         if named and named["table"] in TABLES and file.is_file():
-            yield from _members(file) if named["zipped"] else [Source(named["table"], file)]
+            yield from _members(file) if named["packed"] == ".zip" else [Source(named["table"], file)]
+
+
+def _like(place: Path, table: str) -> str:
+    """A file that its name gives out as this table, and that was not read as it."""
+    if place.is_file():
+        with zipfile.ZipFile(place) as archive:
+            names = [name.rsplit("/", 1)[-1] for name in archive.namelist() if not name.startswith("__MACOSX")]
+    else:
+        names = [file.name for file in sorted(place.iterdir()) if file.is_file()]
+    return next((name for name in names if name.lower().startswith(table) and _PACKED.search(name.lower())), "")
 
 
 def _members(file: Path) -> Iterator[Source]:

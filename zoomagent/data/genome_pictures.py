@@ -35,7 +35,9 @@ def _problem(file: Path, shot: Shot) -> str:
         return "pictures: corrupt"
     if header.damaged or _ENDS.get(header.format, b"") not in end:
         return "pictures: cut off or damaged"
-    return "" if header.upright == shot.size else "pictures: another size than the tables say"
+    if header.upright != shot.size:
+        return "pictures: another size than the tables say"
+    return "pictures: turned by EXIF, and the tables' boxes may not be" if header.orientation > 1 else ""
 
 
 def _read(file: Path) -> tuple[Header, bytes]:

@@ -124,6 +124,7 @@ def attributes_of(row: Row, counts: Counts) -> dict[int, list[str]]:
         if whose is None:
             counts["attributes: of no object"] += 1
             continue
+        counts["attributes: words of another type"] += words is not None and not isinstance(words, list | str)
         for word in _listed(words):
             if (text := text_of(word).casefold()) and text not in found.setdefault(whose, []):
                 found[whose].append(text)
@@ -179,7 +180,11 @@ def asked_of(row: Row, size: Size, counts: Counts) -> list[Asked]:
 def _things(rows: Iterable[Row], table: str, size: Size, counts: Counts) -> Iterator[Thing]:
     for one in rows:
         number = whole_number(_first(one, "object_id", "id"))
-        words = tuple(dict.fromkeys(text_of(n).casefold() for n in _listed(one.get("names", one.get("name")))))
+        given = one.get("names", one.get("name"))
+        counts[f"{table}: name is no text"] += any(not isinstance(n, str) for n in _listed(given)) or (
+            given is not None and not isinstance(given, list | str)
+        )
+        words = tuple(dict.fromkeys(text_of(n).casefold() for n in _listed(given)))
         box = box_of(one, ("x", "y", "w", "h"), size, table, counts)
         if number is None or not any(words):
             counts[f"{table}: object without id or name"] += 1
@@ -234,7 +239,8 @@ def _first(row: Row, *names: str) -> Any:
 
 
 def _dicts(value: object, table: str, counts: Counts) -> Iterator[Row]:
-    """The objects in a list; whatever else is in it is counted."""
+    """The objects in a list; whatever else is in it, or instead of it, is counted."""
+    counts[f"{table}: no list"] += value is not None and not isinstance(value, list)
     for one in value if isinstance(value, list) else []:
         if isinstance(one, dict):
             yield one

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
+WHITE: Colour = (255, 255, 255)
+_GROUNDS: tuple[Colour, ...] = (WHITE, (0, 0, 0), (128, 128, 128))
+_NEAR, _VISIBLE, _LOST = 40, 32, 0.02
+"""A pixel this near to its ground in grey is not seen; one of less alpha does not count; white is left where more than
+this share would be lost (ours)."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -29,33 +35,58 @@ _UPRIGHT = {
 }
 
 
-def to_rgb(image: Image.Image, background: Colour, *, plain_inks: bool = False) -> tuple[Image.Image, list[str]]:
-    """RGB with 8 bits a channel; alpha laid on `background`, deep greys scaled and not clipped.
+def to_rgb(image: Image.Image, background: Colour | None, *, plain_inks: bool = False) -> tuple[Image.Image, list[str]]:
+    """RGB with 8 bits a channel; alpha laid on `background` (None: on what it shows against), deep greys scaled.
 
     `plain_inks` undoes Pillow's belief that every CMYK JPEG is stored inverted, as Adobe does.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, []
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if is_deep(image):
         import numpy as np
 
         return array_to_rgb(np.asarray(image), background)
     if image.mode == "CMYK":
         inks = ImageChops.invert(image) if plain_inks else image
         return inks.convert("RGB"), ["cmyk_converted"]
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+    if has_alpha(image):
         return flatten(image, background), ["alpha_flattened"]
     return image.convert("RGB"), [] if image.mode == "L" else [f"mode_{image.mode.lower()}_converted"]
 
 
-def flatten(image: Image.Image, background: Colour) -> Image.Image:
+def is_deep(image: Image.Image) -> bool:
+    """Whether its values have more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether some of it may be transparent."""
+    return "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def flatten(image: Image.Image, background: Colour | None) -> Image.Image:
     """`image` laid on a plain colour: what lies under full transparency is gone."""
-    if image.mode in ("La", "RGBa"):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
-    layer = image.convert("RGBA")
-    canvas = Image.new("RGB", layer.size, background)
+    layer = _layer(image)
+    canvas = Image.new("RGB", layer.size, background or backdrop(layer))
     canvas.paste(layer, mask=layer.getchannel("A"))
     return canvas
+
+
+def backdrop(image: Image.Image) -> Colour:
+    """White, or where too much of the picture is as light, whichever of white, black and grey hides the least of it."""
+    layer = _layer(image)
+    alpha = layer.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return WHITE
+    seen = layer.convert("L").histogram(mask=alpha.point([255 * (value >= _VISIBLE) for value in range(256)]))
+    lost = [sum(seen[max(0, ground[0] - _NEAR) : ground[0] + _NEAR + 1]) for ground in _GROUNDS]
+    return WHITE if lost[0] <= _LOST * sum(seen) else _GROUNDS[lost.index(min(lost))]
+
+
+def _layer(image: Image.Image) -> Image.Image:
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    return image.convert("RGBA")
 
 
 def upright(image: Image.Image, orientation: int) -> tuple[Image.Image, list[str]]:
@@ -65,7 +96,7 @@ def upright(image: Image.Image, orientation: int) -> tuple[Image.Image, list[str
     return image.transpose(_UPRIGHT[orientation]), [f"exif_orientation_{orientation}_applied"]
 
 
-def array_to_rgb(array: NDArray[np.generic], background: Colour) -> tuple[Image.Image, list[str]]:
+def array_to_rgb(array: NDArray[np.generic], background: Colour | None) -> tuple[Image.Image, list[str]]:
     """An array of height x width, or with 1 to 4 channels last (grey, grey+alpha, RGB, RGBA)."""
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or not 1 <= channels <= 4 or 0 in array.shape:
@@ -80,7 +111,7 @@ def array_to_rgb(array: NDArray[np.generic], background: Colour) -> tuple[Image.
 
 
 def to_eight_bits(array: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[str]]:
-    """uint8 as it is; uint16 by 255/65535; 0-1 floats by 255; else from the least to the largest value."""
+    """uint8 as it is; all else by `value_range`, and alpha by its own range."""
     import numpy as np
 
     if array.dtype == np.uint8:
@@ -91,12 +122,25 @@ def to_eight_bits(array: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[s
         )
     with np.errstate(over="ignore"):  # what no float holds becomes infinite, and that becomes 0
         values = np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if array.dtype.kind == "b" or (array.dtype.kind == "f" and low >= 0 and high <= 1):
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 65535 and (array.dtype == np.uint16 or (array.dtype.kind in "iu" and high > 255)):
-        low, high = 0.0, 65535.0
-    elif low >= 0 and high <= 255:
-        low, high = 0.0, 255.0
-    scaled = (values - low) * (255.0 / ((high - low) or 1.0))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8), [f"scaled_{low:g}_to_{high:g}"]
+    colours = values.shape[2] - 1 if values.ndim == 3 and values.shape[2] in (2, 4) else None
+    parts = [values] if colours is None else [values[..., :colours], values[..., colours:]]
+    fractions = array.dtype.kind == "f"
+    ranges = [value_range(float(part.min()), float(part.max()), fractions, array.dtype.kind == "b") for part in parts]
+    scaled = [(part - low) * (255.0 / ((high - low) or 1.0)) for part, (low, high) in zip(parts, ranges, strict=True)]
+    eight = np.clip(np.rint(scaled[0] if colours is None else np.concatenate(scaled, axis=2)), 0, 255)
+    low, high = ranges[0]
+    return eight.astype(np.uint8), [f"scaled_{low:g}_to_{high:g}"]
+
+
+def value_range(least: float, most: float, fractions: bool = False, flags: bool = False) -> tuple[float, float]:
+    """Which values become black and white. Whole numbers reach from 0 to the power of two that holds them: 12 bits in
+    16 are 12. From the least to the largest where they are few of those, or have a sign; fractions up to 1 from 0 to 1.
+    """
+    if flags or (fractions and least >= 0 and most <= 1):
+        return 0.0, 1.0
+    if least >= 0 and most <= 255:
+        return 0.0, 255.0
+    top = float(2 ** int(most).bit_length() - 1) if most > 0 else 0.0
+    if least >= 0 and not fractions and top <= 65535 and (most == least or most - least >= top / 8):
+        return 0.0, top
+    return least, most

@@ -1,4 +1,4 @@
-"""`data:` URLs as RFC 2397 writes them, strictly; anything else is refused.
+"""`data:` URLs as RFC 2397 writes them, strictly but for white space in base64; anything else is refused.
 
 Base64 is read slice by slice, so that other threads get their turn. Percent encoding, which no program writes pictures
 in, costs much more for a byte and is bounded by a limit of its own.
@@ -17,6 +17,7 @@ MAX_PERCENT = 300_000
 _HEAD = re.compile(r"data:[^,]{0,1024},", re.IGNORECASE)
 _PLAIN = (ascii_letters + digits + "!$&'()*+,-./:;=?@_~").encode()
 _BYTE = {(high + low).encode(): bytes([int(high + low, 16)]) for high in hexdigits for low in hexdigits}
+_WHITE = b" \t\r\n"
 _SLICE = 1 << 20
 
 
@@ -40,7 +41,9 @@ def decode_data_url(url: str, limits: Limits) -> bytes:
 
 def _from_base64(body: bytes) -> bytes:
     if b"%" in body:
-        body = body.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
+        for written, meant in (b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="), (b"%0A", b""), (b"%0D", b""):
+            body = body.replace(written, meant).replace(written.lower(), meant)
+    body = body.translate(None, _WHITE)  # `base64 picture.png` breaks lines
     padding = body.find(b"=")
     if len(body) % 4 or 0 <= padding < len(body) - 2:
         raise _bad("its base64 is broken")

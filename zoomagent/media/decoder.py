@@ -32,6 +32,10 @@ class TargetFull(Exception):
     """Pixels could not be written out."""
 
 
+class UnreadTiff(Exception):
+    """A TIFF of a kind that Pillow does not know."""
+
+
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -72,6 +76,8 @@ def run(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, 
         return {"error": "decode_memory"}
     except TargetFull:
         return {"error": "store_full"}
+    except UnreadTiff:
+        return {"error": "tiff_needs_large"}
     except _DAMAGE as error:
         reply = {"error": "corrupt_image", "detail": type(error).__name__}
     # A library that is short of memory may call a good file broken.
@@ -82,10 +88,17 @@ def run(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, 
 def header(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
     """What the file says about itself; nothing is decoded and nothing written."""
     from zoomagent.errors import InputRefused
-    from zoomagent.media.header import read_header
+    from zoomagent.media.header import LIBRARY, START, check_format, read_header
+    from zoomagent.media.header_libraries import read_image, read_pdf
 
+    frame, most, file = job["frame"], job["max_metadata"], _File(source)
     try:
-        return {"header": asdict(read_header(_File(source), job["max_metadata"]))}
+        format = check_format(file.at(0, START))
+        if format == "PDF":
+            return {"header": asdict(read_pdf(source, frame))}
+        if format in LIBRARY:
+            return {"header": asdict(read_image(source, format, frame, most))}
+        return {"header": asdict(read_header(file, most, frame))}
     except InputRefused as refusal:
         return {"error": refusal.code}
 
@@ -107,10 +120,21 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
         from zoomagent.media.decoder_vips import vips_rows
 
         return vips_rows(job, source, target)
-    from zoomagent.media.canonical import to_rgb, upright
+    from zoomagent.media.canonical import is_deep, to_rgb, upright
+    from zoomagent.media.header import LIBRARY
+    from zoomagent.media.header_libraries import plain_errors
 
-    image, _ = upright(_open(job, source), job["orientation"])
-    background = _colour(job)
+    if job["format"] == "PDF":
+        image = _pdf_page(job, source)
+    elif job["format"] in LIBRARY:
+        with plain_errors():
+            image = _open(job, source)
+    else:
+        image = _open(job, source)
+    if is_deep(image) or job["deep_colour"]:
+        return _deep_rows(job, source, image, target)
+    image, _ = upright(image, job["orientation"])
+    background = _background(job, image)
     width, height = image.size
     notes: list[str] = []
     step = max(1, STRIP_PIXELS // width)
@@ -119,6 +143,62 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
         rgb, notes = to_rgb(strip, background, plain_inks=job["plain_inks"])
         write_all(target, rgb.tobytes())
     return {"notes": notes}
+
+
+def _deep_rows(job: dict[str, Any], source: IO[bytes], image: Image.Image, target: IO[bytes]) -> dict[str, Any]:
+    """Values of more than 8 bits, scaled by the range of them all."""
+    import numpy as np
+
+    from zoomagent.media.canonical import array_to_rgb, upright
+
+    values = np.asarray(image)
+    if job["deep_colour"]:  # Pillow gives the upper bytes of colours only; read in the other order it gives the lower
+        lower = np.asarray(_decoded(job | {"swapped": True}, source, shrink=1))
+        values = values.astype(np.uint16) << 8 | lower
+    rgb, notes = array_to_rgb(values, _colour(job))
+    rgb, _ = upright(rgb, job["orientation"])
+    write_all(target, rgb.tobytes())
+    return {"notes": notes}
+
+
+def _pdf_page(job: dict[str, Any], source: IO[bytes]) -> Image.Image:
+    """A page drawn on white, at the size that the header reader promised."""
+    import pypdfium2
+
+    from zoomagent.media.header_libraries import open_pdf
+
+    width, height = job["size"]
+    with open_pdf(source) as document:
+        try:
+            page = document[job["frame"]]
+            bitmap = pypdfium2.PdfBitmap.new_native(width, height, pypdfium2.raw.FPDFBitmap_BGR)
+            bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+            flags = pypdfium2.raw.FPDF_ANNOT
+            pypdfium2.raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+        except pypdfium2.PdfiumError as error:
+            raise ValueError("the page can not be drawn") from error
+        return bitmap.to_pil().convert("RGB")
+
+
+def ground(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """The colour on which a large transparent PNG shows; nothing is written."""
+    from zoomagent.media.decoder_vips import vips_ground
+
+    return vips_ground(job, source)
+
+
+def survey(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """The range of values and the ground of a TIFF; nothing is written."""
+    from zoomagent.media.decoder_tiff import survey as look
+
+    return look(job, source)
+
+
+def part(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """A part of one level of a TIFF."""
+    from zoomagent.media.decoder_tiff import part as write
+
+    return write(job, source, target)
 
 
 def coarse(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
@@ -143,6 +223,7 @@ def regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[s
 
 
 _OPERATIONS = {"header": header, "rows": rows, "coarse": coarse, "regions": regions}
+_OPERATIONS |= {"ground": ground, "survey": survey, "part": part}
 
 
 def write_all(target: IO[bytes], data: bytes) -> None:
@@ -171,25 +252,56 @@ def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Imag
 
 
 def _decoded(job: dict[str, Any], source: IO[bytes], shrink: int) -> Image.Image:
-    from PIL import Image, ImageFile, PngImagePlugin
+    from PIL import ImageFile, PngImagePlugin, UnidentifiedImageError
 
-    Image.MAX_IMAGE_PIXELS = None
+    from zoomagent.media.header_libraries import open_image
+
     PngImagePlugin.MAX_TEXT_CHUNK = 8_000_000
     ImageFile.LOAD_TRUNCATED_IMAGES = job["truncated"]
-    image: Image.Image = Image.open(source, formats=[job["format"]])
+    try:
+        image = open_image(source, job["format"])
+        if job["frame"]:
+            image.seek(job["page"])
+    except UnidentifiedImageError as error:
+        if job["format"] == "TIFF":
+            raise UnreadTiff from error
+        raise
     if list(image.size) != job["size"]:
         raise ValueError("the decoder sees another size than the header reader")
+    if job.get("swapped"):
+        image.tile = [tile._replace(args=_swapped(tile.args)) for tile in image.tile]
     if shrink > 1:
         image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
-    if job["frame"]:
-        image.seek(job["frame"])
     image.load()
     return image
 
 
-def _colour(job: dict[str, Any]) -> tuple[int, int, int]:
+def _swapped(args: Any) -> Any:
+    """What names the order of two bytes to Pillow's decoders, with the other order."""
+    if isinstance(args, tuple):
+        return (_swapped(args[0]), *args[1:])
+    little = args.endswith("L") or (args.endswith("N") and sys.byteorder == "little")
+    return args[:-1] + ("B" if little else "L")
+
+
+def _colour(job: dict[str, Any]) -> tuple[int, int, int] | None:
+    if job["background"] is None:
+        return None
     red, green, blue = job["background"]
     return red, green, blue
+
+
+def _background(job: dict[str, Any], image: Image.Image) -> tuple[int, int, int] | None:
+    """One for all strips: chosen from the whole picture, or from a sample of a large one."""
+    from zoomagent.media.canonical import backdrop, has_alpha
+
+    chosen = _colour(job)
+    if chosen is not None or not has_alpha(image):
+        return chosen
+    share = (STRIP_PIXELS / (image.width * image.height)) ** 0.5
+    if share < 1:
+        image = image.resize((max(1, int(image.width * share)), max(1, int(image.height * share))), resample=0)
+    return backdrop(image)
 
 
 def _confine() -> None:

@@ -10,6 +10,8 @@ from typing import IO, Any
 import pyvips
 
 pyvips.cache_set_max(0)
+_SAMPLE = 1_000_000
+"""Pixels from which the ground is chosen, about (ours)."""
 _CUT = ("premature end", "found marker 0xd9 instead of RST")
 """What libjpeg says of a picture that ends before its last row."""
 
@@ -58,6 +60,26 @@ def _judged(job: dict[str, Any], write: Callable[[str], None], target: IO[bytes]
         full = os.fstatvfs(target.fileno()).f_bavail == 0
         return {"error": "store_full" if full else "corrupt_image"}
     return {"notes": []}
+
+
+def vips_ground(job: dict[str, Any], source: IO[bytes]) -> dict[str, Any]:
+    """The colour on which a transparent picture shows, from a sample of it."""
+    from PIL import Image
+
+    from zoomagent.media.canonical import backdrop
+
+    os.lseek(source.fileno(), 0, os.SEEK_SET)
+    stream = pyvips.Source.new_from_descriptor(source.fileno())
+    try:
+        image = pyvips.Image.pngload_source(stream, access="sequential", fail_on="none")
+        step = max(1, int((image.width * image.height / _SAMPLE) ** 0.5))
+        image = image.subsample(step, step).copy_memory()
+    except pyvips.Error:
+        return {"error": "corrupt_image"}
+    if image.bands not in (2, 4):
+        return {"background": [255, 255, 255]}
+    mode = "LA" if image.bands == 2 else "RGBA"
+    return {"background": list(backdrop(Image.frombytes(mode, (image.width, image.height), image.write_to_memory())))}
 
 
 class _Slicer:

@@ -3,7 +3,7 @@
 import struct
 
 _ORIENTATION = 0x0112
-_SHORT = 3
+_SHORT, _LONG = 3, 4
 
 
 def orientation_of(tiff: bytes) -> int:
@@ -16,7 +16,10 @@ def orientation_of(tiff: bytes) -> int:
         return 1
     (count,) = struct.unpack(f"{order}H", tiff[start : start + 2])
     for place in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
-        tag, kind, number, value = struct.unpack(f"{order}HHIH", tiff[place : place + 10])
-        if tag == _ORIENTATION:
-            return value if kind == _SHORT and number == 1 and 1 <= value <= 8 else 1
+        tag, kind, number = struct.unpack(f"{order}HHI", tiff[place : place + 8])
+        if tag == _ORIENTATION and kind in (_SHORT, _LONG) and number == 1:
+            (value,) = struct.unpack(
+                f"{order}{'H' if kind == _SHORT else 'I'}", tiff[place + 8 : place + (10 if kind == _SHORT else 12)]
+            )
+            return int(value) if 1 <= value <= 8 else 1
     return 1

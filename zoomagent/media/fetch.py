@@ -124,4 +124,8 @@ def _header(response: httpcore2.Response, name: bytes) -> str | None:
 
 
 def _too_large(max_bytes: int) -> FetchRefused:
-    return FetchRefused(f"The picture has more than {max_bytes} bytes. Raise Limits.max_bytes.", code="fetch_too_large")
+    return FetchRefused(
+        f"The picture has more than {max_bytes} bytes. Allow more with --max-bytes of the command (Limits.max_bytes in "
+        "Python), or give a smaller one.",
+        code="fetch_too_large",
+    )

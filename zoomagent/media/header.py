@@ -2,17 +2,21 @@
 
 `check_format` sniffs the format from the first bytes (names and MIME types are not believed). `read_header` finds
 size, orientation, frames and metadata, and refuses what can be refused now; for files of others it runs in the
-decoder's process. PNG lives in `header_png.py`.
+decoder's process. PNG lives in `header_png.py`, TIFF in `header_tiff.py`, what libraries read in
+`header_libraries.py`.
 """
 
 import re
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size
 from zoomagent.media.exif import orientation_of
 from zoomagent.media.header_png import read_png
-from zoomagent.media.header_types import Cursor, Header, Readable, corrupt
+from zoomagent.media.header_tiff import read_tiff
+from zoomagent.media.header_types import Cursor, Format, Header, Readable, corrupt
 
 START = 32
 """Bytes that tell the format."""
@@ -20,44 +24,63 @@ MAX_FRAMES = 1000
 """Frames of an animation are not counted further (ours)."""
 
 _FOREIGN = (
-    ("TIFF", rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
-    ("HEIC or AVIF", rb"....ftyp(heic|heix|hevc|mif1|msf1|avif|avis)"),
     ("SVG", rb"\s*(<\?xml|<!DOCTYPE svg|<svg)"),
-    ("PDF", rb"%PDF"),
     ("PostScript", rb"%!PS|\xc5\xd0\xd3\xc6"),
     ("FITS", rb"SIMPLE  ="),
     ("Photoshop", rb"8BPS"),
-    ("JPEG 2000", rb"\0\0\0\x0cjP"),
     ("DDS", rb"DDS "),
 )
 
 
-def check_format(start: bytes, size: int) -> None:
-    """Raises InputRefused unless a file of `size` bytes that begins with these 32 may be read here at all."""
-    _reader_of(start, size)
+_SIGNS: tuple[tuple[Format, bytes], ...] = (
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("GIF", rb"GIF8[79]a"),
+    ("WEBP", rb"RIFF....WEBP"),
+    ("BMP", rb"BM.{24}"),
+    ("TIFF", rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
+    ("AVIF", rb"....ftyp(avif|avis|(mif1|msf1).{4}(....)?(....)?(avif|avis))"),
+    ("HEIF", rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"),
+    ("JPEG2000", rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+    ("PDF", rb"\s*%PDF-"),
+)
+READ = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000 or PDF"
+"""The formats as people call them."""
+LIBRARY: tuple[Format, ...] = ("AVIF", "HEIF", "JPEG2000", "PDF")
+"""Formats whose header a library reads."""
+_EXTRAS = {"HEIF": ("pillow_heif", "heic", "HEIC"), "PDF": ("pypdfium2", "pdf", "PDF")}
 
 
-def read_header(source: Readable, max_metadata: int) -> Header:
-    """The header of a JPEG, PNG, WebP, GIF or BMP file. Raises InputRefused for anything else, for what breaks its
-    format, and for more metadata or parts than are allowed."""
-    read = _reader_of(source.at(0, START), source.size)
-    return read(Cursor(source, max_metadata))
+def check_format(start: bytes) -> Format:
+    """The format of a file that begins with these bytes. InputRefused for one that is not read, or not without an
+    extra that is not installed."""
+    known = [format for format, pattern in _SIGNS if re.match(pattern, start, re.DOTALL)]
+    if not known:
+        names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
+        what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
+        raise InputRefused(f"{what} Give {READ}.", code="unsupported_image")
+    module, extra, name = _EXTRAS.get(known[0], ("", "", ""))
+    if module and find_spec(module) is None:
+        text = f'{name} files need an extra. Run: pip install "zoomagent[{extra}]", or save it as JPEG or PNG.'
+        raise InputRefused(text, code="unsupported_image")
+    return known[0]
 
 
-def _reader_of(start: bytes, size: int) -> Callable[[Cursor], Header]:
-    if start.startswith(b"\xff\xd8\xff"):
-        return _jpeg
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return read_png
-    if start[:6] in (b"GIF87a", b"GIF89a"):
-        return _gif
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return _webp
-    if start[:2] == b"BM" and size >= 26:
-        return _bmp
-    names = [name for name, pattern in _FOREIGN if re.match(pattern, start, re.DOTALL)]
-    what = f"This looks like {names[0]}, which zoomagent does not read." if names else "This is no picture."
-    raise InputRefused(f"{what} Give JPEG, PNG, WebP, GIF or BMP.", code="unsupported_image")
+def read_header(source: Readable, max_metadata: int, frame: int = 0) -> Header:
+    """The header of a file that our own lines read; a TIFF's is that of one page. Raises InputRefused for anything
+    else, for what breaks its format, and for more metadata or parts than are allowed."""
+    readers: dict[Format, Callable[[Cursor], Header]] = {
+        "JPEG": _jpeg,
+        "PNG": read_png,
+        "GIF": _gif,
+        "WEBP": _webp,
+        "BMP": _bmp,
+        "TIFF": partial(read_tiff, frame=frame),
+    }
+    format = check_format(source.at(0, START))
+    if format not in readers:
+        raise InputRefused(f"The header of {format} is not read here.", code="unsupported_image")
+    return readers[format](Cursor(source, max_metadata))
 
 
 def _jpeg(cursor: Cursor) -> Header:
@@ -79,6 +102,8 @@ def _jpeg(cursor: Cursor) -> Header:
             frame, progressive = frame or body, progressive or marker not in (0xC0, 0xC1)
     if len(frame) < 6:
         raise corrupt("it has no frame header")
+    if frame[0] != 8:
+        raise InputRefused("JPEG of 12 bits is not read. Save it as PNG or TIFF of 16 bits.", code="deep_jpeg")
     size = Size(int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big"))
     layout = f"{frame[5]}{'a' if adobe else ''}{'p' if progressive else ''}"
     return Header("JPEG", size, layout, orientation, icc=icc)

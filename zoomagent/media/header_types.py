@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size
 
-Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP"]
+Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PDF"]
 
 MAX_PARTS = 1000
 """A file with more metadata parts than this is refused (ours)."""
@@ -23,9 +23,19 @@ _AHEAD = 1 << 16
 
 
 @dataclass(frozen=True)
+class Level:
+    """A picture inside a TIFF: its `page` in the main chain, and which of that page's SubIFDs it is (-1: itself)."""
+
+    page: int
+    copy: int
+    size: Size
+
+
+@dataclass(frozen=True)
 class Header:
     """`size` is as stored, before the EXIF `orientation`. `layout` names channels and depth for the decoder's
-    choice; `damaged` says what is broken but may still be decoded when asked."""
+    choice; `damaged` says what is broken but may still be decoded when asked; `levels` are a TIFF page and its reduced
+    copies, `dpi` the resolution at which a page of a PDF is drawn."""
 
     format: Format
     size: Size
@@ -34,6 +44,8 @@ class Header:
     frames: int = 1
     icc: bool = False
     damaged: str = ""
+    levels: tuple[Level, ...] = ()
+    dpi: int = 0
 
     @property
     def upright(self) -> Size:

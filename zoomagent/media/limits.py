@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from zoomagent.errors import InputRefused
 
 PIXEL_CEILING = 178_956_970
-"""No limit may be set above this (Pillow's own error threshold)."""
+"""A picture that is decoded whole is never larger (Pillow's own error threshold)."""
+PARTS_CEILING = 100_000_000_000
+"""Nor is one that is read by parts: a TIFF in tiles."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,23 @@ class Limits:
     roots: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_pixels <= PIXEL_CEILING:
-            raise ValueError(f"max_pixels must be 1 to {PIXEL_CEILING}, got {self.max_pixels!r}.")
+        if not 0 < self.max_pixels <= PARTS_CEILING:
+            raise ValueError(f"max_pixels must be 1 to {PARTS_CEILING}, got {self.max_pixels!r}.")
 
-    def check_size(self, width: int, height: int) -> None:
+    def check_size(self, width: int, height: int, *, in_parts: bool = False) -> None:
         """Raise InputRefused when a picture of this size is too large or too long."""
         if width <= 0 or height <= 0:
             raise InputRefused("The picture has no pixels. Give another file.", code="corrupt_image")
         if width * height > self.max_pixels:
             raise InputRefused(
-                f"The picture has {width}x{height} pixels, more than the {self.max_pixels} allowed. "
-                "Raise Limits.max_pixels or give a smaller one.",
+                f"The picture has {width}x{height} pixels, more than the {self.max_pixels} allowed. Allow more with "
+                "--max-pixels of the command (Limits.max_pixels in Python), or give a smaller one.",
+                code="too_many_pixels",
+            )
+        if width * height > PIXEL_CEILING and not in_parts:
+            raise InputRefused(
+                f"The picture has {width}x{height} pixels. Above {PIXEL_CEILING} only TIFF in tiles is read, with the "
+                'extra large (pip install "zoomagent[large]"). Save it as such a TIFF, or give a smaller one.',
                 code="too_many_pixels",
             )
         if max(width, height) > self.max_aspect * min(width, height):
@@ -50,6 +58,15 @@ class Limits:
         if count > self.max_bytes:
             raise InputRefused(
                 f"The picture has {count} bytes, more than the {self.max_bytes} allowed. "
-                "Raise Limits.max_bytes or give a smaller one.",
+                "Allow more with --max-bytes of the command (Limits.max_bytes in Python), or give a smaller one.",
                 code="too_many_bytes",
             )
+
+
+OWN_BYTES, OWN_PIXELS = 128 * 1024 * 1024, PIXEL_CEILING
+"""What a person's own pictures may have, on the command line and the page, unless it is told otherwise (ours)."""
+
+
+def own_limits(max_bytes: int = OWN_BYTES, max_pixels: int = OWN_PIXELS) -> Limits:
+    """The limits of a person who opens pictures of their own: more of everything, and more time."""
+    return Limits(max_bytes=max_bytes, max_pixels=max_pixels, decode_seconds=60.0)

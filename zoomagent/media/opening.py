@@ -22,14 +22,16 @@ from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.geometry import Size
 from zoomagent.media.canonical import Colour, array_to_rgb, to_rgb, upright
 from zoomagent.media.data_url import decode_data_url
-from zoomagent.media.exif import orientation_of
 from zoomagent.media.header import MAX_FRAMES, START, check_format
+from zoomagent.media.header_tiff import MAX_PAGES
 from zoomagent.media.header_types import Header
-from zoomagent.media.jobs import Decoding, Options, header_of
+from zoomagent.media.jobs import Decoding, Options, header_of, reads_parts
 from zoomagent.media.large import LARGE_PIXELS, LargeFile
 from zoomagent.media.limits import Limits
+from zoomagent.media.paths import is_file_uri, local_path
 from zoomagent.media.picture import InMemory, Picture
 from zoomagent.media.spool import Readable, Spool, spool_bytes, spool_path, spool_stream
+from zoomagent.media.tiff import TiffFile
 from zoomagent.media.url_rules import UrlRules
 from zoomagent.media.worker import refusal
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     Source = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.generic]
 
+_ORIENTATION = 0x0112
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|file|ftp|gopher|s3|gs|jar|blob):", re.IGNORECASE)
 
 
@@ -47,13 +50,18 @@ def open_picture(
     *,
     limits: Limits | None = None,
     allow_urls: UrlRules | None = None,
-    background: Colour = (255, 255, 255),
+    background: Colour | None = None,
     frame: int = 0,
+    page: int | None = None,
     allow_truncated: bool = False,
 ) -> Picture:
-    """Open `source` as an upright RGB picture within `limits`."""
+    """Open `source` as an upright RGB picture within `limits`.
+
+    `page` is the page of a PDF or TIFF, counted from 1; `frame` the same of any file that holds several pictures,
+    counted from 0. What is transparent is laid on `background`; None takes white, or what it shows against.
+    """
     limits = limits or Limits()
-    options = Options(background, frame, allow_truncated)
+    options = Options(background, frame if page is None else page - 1, allow_truncated)
     if isinstance(source, Image.Image):
         return _open_image(source, limits, options)
     if isinstance(source, str | Path | bytes | Readable):
@@ -65,19 +73,22 @@ def _spool(source: str | Path | bytes | Readable, limits: Limits, rules: UrlRule
     if isinstance(source, bytes):
         return spool_bytes(source, limits)
     if isinstance(source, Path):
-        return spool_path(source, limits)
+        return spool_path(source.expanduser() if source.parts[:1] == ("~",) else source, limits)
     if not isinstance(source, str):
         return spool_stream(source, limits)
     if source[:5].lower() == "data:":
         return spool_bytes(decode_data_url(source, limits), limits)
-    if _URL.match(source):
+    if _URL.match(source) and not is_file_uri(source):
         return spool_bytes(_fetch(source, limits, rules), limits)
-    return spool_path(Path(source), limits)
+    return spool_path(local_path(source), limits)
 
 
 def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
     if rules is None:
-        raise FetchRefused("Addresses are not fetched here. Give the picture itself, or allow hosts with UrlRules.")
+        raise FetchRefused(
+            "Addresses are not fetched here. Give the picture itself, or allow its host: "
+            "--allow-host of the command, UrlRules in Python."
+        )
     from zoomagent.media.fetch import fetch
 
     return fetch(url, rules, limits.max_bytes)
@@ -85,11 +96,13 @@ def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
 
 def _open_spool(spool: Spool, limits: Limits, options: Options) -> Picture:
     try:
-        check_format(spool.at(0, START), spool.size)
-        header = header_of(spool, limits)
+        check_format(spool.at(0, START))
+        header = header_of(spool, limits, options.frame)
         _check(header, limits, options)
         decoding = Decoding(spool, header, options, limits)
         name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
+        if header.format == "TIFF" and reads_parts():
+            return _open_tiff(name, decoding)
         if header.size.pixels > LARGE_PIXELS:
             notes = (*_notes(header, options), *_layout_notes(header))
             return Picture(name, header.upright, notes, LargeFile(decoding))
@@ -101,9 +114,21 @@ def _open_spool(spool: Spool, limits: Limits, options: Options) -> Picture:
     return Picture(name, header.upright, (*_notes(header, options), *converted), InMemory(image))
 
 
+def _open_tiff(name: str, decoding: Decoding) -> Picture:
+    """A TIFF by parts; one of a size that is kept in memory is decoded now, so that damage shows."""
+    header, source = decoding.header, TiffFile(decoding)
+    notes = (*_notes(header, decoding.options), *source.notes)
+    if header.size.pixels > LARGE_PIXELS:
+        return Picture(name, header.upright, notes, source)
+    image = source.all()
+    source.close()
+    return Picture(name, header.upright, notes, InMemory(image))
+
+
 def _check(header: Header, limits: Limits, options: Options) -> None:
     """Everything that can be refused before a decoder runs."""
-    limits.check_size(header.size.width, header.size.height)
+    parts = header.format == "TIFF" and "tiled" in header.layout and reads_parts()
+    limits.check_size(header.size.width, header.size.height, in_parts=parts)
     if header.damaged and not options.allow_truncated:
         raise refusal("corrupt_image")
     if not 0 <= options.frame < header.frames:
@@ -113,13 +138,15 @@ def _check(header: Header, limits: Limits, options: Options) -> None:
 def _notes(header: Header, options: Options) -> tuple[str, ...]:
     """What is done to every format alike."""
     others = header.frames - 1
-    more = "_or_more" if header.format != "PNG" and header.frames >= MAX_FRAMES else ""
+    most = MAX_FRAMES if header.format in ("GIF", "WEBP") else MAX_PAGES
+    more = "_or_more" if header.format != "PNG" and header.frames >= most else ""
     found = {
         f"frames_ignored_{others}{more}": others > 0,
         f"exif_orientation_{header.orientation}_applied": header.orientation > 1,
         "icc_profile_ignored": header.icc,
         "smaller_than_56_pixels": min(header.size.width, header.size.height) < 56,
         "damage_allowed": options.allow_truncated,
+        f"drawn_at_{header.dpi}_dpi": header.dpi > 0,
     }
     return tuple(note for note, true in found.items() if true)
 
@@ -153,9 +180,9 @@ def _load(target: IO[bytes], size: Size) -> Image.Image:
 
 def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture:
     limits.check_size(*image.size)
-    exif = image.info.get("exif", b"")
-    orientation = orientation_of(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
     try:
+        image.load()  # Pillow turns a TIFF while it loads
+        orientation = image.getexif().get(_ORIENTATION, 1)
         rgb, notes = to_rgb(image, options.background)
         rgb, more = upright(rgb, orientation)
         return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)

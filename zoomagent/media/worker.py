@@ -29,7 +29,11 @@ _HOME = str(Path(__file__).resolve().parents[2])
 COMMAND = (sys.executable, "-S", "-m", "zoomagent.media.decoder")
 
 _WHY = {
-    "unsupported_image": "This is no picture that zoomagent reads. Give JPEG, PNG, WebP, GIF or BMP.",
+    "unsupported_image": "This is no picture that zoomagent reads. Give JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, "
+    "JPEG 2000 or PDF.",
+    "deep_jpeg": "A JPEG of more than 8 bits is not read. Save it as PNG or TIFF.",
+    "tiff_needs_large": 'Such a TIFF needs an extra. Run: pip install "zoomagent[large]", or save it with 8 bits.',
+    "needs_password": "This PDF asks for a password. Save it without one.",
     "metadata_too_large": "The picture carries more metadata, or is cut into more parts, than is allowed. "
     "Save it anew without metadata.",
     "corrupt_image": "The picture file is damaged and can not be decoded. Give an intact file.",
@@ -37,7 +41,7 @@ _WHY = {
     "decode_crashed": "The decoder broke down on this picture. Save it anew in another format.",
     "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one, or raise "
     "Limits.decode_bytes.",
-    "bad_frame": "The picture has no such frame. Ask for frame 0.",
+    "bad_frame": "The file has no such page. Pages are counted from 1, frames from 0.",
 }
 
 

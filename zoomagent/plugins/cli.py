@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, Limits
 from zoomagent.plugins.options import (
     CALLS,
     DEPTH,
@@ -22,8 +23,10 @@ from zoomagent.plugins.options import (
     ExtraBody,
     Gate,
     HowTo,
+    MaxBytes,
     MaxCalls,
     MaxDepth,
+    MaxPixels,
     MaxTokens,
     Model,
     ProfileFile,
@@ -84,13 +87,15 @@ def mcp(
     root: Root = None,
     allow_host: AllowHost = None,
     served_as: ServedAs = None,
+    max_bytes: MaxBytes = Limits.max_bytes,
+    max_pixels: MaxPixels = Limits.max_pixels,
 ) -> None:
     """Serve tools by the Model Context Protocol, to Claude, editors and agents (extra mcp).
 
     Example: zoomagent serve mcp --root pictures
     """
     from zoomagent import ZoomAgent
-    from zoomagent.plugins.guard import rules_for
+    from zoomagent.plugins.guard import body_for, rules_for
     from zoomagent.plugins.inputs import picture_opener
     from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app, mcp_server
 
@@ -99,13 +104,13 @@ def mcp(
         profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
         extra_body=extra_body,
     )  # fmt: skip
-    opener = picture_opener(_allowed(root, allow_host))
+    opener = picture_opener(_allowed(root, allow_host, max_bytes, max_pixels))
     with ZoomAgent(**settings, opener=opener) as agent:
         server = mcp_server(agent, opener)
         if not http:
             _talk(server, model)
             return
-        rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS)
+        rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS, max_body=body_for(max_bytes))
         _serve(agent, http_app(server, rules), host, port, PATH)
 
 
@@ -131,22 +136,25 @@ def page(
         "zoomagent-runs"
     ),
     served_as: ServedAs = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
     """Serve a page: ask in the browser, watch the run, step through it, compare two (extra serve).
 
     Example: zoomagent serve page --runs zoomagent-runs
     """
     from zoomagent import ZoomAgent
+    from zoomagent.media.limits import own_limits
     from zoomagent.plugins.page_server import guarded_page, page_rules
 
-    rules = page_rules(host, tuple(served_as or ()))
+    rules = page_rules(host, tuple(served_as or ()), max_bytes=max_bytes)
     settings = _settings(
         model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
         profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
         extra_body=extra_body,
     )  # fmt: skip
     with ZoomAgent(**settings) as agent:
-        _serve(agent, guarded_page(agent, runs, rules), host, port, "/")
+        _serve(agent, guarded_page(agent, runs, rules, own_limits(max_bytes, max_pixels)), host, port, "/")
 
 
 @app.command()
@@ -171,18 +179,20 @@ def openai(
     root: Root = None,
     allow_host: AllowHost = None,
     served_as: ServedAs = None,
+    max_bytes: MaxBytes = Limits.max_bytes,
+    max_pixels: MaxPixels = Limits.max_pixels,
 ) -> None:
     """Serve the agent as if it were a model, to any client of OpenAI's chat API (extra serve).
 
     Example: zoomagent serve openai --strategy dualfocus --at-once 16
     """
     from zoomagent import ZoomAgent
-    from zoomagent.plugins.guard import rules_for
+    from zoomagent.plugins.guard import body_for, rules_for
     from zoomagent.plugins.inputs import picture_opener
     from zoomagent.plugins.openai_endpoint import openai_app
 
-    rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once)
-    opener = picture_opener(_allowed(root, allow_host))
+    rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once, max_body=body_for(max_bytes))
+    opener = picture_opener(_allowed(root, allow_host, max_bytes, max_pixels))
     settings = _settings(
         model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
         profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
@@ -192,13 +202,13 @@ def openai(
         _serve(agent, openai_app(agent, rules), host, port, "/v1")
 
 
-def _allowed(roots: list[str] | None, hosts: list[str] | None) -> "Allowed":
+def _allowed(roots: list[str] | None, hosts: list[str] | None, max_bytes: int, max_pixels: int) -> "Allowed":
     from zoomagent.plugins.inputs import Allowed
 
     for root in roots or ():
         if not os.path.isdir(root):
             raise typer.BadParameter(f"{root!r} is no folder", param_hint="--root")
-    return Allowed(tuple(roots or ()), tuple(hosts or ()))
+    return Allowed(tuple(roots or ()), tuple(hosts or ()), max_bytes, max_pixels)
 
 
 def _talk(server: "Server[Any]", model: str) -> None:

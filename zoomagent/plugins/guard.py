@@ -38,6 +38,11 @@ AHEAD = 64 * 1024 * 1024
 """Bytes of bodies that are read before their turn, of all waiting requests together (ours)."""
 
 
+def body_for(max_bytes: int) -> int:
+    """Bytes of a body in which a picture of `max_bytes` comes as base64."""
+    return max(MAX_BODY, max_bytes * 4 // 3 + SMALL)
+
+
 @dataclass(frozen=True)
 class Rules:
     """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths

@@ -24,16 +24,19 @@ MAX_PATH = 4096
 @dataclass(frozen=True)
 class Allowed:
     """`roots`: folders below which files may be opened. `hosts`: names from which http(s) pictures may be fetched
-    (`.example.com` for all below it). None of either unless given."""
+    (`.example.com` for all below it). None of either unless given. `max_bytes` and `max_pixels` bound each picture."""
 
     roots: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    max_bytes: int = Limits.max_bytes
+    max_pixels: int = Limits.max_pixels
 
 
 def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
     """The opener of an agent that serves clients: text only, within what is allowed. It raises InputRefused."""
     rules = UrlRules(allowed.hosts) if allowed.hosts else None
-    opened = partial(open_picture, limits=Limits(roots=allowed.roots), allow_urls=rules)
+    limits = Limits(roots=allowed.roots, max_bytes=allowed.max_bytes, max_pixels=allowed.max_pixels)
+    opened = partial(open_picture, limits=limits, allow_urls=rules)
 
     def opener(source: Any) -> Picture:
         if not isinstance(source, str):
@@ -57,6 +60,7 @@ def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> C
 def _below(source: str, roots: Sequence[str]) -> str:
     """A relative path below the root that has such a file, else below the first one. Asks nothing outside them."""
     named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
+    named = named and not source.startswith("~/")
     if not roots or not named or os.path.isabs(source):
         return source
     places = [os.path.abspath(os.path.join(root, source)) for root in roots]

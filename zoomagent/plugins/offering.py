@@ -5,9 +5,10 @@
             ...
     told = await looking(agent, opener, Crop(image="a.png", box=[0.1, 0.1, 0.2, 0.2]))
 
-What a client is told is a value of the public schema, the same in words, and pictures. Pictures are JPEG files of at
-most MAX_CROP_SIDE pixels a side, so that a reply stays small. A single tool raises ToolError or RunError, both safe to
-show; a question never does: what went wrong is its outcome. Left out: how a face words it in its own protocol.
+What a client is told is a value of the public schema, the same in words, and pictures: JPEG files of at most
+MAX_CROP_SIDE pixels a side and PICTURE_BYTES together. Text that was read has at most TEXT_BYTES: hosts drop
+results of 1 MB. A single tool raises ToolError or RunError, both safe to show; a question never does: what went
+wrong is its outcome. Left out: how a face words it in its own protocol.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from PIL import Image
@@ -58,6 +60,13 @@ from zoomagent.tools.viewing import MAGNIFY
 from zoomagent.tools.zooming import MARGIN, surroundings
 
 Opener = Callable[[Any], Picture]
+PICTURE_BYTES = 600_000
+"""Bytes of all pictures of one result, which become a third more as base64 (ours)."""
+TEXT_BYTES = 60_000
+"""Bytes of the lines that were read, of which a result holds two copies and a frame around each (ours)."""
+_LINE_FRAME = 120
+_QUALITIES = ((90, 0), (80, 2), (60, 2), (40, 2))
+"""JPEG quality and subsampling, tried from the best."""
 SPACES: dict[str, Space] = {"relative": "unit", "pixels": "pixels"}
 
 
@@ -106,8 +115,9 @@ async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage)
 
 def _told(answer: Answer, picture: Picture) -> Told:
     public = public_answer(answer)
-    crops = tuple(jpeg(crop) for crop in crops_of(answer, picture))
-    return Told(public, worded(public), crops, failed=not answer.answered)
+    crops = crops_of(answer, picture)
+    files = tuple(jpeg(crop, PICTURE_BYTES // max(1, len(crops))) for crop in crops)
+    return Told(public, worded(public), files, failed=not answer.answered)
 
 
 def worded(answer: PublicAnswer) -> str:
@@ -154,8 +164,17 @@ async def _read(bench: Bench, asked: ReadText) -> Told:
     told = tuple(
         PublicLine(text=line.text, box=public_box(_corners(line.box), picture.size), score=line.score) for line in lines
     )
-    text = "\n".join(f"{line.text!r} at {list(line.box.pixels)}" for line in told) or "No text was read."
-    return Told(PublicText(lines=told, picture=_size(picture)), text)
+    kept = _as_fits(told)
+    text = "\n".join(f"{line.text!r} at {list(line.box.pixels)}" for line in kept) or "No text was read."
+    if len(kept) < len(told):
+        text += f"\n{len(told) - len(kept)} more lines were read. Name a smaller box to get them."
+    return Told(PublicText(lines=kept, picture=_size(picture)), text)
+
+
+def _as_fits(lines: tuple[PublicLine, ...]) -> tuple[PublicLine, ...]:
+    """The first lines, as many as a result holds."""
+    sizes = accumulate(len(line.text.encode()) + _LINE_FRAME for line in lines)
+    return tuple(line for line, size in zip(lines, sizes, strict=True) if size <= TEXT_BYTES)
 
 
 async def _verified(bench: Bench, asked: Verify) -> Told:
@@ -207,10 +226,15 @@ def shown_size(box: Box) -> Size:
     return Size(max(1, round(box.width * factor)), max(1, round(box.height * factor)))
 
 
-def jpeg(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.convert("RGB").save(file, "JPEG", quality=90, subsampling=0)
-    return file.getvalue()
+def jpeg(image: Image.Image, most: int = PICTURE_BYTES) -> bytes:
+    """A file of at most so many bytes: of less quality, at last smaller, where the picture is full of detail."""
+    rgb = image.convert("RGB")
+    for quality, subsampling in _QUALITIES:
+        file = io.BytesIO()
+        rgb.save(file, "JPEG", quality=quality, subsampling=subsampling)
+        if file.tell() <= most:
+            return file.getvalue()
+    return jpeg(rgb.resize((max(1, rgb.width // 2), max(1, rgb.height // 2)), Image.Resampling.BOX), most)
 
 
 def _corners(box: Box) -> tuple[int, int, int, int]:

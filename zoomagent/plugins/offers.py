@@ -3,17 +3,19 @@
     OFFERS[0].name                                   # "answer_about_image"
     read_offer("crop", {"image": "a.png", "box": [0.1, 0.1, 0.2, 0.2]})
 
-Arguments are strict pydantic models: nothing unknown is taken, nothing is converted, and null is as good as left out.
+Arguments are strict pydantic models: nothing unknown is taken, and null is as good as left out. Nothing is converted
+but arrays and numbers that a host sends as JSON text, as several do.
 A picture is named by text. A box is `[left, top, right, bottom]` of the upright original, in shares of its width and
 height (0 to 1), or in its pixels where `units` says so. Left out: running (`offering.py`), writing them down for a
 provider (`schema.py`).
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.plugins.public import Public, PublicAnswer, PublicBox
@@ -41,12 +43,48 @@ Thing = Annotated[str, AfterValidator(_named)]
 """Checked here and not by the schema: strict modes of providers know no bounds of a text."""
 
 
+_ARRAYS, _NUMBERS = ("box", "options"), ("target_error",)
+_SHORT = 100_000
+"""Characters of a text in which an array may come (ours)."""
+
+
+def _from_text(name: str, value: Any) -> Any:
+    """An argument that is an array or a number, though a host sent text."""
+    if name in (*_ARRAYS, *_NUMBERS, "strategy", "units") and value in ("null", ""):
+        return None
+    if isinstance(value, str) and name in (*_ARRAYS, *_NUMBERS) and len(value) <= _SHORT:
+        text = value.strip()
+        text = f"[{text}]" if name == "box" and text[:1] not in ("[", "(") else text
+        try:
+            value = json.loads("[" + text[1:-1] + "]" if text[:1] == "(" and text[-1:] == ")" else text)
+        except (ValueError, RecursionError):
+            return value
+    if name == "box" and isinstance(value, list):
+        return [_number(one) for one in value]
+    return value
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) and len(value) <= 40 else value
+    except ValueError:
+        return value
+
+
 class ToolArguments(BaseModel):
     """Arguments of any tool."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     image: Annotated[str, Field(description="the picture: a data: URL, or a file or address the server allows")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unpack(cls, arguments: Any) -> Any:
+        """Arrays and numbers out of the text they came in. What is text by itself stays as it is."""
+        if not isinstance(arguments, dict):
+            return arguments
+        return {name: _from_text(name, value) for name, value in arguments.items()}
 
 
 class AnswerAboutImage(ToolArguments):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from zoomagent.media.limits import PARTS_CEILING
 from zoomagent.strategy import Rule, Strategy
 
 MAX_TOKENS = 128
@@ -58,3 +59,9 @@ Format = Annotated[
     Literal["text", "json"] | None, typer.Option(help="How it is printed.  [text; json where it is piped]")
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+MaxBytes = Annotated[int, typer.Option(min=1, help="Largest picture file that is opened.")]
+MaxPixels = Annotated[
+    int,
+    typer.Option(min=1, max=PARTS_CEILING, help="Largest picture opened; above 178,956,970: TIFF in tiles."),
+]
+Page = Annotated[int | None, typer.Option(min=1, help="Which page of a PDF or TIFF, counted from 1.")]

@@ -27,7 +27,7 @@ from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_whole
 from zoomagent.geometry import Box, Size, whole
 from zoomagent.media import Limits, Picture, open_picture
-from zoomagent.media.limits import PIXEL_CEILING
+from zoomagent.media.limits import own_limits
 
 TILE = 512
 SMALL = 160
@@ -35,17 +35,15 @@ SMALL = 160
 MOST_OPEN = 6
 MOST_UNASKED = 32
 """Files kept at most that no run was asked about (ours)."""
-MAX_BYTES = 128 * 1024 * 1024
-"""Largest file taken (ours): the page is for pictures that are too large elsewhere."""
-LIMITS = Limits(max_pixels=PIXEL_CEILING, max_bytes=MAX_BYTES, decode_seconds=60.0)
 NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Gallery:
     """Pictures by name. May be used by several threads; those that are lent are never closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self._folder = folder
+        self._limits = limits or own_limits()
         self._open: OrderedDict[str, Picture] = OrderedDict()
         self._lent: dict[str, int] = {}
         self._unasked: dict[str, None] = {}
@@ -53,7 +51,7 @@ class Gallery:
 
     def add(self, content: bytes) -> str:
         """Keep a picture file; its name. Raises InputRefused where it is none, StoreError where it can not be kept."""
-        picture = open_picture(content, limits=LIMITS)
+        picture = open_picture(content, limits=self._limits)
         picture.prepare()
         path = self._folder / picture.id
         try:
@@ -124,7 +122,7 @@ class Gallery:
                 self._open.move_to_end(name)
                 return known
         self.check(name)
-        opened = open_picture(self._folder / name, limits=LIMITS)
+        opened = open_picture(self._folder / name, limits=self._limits)
         with self._lock:
             picture = self._open.setdefault(name, opened)
         if picture is not opened:

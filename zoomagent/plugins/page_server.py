@@ -36,10 +36,12 @@ from starlette.exceptions import HTTPException
 from zoomagent.agent import ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited, RunError
 from zoomagent.geometry import Box, Size
+from zoomagent.media import Limits
+from zoomagent.media.limits import OWN_BYTES, own_limits
 from zoomagent.page_pictures import rendered
 from zoomagent.plugins.guard import App, Guarded, Rules, Scope, Send, rules_for
 from zoomagent.plugins.incoming import Message, Receive
-from zoomagent.plugins.page_gallery import MAX_BYTES, TILE, Gallery, levels, look, tile
+from zoomagent.plugins.page_gallery import TILE, Gallery, levels, look, tile
 from zoomagent.plugins.page_leftovers import cleared
 from zoomagent.plugins.page_runs import Asked, Runs
 from zoomagent.plugins.page_told import told
@@ -57,9 +59,9 @@ RENDERERS = 3
 """Tiles rendered at the same time (ours): more only wait for the same cores."""
 UPLOAD = "/api/pictures"
 UPLOADS = 2
-"""Pictures that are taken in at once: each may be MAX_BYTES long."""
+"""Pictures that are taken in at once: each may be OWN_BYTES long."""
 UPLOAD_SECONDS = 300.0
-"""Time that a body may take (ours): MAX_BYTES at 3.6 Mbit/s."""
+"""Time that a body may take (ours): OWN_BYTES at 3.6 Mbit/s."""
 MAX_ASKED = 512 * 1024
 """Bytes of any other body: a question with its options."""
 MAX_WORDS = 1000
@@ -77,9 +79,9 @@ POLICY = {
 STATUS = {"unknown_picture": 404, "unknown_run": 404, "unknown_tile": 404, "unknown_view": 404, "rate_limited": 429}
 
 
-def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
+def page_app(agent: ZoomAgent, folder: Path, limits: Limits | None = None) -> FastAPI:
     """The page and its API, without the guard. Runs and pictures are kept in `folder`; the caller closes the agent."""
-    gallery = Gallery(folder / "pictures")
+    gallery = Gallery(folder / "pictures", limits)
     runs = Runs(agent, gallery, folder)
 
     @asynccontextmanager
@@ -93,21 +95,21 @@ def page_app(agent: ZoomAgent, folder: Path) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(HTTPException, _not_here)
     _serve_files(app)
-    _serve_about(app, agent)
+    _serve_about(app, agent, (limits or own_limits()).max_bytes)
     _serve_pictures(app, gallery)
     _serve_runs(app, runs, gallery)
     return app
 
 
-def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules) -> "WithPolicy":
+def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules, limits: Limits | None = None) -> "WithPolicy":
     """The app as it is served."""
-    return WithPolicy(Guarded(page_app(agent, folder), rules))
+    return WithPolicy(Guarded(page_app(agent, folder, limits), rules))
 
 
-def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None) -> Rules:
+def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None, max_bytes: int = OWN_BYTES) -> Rules:
     """The guard's rules: the page's own files need no key. SettingInvalid as `rules_for`."""
     free = ("/", *(f"/{path.name}" for path in FILES.iterdir()))
-    sizes = {"max_body": MAX_ASKED, "large": (UPLOAD,), "large_body": MAX_BYTES}
+    sizes = {"max_body": MAX_ASKED, "large": (UPLOAD,), "large_body": max_bytes}
     return rules_for(host, key, hosts, free=free, at_once=32, body_seconds=UPLOAD_SECONDS, **sizes)
 
 
@@ -129,7 +131,7 @@ def _serve_files(app: FastAPI) -> None:
         return Response(files[name], media_type=kind, headers={"cache-control": "no-cache"})
 
 
-def _serve_about(app: FastAPI, agent: ZoomAgent) -> None:
+def _serve_about(app: FastAPI, agent: ZoomAgent, max_bytes: int) -> None:
     example = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
 
     @app.get("/api/about")
@@ -139,7 +141,7 @@ def _serve_about(app: FastAPI, agent: ZoomAgent) -> None:
             "strategies": get_args(Strategy),
             "rules": get_args(Rule),
             "tile": TILE,
-            "max_bytes": MAX_BYTES,
+            "max_bytes": max_bytes,
             "example": example["question"],
             "set": {
                 "strategy": agent.context.strategy,

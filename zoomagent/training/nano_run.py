@@ -30,7 +30,7 @@ from zoomagent.training.learner import Heads, Learner, Weights, evaluate
 from zoomagent.training.looks import Row
 from zoomagent.training.mix import Mix, Shapes
 from zoomagent.training.record import log, write_curve
-from zoomagent.training.resuming import check_same, remember
+from zoomagent.training.resuming import all_made, check_same, remember
 
 PRESETS: dict[str, NanoConfig] = {"nano": SMALL, "nano-large": LARGE}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -143,6 +143,7 @@ def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, tokenizer
             write_curve(settings.out, curve)
         if step % settings.save_every == 0 or step == settings.steps:
             store.save(settings.out / "state", step, modules, optimizer, {"curve": curve})
+    all_made(step, settings.steps)
 
 
 def _resume(

@@ -24,6 +24,7 @@ from zoomagent.models.profiles import Profile, own_overrides
 from zoomagent.training.environment import WITHOUT_MODEL, EnvConfig
 from zoomagent.training.guard import Guard, GuardConfig
 from zoomagent.training.reinforce_rows import Rows, alike, load_rows
+from zoomagent.training.resuming import all_made
 from zoomagent.training.rewards import BOX, GAP, RewardConfig
 
 Stage = Literal["gap", "box"]
@@ -95,6 +96,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Path:
     trainer.train(resume_from_checkpoint=str(found) if found else None)
     if guard.watch.stopped:
         raise RunError(guard.watch.stopped, code="tool_collapse")
+    all_made(trainer.state.global_step, settings.steps)
     trainer.save_model(str(settings.out / "trained"))
     return export(settings.model, settings.out / "trained", settings.out / "checkpoint", load_processor(settings.model))
 
@@ -137,6 +139,11 @@ def rows_of(settings: Settings, say: Callable[[str], None] = print) -> Rows:
     if len(kept) < len(found.rows):
         bare = f"{len(found.rows) - len(rows)} have no nested boxes, " if settings.stage == "box" else ""
         say(f"{len(kept)} of {len(found.rows)} rows can be used: {bare}{len(rows) - len(kept)} offer other tools.")
+    if 0 < len(kept) < settings.recipe.prompts:
+        raise SettingInvalid(
+            f"{len(kept)} rows are fewer than {settings.recipe.prompts} questions a step. Give more rows, "
+            "or fewer questions with --prompts."
+        )
     if not kept:
         raise SettingInvalid(f"None of the {len(found.rows)} rows can be used for --stage {settings.stage}.")
     return replace(found, rows=kept)

@@ -36,6 +36,15 @@ def check_same(folder: Path, settings: Mapping[str, Any], free: Collection[str])
         raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
 
 
+def all_made(made: int, asked: int) -> None:
+    """Raise SettingInvalid unless every step was made: what stopped before is no checkpoint to be used."""
+    if made < asked:
+        raise SettingInvalid(
+            f"{made} of {asked} steps were made, so no checkpoint is written: there are too few rows for a "
+            "step. Give more rows, or fewer of them a step."
+        )
+
+
 def _is_whole(checkpoint: Path) -> bool:
     try:
         return "global_step" in json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))

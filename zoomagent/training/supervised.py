@@ -31,7 +31,7 @@ from zoomagent.training.curve import JsonLines
 from zoomagent.training.exporting import export
 from zoomagent.training.processing import ViewProcessor, load_processor, source_of
 from zoomagent.training.reading import digest, pictures, split
-from zoomagent.training.resuming import check_same, newest, remember
+from zoomagent.training.resuming import all_made, check_same, newest, remember
 
 Precision = Literal["bf16", "fp32"]
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -87,6 +87,7 @@ def train(settings: Settings) -> Path:
     trainer = make_trainer(settings)
     found = newest(settings.out / "state")
     trainer.train(resume_from_checkpoint=str(found) if found else None)
+    all_made(trainer.state.global_step, settings.steps)
     return _finish(trainer, settings)
 
 
