@@ -102,7 +102,7 @@ class _File:
 
 
 def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
-    """All rows, top to bottom, three bytes a pixel: as stored, or as the job's orientation means them."""
+    """All rows, top to bottom, each pixel RGB or RGBX: as stored, or as the job's orientation means them."""
     if job["vips"]:
         from zoomagent.media.decoder_vips import vips_rows
 
@@ -117,7 +117,7 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
     for top in range(0, height, step):
         strip = image.crop((0, top, width, min(top + step, height)))
         rgb, notes = to_rgb(strip, background, plain_inks=job["plain_inks"])
-        write_all(target, rgb.tobytes())
+        write_all(target, rgb.tobytes("raw", job["pixel"]))
     return {"notes": notes}
 
 
