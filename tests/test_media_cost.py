@@ -1,4 +1,4 @@
-"""What a large, plain file costs the process that opens it: walking and decoding happen elsewhere, so little is left."""
+"""What a large, plain file costs the process that opens it: walking and decoding happen elsewhere."""
 
 import base64
 import io

@@ -1,8 +1,8 @@
 """`data:` URLs as RFC 2397 writes them, strictly; anything else is refused.
 
 Base64 is read slice by slice, so that other threads get their turn and little memory is touched, and by pydantic's
-reader, which takes a quarter of the time of Python's own. Percent encoding, which no program writes pictures in, costs much more for a byte and is bounded
-by a limit of its own.
+reader, which takes a quarter of the time of Python's own. Percent encoding, which no program writes pictures in, costs
+much more for a byte and is bounded by a limit of its own.
 """
 
 import re
