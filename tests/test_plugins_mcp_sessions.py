@@ -122,7 +122,7 @@ def test_one_address_runs_half_of_the_requests_at_once() -> None:
         async def note(message: Any) -> None:
             statuses.extend([message["status"]] if "status" in message else [])
 
-        app = Sessions(slow, most=10, requests=8)
+        app = Sessions(slow, PATH, most=10, requests=8)
         scope = {"type": "http", "method": "POST", "path": PATH, "headers": []}
         tasks = [
             asyncio.create_task(app({**scope, "client": (address, 1)}, asyncio.Queue().get, note))

@@ -6,8 +6,8 @@
 Tools only read. `answer_about_image` reports a step's words as progress while it runs, and a cancelled call cancels
 its run. A result holds words, pictures of the evidence, and the same as structured content. Arguments are checked by
 our own strict models, and an error is `code: text` without path, address or key; so the library's low-level server is
-used. Over HTTP: at most MAX_SESSIONS sessions (`mcp_sessions.py`), each forgotten after IDLE seconds, behind `guard.py`.
-Left out: prompts, resources, and the HTTP+SSE transport of old, which the protocol dropped.
+used. Over HTTP: at most MAX_SESSIONS sessions (`mcp_sessions.py`), each forgotten after IDLE seconds, behind
+`guard.py`. Left out: prompts, resources, and the HTTP+SSE transport of old, which the protocol dropped.
 """
 
 import asyncio
@@ -110,7 +110,7 @@ def http_app(server: Server[Any], rules: Rules) -> Guarded:
         max_request_body_size=rules.max_body,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # Guarded decides
     )
-    return Guarded(Sessions(app, MAX_SESSIONS, rules.at_once), rules)
+    return Guarded(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules)
 
 
 async def _answered(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:

@@ -1,6 +1,6 @@
 """Sessions of strangers: at most so many, half of them of one address, and a new client is never locked out.
 
-    app = Sessions(app, most=100)
+    app = Sessions(app, "/mcp", most=100, requests=400)
 
 A client that only opens a session holds memory for as long as the protocol's server remembers it. Where there are too
 many, the one that ends was used least: those that were never called go before those that were, then the one whose last
@@ -40,8 +40,8 @@ class Session:
 class Sessions:
     """The protocol's app with a bound on its sessions, and on the requests that one address has running."""
 
-    def __init__(self, app: App, most: int, requests: int) -> None:
-        self._app, self._most, self._requests = app, most, requests
+    def __init__(self, app: App, path: str, most: int, requests: int) -> None:
+        self._app, self._path, self._most, self._requests = app, path, most, requests
         self._sessions: dict[bytes, Session] = {}
         self._running: Counter[str] = Counter()
 
@@ -100,7 +100,7 @@ class Sessions:
         return opened
 
     def _surplus(self, address: str | None, most: int) -> list[bytes]:
-        """Forget sessions, of one address or of all, so that no more than `most` are left; those that were used least."""
+        """Forget sessions, of one address or of all, so that at most `most` are left; those used least."""
         group = {key: one for key, one in self._sessions.items() if address in (one.address, None)}
         idle = sorted((key for key, one in group.items() if not one.running), key=lambda key: group[key].worth)
         surplus = idle[: max(0, len(group) - most)]
@@ -118,4 +118,5 @@ class Sessions:
             """Nobody waits for this answer."""
 
         host = [(key, value) for key, value in scope["headers"] if key.lower() == b"host"]
-        await self._app({**scope, "method": "DELETE", "headers": [*host, (HEADER, name)]}, nothing, unheard)
+        named = {"method": "DELETE", "path": self._path, "headers": [*host, (HEADER, name)]}
+        await self._app({**scope, **named}, nothing, unheard)
