@@ -56,7 +56,8 @@ async def _listed(desk: Desk, model: Counting, region: RegionRecord) -> tuple[li
     """The things in a region's view; those that its border may cut are left to the neighbours."""
     views = desk.bench.views
     if region["parent"]:
-        views.add(Box(*region["box"]), source=region["parent"].split("|")[0], max_pixels=views.profile.whole_pixels or None)
+        source, limit = views.largest(views.whole()["id"])["id"], views.profile.whole_pixels or None
+        views.add(Box(*region["box"]), source=source, max_pixels=limit)
     try:
         boxes = await instances_in(model, views, region["view"], region["phrase"])
     except ToolError as error:

@@ -1,28 +1,36 @@
 """`data:` URLs as RFC 2397 writes them, strictly but for white space in base64; anything else is refused.
 
-Base64 is read slice by slice, so that other threads get their turn. Percent encoding, which no program writes pictures
-in, costs much more for a byte and is bounded by a limit of its own.
+Base64 is read slice by slice, so that other threads get their turn and little memory is touched, and by pydantic's
+reader, which takes a quarter of the time of Python's own. Percent encoding, which no program writes pictures in, costs
+much more for a byte and is bounded by a limit of its own.
 """
 
-import binascii
 import re
+from collections.abc import Iterator
 from string import ascii_letters, digits, hexdigits
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from zoomagent.errors import InputRefused
 from zoomagent.media.limits import Limits
 
 MAX_PERCENT = 300_000
 """Characters of a data URL that is not base64 (ours)."""
+MAX_ESCAPED = 16_000_000
+"""Characters of one that is, where some are written as %2B, %2F or %3D (ours)."""
 
 _HEAD = re.compile(r"data:[^,]{0,1024},", re.IGNORECASE)
 _PLAIN = (ascii_letters + digits + "!$&'()*+,-./:;=?@_~").encode()
 _BYTE = {(high + low).encode(): bytes([int(high + low, 16)]) for high in hexdigits for low in hexdigits}
-_WHITE = b" \t\r\n"
-_SLICE = 1 << 20
+_WHITE = " \t\r\n"
+"""`base64 picture.png` breaks lines."""
+_ESCAPES = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "", "%0D": ""}
+_SLICE = 1 << 19
+_BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
 
 
-def decode_data_url(url: str, limits: Limits) -> bytes:
-    """The bytes of `data:[type][;name=value]*[;base64],data`. The type is not believed."""
+def data_url_blocks(url: str, limits: Limits) -> Iterator[bytes]:
+    """The bytes of `data:[type][;name=value]*[;base64],data`, part by part. The type is not believed."""
     head = _HEAD.match(url)
     if head is None:
         raise _bad("it has no comma after a short head")
@@ -32,30 +40,46 @@ def decode_data_url(url: str, limits: Limits) -> bytes:
     if not is_base64 and count > MAX_PERCENT:
         text = f"A data URL without ;base64 has at most {MAX_PERCENT} characters. Write data:image/png;base64,..."
         raise InputRefused(text, code="too_many_bytes")
-    try:
-        body = url[head.end() :].encode("ascii")
-    except UnicodeEncodeError as error:
-        raise _bad("it holds characters that are not ASCII") from error
-    return _from_base64(body) if is_base64 else _from_percent(body)
+    if is_base64 and count > MAX_ESCAPED and "%" in url:
+        text = f"A data URL with %2B, %2F or %3D has at most {MAX_ESCAPED} characters. Write + / = as they are."
+        raise InputRefused(text, code="too_many_bytes")
+    if is_base64:
+        return _from_base64(url, head.end())
+    return iter([_from_percent(url[head.end() :])])
 
 
-def _from_base64(body: bytes) -> bytes:
-    if b"%" in body:
-        for written, meant in (b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="), (b"%0A", b""), (b"%0D", b""):
-            body = body.replace(written, meant).replace(written.lower(), meant)
-    body = body.translate(None, _WHITE)  # `base64 picture.png` breaks lines
-    padding = body.find(b"=")
-    if len(body) % 4 or 0 <= padding < len(body) - 2:
-        raise _bad("its base64 is broken")
-    try:
-        slices = (body[at : at + _SLICE] for at in range(0, len(body), _SLICE))
-        return b"".join(binascii.a2b_base64(part, strict_mode=True) for part in slices)
-    except binascii.Error as error:
-        raise _bad("its base64 is broken") from error
+def _from_base64(text: str, start: int) -> Iterator[bytes]:
+    rest, padded = "", False
+    for at in range(start, len(text), _SLICE):
+        part, rest = _fours(rest + text[at : at + _SLICE])
+        if padded or not part.isascii() or "-" in part or "_" in part:
+            raise _bad("its base64 is broken")
+        padded = part.endswith("=")
+        try:
+            yield _BASE64.validate_strings(part, strict=True)
+        except ValidationError:
+            raise _bad("its base64 is broken") from None  # the error holds the text
+    if rest:
+        raise _bad("its base64 is cut off")
 
 
-def _from_percent(body: bytes) -> bytes:
-    first, *others = body.split(b"%")
+def _fours(text: str) -> tuple[str, str]:
+    """As many whole groups of four characters as there are, and what is left for the next part."""
+    cut = text.rfind("%", max(0, len(text) - 2))  # an escape may go on in the next part
+    text, tail = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
+    if "%" in text:
+        for written, meant in _ESCAPES.items():
+            text = text.replace(written, meant).replace(written.lower(), meant)
+    for white in _WHITE:
+        text = text.replace(white, "")
+    whole = len(text) // 4 * 4
+    return text[:whole], text[whole:] + tail
+
+
+def _from_percent(text: str) -> bytes:
+    if not text.isascii():
+        raise _bad("it holds characters that are not ASCII")
+    first, *others = text.encode().split(b"%")
     try:
         plain = [first, *(_BYTE[part[:2]] + part[2:] for part in others)]
     except KeyError as error:

@@ -115,7 +115,7 @@ class _File:
 
 
 def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
-    """All rows, top to bottom, three bytes a pixel: as stored, or as the job's orientation means them."""
+    """All rows, top to bottom, each pixel RGB or RGBX: as stored, or as the job's orientation means them."""
     if job["vips"]:
         from zoomagent.media.decoder_vips import vips_rows
 
@@ -141,7 +141,7 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
     for top in range(0, height, step):
         strip = image.crop((0, top, width, min(top + step, height)))
         rgb, notes = to_rgb(strip, background, plain_inks=job["plain_inks"])
-        write_all(target, rgb.tobytes())
+        write_all(target, rgb.tobytes("raw", job["pixel"]))
     return {"notes": notes}
 
 
@@ -157,7 +157,7 @@ def _deep_rows(job: dict[str, Any], source: IO[bytes], image: Image.Image, targe
         values = values.astype(np.uint16) << 8 | lower
     rgb, notes = array_to_rgb(values, _colour(job))
     rgb, _ = upright(rgb, job["orientation"])
-    write_all(target, rgb.tobytes())
+    write_all(target, rgb.tobytes("raw", job["pixel"]))
     return {"notes": notes}
 
 

@@ -87,13 +87,14 @@ class Decoding:
         return self.header.format == "JPEG" and self.header.layout[0] in "13"
 
     def upright_rows(self, target: IO[bytes]) -> list[str]:
-        """All rows of the upright picture into `target`; the notes on what was converted."""
-        job = {"do": "rows", "vips": False, "orientation": self.header.orientation}
+        """All rows of the upright picture into `target`, four bytes a pixel, as Pillow keeps them in memory; the notes
+        on what was converted."""
+        job = {"do": "rows", "vips": False, "orientation": self.header.orientation, "pixel": "RGBX"}
         return [str(note) for note in self._run(job, target)["notes"]]
 
     def stored_rows(self, target: IO[bytes]) -> None:
         """All rows as they are stored into `target`, by the way that needs the least memory."""
-        self._run({"do": "rows", "vips": self.streams, "orientation": 1}, target)
+        self._run({"do": "rows", "vips": self.streams, "orientation": 1, "pixel": "RGB"}, target)
 
     @property
     def _weight(self) -> int:

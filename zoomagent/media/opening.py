@@ -8,10 +8,12 @@ for, for it is not decoded before.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import mmap
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -21,7 +23,7 @@ from PIL import Image
 from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.geometry import Size
 from zoomagent.media.canonical import Colour, array_to_rgb, to_rgb, upright
-from zoomagent.media.data_url import decode_data_url
+from zoomagent.media.data_url import data_url_blocks
 from zoomagent.media.header import MAX_FRAMES, START, check_format
 from zoomagent.media.header_tiff import MAX_PAGES
 from zoomagent.media.header_types import Header
@@ -30,7 +32,7 @@ from zoomagent.media.large import LARGE_PIXELS, LargeFile
 from zoomagent.media.limits import Limits
 from zoomagent.media.paths import is_file_uri, local_path
 from zoomagent.media.picture import InMemory, Picture
-from zoomagent.media.spool import Readable, Spool, spool_bytes, spool_path, spool_stream
+from zoomagent.media.spool import Readable, Spool, spool_blocks, spool_bytes, spool_path, spool_stream
 from zoomagent.media.tiff import TiffFile
 from zoomagent.media.url_rules import UrlRules
 from zoomagent.media.worker import refusal
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     Source = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.generic]
 
 _ORIENTATION = 0x0112
+_COPIED_PIXELS = 2_000_000
+"""Pictures up to this size are copied out of the memory that they were decoded to (ours)."""
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|file|ftp|gopher|s3|gs|jar|blob):", re.IGNORECASE)
 
 
@@ -77,7 +82,7 @@ def _spool(source: str | Path | bytes | Readable, limits: Limits, rules: UrlRule
     if not isinstance(source, str):
         return spool_stream(source, limits)
     if source[:5].lower() == "data:":
-        return spool_bytes(decode_data_url(source, limits), limits)
+        return spool_blocks(data_url_blocks(source, limits), limits, len(source))
     if _URL.match(source) and not is_file_uri(source):
         return spool_bytes(_fetch(source, limits, rules), limits)
     return spool_path(local_path(source), limits)
@@ -164,18 +169,28 @@ def _layout_notes(header: Header) -> tuple[str, ...]:
 
 def _decode_whole(decoding: Decoding) -> tuple[Image.Image, list[str]]:
     """All pixels of a small file, upright, in memory."""
-    with tempfile.TemporaryFile() as target:
+    with _shared_memory() as target:
         notes = decoding.upright_rows(target)
-        return _load(target, decoding.header.upright), notes
+        return _mapped(target, decoding.header.upright), notes
 
 
-def _load(target: IO[bytes], size: Size) -> Image.Image:
-    if os.fstat(target.fileno()).st_size != 3 * size.pixels:
+def _shared_memory() -> IO[bytes]:
+    """A file for pixels that the decoder can fill but not make shorter: reading a mapped one then would end us."""
+    if sys.platform != "linux":
+        return tempfile.TemporaryFile()
+    fd = os.memfd_create("zoomagent-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return os.fdopen(fd, "w+b")
+
+
+def _mapped(target: IO[bytes], size: Size) -> Image.Image:
+    """The pixels, larger ones without a copy: that of 24 megapixels costs 50 ms. Small ones are copied, for a mapping
+    holds a descriptor."""
+    if os.fstat(target.fileno()).st_size != 4 * size.pixels:
         raise refusal("decode_crashed")
-    with mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ) as whole, memoryview(whole) as pixels:
-        image = Image.new("RGB", (size.width, size.height), None)  # every pixel is written next
-        image.frombytes(pixels)
-        return image
+    rows = mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ)
+    image = Image.frombuffer("RGBX", (size.width, size.height), rows, "raw", "RGBX", 0, 1)
+    return image if size.pixels > _COPIED_PIXELS else image.convert("RGB")
 
 
 def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture:

@@ -40,11 +40,12 @@ class InMemory:
 
     def __init__(self, image: Image.Image) -> None:
         image.load()
-        self._image = image
+        self._image = image  # RGB, or RGBX where it lies in mapped memory
 
     def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         for box, size in requests:
-            yield render(self._image, (box.left, box.top, box.right, box.bottom), size)
+            view = render(self._image, (box.left, box.top, box.right, box.bottom), size)
+            yield view if view.mode == "RGB" else view.convert("RGB")
 
     def prepare(self) -> None:
         """All is ready."""

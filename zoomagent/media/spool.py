@@ -75,11 +75,22 @@ def spool_bytes(data: bytes, limits: Limits) -> Spool:
 
 def spool_stream(stream: Readable, limits: Limits, expected: int = 0) -> Spool:
     """Copy and hash a binary stream, stopping one byte past the limit."""
+    return spool_blocks(_blocks(stream, limits.max_bytes + 1), limits, expected)
+
+
+def _blocks(stream: Readable, left: int) -> Iterator[bytes]:
+    while block := _read(stream, min(_CHUNK, left)):
+        if not isinstance(block, bytes):
+            raise InputRefused("The file object gives text. Open it in binary mode.", code="not_a_file")
+        left -= len(block)
+        yield block
+
+
+def spool_blocks(blocks: Iterator[bytes], limits: Limits, expected: int = 0) -> Spool:
+    """Copy and hash what comes part by part, until it is over the limit."""
     file, digest, size = _scratch(expected or _IN_MEMORY + 1), hashlib.sha256(), 0
     try:
-        while block := _read(stream, min(_CHUNK, limits.max_bytes + 1 - size)):
-            if not isinstance(block, bytes):
-                raise InputRefused("The file object gives text. Open it in binary mode.", code="not_a_file")
+        for block in blocks:
             seconds_left()
             size += len(block)
             limits.check_bytes(size)

@@ -6,8 +6,8 @@
 Tools only read. `answer_about_image` reports a step's words as progress while it runs, and a cancelled call cancels
 its run. A result holds words, pictures of the evidence, and the same as structured content. Arguments are checked by
 our own strict models, and an error is `code: text` without path, address or key; so the library's low-level server is
-used. Over HTTP: at most MAX_SESSIONS sessions, each forgotten after IDLE seconds, behind `guard.py`. Left out:
-prompts, resources, and the HTTP+SSE transport of old, which the protocol dropped.
+used. Over HTTP: at most MAX_SESSIONS sessions (`mcp_sessions.py`), each forgotten after IDLE seconds, behind
+`guard.py`. Left out: prompts, resources, and the HTTP+SSE transport of old, which the protocol dropped.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Step
 from zoomagent.errors import RunError, ToolError
 from zoomagent.plugins.guard import Guarded, Rules
+from zoomagent.plugins.mcp_sessions import Sessions
 from zoomagent.plugins.offering import Opener, Told, answering, looking
 from zoomagent.plugins.offers import OFFERS, AnswerAboutImage, Offer, read_offer
 from zoomagent.plugins.schema import input_schema
@@ -104,12 +105,12 @@ def http_app(server: Server[Any], rules: Rules) -> Guarded:
     """The ASGI app: the protocol at PATH, behind `rules`, which also say how large a request may be."""
     app = server.streamable_http_app(
         streamable_http_path=PATH,
-        max_sessions=MAX_SESSIONS,
+        max_sessions=MAX_SESSIONS + CONNECTIONS,  # those that are being opened; `Sessions` keeps to MAX_SESSIONS
         session_idle_timeout=IDLE,
         max_request_body_size=rules.max_body,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # Guarded decides
     )
-    return Guarded(app, rules)
+    return Guarded(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules)
 
 
 async def _answered(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:
