@@ -1,7 +1,8 @@
 """The policy `count`: find all things of a name, part by part, and never say "three" before everything was looked at.
 
 The largest view of the whole that the model takes is asked first which parts may show some; these are listed, one a
-step. What several views list is counted once. Left out: finding one thing (`searching.py`), the answer that follows
+step. What several views list is counted once; where the whole lists another number than its parts, the other parts are
+listed too. Left out: finding one thing (`searching.py`), the answer that follows
 (`closing.py`)."""
 
 from langgraph.runtime import Runtime
@@ -17,6 +18,9 @@ from zoomagent.graphs.state import State, TargetRecord, Update
 from zoomagent.tools.instances import distinct, instances_in, whole_things
 from zoomagent.tools.searching import RegionRecord, part_boxes, root, worth_listing
 
+DOUBTED = 0.003
+"""Share under which a part is not listed, however much the counts differ (ours)."""
+
 
 @step
 async def count(state: State, runtime: Runtime[Context]) -> Update:
@@ -28,11 +32,13 @@ async def count(state: State, runtime: Runtime[Context]) -> Update:
         return await _begin(desk, model, target)
     region = next((region for region in mine if region["fate"] == "open"), None)
     if region is None:
-        return _counted(target)
+        return _doubted(target, mine) or _counted(target)
     boxes, note = await _listed(desk, model, region)
     seen: RegionRecord = {**region, "here": float(bool(boxes)), "fate": "found" if boxes else "refuted"}
     found = [box.as_list() for box in distinct([*(Box(*box) for box in target.get("found", [])), *boxes])]
-    record = TargetRecord(**{**target, "found": found, "listed": [*target.get("listed", []), region["view"]]})
+    first = target.get("first", len(found))
+    listed = [*target.get("listed", []), region["view"]]
+    record = TargetRecord(**{**target, "found": found, "first": first, "listed": listed})
     words = f"Listed {target['phrase']} in {region['box']}: {len(boxes)}.{note}"
     return {
         **model.booked(),
@@ -63,6 +69,16 @@ async def _listed(desk: Desk, model: Counting, region: RegionRecord) -> tuple[li
     except ToolError as error:
         return [], f" The list cannot be used: {error}"
     return whole_things(boxes, views, region["view"]), ""
+
+
+def _doubted(target: TargetRecord, regions: list[RegionRecord]) -> Update | None:
+    """Where the whole listed another number than its parts, the parts that were passed over are listed too."""
+    passed = [r for r in regions if r["parent"] and r["here"] is None and r["prior"] >= DOUBTED]
+    if len(target.get("found", [])) == target.get("first", 0) or not passed:
+        return None
+    opened = [RegionRecord(**{**region, "fate": "open"}) for region in passed]
+    words = f"The whole and its parts differ in {target['phrase']}: {len(opened)} more parts are listed."
+    return {"regions": opened, "steps": said(words)}
 
 
 def _counted(target: TargetRecord) -> Update:

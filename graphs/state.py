@@ -97,7 +97,8 @@ class CandidateRecord(TypedDict):
 class TargetRecord(TypedDict):
     """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
     `seen` the probability that it can be seen there, `source` the view in which it is looked for. A thing that was
-    `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed."""
+    `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed,
+    `first` how many the first of them showed."""
 
     id: str
     phrase: str
@@ -110,6 +111,7 @@ class TargetRecord(TypedDict):
     policy: Policy
     found: NotRequired[list[list[int]]]
     listed: NotRequired[list[str]]
+    first: NotRequired[int]
 
 
 class CheckRecord(TypedDict):

@@ -46,8 +46,8 @@ from zoomagent.training.looks import View
 from zoomagent.training.packing import Branch, Segment
 
 KINDS: dict[Kind, float] = {
-    "read": 0.26, "colour": 0.08, "shape": 0.08, "side": 0.07, "count": 0.12,
-    "presence": 0.14, "relation": 0.09, "more": 0.03, "ground": 0.06, "absent": 0.07,
+    "read": 0.20, "colour": 0.07, "shape": 0.07, "side": 0.06, "count": 0.13,
+    "presence": 0.13, "relation": 0.20, "more": 0.03, "ground": 0.05, "absent": 0.06,
 }  # fmt: skip
 """Share of each kind among direct questions."""
 LOOK_KINDS: dict[Kind, float] = {

@@ -37,7 +37,7 @@ class Shapes:
     cues: int = 1
     micro: int = 2
     several: int = 1
-    every: int = 2
+    every: int = 4
     searched: int = 1
     large: float = 0.4
     varied: float = 0.6
@@ -47,7 +47,7 @@ class Shapes:
     cut: float = 0.45
 
 
-SEARCHING = Shapes(direct=3, yes_no=2, boxes=2, parts=4, cues=0, micro=1, several=0, every=4, searched=0)
+SEARCHING = Shapes(direct=3, yes_no=2, boxes=2, parts=4, cues=0, micro=1, several=0, every=5, searched=0)
 """What is practised with a large whole."""
 ALIKE = 16
 """Rows in turn whose wholes are of one size: a batch that mixes sizes is mostly padding."""
