@@ -41,8 +41,8 @@ async def answer_all(
     passed: Told = lambda count: None,
 ) -> Tally:
     """Ask every row that has no answer yet. `told` hears how many are done, `learn` every answer before it counts,
-    `passed` how many lines needed no asking. Raises StoreError when answers can not be kept, RunError when no row can be
-    answered."""
+    `passed` how many lines needed no asking. Raises StoreError when answers can not be kept, RunError when no row can
+    be answered."""
     due, records = _due(iter(rows), file, passed), Records(2 * concurrency)
     try:
         async with asyncio.TaskGroup() as group:
