@@ -1,6 +1,7 @@
 """The rate of a batch is that of the rows it asks: what an earlier run answered is no speed."""
 
 import asyncio
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,7 +72,7 @@ def test_the_bar_shows_that_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     pace.begin()
     now[0] = 10.0
     pace.answered(5)
-    monkeypatch.setattr(cli.sys, "stderr", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.capture() as shown:
         console.print(*cli._bar(pace).get_renderables())

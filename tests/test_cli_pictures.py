@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from zoo import photo, png, saved
 
 from zoomagent.batch import cli as batching
+from zoomagent.batch.rows import Row, with_files
 from zoomagent.cli import app
 from zoomagent.errors import InputRefused
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
@@ -118,3 +119,12 @@ def test_rows_of_a_batch_name_files_as_people_do(tmp_path: Path, monkeypatch: py
             return [agents._place(name) for name in ("a.png", "file:///x/a.png", "~/a.png", "data:,x", "/x/a.png")]
 
     assert asyncio.run(places()) == [str(tmp_path / "a.png"), "file:///x/a.png", "~/a.png", "data:,x", "/x/a.png"]
+
+
+def test_a_batch_knows_the_file_behind_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.png").write_bytes(png())
+    names = ["a.png", "~/a.png", f"file://{tmp_path}/a.png", "file://other/a.png"]
+    rows = [Row(str(n), n, name, "q", (), None) for n, name in enumerate(names)]
+    files = [row.file for row in with_files(iter(rows), tmp_path) if isinstance(row, Row)]
+    assert files[0] and files == [files[0]] * 3 + [""]

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ def test_a_table_packed_by_gzip_is_read(tmp_path: Path) -> None:
 def test_a_gzip_file_that_is_none_or_cut_off_is_refused(tmp_path: Path) -> None:
     import gzip
 
-    for number, change in enumerate((lambda data: b"no gzip", lambda data: data[: len(data) // 2])):
+    changes: tuple[Callable[[bytes], bytes], ...] = (lambda data: b"no gzip", lambda data: data[: len(data) // 2])
+    for number, change in enumerate(changes):
         folder = write_quirks(tmp_path / f"vg-{number}")
         file = folder / "objects.json"
         (folder / "objects.json.gz").write_bytes(change(gzip.compress(file.read_bytes())))

@@ -32,6 +32,31 @@ REPLIES = [
     ("选项：B", "blue"),  # ai-twinkle/Eval 156
     ("答案為（B）", "blue"),  # ai-twinkle/Eval 156
     ("本题选B。", "blue"),  # ai-twinkle/Eval 156
+    ("The answer is B. Note that A is a common distractor.", "blue"),  # omlx 3668
+    ("ANSWER IS D. A is incorrect.", "yellow"),  # omlx 3668
+    ("The answer is C because I computed the integral.", "green"),  # omlx 3668
+    ("Answer: **D**", "yellow"),  # OPD-V 2
+    ("The correct answer is d.", "yellow"),  # OPD-V 2
+    ("Answer: A\nAfter checking the reasoning, I need to correct this.\nAnswer: B", "blue"),  # frontier-evals 125
+    ("Answer: A\nWait, the sign is not red. Answer: B", "blue"),
+    ("Answer: A\nAnswer: B", None),  # two answers, and nothing taken back
+    ("\\boxed{\\langle H\\rangle \\ll \\Delta E}\n\n**Answer: D**", "yellow"),  # NeMo-Skills 1526
+    ("So \\boxed{2x} and hence the answer is \\boxed{B}", "blue"),  # NeMo-Skills 1526
+    ("Therefore, the answer is <|begin_of_box|>B<|end_of_box|><|user|>", "blue"),  # GLM-V 156
+    ("정답은 B입니다.", "blue"),  # NeMo-Skills 1375
+    ("답: (B)", "blue"),  # NeMo-Skills 1375
+    ("答えはBです。", "blue"),  # NeMo-Skills 1281
+    ("الإجابة الصحيحة هي (B)", "blue"),  # NeMo-Skills 1281
+    ("উত্তরঃ B", "blue"),  # NeMo-Skills 1281
+    ("उत्तर: B", "blue"),  # NeMo-Skills 1281
+    ("Resposta: B", "blue"),  # simple-evals 41
+    ("Jibu: B", "blue"),  # simple-evals 41
+    ("Ìdáhùn: B", "blue"),  # simple-evals 41
+    ("Jawaban: B", "blue"),  # simple-evals 41
+    ("The single letter answer, based on the popular reference, is:\n\nE", None),  # paper-qa 693
+    ('Since none of the options directly match "14004", consider another way to interpret it.', None),  # paper-qa 693
+    ('{"answer": "B"}', "blue"),  # Olive 2508
+    ("2", None),  # Olive 2508: a number names no letter
 ]
 
 
@@ -60,6 +85,15 @@ REFUSALS = [
         {"logprobs"},
     ),  # vLLM
     ({"detail": [{"loc": ["body", "messages"], "msg": "field required", "input": {"temperature": 0}}]}, set()),
+    (
+        {"error": {"message": "OpenAIException - Unsupported parameter: 'logprobs' is not supported with this model."}},
+        {"logprobs"},
+    ),  # Techies 42
+    (
+        {"code": 400, "param": "top_logprobs", "message": "'top_logprobs' is not supported (request id: 2025050875)"},
+        {"top_logprobs"},
+    ),  # lobehub 7747
+    ({"message": "Unsupported parameter: 'top_p' is not supported.", "param": "top_p"}, set()),  # DevoxxGenie: not ours
     ({"error": {"message": "The model `x` does not exist"}}, set()),
     ({"error": {"message": "Image must be smaller than 20 MB"}}, set()),
 ]
@@ -81,6 +115,11 @@ BOXES = [
     # agent-vision-toolkit 25: torn JSON. A reply that was cut off is refused by its callers; here the order decides.
     ('```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "a"},\n\t{"bbox_2d": [5, 6', [[1, 2, 3, 4]]),
     ('```json\n[\n\t{"box_2d": [1, 2, 3, 4], "label": "a"},\n\t{"box_2d": [5, 6', []),
+    ('{"bbox_2d": [0.280, 0.500, 0.520, 0.700]}', [[0.28, 0.5, 0.52, 0.7]]),  # Kimi-VL 56
+    ("The coordinates of the region this sentence describes are [1, 2, 3, 4].", [[1, 2, 3, 4]]),  # InternVL 625
+    ("The coordinates of the region this sentence describes are [x1, y1, x2, y2].", []),  # InternVL 625
+    ('```json\n[{"bbox_2d": [1012, 20, 1100, 90], "label": "x"}]\n```', [[1012, 20, 1100, 90]]),  # Qwen3.8 4: geometry
+    ("Sword 14.72 7.68 669.44 767.360256", []),  # OIDv4 33: no brackets, no box
     ("click(start_box='<|box_start|>(120,240)<|box_end|>')", []),  # UI-TARS 125: a point
 ]
 
@@ -96,6 +135,7 @@ CALLS = [
     "<tool_call>\n<function=zoom>\n<parameter=x>\n1\n\n\n</tool_call>",  # vLLM 21571
     'To see it: <tool_call>{"name": "zoom", "arguments": "{\\"x\\": 1}"}</tool_call>',  # openhuman 6344
     '[{"name": "zoom", "arguments": {"x": 1}}]',  # vLLM 28219
+    'TOOL_CALL_BLOCK>>>{"name": "zoom", "arguments": {"x": 1}}<<<END_TOOL_CALL_BLOCK>>>',  # GLM-Free-API 44
     '<tool_call>\n```json\n{"name": "zoom", "arguments": {"x": 1}}\n```\n</tool_call>',  # oh-my-pi 8810
 ]
 
@@ -104,6 +144,12 @@ CALLS = [
 def test_reported_calls_are_calls(text: str) -> None:
     [call] = find_calls(text)[1]
     assert call.name == "zoom" and json.loads(call.arguments) == {"x": 1}
+
+
+def test_the_torn_end_of_a_call_is_no_answer() -> None:
+    """q27 24: the call's beginning is lost, so it can not be run; it is refused to the model."""
+    text = "<name>zoom\n</parameter>\n<parameter=x>\n1\n</parameter>\n</function>"
+    assert find_calls(text)[1] == () and not read(text).valid
 
 
 def test_a_reported_call_without_its_last_brace_is_told_and_is_no_answer() -> None:

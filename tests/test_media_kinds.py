@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def vips_tiff(array: object, **options: object) -> bytes:
 
 def deep(bits: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint16]]":
     """The photo in the lower `bits` of 16."""
-    return np.asarray(photo()).astype(np.uint16) << (bits - 8)
+    return (np.asarray(photo()).astype(np.uint16) << (bits - 8)).astype(np.uint16)
 
 
 KINDS: dict[str, Callable[[], bytes]] = {
@@ -148,8 +149,15 @@ def test_a_turned_avif_is_upright() -> None:
 @pytest.mark.parametrize("bits", [9, 10, 12, 14, 16])
 def test_deep_data_is_stretched_to_the_bits_it_uses(bits: int) -> None:
     """The brightest of the photo is near white, whatever holds it."""
-    grey = np.asarray(photo().convert("L")).astype(np.uint16) << (bits - 8)
-    sources = [grey, deep(bits), png_of(grey, 0), png_of(deep(bits), 2), vips_tiff(grey), vips_tiff(deep(bits))]
+    grey = (np.asarray(photo().convert("L")).astype(np.uint16) << (bits - 8)).astype(np.uint16)
+    sources: list[Any] = [
+        grey,
+        deep(bits),
+        png_of(grey, 0),
+        png_of(deep(bits), 2),
+        vips_tiff(grey),
+        vips_tiff(deep(bits)),
+    ]
     sources.append(png_of(np.dstack([deep(bits), np.full_like(grey, 65535)]), 6))
     for source in sources:
         with open_picture(source) as picture:
@@ -200,14 +208,15 @@ def drawn(colour: tuple[int, int, int], size: tuple[int, int] = (160, 120)) -> I
 @pytest.mark.parametrize("colour", [(255, 255, 255), (255, 255, 0), (0, 0, 0), (250, 10, 10), (128, 128, 128)])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000", "Pillow", "array"])
 def test_what_is_drawn_on_nothing_shows(colour: tuple[int, int, int], kind: str) -> None:
-    image, source = drawn(colour), object()
+    image: Image.Image = drawn(colour)
+    source: Any
     if kind == "Pillow":
         source = image
     elif kind == "array":
         source = np.asarray(image)
     else:
         source = saved(image, kind)
-    with open_picture(source) as picture:  # type: ignore[arg-type]
+    with open_picture(source) as picture:
         view = picture.view(whole(picture.size), picture.size).convert("L")
         inside, outside = view.getpixel((40, 50)), view.getpixel((120, 100))
         assert isinstance(inside, int | float) and isinstance(outside, int | float) and abs(inside - outside) >= 29

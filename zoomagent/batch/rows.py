@@ -22,6 +22,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoomagent.errors import InputRefused
+from zoomagent.media.paths import local_path
 
 MAX_LINE = 48 * 1024 * 1024
 """Bytes of a line (ours): the largest picture that is opened, as a data: URL, and all that can be asked about it."""
@@ -116,14 +117,14 @@ def with_files(rows: Iterator[Row | NoRow], folder: Path) -> Iterator[Row | NoRo
 
     @lru_cache(4096)
     def seen(image: str) -> str:
-        path = folder / image
         try:
+            path = folder / local_path(image)
             if not path.is_file():  # a pipe would never end
                 return ""
             with path.open("rb") as file:
                 size = file.seek(0, 2)
                 parts = [file.read(EDGE) for start in (0, max(0, size - EDGE)) if file.seek(start) == start]
-        except (OSError, ValueError):
+        except (OSError, ValueError, InputRefused):
             return ""
         return hashlib.sha256(b"".join([str(size).encode(), *parts])).hexdigest()[:16]
 

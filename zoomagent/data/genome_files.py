@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -53,7 +53,9 @@ class Source:
     def open(self) -> AbstractContextManager[IO[bytes]]:
         if self.member:
             return _open_member(self.file, self.member)
-        return gzip.open(self.file) if self.file.suffix == ".gz" else self.file.open("rb", buffering=BUFFER)
+        if self.file.suffix == ".gz":
+            return cast("AbstractContextManager[IO[bytes]]", gzip.open(self.file))
+        return self.file.open("rb", buffering=BUFFER)
 
     def digest(self) -> str:
         """Names the content without reading all of it: size, first and last megabyte of the stored file."""

@@ -33,6 +33,7 @@ from zoomagent.data.telling import Teller
 from zoomagent.data.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
 from zoomagent.errors import InputRefused, SettingInvalid, ToolError
 from zoomagent.media import Picture, open_picture
+from zoomagent.media.limits import own_limits
 from zoomagent.models.base import Model
 from zoomagent.models.profiles import Profile
 
@@ -217,7 +218,7 @@ async def _judged(work: Path, shard: int, asked: Chosen, settings: Settings, mod
     lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if n in asked[shard])
     for path, group in groupby(lines, key=lambda entry: entry[1].path):
         try:
-            with open_picture(settings.images / path) as picture:
+            with open_picture(settings.images / path, limits=own_limits()) as picture:
                 kept += [line for line, one in group if await _taught(model, picture, one, counts)]
         except InputRefused as error:
             counts[f"judging: picture refused, {error.code}"] += 1

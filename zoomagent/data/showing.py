@@ -23,6 +23,7 @@ from zoomagent.data.trajectory import ImagePart, Trajectory, Turn, read_parquet
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
+from zoomagent.media.limits import own_limits
 
 WHOLE, CROP = 420, 200
 """Longer sides of the pictures, in pixels."""
@@ -77,7 +78,7 @@ def mixed(folder: Path, n: int) -> list[Trajectory]:
 
 def sheet(one: Trajectory, images: Path) -> Sheet:
     """The trajectory's pictures and turns."""
-    with open_picture(images / one.image) as picture:
+    with open_picture(images / one.image, limits=own_limits()) as picture:
         pictures = [_whole(one, picture), *(_view(picture, Box(*view.box), CROP) for view in one.views[1:])]
     lines = tuple((turn.role, _text(turn), turn.role == "assistant" and not turn.learn) for turn in one.messages)
     return Sheet(f"{one.kind}: {one.id}, picture {one.image_id}, {one.width}x{one.height}", tuple(pictures), lines)

@@ -177,7 +177,8 @@ def _pdf_page(job: dict[str, Any], source: IO[bytes]) -> Image.Image:
             pypdfium2.raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
         except pypdfium2.PdfiumError as error:
             raise ValueError("the page can not be drawn") from error
-        return bitmap.to_pil().convert("RGB")
+        drawn: Image.Image = bitmap.to_pil().convert("RGB")
+        return drawn
 
 
 def ground(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
@@ -269,7 +270,8 @@ def _decoded(job: dict[str, Any], source: IO[bytes], shrink: int) -> Image.Image
     if list(image.size) != job["size"]:
         raise ValueError("the decoder sees another size than the header reader")
     if job.get("swapped"):
-        image.tile = [tile._replace(args=_swapped(tile.args)) for tile in image.tile]
+        tiles: Any = image  # only images of files have them
+        tiles.tile = [tile._replace(args=_swapped(tile.args)) for tile in tiles.tile]
     if shrink > 1:
         image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
     image.load()

@@ -9,7 +9,8 @@ _IS = r"\s{0,3}(?:is|would be|should be|must be|[:：=]|→|->)\s{0,3}[:：]?"
 _HENCE = r"(?:(?:so|thus|therefore|hence)[, ]{1,2})?(?:(?:the|my|our) )?"
 _LATIN = (
     "réponse|reponse|respuesta|resposta|risposta|antwort|lösung|antwoord|odpowiedź|odpověď|odpoveď|svaret|svar|cevap|"
-    "yanıt|jawabannya|jawaban|đáp án|câu trả lời|válasz|răspunsul|răspuns|vastaus|odgovor|atbilde|vastus"
+    "yanıt|jawabannya|jawaban|đáp án|câu trả lời|válasz|răspunsul|răspuns|vastaus|odgovor|atbilde|vastus|"
+    "jibu|ìdáhùn|idáhùn|idahun|àdáhùn|jawapan|sagot"
 )
 _LATIN_IS = "est|es|é|è|ist|lautet|is|to|je|är|er|adalah|là|on|este|zní"
 
@@ -27,11 +28,18 @@ ANNOUNCE = (
     r"(?:الإجابة|الاجابة|الجواب|إجابة|پاسخ|جواب)(?: (?:الصحيحة|النهائية|الصحيح|صحیح))?\s?(?:هي|هو|[:：])\s?:?",
     r"ה?תשובה(?: הנכונה)?\s?(?:היא|:)\s?:?",
     r"(?:(?:सही|अंतिम) )?(?:उत्तर|जवाब)(?: है)?\s?[:：]",
-    r"উত্তর\s?[:：]",
+    r"(?:সঠিক )?উত্তর\s?(?:[:：ঃ]|হল)\s?[:：]?",
     r"คำตอบ(?:ที่ถูกต้อง)?\s?(?:คือ|[:：])\s?:?",
     r"(?:η )?απάντηση\s?(?:είναι|:)\s?:?",
 )
 """What stands before an answer, with the sign or the word that means "is"."""
+
+CORRECTS = (
+    r"\b(?:wait|actually|mistake|mistaken|revise[ds]?|revising|scratch that|on second thought"
+    r"|correct (?:this|that|myself|my)|correction|re-?(?:check|consider|think|evaluat)\w{0,5}"
+    r"|doch|en fait|corrijo|corrigindo)\b|等等|更正|重新|不对|訂正|아니"
+)
+"""What stands between an answer and the one that takes its place."""
 
 LEAD = (
     "option|choice|letter|alternative|answer|the|la|le|el|die|der|opción|opcion|opção|opzione|alternativa|lettre|letra|"

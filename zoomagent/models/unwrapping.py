@@ -15,7 +15,7 @@ import unicodedata
 
 import orjson
 
-from zoomagent.models.phrases import ANNOUNCE, ANNOUNCE_FINAL
+from zoomagent.models.phrases import ANNOUNCE, ANNOUNCE_FINAL, CORRECTS
 
 MAX_TEXT = 64 * 1024
 """Characters of a reply that are looked at (ours)."""
@@ -55,6 +55,7 @@ _ANNOUNCED = re.compile(
     rf"(?:^|(?<=[\n.!?;,:。！？，]))\s{{0,4}}(?:(?P<final>{ANNOUNCE_FINAL})|{'|'.join(ANNOUNCE)})\s{{0,4}}",
     re.IGNORECASE,
 )
+_CORRECTS = re.compile(CORRECTS, re.IGNORECASE)
 _CALL = re.compile(
     r"</?tool_calls?\b|</?tool_response>|</?function_calls?>|<function=|</function>|<parameter=|</?invoke\b|</?arg_(?:key|value)>"
     r"|\[/?TOOL_CALLS\]|\[ARGS\]|<\|python_(?:tag|start|end)\|>|<grounding>|</?(?:start|end)_function_call>|```tool_(?:code|call)"
@@ -139,7 +140,11 @@ def _bodies(text: str) -> list[str]:
 
 def _untagged(text: str) -> str:
     """What stands in answer tags or LaTeX boxes; several that differ stay together."""
-    found = [body.strip() for body in _bodies(text)] or _boxed(text)
+    found = [body.strip() for body in _bodies(text)]
+    if not found:
+        found, rest = _boxed(text)
+        if found and (said := _announced(rest)) != rest:  # the box is a formula on the way to the answer
+            return said
     found = [body for body in dict.fromkeys(found) if body]
     if found:
         return "\n".join(found)
@@ -148,17 +153,18 @@ def _untagged(text: str) -> str:
     return next(group for group in whole.groups() if group is not None) if whole else bare
 
 
-def _boxed(text: str) -> list[str]:
-    """The contents of every `\\boxed{…}`, braces inside it counted."""
-    found = []
+def _boxed(text: str) -> tuple[list[str], str]:
+    """The contents of every `\\boxed{…}`, braces inside it counted, and the text after the last."""
+    found, rest = [], ""
     for start in list(_LATEX_BOX.finditer(text))[:16]:
         depth = 1
         for end in range(start.end(), min(len(text), start.end() + 2000)):
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             if depth == 0:
                 found.append(text[start.end() : end].strip())
+                rest = text[end + 1 :]
                 break
-    return found
+    return found, rest
 
 
 def _unfenced(text: str) -> str:
@@ -202,12 +208,20 @@ def _announced(text: str) -> str:
     several that differ are left as they are."""
     bare = _BOLD.sub(_inside, text)
     cues = list(_ANNOUNCED.finditer(bare))[:64]
-    cues = [cue for cue in cues if cue["final"]] or cues
+    cues = _uncorrected([cue for cue in cues if cue["final"]] or cues, bare)
     tails = [_first_line(bare[cue.end() :]) for cue in cues]
     tails = [tail for tail in tails if any(unicodedata.category(mark)[0] in "LNS" for mark in tail)]
     if not tails or len({tail.casefold() for tail in tails}) > 1:
         return text
     return tails[0]
+
+
+def _uncorrected(cues: list[re.Match[str]], text: str) -> list[re.Match[str]]:
+    """The announcements from the last one on before which the model takes back what it said."""
+    for at in range(len(cues) - 1, 0, -1):
+        if _CORRECTS.search(text, cues[at - 1].end(), cues[at].start()):
+            return cues[at:]
+    return cues
 
 
 def _first_line(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from zoomagent.media import Picture, open_picture
+from zoomagent.media.limits import own_limits
 
 MOST_BYTES = 192_000_000
 """64 megapixels decoded (ours): a hundred and more of Visual Genome's pictures, or four of 4,000 x 4,000."""
@@ -28,7 +29,7 @@ class Opened:
         """The picture in a file. Raises InputRefused when it can not be opened."""
         with self._lock:
             found = self._kept.pop(path, None)
-        picture = found or open_picture(Path(path))
+        picture = found or open_picture(Path(path), limits=own_limits())
         with self._lock:
             self._kept[path] = picture
             while len(self._kept) > 1 and self.bytes > self._most:
