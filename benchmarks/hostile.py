@@ -4,8 +4,8 @@
     python benchmarks/hostile.py --scale 0.1 mutations  # a tenth of one kind
 
 Each input has one right outcome, or one of a few; an exception that is none of zoomagent's own is "untyped". Inputs are
-drawn with fixed seeds. The exit status is 1 where anything was not right. Left out so far: the model's server, the
-servers' faces, weights, checkpoints and data (only pictures and boxes are here).
+drawn with fixed seeds. The exit status is 1 where anything was not right. Left out so far: the servers' faces,
+weights, checkpoints, batch files, data, stores and Studio, which have tests only.
 """
 
 import argparse
@@ -20,9 +20,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from hostile_media import KINDS, Case  # noqa: E402
+import hostile_media  # noqa: E402
+import hostile_replies  # noqa: E402
+import hostile_runs  # noqa: E402
+from hostile_case import Case  # noqa: E402
 
 from zoomagent.media import worker  # noqa: E402
+
+KINDS: dict[str, Callable[[float], Iterator[Case]]] = {
+    **hostile_media.KINDS,
+    **hostile_replies.KINDS,
+    **hostile_runs.KINDS,
+}
 
 SHOWN = 10
 """Wrong outcomes of a kind that are told one by one."""

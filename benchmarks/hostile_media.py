@@ -6,18 +6,19 @@ and boxes are drawn here. A case's check gives "" when the outcome was right, el
 
 import base64
 import io
+import itertools
 import math
 import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import header_bombs
 import zoo
+from hostile_case import Case, times
 from PIL import Image
 
 from zoomagent.errors import BoxInvalid, InputRefused
@@ -28,14 +29,6 @@ MOST_BUSY = 0.1
 """Processor seconds of this process that a file may cost before it is opened or refused."""
 MOST_SECONDS = 3.0
 MUTATIONS, KILLS, URLS, BOXES = 16_000, 40, 2_000, 40_000
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input. `check` gives "" or what was wrong."""
-
-    name: str
-    check: Callable[[], str]
 
 
 def outcome(source: Any, **options: Any) -> str:
@@ -52,7 +45,7 @@ def outcome(source: Any, **options: Any) -> str:
 
 
 def zoo_cases(scale: float) -> Iterator[Case]:
-    for animal in zoo.ZOO:
+    for animal in zoo.ZOO[: max(1, int(len(zoo.ZOO) * scale))]:
         yield Case(animal.name, partial(_as_expected, animal.make(), animal.code or "opened"))
 
 
@@ -63,7 +56,8 @@ def _as_expected(data: bytes, wanted: str) -> str:
 
 def bomb_cases(scale: float) -> Iterator[Case]:
     open_picture(zoo.jpeg()).close()
-    for name, data in header_bombs.bombs():
+    bombs = list(header_bombs.bombs()) if scale >= 1 else itertools.islice(header_bombs.bombs(), int(200 * scale) + 1)
+    for name, data in bombs:
         yield Case(name, partial(_cheap, data))
 
 
@@ -101,7 +95,7 @@ SEEDS: dict[str, Callable[[], bytes]] = {
 def mutation_cases(scale: float) -> Iterator[Case]:
     """Each opened twice: typed both times, in time, and the same both times."""
     files = {name: make() for name, make in SEEDS.items()}
-    for number in range(int(MUTATIONS * scale)):
+    for number in times(MUTATIONS, scale):
         name = list(files)[number % len(files)]
         rng = random.Random(f"mutation {number}")
         yield Case(f"{name} {number}", partial(_twice_the_same, mutated(files[name], rng)))
@@ -149,7 +143,7 @@ def url_cases(scale: float) -> Iterator[Case]:
     """Right or refused; what is opened is the very picture."""
     known = open_picture(zoo.png()).id
     good = base64.b64encode(zoo.png()).decode()
-    for number in range(int(URLS * scale)):
+    for number in times(URLS, scale):
         rng = random.Random(f"url {number}")
         head = rng.choice(
             ["data:image/png;base64,", "DATA:;BASE64,", "data:,", "data:;base64", "data:text/html;x=y;base64,"]
@@ -179,7 +173,7 @@ def _known_or_refused(url: str, known: str) -> str:
 
 def kill_cases(scale: float) -> Iterator[Case]:
     """A decoder that is killed costs at most one refusal; the next picture opens."""
-    for number in range(int(KILLS * scale)):
+    for number in times(KILLS, scale):
         how = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGTERM)[number % 4]
         yield Case(f"{how.name} {number}", partial(_survives, how))
 
@@ -215,7 +209,7 @@ def box_cases(scale: float) -> Iterator[Case]:
     ]
     values += ["7", "", [], {}, 0.999999, 1.0000001, -0.0]
     picture = Size(1600, 1200)
-    for number in range(int(BOXES * scale)):
+    for number in times(BOXES, scale):
         rng = random.Random(f"box {number}")
         drawn = [
             rng.choice(values) if rng.random() < 0.3 else rng.uniform(-2000, 3000)
@@ -237,7 +231,7 @@ def _inside(drawn: list[Any], space: Any, picture: Size) -> str:
 
 def limit_cases(scale: float) -> Iterator[Case]:
     """A good file under any limits opens or is refused, and is not called damaged."""
-    for number in range(int(200 * scale)):
+    for number in times(200, scale):
         rng = random.Random(f"limits {number}")
         limits = Limits(
             max_pixels=rng.choice([1, 1000, 100_000_000]),
@@ -257,7 +251,7 @@ def _not_damaged(data: bytes, limits: Limits) -> str:
 
 def python_cases(scale: float) -> Iterator[Case]:
     """Objects that no picture is."""
-    for number in range(int(300 * scale)):
+    for number in times(300, scale):
         rng = random.Random(f"python {number}")
         made: Any = rng.choice(
             [None, 5, [], {}, object(), io.StringIO("x"), Image, b"", "", "\ud800", bytearray(9), 1j]

@@ -23,6 +23,7 @@ from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import QWEN3_VL
 from zoomagent.models.reply_bytes import MAX_REPLY_BYTES
 from zoomagent.models.retrying import Breaker, RetryPolicy
+from zoomagent.models.unwrapping import is_call, spoken, unwrapped
 
 LONGEST = 0.05
 """Processor seconds that one callback may take."""
@@ -184,3 +185,16 @@ def test_the_last_tokens_must_spell_the_continuation(tokens: list[str], found: f
     places = [None, *({"1": {"logprob": -1.0, "decoded_token": token}} for token in tokens)]
     likelihood = given_likelihood({"prompt_logprobs": places}, "a red car")
     assert (likelihood and likelihood.logprob) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" " * 64_000 + "x", "\n\t" * 32_000 + "x", "</s>" * 16_000 + "x", "  <|im_end|> " * 5_000 + "x", " " * 64_000],
+)
+def test_ends_that_are_none_are_taken_off_in_time_in_proportion(text: str) -> None:
+    """White space or end tokens before a last word took over a minute, in the loop that all runs share."""
+    began = time.thread_time()
+    for read in (spoken, unwrapped, is_call):
+        read(text)
+    assert time.thread_time() - began < 1
+    assert spoken("Yes <|im_end|> \n</s> ") == "Yes" and spoken("<|im_end|>a") == "<|im_end|>a"

@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from PIL import Image
 
@@ -188,7 +188,7 @@ def _mapped(target: IO[bytes], size: Size) -> Image.Image:
     holds a descriptor."""
     if os.fstat(target.fileno()).st_size != 4 * size.pixels:
         raise refusal("decode_crashed")
-    rows = mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ)
+    rows: Any = mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ)
     image = Image.frombuffer("RGBX", (size.width, size.height), rows, "raw", "RGBX", 0, 1)
     return image if size.pixels > _COPIED_PIXELS else image.convert("RGB")
 

@@ -26,9 +26,19 @@ _THOUGHT = re.compile(
     rf"|(?P<open><(?:{_NAMES})>|◁think▷|\[THINK\]|<\|channel\|>\s?(?:analysis|commentary)\s?<\|message\|>|<unused94>)",
     re.IGNORECASE,
 )
-_END = re.compile(
-    r"(?:\s|<\|(?:im_end|endoftext|eot_id|eom_id|end|return|end_of_text|user|observation)\|>|</s>|<eos>|<end_of_turn>"
-    r"|<\uff5cend\u2581of\u2581sentence\uff5c>|<\|im_start\|>(?:assistant)?)+$"
+_ENDS = (
+    *(
+        "<|im_end|>",
+        "<|endoftext|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|end|>",
+        "<|return|>",
+        "<|end_of_text|>",
+        "<|user|>",
+    ),
+    *("<|observation|>", "</s>", "<eos>", "<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<|im_start|>"),
+    "<|im_start|>assistant",
 )
 _BEGIN = re.compile(r"^(?:\s|<\|im_start\|>(?:assistant)?|<\|start\|>assistant|<bos>|<s>)+")
 
@@ -92,7 +102,13 @@ def ends_in_thought(text: str) -> bool:
 
 def spoken(text: str) -> str:
     """The reply as it goes on in a dialogue: without thoughts, and without the tokens that end a turn."""
-    return _BEGIN.sub("", _END.sub("", without_thoughts(text)))
+    words = without_thoughts(text)
+    end = len(words.rstrip())
+    while token := next((token for token in _ENDS if words.endswith(token, 0, end)), ""):
+        end -= len(token)
+        while end and words[end - 1].isspace():
+            end -= 1
+    return _BEGIN.sub("", words[:end])
 
 
 def unwrapped(text: str) -> str:
