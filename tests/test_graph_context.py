@@ -109,12 +109,14 @@ def test_no_arbiter_is_read_but_those_that_the_operator_named(
 
 @pytest.mark.parametrize("given", [{"image": "a.png"}, {"image": "a.png", "question": " "}, {"question": "What?"}, {}])
 def test_an_input_that_lacks_something_is_refused_not_a_bug(opened: Path, given: dict[str, Any]) -> None:
-    ended: Any = asyncio.run(graph.ainvoke(given, context=Context(model="nano", strategy="macro")))  # type: ignore[arg-type]
+    asked: Any = given
+    ended: Any = asyncio.run(graph.ainvoke(asked, context=Context(model="nano", strategy="macro")))
     missing = "image" if "image" not in given else "question"
     assert ended["outcome"]["code"] == "bad_question" and missing in ended["outcome"]["reasons"][0]
 
 
 def test_a_graph_server_takes_no_profile_from_its_clients(opened: Path) -> None:
     context = Context(model="nano", strategy="macro", profile={"max_pixels": 1 << 28})
-    ended: Any = asyncio.run(graph.ainvoke({"image": "a.png", "question": "What?"}, context=context))
+    asked: Any = {"image": "in.png", "question": "What?"}
+    ended: Any = asyncio.run(graph.ainvoke(asked, context=context))
     assert ended["outcome"]["code"] == "setting_invalid"
