@@ -13,7 +13,7 @@ SCENE = Path(zoomagent.__file__).parent / "data" / "example" / "scene.jpg"
 
 
 def main(model: str) -> None:
-    budget = zoomagent.Budget(calls=12, seconds=60)
+    budget = zoomagent.Budget(seconds=60)
     with zoomagent.ZoomAgent(model, budget=budget) as agent:
         answer = agent.ask(SCENE, "What is written on the yellow circle?")
     print(answer.outcome.kind, answer.text, answer.confidence, answer.confidence_from)

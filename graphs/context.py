@@ -99,9 +99,21 @@ _KEPT = 4
 async def bench_of(state: State, runtime: Runtime[Context]) -> Bench:
     """The run's picture and model, which know every view of the state."""
     context = runtime.context
-    bench = context.bench if isinstance(context, Live) else await _opened(state["image"], context)
+    if isinstance(context, Live):
+        bench = context.bench
+    else:
+        _check_asked(state)
+        bench = await _opened(state["image"], context)
     bench.views.know(state.get("views", []))
     return bench
+
+
+def _check_asked(state: State) -> None:
+    """Whoever reaches a graph server writes its input, with or without what a run needs."""
+    for name in ("image", "question"):
+        value = state.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise InputRefused(f"The input has no {name}. Give one, as text.", code="bad_question")
 
 
 async def _opened(image: str, context: Context) -> Bench:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PATIENCE = 600
+"""Seconds until a server that hangs is given up: on a machine with other work, starting one takes long."""
 NOBODY = "http://127.0.0.1:9/v1#any"
 """A model's server that is only missed when it is asked."""
 

@@ -191,3 +191,42 @@ def test_ctrl_c_in_a_run_leaves_with_130_and_says_so(
     monkeypatch.setattr(cli, "_answer", interrupted)
     assert run(monkeypatch, "ask", photo, "What?") == 130
     assert capsys.readouterr().err.strip().endswith("--save writes when it ends.")
+
+
+# Models that are not there
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("localhost:8401/v1", "begins with http://"),
+        ("127.0.0.1:8000", "begins with http://"),
+        ("api.openai.com/v1", "begins with http://"),
+        ("runs/typo", "no such folder"),
+        ("hf:nobody/nothing-at-all", "hf:nobody/nothing-at-all is not on this machine"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str, model: str, says: str
+) -> None:
+    assert run(monkeypatch, "ask", photo, "What?", "--model", model, "--format", "text") == 69
+    assert says in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: str
+) -> None:
+    named = "http://user:hush@127.0.0.1:9/v1?key=hush#any"
+    assert run(monkeypatch, "ask", photo, "What?", "--model", named, "--format", "text") == 75
+    told = capsys.readouterr().err
+    assert "http://127.0.0.1:9," in told and "model_unavailable" in told and "hush" not in told
+
+
+def test_calls_of_tools_may_come_as_the_text_that_models_write() -> None:
+    from zoomagent import ToolError, read_offer
+
+    given = {"image": "a.png", "box": [0.1, 0.1, 0.2, 0.2]}
+    assert read_offer("crop", json.dumps(given)) == read_offer("crop", given)
+    for wrong in ("", "[1]", "{", '"x"', "null"):
+        with pytest.raises(ToolError):
+            read_offer("crop", wrong)

@@ -90,7 +90,8 @@ def test_the_served_model_example_asks_the_server_it_is_given(capsys: pytest.Cap
     server = FakeServer(brain=lambda seen: "[400, 800, 500, 900]" if BOX in str(seen) else "21")
     with served(server) as address:
         run("served_model", f"{address}#qwen3-vl")
-    assert capsys.readouterr().out.startswith("answered 21") and len(server.requests) >= 3
+    said = capsys.readouterr().out
+    assert said.startswith("answered") and " 21 " in said.splitlines()[0] and len(server.requests) >= 3
 
 
 def test_the_client_of_the_endpoint_is_told_the_steps_and_the_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,3 +105,18 @@ def test_no_arbiter_is_read_but_those_that_the_operator_named(
     monkeypatch.setenv("ZOOMAGENT_ARBITERS", "a.json")
     assert outcome("in.png", arbiter=arbiter)["code"] == "setting_invalid"
     assert outcome("in.png", arbiter="a.json")["kind"] == "answered"
+
+
+@pytest.mark.parametrize("given", [{"image": "a.png"}, {"image": "a.png", "question": " "}, {"question": "What?"}, {}])
+def test_an_input_that_lacks_something_is_refused_not_a_bug(opened: Path, given: dict[str, Any]) -> None:
+    asked: Any = given
+    ended: Any = asyncio.run(graph.ainvoke(asked, context=Context(model="nano", strategy="macro")))
+    missing = "image" if "image" not in given else "question"
+    assert ended["outcome"]["code"] == "bad_question" and missing in ended["outcome"]["reasons"][0]
+
+
+def test_a_graph_server_takes_no_profile_from_its_clients(opened: Path) -> None:
+    context = Context(model="nano", strategy="macro", profile={"max_pixels": 1 << 28})
+    asked: Any = {"image": "in.png", "question": "What?"}
+    ended: Any = asyncio.run(graph.ainvoke(asked, context=context))
+    assert ended["outcome"]["code"] == "setting_invalid"

@@ -134,10 +134,10 @@ def test_what_a_model_calls_wrongly_it_is_told(name: str, arguments: dict[str, A
     assert not LEAK.search(str(message.content))
 
 
-def test_a_refused_picture_is_an_outcome_not_an_exception() -> None:
+def test_a_refused_picture_is_an_error_of_the_tool_not_an_exception() -> None:
     with agent_of(FakeModel()) as agent:
         message = ZoomTool(agent=agent).invoke(call("answer_about_image", {**ASKED, "image": "/etc/passwd"}))
-    assert message.artifact["outcome"] == "refused" and message.artifact["code"] == "path_not_allowed"
+    assert message.status == "error" and str(message.content).startswith("path_not_allowed: ")
 
 
 def test_all_tools_are_offered_with_their_own_schemas() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx2
 from mcp_world import picture
-from serving_world import started
+from serving_world import PATIENCE, started
 
 from zoomagent.plugins.page_leftovers import cleared
 
@@ -63,12 +63,12 @@ def test_a_picture_that_a_killed_server_took_is_gone_with_the_next_start(tmp_pat
     file = tmp_path / "a.png"
     picture().save(file)
     with started(tmp_path, "page", "--runs", "runs") as (first, address):
-        posted = httpx2.post(f"{address}api/pictures", content=file.read_bytes(), timeout=30)
+        posted = httpx2.post(f"{address}api/pictures", content=file.read_bytes(), timeout=PATIENCE)
         name = posted.json()["name"]
         first.kill()
     assert names(tmp_path / "runs") == {name}
     with started(tmp_path, "page", "--runs", "runs") as (second, address):
-        assert httpx2.get(f"{address}api/pictures/{name}", timeout=30).status_code == 404
+        assert httpx2.get(f"{address}api/pictures/{name}", timeout=PATIENCE).status_code == 404
         second.send_signal(signal.SIGINT)
-        assert second.wait(20) == 0
+        assert second.wait(PATIENCE) == 0
     assert names(tmp_path / "runs") == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from serving_world import started
+from serving_world import PATIENCE, started
 
 from zoomagent import cli
 from zoomagent.plugins.listening import address_of, taken
@@ -59,9 +59,9 @@ def test_an_address_that_is_not_ours_is_a_refused_setting(
 def test_the_address_that_is_told_can_be_asked_though_the_port_was_left_open(tmp_path: Path) -> None:
     with started(tmp_path, "openai") as (server, address):
         assert not address.endswith(":0/v1")
-        assert httpx2.get(f"{address}/models", timeout=10).status_code == 200
+        assert httpx2.get(f"{address}/models", timeout=PATIENCE).status_code == 200
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+        assert server.wait(PATIENCE) == 0
 
 
 def test_an_address_of_the_newer_kind_is_told_in_brackets() -> None:

@@ -63,6 +63,7 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parent / "data" / "example"
 BUG, MISSING = 70, 78
+SERVERS_FAULT = ("model_unavailable", "model_not_found", "bad_server_response", "unauthorized")
 
 
 class LazyGroup(TyperGroup):
@@ -358,7 +359,22 @@ def _answer(
         answer = _followed(agent, image, question, options)
         typer.echo(_printed(answer) if form == "json" else _words(answer))
         _saved(answer, save)
+    if answer.outcome.code in SERVERS_FAULT:
+        _tell_server(agent.context.model)
     raise typer.Exit(answer.outcome.exit_status)
+
+
+def _tell_server(model: str) -> None:
+    """Where a model was asked for that did not answer: a person at the terminal may know what is wrong there. No name,
+    key or path of the address is shown."""
+    from urllib.parse import urlsplit
+
+    from zoomagent.terminal import complain
+
+    parts = urlsplit(model)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        place = parts.netloc.rpartition("@")[2]
+        complain(f"The model's server is {parts.scheme}://{place}, by --model or the settings.")
 
 
 def _followed(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str]) -> "Answer":

@@ -103,4 +103,4 @@ def _checked(name: str, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise SettingInvalid(f"{name!r} in the settings file must be {kind.__name__}, not {str(value)[:80]!r}.")
-    return str(Path(value).expanduser()) if name in PATHS else value
+    return str(Path(str(value)).expanduser()) if name in PATHS else value

@@ -8,8 +8,10 @@
 Only the implementation that is needed gets imported.
 """
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from zoomagent.models.profiles import override
 
 HUB = "hf:"
 SERVERS = ("http://", "https://")
+_LIKE_AN_ADDRESS = re.compile(r"[\w.-]+:\d+(/|#|$)|[\w.-]+\.[a-z]{2,}/.*v1|localhost/", re.IGNORECASE)
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
 
 
@@ -47,7 +50,22 @@ def load_model(
         return InProcessModel(str(NANO_WEIGHTS), name="nano", **options)
     if Path(spec).is_dir():
         return InProcessModel(spec, **options)
-    return InProcessModel(spec.removeprefix(HUB), **options)
+    with _had_from_the_hub(spec):
+        return InProcessModel(spec.removeprefix(HUB), **options)
+
+
+@contextmanager
+def _had_from_the_hub(spec: str) -> Iterator[None]:
+    """What is not on this machine and could not be had is told as that, with the whole name."""
+    try:
+        yield
+    except ModelNotFound as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise ModelNotFound(
+            f"{spec} is not on this machine and could not be had from the hub. See whether the name is right, whether "
+            "there is a network, and whether HF_HUB_OFFLINE is set."
+        ) from error
 
 
 async def identify(model: Model) -> None:
@@ -85,6 +103,8 @@ def check_model(spec: str) -> None:
     """Raises ModelNotFound for a folder that is not there. Cheap: nothing is loaded, and no server or hub is asked."""
     known = spec == "nano" or spec.startswith((HUB, *SERVERS))
     if not known and not Path(spec).is_dir():
+        if _LIKE_AN_ADDRESS.match(spec):
+            raise ModelNotFound(f"No model {name_of(spec)!r}: a server's base URL begins with http:// or https://.")
         raise ModelNotFound(
             f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
             "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."

@@ -87,8 +87,8 @@ class Breaker:
             return
         if self._probing or time.monotonic() - self._opened < self._cooldown:
             raise ModelUnavailable(
-                f"The last {self._in_a_row} calls brought no answer, so no more are sent for now. "
-                "See whether the server still answers, then try again."
+                f"The model's server does not answer: the last {self._in_a_row} calls brought nothing, so no more are "
+                "sent for now. See whether it runs, and at this address, then try again."
             )
         self._probing = True
         try:

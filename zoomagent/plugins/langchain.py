@@ -110,7 +110,10 @@ def told_to_the_model() -> Iterator[None]:
 
 
 def blocks(told: Told) -> Content:
-    """What a tool gave, as LangChain's content blocks, and its value as plain JSON."""
+    """What a tool gave, as LangChain's content blocks, and its value as plain JSON. A run without an answer is an error
+    of the tool."""
+    if told.failed:
+        raise ToolException(told.text)
     content: list[dict[str, Any]] = [{"type": "text", "text": told.text}]
     for picture in told.pictures:
         data = base64.b64encode(picture).decode()

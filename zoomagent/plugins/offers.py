@@ -208,10 +208,19 @@ def offer_of(name: str) -> Offer:
     raise ToolArgsInvalid(f"There is no tool {name[:80]!r}. The tools are: {', '.join(one.name for one in OFFERS)}.")
 
 
-def read_offer(name: str, arguments: Mapping[str, Any]) -> ToolArguments:
-    """The checked arguments of a call; ToolArgsInvalid says what is wrong, and repeats no value."""
+def read_offer(name: str, arguments: Mapping[str, Any] | str) -> ToolArguments:
+    """The checked arguments of a call, also as the JSON text that models write; ToolArgsInvalid says what is wrong, and
+    repeats no value."""
+    offer = offer_of(name)
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            raise ToolArgsInvalid(f"{name}: the arguments are no JSON. It takes a JSON object.") from None
+    if not isinstance(arguments, Mapping):
+        raise ToolArgsInvalid(f"{name}: the arguments are no JSON object. It takes one.")
     try:
-        return offer_of(name).arguments.model_validate(dict(arguments))
+        return offer.arguments.model_validate(dict(arguments))
     except ValidationError as error:
         raise unfit(name, error) from None
 
