@@ -106,7 +106,7 @@ def answer_questions(folder: Path, ready: int, last: int, strategy: Any) -> None
 
 def comparable(answer: Answer) -> dict[str, Any]:
     """Everything that must be the same however often the run was killed: all but the clock."""
-    record = answer.model_dump(mode="json", exclude={"cost": {"seconds", "seconds_in_model"}})
+    record = answer.model_dump(mode="json", exclude={"cost": {"seconds", "seconds_in_model"}, "made": {"at"}})
     for step in record["steps"]:
         del step["seconds"]
     return record

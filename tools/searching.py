@@ -36,8 +36,6 @@ PART = 0.45
 """Side of a part's region as a share of its parent's: a third and what lies around it, so that nothing is cut."""
 SURE, DECAY, LEAST = 0.9, 0.1, 0.3
 """The thing counts as here from SURE on; DECAY less after every two looks, never under LEAST."""
-CERTAIN = 0.97
-"""Probability of its own view from which what was pointed at needs no check."""
 SEEN = 0.5
 """Probability from which what was pointed at counts as found."""
 DOUBT = 0.1
@@ -127,7 +125,7 @@ async def look_at(
     shares = await part_shares(model, views, region["view"], phrase, deadline=deadline)
     here = 1 - shares[0]
     if here >= enough(regions, phrase):
-        box, seen = await _pointed(model, views, region, here, deadline)
+        box, seen = await _pointed(model, views, region, deadline)
         if box is not None:
             return Looked([{**region, "here": here, "fate": "found"}], box, seen)
     deeper = region["depth"] + 2 <= depth
@@ -247,18 +245,15 @@ def merged(regions: Sequence[RegionRecord], new: Sequence[RegionRecord]) -> list
 
 
 async def _pointed(
-    model: Model, views: ViewStore, region: RegionRecord, here: float, deadline: float | None
+    model: Model, views: ViewStore, region: RegionRecord, deadline: float | None
 ) -> tuple[Box | None, float | None]:
-    """The box the model points at and how surely it shows the thing; no box when it does not. It is not asked again
-    whether it sees what it is CERTAIN of."""
+    """The box the model points at and how surely it shows the thing; no box when it does not."""
     try:
         boxes = await ground(model, views, region["view"], region["phrase"], deadline=deadline)
     except ToolError:
         return None, None
     if not boxes:
         return None, None
-    if here >= CERTAIN:
-        return boxes[0], here
     around = surroundings(boxes[0], views.picture.size, views.profile.crop_margin, 0)
     close = views.add(around, source=region["view"], max_pixels=views.profile.whole_pixels or None)
     seen = await sees(model, views, close["id"], region["phrase"], deadline=deadline)

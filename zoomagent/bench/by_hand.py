@@ -164,15 +164,16 @@ class ByHand:
         if self.strategy == "macro":
             return macro
         if self.strategy == "auto":
-            return await self._auto(image, whole) or macro
+            return await self._auto(image, whole, macro) or macro
         turns = [_user(whole, box_prompt(QUESTION, self.profile.space))]
         pointed = await self._ask(turns)
         crop = self._crop(image, json.loads(pointed))
         turns += [{"role": "assistant", "content": pointed}, _user(crop, micro_prompt(QUESTION))]
         return await self._ask(turns) or macro
 
-    async def _auto(self, image: Image.Image, whole: str) -> str:
-        """Name the thing, point at it, see whether it is there, answer with its crop, then with the crop blanked."""
+    async def _auto(self, image: Image.Image, whole: str, macro: str) -> str:
+        """Name the thing, point at it, see whether it is there, answer with its crop, then, where that
+        changed the answer, with the crop blanked."""
         thing = await self._ask([_user(whole, CUES + QUESTION)])
         pointed = await self._ask([_user(whole, ground_prompt(thing, self.profile.space))])
         box = json.loads(pointed)
@@ -183,6 +184,8 @@ class ByHand:
         turns = [_user(whole, box_prompt(QUESTION, self.profile.space)), {"role": "assistant", "content": str(box)}]
         crop = self._crop(image, box)
         answer = await self._ask([*turns, _user(crop, micro_prompt(QUESTION))])
+        if answer == macro:
+            return answer
         blank = data_url(Image.new("RGB", self._size(image, box), BLANK))
         await self._first_tokens([*turns, _user(blank, micro_prompt(QUESTION))])
         return answer

@@ -24,6 +24,8 @@ _PLAIN = (ascii_letters + digits + "!$&'()*+,-./:;=?@_~").encode()
 _BYTE = {(high + low).encode(): bytes([int(high + low, 16)]) for high in hexdigits for low in hexdigits}
 _WHITE = " \t\r\n"
 """`base64 picture.png` breaks lines."""
+_LINE = 4096
+"""Where there is no white space in so many characters there is none later: looking for it costs time."""
 _ESCAPES = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "", "%0D": ""}
 _SLICE = 1 << 19
 _BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
@@ -50,8 +52,10 @@ def data_url_blocks(url: str, limits: Limits) -> Iterator[bytes]:
 
 def _from_base64(text: str, start: int) -> Iterator[bytes]:
     rest, padded = "", False
+    text = text.rstrip(_WHITE)
+    lines = any(white in text[start : start + _LINE] for white in _WHITE)
     for at in range(start, len(text), _SLICE):
-        part, rest = _fours(rest + text[at : at + _SLICE])
+        part, rest = _fours(rest + text[at : at + _SLICE], lines)
         if padded or not part.isascii() or "-" in part or "_" in part:
             raise _bad("its base64 is broken")
         padded = part.endswith("=")
@@ -63,14 +67,14 @@ def _from_base64(text: str, start: int) -> Iterator[bytes]:
         raise _bad("its base64 is cut off")
 
 
-def _fours(text: str) -> tuple[str, str]:
+def _fours(text: str, lines: bool) -> tuple[str, str]:
     """As many whole groups of four characters as there are, and what is left for the next part."""
     cut = text.rfind("%", max(0, len(text) - 2))  # an escape may go on in the next part
     text, tail = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
     if "%" in text:
         for written, meant in _ESCAPES.items():
             text = text.replace(written, meant).replace(written.lower(), meant)
-    for white in _WHITE:
+    for white in _WHITE if lines else "":
         text = text.replace(white, "")
     whole = len(text) // 4 * 4
     return text[:whole], text[whole:] + tail
