@@ -22,6 +22,7 @@ from hostile_replies import PARTS, WHOLE
 from PIL import Image
 
 from zoomagent import Answer, Budget, ZoomAgent
+from zoomagent.geometry import Size
 from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import QWEN3_VL
 from zoomagent.models.retrying import Breaker, RetryPolicy
@@ -51,7 +52,12 @@ class Faulty(httpx2.AsyncBaseTransport):
     def __init__(self, rng: random.Random) -> None:
         self._rng, self._faults = rng, rng.choice([0.0, 0.2, 0.6, 1.0])
         self.server = FakeServer(self._says, rng.choice(GUISES))
-        self.asked, self.pixels = 0, 0
+        self.asked, self.pixels, self.tokens = 0, 0, 0
+
+    def model(self) -> OpenAIModel:
+        """The client of this server, which tries again soon and does not give up on it."""
+        name = self.server.guise.name
+        return OpenAIModel("http://fake/v1", name, transport=self, retries=QUICK, breaker=Breaker(1000))
 
     def _says(self, seen: Seen) -> str:
         call = '<tool_call>{"name": "zoom", "arguments": {"box_2d": [100, 200, 300, 400]}}</tool_call>'
@@ -65,6 +71,7 @@ class Faulty(httpx2.AsyncBaseTransport):
         self.asked += 1
         shown = images_of(orjson.loads(body))
         self.pixels = max([self.pixels, *(image.width * image.height for image in shown)])
+        self.tokens += sum(QWEN3_VL.visual_tokens(Size(*image.size)) for image in shown)
         if self._rng.random() >= self._faults:
             return self._answer(request, *http_parts(self.server.decide(request.url.path, body)))
         return await self._fail(request)
@@ -113,9 +120,7 @@ def _run(strategy: Strategy, number: int) -> str:
     with (
         watched() as took,
         ZoomAgent(
-            OpenAIModel(
-                "http://fake/v1", faulty.server.guise.name, transport=faulty, retries=QUICK, breaker=Breaker(1000)
-            ),
+            faulty.model(),
             strategy=strategy,
             budget=budget,
             max_view_pixels=pixels,

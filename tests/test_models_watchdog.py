@@ -23,7 +23,7 @@ from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import QWEN3_VL
 from zoomagent.models.reply_bytes import MAX_REPLY_BYTES
 from zoomagent.models.retrying import Breaker, RetryPolicy
-from zoomagent.models.unwrapping import is_call, spoken, unwrapped
+from zoomagent.models.unwrapping import NEAR, is_call, listed, spoken, unwrapped
 
 LONGEST = 0.05
 """Processor seconds that one callback may take."""
@@ -198,3 +198,31 @@ def test_ends_that_are_none_are_taken_off_in_time_in_proportion(text: str) -> No
         read(text)
     assert time.thread_time() - began < 1
     assert spoken("Yes <|im_end|> \n</s> ") == "Yes" and spoken("<|im_end|>a") == "<|im_end|>a"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("\n", "\n ", ". ", "a,", "`", "*a* ", "<", "</s>", "\\boxed{a}", "\nThe answer is A. wait"),
+        *("La réponse est <box><answer>.[", '<answer>-YesA. {"name":NaN}', "答案是Yes<answer>.``"),
+    ],
+)
+def test_a_long_reply_is_unwrapped_in_little_time(part: str) -> None:
+    """Announcements were looked for up to six times in 64 kB: 0.4 to 0.8 s. The goal is 0.05 s."""
+    text = ("x" + part * 64_000)[: 64 * 1024 - 1] + "x"
+    for read in (unwrapped, listed, is_call):
+        assert min(_seconds(read, text) for _ in range(3)) < 0.2
+
+
+def _seconds(read: Callable[[str], object], text: str) -> float:
+    began = time.thread_time()
+    read(text)
+    return time.thread_time() - began
+
+
+def test_an_answer_is_announced_near_the_end_of_a_reply() -> None:
+    long = "I see a car. " * (NEAR // 10)
+    assert unwrapped(f"{long}\nThe answer is B.") == "B"
+    assert unwrapped(f"The answer is A.\n{long}").startswith("The answer is A.")
+    cut = "The answer is C. " + "x" * (NEAR - len("answer is C. "))  # the last part begins at "answer"
+    assert unwrapped(cut) == cut

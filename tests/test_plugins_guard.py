@@ -121,6 +121,12 @@ def test_a_body_is_bounded_by_what_arrives_not_by_what_is_declared() -> None:
     assert asked(small, [HOST, (b"content-length", b"11")], body=[b""])[0] == 413
 
 
+@pytest.mark.parametrize(("length", "status"), [(b"9" * 5000, 413), (b"0" * 5000, 200), (b"0" * 5000 + b"3", 200)])
+def test_a_declared_length_of_thousands_of_digits_is_a_number(length: bytes, status: int) -> None:
+    """Python converts no number of more than 4,300 digits: the request ended in a traceback."""
+    assert asked(Rules(max_body=10), [HOST, (b"content-length", length)], body=[b"123"])[0] == status
+
+
 def test_only_the_paths_that_are_named_take_large_bodies() -> None:
     rules = Rules(max_body=3, large=("/pictures",), large_body=10)
     assert asked(rules, [HOST], "/pictures", [b"12345", b"12345"]) == (200, b"10")

@@ -89,7 +89,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise SettingInvalid(f"The settings file cannot be read ({error.strerror}). See zoomagent config.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingInvalid(f"The settings file is no TOML ({error}). Mend {path.name}.") from None
     return {name: _checked(name, value) for name, value in content.items()}
 
@@ -99,8 +99,15 @@ def _checked(name: str, value: Any) -> Any:
     if name not in KINDS:
         raise SettingInvalid(f"The settings file sets {name!r}, which is unknown. Known: {', '.join(KINDS)}.")
     kind = KINDS[name]
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise SettingInvalid(f"{name!r} in the settings file must be {kind.__name__}, not {str(value)[:80]!r}.")
-    return str(Path(str(value)).expanduser()) if name in PATHS else value
+    try:
+        if kind is float and type(value) is int:
+            value = float(value)
+        if name in PATHS and type(value) is str:
+            value = str(Path(value).expanduser())
+        said = str(value)
+        if type(value) is kind and (kind is not dict or json.dumps(value)):
+            return value
+    # Numbers that are too large to be written, users without a home, dates in extra_body.
+    except (ValueError, OverflowError, RuntimeError, TypeError) as error:
+        raise SettingInvalid(f"{name!r} in the settings file cannot be used ({error}).") from None
+    raise SettingInvalid(f"{name!r} in the settings file must be {kind.__name__}, not {said[:80]!r}.")

@@ -6,8 +6,8 @@
 
 Thoughts and end tokens go first, then answer tags, boxes of LaTeX, code fences, `{"answer": …}`, Markdown, and the
 words that announce an answer (`phrases.py`). Where several answers are wrapped and differ, all of them stay, so that
-whoever reads sees two. Linear in the text. Left out: what the words mean (`confidence/replies.py`), and running calls
-(`calls.py`).
+whoever reads sees two. Linear in the text, and announcements are looked for near its end only. Left out: what the words
+mean (`confidence/replies.py`), and running calls (`calls.py`).
 """
 
 import re
@@ -19,6 +19,10 @@ from zoomagent.models.phrases import ANNOUNCE, ANNOUNCE_FINAL, CORRECTS
 
 MAX_TEXT = 64 * 1024
 """Characters of a reply that are looked at (ours)."""
+NEAR = 8 * 1024
+"""Characters at its end in which an answer is announced. What is longer, with its wrapping off, is no answer (ours)."""
+MOST_NAMES = 2000
+"""Names of a list that are read (ours)."""
 
 _NAMES = "think|thinking|thoughts?|reasoning|reflection|scratchpad|seed:think"
 _THOUGHT = re.compile(
@@ -62,7 +66,7 @@ _AND = re.compile(r"^(?:and|und|et|y|e|和|及|と)\s", re.IGNORECASE)
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb", "\u300c": "\u300d"}
 
 _ANNOUNCED = re.compile(
-    rf"(?:^|(?<=[\n.!?;,:。！？，]))\s{{0,4}}(?:(?P<final>{ANNOUNCE_FINAL})|{'|'.join(ANNOUNCE)})\s{{0,4}}",
+    rf"(?:^|(?<=[\n.!?;,:。！？，]))\s{{0,4}}+(?:(?P<final>{ANNOUNCE_FINAL})|{'|'.join(ANNOUNCE)})\s{{0,4}}",
     re.IGNORECASE,
 )
 _CORRECTS = re.compile(CORRECTS, re.IGNORECASE)
@@ -116,7 +120,7 @@ def unwrapped(text: str) -> str:
     words = spoken(text[:MAX_TEXT])
     for _ in range(6):
         bare = _undecorated(_announced(_from_json(_unfenced(_untagged(words))))).strip()
-        if bare == words:
+        if bare == words or len(bare) > NEAR:
             return bare
         words = bare
     return words
@@ -141,8 +145,8 @@ def listed(text: str) -> list[str]:
         named = [item.get("label") or item.get("name") if isinstance(item, dict) else item for item in value]
         pieces = [item for item in named if isinstance(item, str)]
     else:
-        pieces = _BETWEEN.split(words.strip("[]"))
-    return list(dict.fromkeys(name for piece in pieces if (name := _name(piece))))
+        pieces = _BETWEEN.split(words.strip("[]"), MOST_NAMES)
+    return list(dict.fromkeys(name for piece in pieces[:MOST_NAMES] if (name := _name(piece))))
 
 
 def _name(piece: str) -> str:
@@ -222,7 +226,8 @@ def _inside(match: re.Match[str]) -> str:
 def _announced(text: str) -> str:
     """What follows the words that announce an answer, up to the end of its line. A final answer goes before others;
     several that differ are left as they are."""
-    bare = _BOLD.sub(_inside, text)
+    near = text if len(text) <= NEAR else "…" + text[-NEAR:]  # where it is cut, no line begins
+    bare = _BOLD.sub(_inside, near)
     cues = list(_ANNOUNCED.finditer(bare))[:64]
     cues = _uncorrected([cue for cue in cues if cue["final"]] or cues, bare)
     tails = [_first_line(bare[cue.end() :]) for cue in cues]

@@ -197,8 +197,8 @@ def _own(origin: str, host: bytes) -> bool:
 
 
 def _declared(headers: list[tuple[bytes, bytes]]) -> int:
-    found = [value for name, value in headers if name == b"content-length"]
-    return max((int(value) for value in found if value.isdigit()), default=0)
+    found = [value.lstrip(b"0") for name, value in headers if name == b"content-length" and value.isdigit()]
+    return max((int(value[:20] or b"0") for value in found), default=0)  # Python converts no number of 5,000 digits
 
 
 def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
