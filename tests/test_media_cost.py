@@ -54,6 +54,14 @@ def test_parts_of_a_data_url_are_read_as_the_whole_wherever_they_are_cut(monkeyp
                 b"".join(data_url_blocks(f"data:;base64,{text[:at]}{broken}{text[at:]}.", Limits()))
 
 
+@pytest.mark.parametrize("at", [1, 4, 5_000, 19_999, -1])
+@pytest.mark.parametrize("white", ["\n", "\r\n", " ", "\t"])
+def test_white_space_in_base64_is_passed_over_wherever_it_stands(at: int, white: str) -> None:
+    data = random.Random(5).randbytes(15_000)
+    text = base64.b64encode(data).decode()
+    assert b"".join(data_url_blocks(f"data:;base64,{text[:at]}{white}{text[at:]}", Limits())) == data
+
+
 @pytest.fixture(scope="module")
 def noise() -> Image.Image:
     return Image.fromarray(np.random.default_rng(7).integers(0, 256, (3990, 6000, 3), dtype=np.uint8))

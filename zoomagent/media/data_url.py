@@ -24,8 +24,6 @@ _PLAIN = (ascii_letters + digits + "!$&'()*+,-./:;=?@_~").encode()
 _BYTE = {(high + low).encode(): bytes([int(high + low, 16)]) for high in hexdigits for low in hexdigits}
 _WHITE = " \t\r\n"
 """`base64 picture.png` breaks lines."""
-_LINE = 4096
-"""Where there is no white space in so many characters there is none later: looking for it costs time."""
 _ESCAPES = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "", "%0D": ""}
 _SLICE = 1 << 19
 _BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
@@ -52,8 +50,7 @@ def data_url_blocks(url: str, limits: Limits) -> Iterator[bytes]:
 
 def _from_base64(text: str, start: int) -> Iterator[bytes]:
     rest, padded = "", False
-    text = text.rstrip(_WHITE)
-    lines = any(white in text[start : start + _LINE] for white in _WHITE)
+    lines = any(white in text for white in _WHITE)
     for at in range(start, len(text), _SLICE):
         part, rest = _fours(rest + text[at : at + _SLICE], lines)
         if padded or not part.isascii() or "-" in part or "_" in part:
