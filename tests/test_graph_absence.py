@@ -26,8 +26,16 @@ SQUARES = Question("How many squares are there?", "1", "count", (1,), ("square",
 NONE = Question("How many stars are there?", "0", "count", (), ("star",))
 
 
-def believing(question: Question, tmp_path: Path | None, macro: str = "No", **settings: Any) -> Ran:
-    """A model that says `macro` of the whole and the truth of what close views show, and that lists."""
+def believing(
+    question: Question,
+    tmp_path: Path | None,
+    macro: str = "No",
+    pointed: str = "",
+    lists_whole: bool = True,
+    **settings: Any,
+) -> Ran:
+    """A model that says `macro` of the whole and the truth of what close views show, and that lists, in the whole only
+    where `lists_whole`. It points at `pointed`, where that is given."""
     views = ViewStore(scene(), SEARCHING)
     truth = Truth(SCENE, question, views)
 
@@ -44,6 +52,8 @@ def believing(question: Question, tmp_path: Path | None, macro: str = "No", **se
         if last.startswith(prompts.EVERY):
             name = last.removeprefix(prompts.EVERY).split("\n")[0]
             view = truth.region(call.views[-1])
+            if view.width == 1024 and not lists_whole:
+                return "[]"
             boxes = [intersect(pixels_of(SCENE.items[i]), view) for i in hits_of(name, SCENE) if visible(call, i)]
             return str([written(box, view) for box in boxes if box.area])
         if last.startswith(prompts.SEARCHED):
@@ -52,6 +62,8 @@ def believing(question: Question, tmp_path: Path | None, macro: str = "No", **se
             return str(number) if question.kind == "count" else "Yes" if number else "No"
         if prompts.MICRO in last:
             return truth.reply(call)
+        if last.startswith(prompts.BOX) and pointed:
+            return pointed
         if last.startswith((prompts.CUES, prompts.BOX, prompts.GROUND)):
             return truth.reply(call)
         return macro
@@ -63,7 +75,7 @@ def believing(question: Question, tmp_path: Path | None, macro: str = "No", **se
             hits = [i for i in hits_of(last.removeprefix(prompts.PARTS), SCENE) if visible(call, i)]
             parts = [part_box(shown, number, Box(0, 0, 1024, 1024)) for number in range(1, 10)]
             found = [any(coverage(pixels_of(SCENE.items[i]), part) == 1.0 for i in hits) for part in parts]
-            return [-5.0 if any(found) else -0.02, *(-0.5 if hit else -9.0 for hit in found)]
+            return [-5.0 if any(found) else -0.02, *(-0.5 if hit else -5.5 for hit in found)]
         return truth.scores(call)
 
     model = FakeModel(profile=SEARCHING, respond=reply, respond_score=scores)
@@ -95,6 +107,28 @@ def test_a_no_is_earned_by_a_search_and_says_down_to_which_size(tmp_path: Path) 
     assert verdict["reason"].startswith(
         "The whole picture was searched for things of at least 16 pixels: found no green star."
     )
+
+
+def test_a_crop_that_was_doubted_does_not_settle_what_a_search_did_not_find(tmp_path: Path) -> None:
+    """What was pointed at says No, and is doubted. The search that follows finds nothing, and that earns the answer."""
+    ran = believing(NOT_THERE, tmp_path, pointed="[100, 100, 300, 300]")
+    assert ran.nodes.index("answer") < ran.nodes.index("search") < ran.nodes.index("conclude")
+    assert ran.answer.searched is not None and ran.answer.confidence == pytest.approx(0.97)
+
+
+@pytest.mark.parametrize("agree", [True, False])
+def test_the_other_parts_are_counted_too_where_the_whole_and_its_parts_differ(tmp_path: Path, agree: bool) -> None:
+    ran = believing(SQUARES, tmp_path, macro="7", lists_whole=agree)
+    lists = len(ran.asked(prompts.EVERY))
+    assert ran.text == "1" and (1 < lists < 10 if agree else lists == 10)
+
+
+def test_a_crop_that_changed_nothing_is_not_proved(tmp_path: Path) -> None:
+    read = Question("What is written on the red circle?", "47", "read", (0,), ("red circle",))
+    file = arbiter(tmp_path / "unsure.json", gate=0.1, micro=0.95, same=0.95)
+    changed, same = (believing(read, None, macro=said, arbiter=file) for said in ("12", "47"))
+    assert changed.text == same.text == "47"
+    assert "prove" in changed.nodes and "prove" not in same.nodes
 
 
 @pytest.mark.parametrize(("question", "number"), [(SQUARES, 1), (NONE, 0)])
