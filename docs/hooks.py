@@ -1,7 +1,6 @@
-"""Hooks of mkdocs: links out of docs/ become the file's name, and diagrams are drawn by our own copy of mermaid.
+"""A hook of mkdocs: links from a page to a file of the repository outside docs/ become the file's name.
 
-The site holds only docs/; on a code host the links work. A link to a file that does not exist stops the build. Without
-`vendor/mermaid.min.js` the theme would fetch one from another host.
+The site holds only docs/; on a code host the links work. A link to a file that does not exist stops the build.
 """
 
 import re
@@ -20,10 +19,3 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return f"{words} (`{path}`)"
 
     return LINK.sub(named, markdown)
-
-
-def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """A page with a diagram loads mermaid before the theme asks for it."""
-    if 'class="mermaid"' not in html:
-        return html
-    return html + '<script src="vendor/mermaid.min.js"></script>'

@@ -50,12 +50,13 @@ def alone(row: Any, number: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, 
 
 
 def test_a_branch_gets_the_logits_it_would_get_alone(model: Any, tokenizer: Any) -> None:
-    rows = [
-        make_mix(tokenizer).row(i) for i in (first(tokenizer, "several/relation"), first(tokenizer, "tools/search"))
-    ]
+    mix = make_mix(tokenizer)
+    rows = [mix.row(first(tokenizer, name)) for name in ("several/relation", "tools/search")]
+    rows.append(next(row for i in range(0, 160, 16) if len((row := mix.row(i)).looks[0].pixels) == TINY.search_side))
     batch = collate(rows, tokenizer.pad_token_id)
     with torch.no_grad():
         packed = model.lm_head(read(model, batch, [see(model, sight.pixels) for sight in batch.sights])[0])
+    assert len(batch.sights) == 3, "wholes, larger wholes and crops"
     assert {name.split("/")[0] for row in rows for name in row.names} >= {"tools", "several", "micro"}
     for r, row in enumerate(rows):
         waiting = list(row.looks[1:])
