@@ -29,7 +29,7 @@ docs: .venv/dev ## the documentation as a site, in site/
 	$(BIN)/mkdocs build --strict
 
 bench-media: .venv/dev ## measure opening and zooming of pictures
-	$(BIN)/python -m zoomagent.bench.media
+	$(BIN)/python benchmarks/media.py
 
 .venv/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -30,7 +30,7 @@ import hostile_runs  # noqa: E402
 import hostile_serving  # noqa: E402
 from hostile_case import Case  # noqa: E402
 
-from zoomagent.media import worker  # noqa: E402
+from zoomagent.media.decoding import worker  # noqa: E402
 
 KINDS: dict[str, Callable[[float], Iterator[Case]]] = {
     **hostile_media.KINDS,

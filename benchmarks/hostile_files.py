@@ -21,12 +21,12 @@ from hostile_case import Case, spoiled, times, written
 
 from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.rows import NoRow, Row, read_rows
+from zoomagent.cli.settings import defaults_of_commands, settings
 from zoomagent.confidence.arbiter import load
 from zoomagent.confidence.features import Features
 from zoomagent.errors import ZoomAgentError
-from zoomagent.models.in_process import InProcessModel
 from zoomagent.models.loading import NANO_WEIGHTS
-from zoomagent.settings import defaults_of_commands, settings
+from zoomagent.models.local.in_process import InProcessModel
 
 CHECKPOINTS, BATCHES, ARBITERS, SETTINGS = 400, 6_000, 3_000, 6_000
 GARBAGE = (b"", b"\xff\xfe\x00", b"null", b"[]", b"7", b"{", b"[" * 100_000, b'{"a":' * 50_000, b"\x00" * 9)

@@ -23,7 +23,8 @@ from PIL import Image
 
 from zoomagent.errors import BoxInvalid, InputRefused
 from zoomagent.geometry import Size, View, box_from_model, whole
-from zoomagent.media import Limits, open_picture, worker
+from zoomagent.media import Limits, open_picture
+from zoomagent.media.decoding import worker
 
 MOST_BUSY = 0.1
 """Processor seconds of this process that a file may cost before it is opened or refused."""

@@ -12,11 +12,10 @@ from fake_server import choice, completion, token_logprobs
 from hostile_case import ODD, Case, spoiled, times, written
 
 from zoomagent.errors import FetchRefused, ServerError, ToolError
-from zoomagent.media.addresses import is_public
-from zoomagent.media.url_rules import UrlRules, check_url
+from zoomagent.media.fetching.addresses import is_public
+from zoomagent.media.fetching.url_rules import UrlRules, check_url
 from zoomagent.models.base import Reply
-from zoomagent.models.calls import find_calls
-from zoomagent.models.completion import (
+from zoomagent.models.server.completion import (
     first_token_likelihoods,
     given_likelihood,
     read_json,
@@ -24,10 +23,11 @@ from zoomagent.models.completion import (
     read_names,
     read_replies,
 )
-from zoomagent.models.dialects import read_calls
-from zoomagent.models.parsing import parse_boxes
-from zoomagent.models.unwrapping import ends_in_thought, listed, spoken, unwrapped
-from zoomagent.plugins.offers import OFFERS, read_offer
+from zoomagent.models.words.calls import find_calls
+from zoomagent.models.words.dialects import read_calls
+from zoomagent.models.words.parsing import parse_boxes
+from zoomagent.models.words.unwrapping import ends_in_thought, listed, spoken, unwrapped
+from zoomagent.plugins.offers.offers import OFFERS, read_offer
 
 REPLIES, WORDS, ARGUMENTS, ADDRESSES = 30_000, 12_000, 8_000, 6_000
 LONGEST = 0.05

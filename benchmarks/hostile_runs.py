@@ -23,10 +23,10 @@ from PIL import Image
 
 from zoomagent import Answer, Budget, ZoomAgent
 from zoomagent.geometry import Size
-from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import QWEN3_VL
-from zoomagent.models.retrying import Breaker, RetryPolicy
-from zoomagent.plugins.public import public_answer
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import Breaker, RetryPolicy
+from zoomagent.plugins.offers.public import public_answer
 from zoomagent.strategy import Strategy
 
 RUNS, QUESTIONS = 960, 1_200

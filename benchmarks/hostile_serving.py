@@ -11,8 +11,8 @@ import orjson
 from hostile_case import ODD, Case, spoiled, times, written
 
 from zoomagent.errors import ZoomAgentError
-from zoomagent.plugins.guard import OPEN, Guarded, Rules
-from zoomagent.plugins.openai_request import read_request
+from zoomagent.plugins.http.guard import OPEN, Guarded, Rules
+from zoomagent.plugins.openai.request import read_request
 
 GUARD, ENDPOINT = 6_000, 12_000
 KEY = "sk-right"

@@ -15,9 +15,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from zoomagent.data.questions import Question, ask
-from zoomagent.data.render import render
-from zoomagent.data.scene import LEVELS, SPLITS, Item, Scene, draw_scene
+from zoomagent.data.world.questions import Question, ask
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import LEVELS, SPLITS, Item, Scene, draw_scene
 
 SIDE, QUALITY = 4096, 92
 

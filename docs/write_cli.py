@@ -16,7 +16,7 @@ from unittest import mock
 import typer
 from typer.testing import CliRunner
 
-from zoomagent.cli import GROUPS, app
+from zoomagent.cli.main import GROUPS, app
 
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = """# The command line

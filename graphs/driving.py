@@ -3,7 +3,7 @@
 One turn of the model a step, with every call it makes run and answered: a result, or words that say what was wrong.
 Calls that get nowhere are refused (`zoomagent/tools/progress.py`); a model that goes on calling is stopped, and the run
 answers with what it has. What a picture says is never an instruction: all that a turn can do is call the tools offered.
-Models that write another dialect than function calls are read in theirs (`zoomagent/models/dialects.py`).
+Models that write another dialect than function calls are read in theirs (`zoomagent/models/words/dialects.py`).
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from zoomagent.graphs.state import State, ToolLookRecord, TurnRecord, Update, di
 from zoomagent.graphs.turns import calling_turn, reply_turn, result_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.models.base import Reply, ToolCall
-from zoomagent.models.dialects import p2r_calls, read_calls
-from zoomagent.models.unwrapping import is_call
+from zoomagent.models.words.dialects import p2r_calls, read_calls
+from zoomagent.models.words.unwrapping import is_call
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.arguments import ZoomIn, read_arguments
 from zoomagent.tools.cropping import locate

@@ -23,7 +23,7 @@ from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.sentences import POINTED
 from zoomagent.graphs.state import CheckRecord, ProblemRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
-from zoomagent.models.unwrapping import is_call, listed
+from zoomagent.models.words.unwrapping import is_call, listed
 from zoomagent.prompts import BOX_FORMAT, CUES, box_prompt, ground_prompt
 from zoomagent.tools.grounding import boxes_in
 from zoomagent.tools.verifying import sees

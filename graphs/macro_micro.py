@@ -33,7 +33,7 @@ from zoomagent.graphs.state import (
 )
 from zoomagent.graphs.turns import reply_turn, shown_in, user_turn
 from zoomagent.graphs.weighing import candidate_record, concluded, likelihood_record, measured, undecided
-from zoomagent.models.parsing import parse_boxes
+from zoomagent.models.words.parsing import parse_boxes
 from zoomagent.prompts import BOX_FORMAT, box_prompt, macro_prompt, micro_prompt
 from zoomagent.tools.searching import least_seen
 from zoomagent.tools.viewing import ViewRecord

@@ -24,7 +24,7 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.models.base import Likelihood, Reply
-from zoomagent.models.unwrapping import is_call
+from zoomagent.models.words.unwrapping import is_call
 from zoomagent.prompts import MARKED, SEARCHED, micro_prompt, several_prompt
 from zoomagent.strategy import Strategy
 

@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 from zoomagent import ZoomAgent
 from zoomagent.models.base import Message, Reply
-from zoomagent.plugins.inputs import Allowed, picture_opener
-from zoomagent.plugins.mcp_server import mcp_server
+from zoomagent.plugins.mcp.server import mcp_server
+from zoomagent.plugins.offers.inputs import Allowed, picture_opener
 
 LEAK = re.compile(
     r"0x[0-9a-f]{6,}|/home|/tmp|/root|/work|/etc|\b(10|127|169)\.\d+\.\d+\.\d+|Bearer|sk-|Traceback|\.py\b"

@@ -12,9 +12,9 @@ from mcp_world import QUESTION, data_url
 
 from zoomagent import ZoomAgent
 from zoomagent.models.base import Model
-from zoomagent.plugins.guard import Rules
-from zoomagent.plugins.inputs import Allowed, picture_opener
-from zoomagent.plugins.openai_endpoint import openai_app
+from zoomagent.plugins.http.guard import Rules
+from zoomagent.plugins.offers.inputs import Allowed, picture_opener
+from zoomagent.plugins.openai.endpoint import openai_app
 
 
 @contextlib.contextmanager

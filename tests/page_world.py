@@ -15,7 +15,7 @@ from fake_model import Call, FakeModel
 from zoomagent import ZoomAgent
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply
 from zoomagent.models.loading import load_model
-from zoomagent.plugins.page_server import guarded_page, page_rules
+from zoomagent.page.server import guarded_page, page_rules
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 

@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image
 from zoom_world import ALSO, FAR, NEAR, SCENE, SIDE, pixels_of
 
-from zoomagent.data.render import render
-from zoomagent.data.scene import Item
-from zoomagent.data.trajectory import FORMAT, ImagePart, TextPart, Trajectory, Turn, ViewBox, write_parquet
+from zoomagent.data.trajectories.trajectory import FORMAT, ImagePart, TextPart, Trajectory, Turn, ViewBox, write_parquet
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import Item
 from zoomagent.geometry import Box, Size, moved_inside
 from zoomagent.prompts import macro_prompt
 

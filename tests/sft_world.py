@@ -8,9 +8,18 @@ from PIL import Image
 from zoom_world import ALSO, FAR, NEAR, SCENE, SIDE, pixels_of
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.render import render
-from zoomagent.data.scene import Item
-from zoomagent.data.trajectory import CallPart, Function, ImagePart, TextPart, Trajectory, Turn, ViewBox, write_parquet
+from zoomagent.data.trajectories.trajectory import (
+    CallPart,
+    Function,
+    ImagePart,
+    TextPart,
+    Trajectory,
+    Turn,
+    ViewBox,
+    write_parquet,
+)
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import Item
 from zoomagent.geometry import Box, Size
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.definitions import NOT_FOUND, SEARCH, ZOOM_IN, shown

@@ -11,15 +11,15 @@ from PIL import Image, ImageDraw
 from sign_model import GROUND, RED, sign_model, sign_picture
 
 from zoomagent import Answer, ZoomAgent
-from zoomagent.answer import Outcome, Region
 from zoomagent.errors import InputRefused, StoreError
-from zoomagent.page_data import confidence_kind, percent
-from zoomagent.page_views import MOST, Node, fate_words, path, tree, walk
-from zoomagent.report import render_page
+from zoomagent.page.saving import render_page
+from zoomagent.page.tree import MOST, Node, fate_words, path, tree, walk
+from zoomagent.page.words import confidence_kind, percent
+from zoomagent.run_record import Outcome, Region
 
 BOX = "[500, 500, 600, 600]"
 HOSTILE = "<script>alert(1)</script>\"'>\u202e &amp; {{ 7*7 }} </style>"
-PAGE = Path(__file__).parent.parent / "zoomagent" / "page"
+PAGE = Path(__file__).parent.parent / "zoomagent" / "page" / "saved"
 
 
 def answering(macro: str, micro: str) -> FakeModel:

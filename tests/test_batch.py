@@ -17,7 +17,7 @@ from batch_kills import PICTURE
 from fake_server import FakeServer, serve
 from PIL import Image
 
-from zoomagent.answer import Answer, Cost, Outcome
+from zoomagent.answer import Answer
 from zoomagent.batch import rows
 from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.asking import Agents, Ask, Setup
@@ -26,6 +26,7 @@ from zoomagent.batch.rows import NoRow, Row, count_lines, read_rows
 from zoomagent.batch.running import answer_all, record_of
 from zoomagent.batch.tally import Tally
 from zoomagent.errors import InputRefused, RunError, StoreError
+from zoomagent.run_record import Cost, Outcome
 
 SETTINGS = {"models": ["m"], "strategy": "auto"}
 

@@ -13,15 +13,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from zoomagent import ZoomAgent
-from zoomagent.answer import Answer, Outcome
+from zoomagent.answer import Answer
 from zoomagent.batch.answers import AnswerFile
-from zoomagent.batch.cli import app
 from zoomagent.batch.gold import judge, vqa_accuracy
 from zoomagent.batch.records import SETTINGS, RecordFile, record_of
 from zoomagent.batch.rows import NoRow, Row, read_rows, with_files
 from zoomagent.batch.running import answer_all
+from zoomagent.cli.batch import app
 from zoomagent.confidence.records import read_records
 from zoomagent.errors import StoreError
+from zoomagent.run_record import Outcome
 
 
 def row_of(tmp_path: Path, **fields: Any) -> Row | NoRow:

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from zoomagent.answer import Answer, Outcome
-from zoomagent.batch import cli
+from zoomagent.answer import Answer
 from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.pace import Pace
 from zoomagent.batch.rows import NoRow, Row, read_rows
 from zoomagent.batch.running import answer_all
+from zoomagent.cli import batch as cli
+from zoomagent.run_record import Outcome
 
 
 def test_rows_that_were_answered_before_are_no_speed() -> None:

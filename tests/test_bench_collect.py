@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from zoomagent.bench.asked import Task
-from zoomagent.bench.cases import Settings, cases
-from zoomagent.bench.collect import collect_all, held_out
 from zoomagent.confidence.records import read_records
-from zoomagent.data.pictures import drawn_picture
-from zoomagent.data.scene import DEEP, draw_scene
+from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.scene import DEEP, draw_scene
+from zoomagent.evaluation.sets.asked import Task
+from zoomagent.evaluation.sets.haystack import Settings, cases
 from zoomagent.geometry import Box, Size
 from zoomagent.models.loading import load_model
+from zoomagent.training.calibration.collecting import collect_all, held_out
 
 
 def test_a_collection_that_was_cut_short_goes_on_without_asking_twice(tmp_path: Path) -> None:

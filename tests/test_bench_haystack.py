@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 from fake_model import FAKE_PROFILE, FakeModel
 
-from zoomagent.bench.cases import KINDS_OF, Case, Settings, cases, size_name
-from zoomagent.bench.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
-from zoomagent.bench.haystack import canvas, drawn, measure, run
-from zoomagent.bench.results import Result, ResultFile, fingerprint, load
-from zoomagent.bench.rivals.asking import Tried
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import LEGIBLE
-from zoomagent.data.render import render
-from zoomagent.data.scene import DEEP, LEVELS, SMALL, draw_scene
+from zoomagent.data.world.questions import LEGIBLE
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import DEEP, LEVELS, SMALL, draw_scene
 from zoomagent.errors import StoreError
+from zoomagent.evaluation.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
+from zoomagent.evaluation.results import Result, ResultFile, load
+from zoomagent.evaluation.rivals.asking import Tried
+from zoomagent.evaluation.run import canvas, drawn, measure, run
+from zoomagent.evaluation.sets.haystack import KINDS_OF, Case, Settings, cases, size_name
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture
 from zoomagent.models.base import Model
+from zoomagent.models.loading import fingerprint
 from zoomagent.tools.viewing import ViewStore
 
 TINY = Settings(n=12, seeds=(3, 4), size=256, strategies=("macro",))

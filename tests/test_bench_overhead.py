@@ -9,12 +9,12 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from by_hand import QUESTION, STRATEGIES, Beside, ByHand, Server, beside
 from PIL import Image
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.bench.by_hand import QUESTION, STRATEGIES, Beside, ByHand, Server, beside
-from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import profile_for
+from zoomagent.models.server.openai_server import OpenAIModel
 
 
 class Listening(Server):

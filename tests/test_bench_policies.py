@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.bench import policies
-from zoomagent.bench.policies import Driven, asked, drive, table
+from zoomagent.evaluation import policies
+from zoomagent.evaluation.policies import Driven, asked, drive, table
 
 ROW = Driven("base", "w", "c", "small", "read", True, True, 4, 0.5, True)
 

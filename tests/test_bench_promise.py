@@ -8,9 +8,9 @@ from fake_model import FAKE_PROFILE, Call, FakeModel, Scripted
 from truthful_model import last_text
 from zoom_world import arbiter, even
 
-from zoomagent.bench.other_world import Materials
-from zoomagent.bench.promise import SETS, Given, markdown, measure, report
 from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.evaluation.promise import SETS, Given, markdown, measure, report
+from zoomagent.evaluation.sets.other_world import Materials
 
 PROFILE = replace(FAKE_PROFILE, max_pixels=128 * 128, crop_pixels=80 * 80, multiple=16, min_pixels=16 * 16, min_side=16)
 GIVEN = Given("a: the world, unseen", "x", "read", 3.0, "What?", "47", "47", True, 0.9, 4)

@@ -10,21 +10,21 @@ from PIL import Image
 from tiny_checkpoint import save_tiny
 from truthful_model import Truth, last_text
 
-from zoomagent.bench.rivals.asking import Desk, Procedure, Tried
-from zoomagent.bench.rivals.attention import attention
-from zoomagent.bench.rivals.p2r import p2r
-from zoomagent.bench.rivals.tiling import depth_for, tiles, tiling_to
-from zoomagent.bench.rivals.vicrop import sharpest, to_box, vicrop
-from zoomagent.bench.rivals.zoomeye import PER_ROUND, Region, Search, parts, zoomeye, zoomeye_with
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import Question
-from zoomagent.data.render import render
-from zoomagent.data.scene import Item, Scene
+from zoomagent.data.world.questions import Question
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import Item, Scene
 from zoomagent.errors import RunError, SettingInvalid
+from zoomagent.evaluation.rivals.asking import Desk, Procedure, Tried
+from zoomagent.evaluation.rivals.attention import attention
+from zoomagent.evaluation.rivals.p2r import p2r
+from zoomagent.evaluation.rivals.tiling import depth_for, tiles, tiling_to
+from zoomagent.evaluation.rivals.vicrop import sharpest, to_box, vicrop
+from zoomagent.evaluation.rivals.zoomeye import PER_ROUND, Region, Search, parts, zoomeye, zoomeye_with
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.graphs.context import Budget
 from zoomagent.media import open_picture
-from zoomagent.models.in_process import InProcessModel
+from zoomagent.models.local.in_process import InProcessModel
 from zoomagent.prompts import CLOSER, CUES, MARKED, SEE, VISIBLE
 from zoomagent.tools.viewing import ViewStore
 

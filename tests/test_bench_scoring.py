@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from zoomagent.bench.cases import Settings
-from zoomagent.bench.plots import plots
-from zoomagent.bench.results import Key, Result
-from zoomagent.bench.scoring import gain_and_harm, same_answer, wilson
-from zoomagent.bench.table import markdown, report, rows, with_oracle
 from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.evaluation.plots import plots
+from zoomagent.evaluation.results import Key, Result
+from zoomagent.evaluation.scoring import gain_and_harm, same_answer, wilson
+from zoomagent.evaluation.sets.haystack import Settings
+from zoomagent.evaluation.table import markdown, report, rows, with_oracle
 
 
 @pytest.mark.parametrize(

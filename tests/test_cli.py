@@ -18,9 +18,11 @@ from sign_model import sign_model, sign_picture
 from typer.testing import CliRunner
 
 import zoomagent.agent
-from zoomagent import Answer, Budget, Step, ZoomAgent, cli, extras
+from zoomagent import Answer, Budget, Step, ZoomAgent
+from zoomagent.cli import extras
+from zoomagent.cli import main as cli
+from zoomagent.cli.terminal import follow, print_answer, printable, summary
 from zoomagent.errors import BadServerResponse, ModelNotFound, ModelUnavailable, RateLimited
-from zoomagent.terminal import follow, print_answer, printable, summary
 
 HEAVY = ["torch", "transformers", "langgraph", "openai", "numpy", "PIL", "pydantic", "cv2"]
 
@@ -60,7 +62,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     """Under half a second of processor time, which a busy machine does not stretch."""
     code = (
         "import sys; sys.argv = ['zoomagent', '--help']\n"
-        "from zoomagent.cli import app\n"
+        "from zoomagent.cli.main import app\n"
         "try: app()\n"
         f"except SystemExit: print('HEAVY', [m for m in {HEAVY} if m in sys.modules])"
     )
@@ -76,7 +78,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("group", ["data", "train", "bench"])
 def test_groups_are_imported_when_they_are_named(group: str) -> None:
-    code = f"import sys; sys.argv = ['zoomagent', '{group}', '--help']; from zoomagent.cli import main; main()"
+    code = f"import sys; sys.argv = ['zoomagent', '{group}', '--help']; from zoomagent.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"zoomagent {group}" in done.stdout
@@ -284,7 +286,7 @@ def test_an_answer_is_printed_before_a_disk_that_filled_up_is_told(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zoomagent.report.write_together", full)
+    monkeypatch.setattr("zoomagent.page.saving.write_together", full)
     assert run(monkeypatch, "ask", photo, "What is written?", "--save", str(tmp_path / "out")) == 75
     shown = capsys.readouterr()
     assert Answer.model_validate_json(shown.out).text == "Exit 12" and "store_io" in shown.err

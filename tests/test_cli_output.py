@@ -11,9 +11,10 @@ from fake_model import FakeModel
 from sign_model import sign_model, sign_picture
 
 import zoomagent.agent
-from zoomagent import Answer, SettingInvalid, StoreError, ZoomAgent, cli
+from zoomagent import Answer, SettingInvalid, StoreError, ZoomAgent
+from zoomagent.cli import main as cli
+from zoomagent.cli.interruption import words_of
 from zoomagent.files import free_folder
-from zoomagent.interruption import words_of
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_a_folder_in_use_is_left_alone_and_the_next_is_taken(
 
 @pytest.mark.parametrize("name", ["answer.json", "macro.png", "crop-1.png", "page.html"])
 def test_any_file_of_a_run_marks_a_folder_as_in_use(tmp_path: Path, name: str) -> None:
-    from zoomagent.report import NAMES
+    from zoomagent.page.saving import NAMES
 
     (tmp_path / "out").mkdir()
     assert free_folder(tmp_path / "out", NAMES) == tmp_path / "out"

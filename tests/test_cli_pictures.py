@@ -12,14 +12,14 @@ import pytest
 from typer.testing import CliRunner
 from zoo import photo, png, saved
 
-from zoomagent.batch import cli as batching
 from zoomagent.batch.rows import Row, with_files
-from zoomagent.cli import app
+from zoomagent.cli import batch as batching
+from zoomagent.cli import serve as serving
+from zoomagent.cli.main import app
 from zoomagent.errors import InputRefused
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
-from zoomagent.plugins import cli as serving
-from zoomagent.plugins.guard import body_for
-from zoomagent.plugins.inputs import Allowed, picture_opener
+from zoomagent.plugins.http.guard import body_for
+from zoomagent.plugins.offers.inputs import Allowed, picture_opener
 
 DEAD = "http://127.0.0.1:9/v1#m"
 """A model that is not there: what is refused before it is asked never gets this far."""

@@ -10,8 +10,9 @@ from sign_model import sign_model, sign_picture
 
 import zoomagent.agent
 import zoomagent.models.doctor as doctor_module
-from zoomagent import SettingInvalid, ZoomAgent, cli
-from zoomagent.plugins import cli as serving
+from zoomagent import SettingInvalid, ZoomAgent
+from zoomagent.cli import main as cli
+from zoomagent.cli import serve as serving
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from zoomagent import cli
-from zoomagent.settings import COMMANDS, KINDS, defaults_of_commands, settings
+from zoomagent.cli import main as cli
+from zoomagent.cli.settings import COMMANDS, KINDS, defaults_of_commands, settings
 
 
 @pytest.fixture

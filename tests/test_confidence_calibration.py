@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zoomagent.confidence.calibration import Calibrator, Isotonic, Platt, Temperature, sigmoid
 from zoomagent.confidence.metrics import ece
-from zoomagent.training.calibrate import fit_isotonic, fit_platt, fit_temperature
+from zoomagent.training.calibration.fitting import fit_isotonic, fit_platt, fit_temperature
 
 Array = NDArray[np.float64]
 STORED: TypeAdapter[Calibrator] = TypeAdapter(Calibrator)

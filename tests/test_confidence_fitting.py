@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from zoomagent.cli.train import app
 from zoomagent.confidence.arbiter import Arbiter, load
 from zoomagent.confidence.features import Features
 from zoomagent.confidence.records import Record, folds, read_records, split, write_records
 from zoomagent.errors import SettingInvalid
-from zoomagent.training.calibrate import fit
-from zoomagent.training.calibrate_report import evaluate
-from zoomagent.training.cli import app
+from zoomagent.training.calibration.fitting import fit
+from zoomagent.training.calibration.report import evaluate
 
 GOOD = '{"id": "a", "features": {"agree": true}, "macro_right": true, "micro_right": true}'
 
@@ -126,8 +126,8 @@ def test_the_command_writes_an_arbiter_that_loads_and_prints_its_figures(tmp_pat
 
 
 def test_too_few_records_or_pictures_are_told_as_what_they_are(tmp_path: Path) -> None:
-    from zoomagent.training.calibrate import NEEDED, fit
-    from zoomagent.training.cli import calibrate
+    from zoomagent.cli.train import calibrate
+    from zoomagent.training.calibration.fitting import NEEDED, fit
 
     path = tmp_path / "r.jsonl"
     line = '{"id": "%d", "group": "p", "features": {"macro_prob": 0.5}, "macro_right": true}\n'

@@ -20,7 +20,7 @@ from zoomagent.confidence.replies import Answered
 from zoomagent.confidence.selection import Candidate, Weighed
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.base import Likelihood
-from zoomagent.training.calibrate import fit, right_of
+from zoomagent.training.calibration.fitting import fit, right_of
 
 WHOLE = Candidate(Answered("blue", True), Likelihood(-0.2, 2))
 CROP = Candidate(Answered("42", True), Likelihood(-0.4, 2))

@@ -7,7 +7,7 @@ import pytest
 from zoomagent.confidence.replies import CANNOT_TELL, Answered, abstains, read, same_answer
 from zoomagent.confidence.words import words
 from zoomagent.graphs.locating import named
-from zoomagent.models.unwrapping import ends_in_thought, is_call, unwrapped, without_thoughts
+from zoomagent.models.words.unwrapping import ends_in_thought, is_call, unwrapped, without_thoughts
 
 COLOURS = ["red", "blue", "green"]
 

@@ -2,7 +2,7 @@
 
 from zoomagent.confidence.features import Features
 from zoomagent.confidence.records import Record
-from zoomagent.training.calibrate import closed_words
+from zoomagent.training.calibration.fitting import closed_words
 
 
 def records(questions: list[str]) -> list[Record]:

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.absent import donor_of, from_donors
-from zoomagent.data.choice import CAPPED, Entry, choose
-from zoomagent.data.curation import Candidate, Thresholds, as_line, curate, from_line, judge
-from zoomagent.data.genome_index import Page
-from zoomagent.data.genome_rows import Asked, Region, Relation, Shot, Thing
-from zoomagent.data.trajectory import KINDS, Kind
-from zoomagent.data.words import label, occurs
+from zoomagent.data.genome.index import Page
+from zoomagent.data.genome.rows import Asked, Region, Relation, Shot, Thing
+from zoomagent.data.genome.words import label, occurs
+from zoomagent.data.trajectories.absent import donor_of, from_donors
+from zoomagent.data.trajectories.choice import CAPPED, Entry, choose
+from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line, judge
+from zoomagent.data.trajectories.trajectory import KINDS, Kind
 from zoomagent.geometry import Size
 
 LIMITS = Thresholds()

@@ -11,11 +11,11 @@ from genome_quirks import COUNTS, tables, write_quirks
 from PIL import Image
 from zoo import exif
 
-from zoomagent.data.genome_files import find
-from zoomagent.data.genome_index import GenomeIndex, Page, build
-from zoomagent.data.genome_pictures import look_up
-from zoomagent.data.genome_rows import Shot, attributes_of, box_of, image_id, objects_of, relations_of, whole_number
-from zoomagent.data.pipeline import Settings, make
+from zoomagent.data.genome.files import find
+from zoomagent.data.genome.index import GenomeIndex, Page, build
+from zoomagent.data.genome.pictures import look_up
+from zoomagent.data.genome.rows import Shot, attributes_of, box_of, image_id, objects_of, relations_of, whole_number
+from zoomagent.data.trajectories.pipeline import Settings, make
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size
 from zoomagent.models.profiles import QWEN3_VL

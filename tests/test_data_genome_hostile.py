@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from genome_quirks import tables, write_quirks
 
-from zoomagent.data.genome_files import BUFFER, MAX_DEPTH, Source, find, pairs, rows
-from zoomagent.data.genome_index import GenomeIndex, build
-from zoomagent.data.genome_pictures import look_up
-from zoomagent.data.genome_rows import shot_of, whole_number
+from zoomagent.data.genome.files import BUFFER, MAX_DEPTH, Source, find, pairs, rows
+from zoomagent.data.genome.index import GenomeIndex, build
+from zoomagent.data.genome.pictures import look_up
+from zoomagent.data.genome.rows import shot_of, whole_number
 from zoomagent.errors import InputRefused
 
 ODD: list[Any] = [

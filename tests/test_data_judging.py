@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from fake_model import FAKE_PROFILE, Call, FakeModel
 
-from zoomagent.data import pipeline
-from zoomagent.data.curation import Candidate, Target
-from zoomagent.data.judging import teaches
-from zoomagent.data.pipeline import Settings, make
-from zoomagent.data.scene import SMALL
-from zoomagent.data.telling import NoPixels
-from zoomagent.data.trajectory import Kind
-from zoomagent.data.world import write_world
+from zoomagent.data.trajectories import pipeline
+from zoomagent.data.trajectories.curation import Candidate, Target
+from zoomagent.data.trajectories.judging import teaches
+from zoomagent.data.trajectories.pipeline import Settings, make
+from zoomagent.data.trajectories.telling import NoPixels
+from zoomagent.data.trajectories.trajectory import Kind
+from zoomagent.data.world.scene import SMALL
+from zoomagent.data.world.writing import write_world
 from zoomagent.geometry import Size
 from zoomagent.media.picture import Picture
 

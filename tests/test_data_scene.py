@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.questions import ask, group_of
-from zoomagent.data.render import render
-from zoomagent.data.scene import COLOURS, FULL, SMALL, SPLITS, Item, Level, Scene, draw_scene
-from zoomagent.training.branches import KINDS
-from zoomagent.training.located import crop_region, true_box
+from zoomagent.data.world.questions import ask, group_of
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import COLOURS, FULL, SMALL, SPLITS, Item, Level, Scene, draw_scene
+from zoomagent.training.nano.branches import KINDS
+from zoomagent.training.nano.located import crop_region, true_box
 
 LEVELS = pytest.mark.parametrize("level", [SMALL, FULL], ids=lambda level: level.name)
 

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from zoomagent.data.cli import app
-from zoomagent.data.pipeline import Settings, make
-from zoomagent.data.scene import SMALL
-from zoomagent.data.showing import WHOLE, Sheet, as_page, mixed, sheet
-from zoomagent.data.world import write_world
+from zoomagent.cli.data import app
+from zoomagent.data.trajectories.pipeline import Settings, make
+from zoomagent.data.trajectories.showing import WHOLE, Sheet, as_page, mixed, sheet
+from zoomagent.data.world.scene import SMALL
+from zoomagent.data.world.writing import write_world
 from zoomagent.models.profiles import QWEN3_VL
 
 

@@ -20,20 +20,20 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.data import pipeline
-from zoomagent.data.cli import _profile, app
-from zoomagent.data.pipeline import Settings, make
-from zoomagent.data.scene import SMALL
-from zoomagent.data.splits import check_leak, split_of
-from zoomagent.data.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
-from zoomagent.data.world import write_world
+from zoomagent.cli.data import _profile, app
+from zoomagent.data.trajectories import pipeline
+from zoomagent.data.trajectories.pipeline import Settings, make
+from zoomagent.data.trajectories.splits import check_leak, split_of
+from zoomagent.data.trajectories.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
+from zoomagent.data.world.scene import SMALL
+from zoomagent.data.world.writing import write_world
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.models.base import Message, Pixels, Reply, Text, ToolCall
-from zoomagent.models.chat import arrange
 from zoomagent.models.loading import NANO_WEIGHTS, load_model
+from zoomagent.models.words.chat import arrange
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
-from zoomagent.training.environment import EnvConfig, ZoomEnv
+from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
 
 PICTURES = 16
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoomagent.bench.asked import World, tasks
-from zoomagent.bench.other_world import Materials, other_scene
-from zoomagent.data.questions import ask
-from zoomagent.data.render import render
-from zoomagent.data.scene import COLOURS, SMALL, Item, Scene, draw_scene
-from zoomagent.data.varied import TILT, Variety, varied
-from zoomagent.data.wordings import KEPT_BACK, PLAIN, TRAINED, every_wording, wording
+from zoomagent.data.world.questions import ask
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import COLOURS, SMALL, Item, Scene, draw_scene
+from zoomagent.data.world.varied import TILT, Variety, varied
+from zoomagent.data.world.wordings import KEPT_BACK, PLAIN, TRAINED, every_wording, wording
 from zoomagent.errors import SettingInvalid
+from zoomagent.evaluation.sets.asked import World, tasks
+from zoomagent.evaluation.sets.other_world import Materials, other_scene
 
 FACES = Variety(Materials.packaged().fonts, Materials.packaged().photographs)
 

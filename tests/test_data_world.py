@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import pytest
 
-from zoomagent.data.scene import FULL, SMALL
-from zoomagent.data.world import write_world
+from zoomagent.data.world.scene import FULL, SMALL
+from zoomagent.data.world.writing import write_world
 
 FIELDS = {
     "image_data": {"image_id", "url", "width", "height", "coco_id", "flickr_id"},

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import zoomagent
-from zoomagent.data.questions import SMALLEST
-from zoomagent.data.scene import LEVELS, SPLITS, draw_scene
-from zoomagent.data.world import MACRO_SIDE
+from zoomagent.data.world.questions import SMALLEST
+from zoomagent.data.world.scene import LEVELS, SPLITS, draw_scene
+from zoomagent.data.world.writing import MACRO_SIDE
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "make_scene.py"

@@ -19,8 +19,8 @@ import uvicorn
 from fake_server import FakeServer, serve
 
 import zoomagent
-from zoomagent.plugins.guard import rules_for
-from zoomagent.plugins.openai_endpoint import openai_app
+from zoomagent.plugins.http.guard import rules_for
+from zoomagent.plugins.openai.endpoint import openai_app
 from zoomagent.prompts import BOX
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from zoomagent.confidence.replies import read
-from zoomagent.models.calls import find_calls
-from zoomagent.models.parsing import parse_boxes
-from zoomagent.models.server_errors import refused_parameters
+from zoomagent.models.server.server_errors import refused_parameters
+from zoomagent.models.words.calls import find_calls
+from zoomagent.models.words.parsing import parse_boxes
 
 COLOURS = ("red", "blue", "green", "yellow")
 REPLIES = [

@@ -11,10 +11,10 @@ from truthful_model import Truth, last_text
 from zoom_world import ABSENT, BACKGROUND, FAR, NEAR, PROFILE, SCENE, Ran, arbiter, even, pixels_of, run, scene
 
 from zoomagent import ZoomAgent, prompts
-from zoomagent.data.questions import Question, hits_of
+from zoomagent.data.world.questions import Question, hits_of
 from zoomagent.geometry import Box, Size, coverage, intersect
 from zoomagent.graphs.context import Budget
-from zoomagent.page_data import mattered_words
+from zoomagent.page.words import mattered_words
 from zoomagent.strategy import Strategy
 from zoomagent.tools.searching import part_box
 from zoomagent.tools.viewing import ViewStore, box_of

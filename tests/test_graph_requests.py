@@ -9,8 +9,8 @@ from fake_server import FakeServer, Guise, Seen, images_of
 from PIL import Image, ImageDraw
 
 from zoomagent import Budget, ZoomAgent
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.models.retrying import RetryPolicy
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 
 PICTURE = Image.new("RGB", (4000, 3000), "grey")
 ImageDraw.Draw(PICTURE).rectangle((3000, 2000, 3200, 2150), fill="red")

@@ -25,13 +25,13 @@ from zoom_world import (
 )
 
 from zoomagent import ZoomAgent, prompts
+from zoomagent.cli.terminal import confidence_words, summary
 from zoomagent.confidence.replies import abstains
-from zoomagent.data.questions import Question
+from zoomagent.data.world.questions import Question
 from zoomagent.errors import ModelUnavailable
 from zoomagent.graphs.context import Budget
 from zoomagent.graphs.sentences import looks_made
-from zoomagent.page_data import no_confidence
-from zoomagent.terminal import confidence_words, summary
+from zoomagent.page.words import no_confidence
 
 QUESTIONS = [READ_NEAR, READ_FAR, BACKGROUND, ABSENT, NEAR_LEFT_OF_ALSO, FAR_LEFT_OF_NEAR]
 

@@ -24,8 +24,8 @@ from zoom_world import (
 )
 
 from zoomagent import prompts
-from zoomagent.data.questions import Question
-from zoomagent.data.scene import Item
+from zoomagent.data.world.questions import Question
+from zoomagent.data.world.scene import Item
 from zoomagent.geometry import Box, Size, coverage, iou
 from zoomagent.graphs.context import Budget
 from zoomagent.graphs.zoom import graph

@@ -26,7 +26,7 @@ from zoom_world import (
 )
 
 from zoomagent import prompts
-from zoomagent.data.questions import Question
+from zoomagent.data.world.questions import Question
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelUnavailable
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Reply, ToolCall

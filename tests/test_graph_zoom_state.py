@@ -25,8 +25,8 @@ from zoom_world import (
     scene,
 )
 
-from zoomagent.data.questions import Question
-from zoomagent.data.render import render
+from zoomagent.data.world.questions import Question
+from zoomagent.data.world.render import render
 from zoomagent.geometry import Box, iou
 from zoomagent.graphs import state as states
 from zoomagent.graphs.context import Bench, Live

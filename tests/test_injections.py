@@ -30,8 +30,8 @@ from zoomagent.graphs.state import State
 from zoomagent.graphs.zoom import graph
 from zoomagent.media import open_picture
 from zoomagent.models.base import Reply, ToolCall
-from zoomagent.models.dialects import mini_o3_calls, p2r_calls
-from zoomagent.models.hermes import parse_calls
+from zoomagent.models.words.dialects import mini_o3_calls, p2r_calls
+from zoomagent.models.words.hermes import parse_calls
 from zoomagent.tools.viewing import ViewStore
 
 QUESTION = "What is written on the sign?"

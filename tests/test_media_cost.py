@@ -16,8 +16,9 @@ from PIL import Image
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Limits, open_picture, worker
+from zoomagent.media import Limits, open_picture
 from zoomagent.media.data_url import data_url_blocks
+from zoomagent.media.decoding import worker
 
 MOST = 0.1
 """Processor seconds that a file of 25 MB may cost before it is opened or refused. Measured: 0.03, as a URL 0.06."""

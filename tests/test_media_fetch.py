@@ -17,9 +17,9 @@ from zoo import jpeg, png
 
 from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.media import UrlRules, open_picture
-from zoomagent.media.addresses import is_public
-from zoomagent.media.fetch import fetch
-from zoomagent.media.network import Network, system_connect
+from zoomagent.media.fetching.addresses import is_public
+from zoomagent.media.fetching.fetch import fetch
+from zoomagent.media.fetching.network import Network, system_connect
 
 RULES = UrlRules(hosts=("pics.example.com", ".cdn.example.com"), seconds=5)
 PUBLIC = "93.184.216.34"
@@ -369,7 +369,7 @@ def test_html_and_wrong_types_are_judged_by_their_bytes(trap: Server, monkeypatc
         return answer(png() if number == 1 else b"<html>404</html>", Content_Type="text/html")
 
     server = trap(reply)
-    monkeypatch.setattr("zoomagent.media.fetch.Network", server.network)
+    monkeypatch.setattr("zoomagent.media.fetching.fetch.Network", server.network)
     assert open_picture("http://pics.example.com/a", allow_urls=RULES).size.width == 160
     with pytest.raises(InputRefused) as refusal:
         open_picture("http://pics.example.com/a", allow_urls=RULES)

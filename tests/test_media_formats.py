@@ -13,7 +13,8 @@ from zoo import animation, chunk, exif, jpeg, photo, png, saved
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Limits, jobs, open_picture, opening
+from zoomagent.media import Limits, open_picture, opening
+from zoomagent.media.decoding import jobs
 
 GRADIENT = Image.linear_gradient("L")
 

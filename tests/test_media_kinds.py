@@ -16,7 +16,8 @@ from zoo import exif, photo, png, png_of, saved
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Limits, jobs, open_picture
+from zoomagent.media import Limits, open_picture
+from zoomagent.media.decoding import jobs
 
 pyvips = pytest.importorskip("pyvips")
 pillow_heif = pytest.importorskip("pillow_heif")
@@ -434,7 +435,7 @@ def test_a_pdf_with_a_password_says_so() -> None:
 
 @pytest.mark.parametrize(("module", "kind", "extra"), [("pillow_heif", "HEIC", "heic"), ("pypdfium2", "PDF", "pdf")])
 def test_a_missing_extra_is_named(module: str, kind: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoomagent.media import header
+    from zoomagent.media.decoding import header
 
     monkeypatch.setattr(header, "find_spec", lambda name: None)
     with pytest.raises(InputRefused, match=rf"zoomagent\[{extra}\]") as refusal:

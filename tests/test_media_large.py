@@ -15,8 +15,10 @@ from zoo import ZOO, exif, jpeg, png, saved
 
 from zoomagent.errors import InputRefused, SettingInvalid, StoreError
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Picture, jobs, large, opening, worker
+from zoomagent.media import Picture, opening
 from zoomagent.media import open_picture as really_open
+from zoomagent.media.decoding import jobs, worker
+from zoomagent.media.large import large_file as large
 
 WIDE, HIGH = 1200, 900
 BOXES = [Box(0, 0, 200, 100), Box(1000, 800, 1200, 900), Box(333, 221, 733, 521), Box(600, 0, 900, 900)]
@@ -238,7 +240,7 @@ def test_a_cache_that_can_not_be_used_is_done_without(
 def test_a_full_disk_is_told_apart_from_a_broken_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOOMAGENT_CACHE", "off")
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("zoomagent.media.cache.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("zoomagent.media.large.cache.shutil.disk_usage", lambda path: usage)
     with open_picture(png(scene())) as picture, pytest.raises(StoreError) as full:
         settle(picture)
     assert full.value.code == "store_full"

@@ -10,11 +10,12 @@ from zoo import jpeg
 
 from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import InputRefused, RunError
-from zoomagent.media import Limits, open_picture, worker
+from zoomagent.media import Limits, open_picture
+from zoomagent.media.decoding import worker
 from zoomagent.media.patience import patience, seconds_left
 
 HANGS = (
-    "import os, time, zoomagent.media.decoder as d\n"
+    "import os, time, zoomagent.media.decoding.decoder as d\n"
     "def fault(job, source, target):\n    time.sleep(3600)\n"
     "d._OPERATIONS['header'] = fault\n"
     "d.main()"

@@ -11,7 +11,8 @@ from zoo import jpeg
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size, whole
-from zoomagent.media import Limits, open_picture, worker
+from zoomagent.media import Limits, open_picture
+from zoomagent.media.decoding import worker
 
 FAULTS = {
     "hangs": ("import time; time.sleep(60)", "decode_timeout"),
@@ -30,7 +31,7 @@ FAULTS = {
 def faulty(code: str) -> tuple[str, ...]:
     """A real decoder process whose decoding is replaced by `code`."""
     program = (
-        "import os, zoomagent.media.decoder as d\n"
+        "import os, zoomagent.media.decoding.decoder as d\n"
         f"def fault(job, source, target):\n    {code}\n"
         "d._OPERATIONS['rows'] = fault\n"
         "d.main()"
@@ -76,7 +77,9 @@ def test_the_decoder_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_decoder_imports_no_numpy_and_no_network() -> None:
     """It starts in a tenth of a second because it holds so little."""
-    program = "import sys, zoomagent.media.decoder; print([m for m in ('numpy', 'httpcore2') if m in sys.modules])"
+    program = (
+        "import sys, zoomagent.media.decoding.decoder; print([m for m in ('numpy', 'httpcore2') if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 

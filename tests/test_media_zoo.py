@@ -11,7 +11,8 @@ from zoo import ZOO, Animal, deep_text, flat_png, gif, jpeg, photo
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size, whole
-from zoomagent.media import Limits, open_picture, worker
+from zoomagent.media import Limits, open_picture
+from zoomagent.media.decoding import worker
 
 
 @pytest.mark.parametrize("animal", ZOO, ids=lambda animal: f"{animal.row}-{animal.name}")

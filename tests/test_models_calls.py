@@ -10,8 +10,8 @@ from fake_model import FAKE_PROFILE, Call, FakeModel
 from PIL import Image
 
 from zoomagent import ZoomAgent
-from zoomagent.models.calls import find_calls
 from zoomagent.models.profiles import ToolDialect
+from zoomagent.models.words.calls import find_calls
 
 TOOL = "image_zoom_in_tool"
 ARGUMENTS = '{"bbox_2d": [100, 100, 300, 300], "label": "47", "img_idx": 0}'
@@ -93,7 +93,7 @@ PICTURE = Image.effect_noise((800, 600), 60).convert("RGB")
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("before", ["", "I look closer.\n", "<think>Call <tool_call>?</think>"])
 def test_a_call_is_read_in_any_spelling(spelling: str, before: str) -> None:
-    from zoomagent.models.unwrapping import spoken
+    from zoomagent.models.words.unwrapping import spoken
 
     said, [call] = find_calls(spoken(before + SPELLINGS[spelling]))
     assert (call.name, json.loads(call.arguments)) == (TOOL, json.loads(ARGUMENTS))

@@ -10,9 +10,9 @@ from PIL import Image
 
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
-from zoomagent.models.chat import arrange, neutral
-from zoomagent.models.hermes import MAX_CALL_BYTES, parse_calls, strict_object
 from zoomagent.models.profiles import INTERNVL, LLAVA_1_5, NANO, QWEN3_VL, UNKNOWN, override, profile_for
+from zoomagent.models.words.chat import arrange, neutral
+from zoomagent.models.words.hermes import MAX_CALL_BYTES, parse_calls, strict_object
 
 TOOL = {"type": "function", "function": {"name": "zoom", "description": "look <closer>", "parameters": {}}}
 VIEW = Pixels("v", Image.new("RGB", (8, 8)))

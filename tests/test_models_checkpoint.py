@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, SettingInvalid
 from zoomagent.geometry import Size
-from zoomagent.models.checkpoint import folder_profile
-from zoomagent.models.in_process import InProcessModel
 from zoomagent.models.loading import NANO_WEIGHTS
+from zoomagent.models.local.checkpoint import folder_profile
+from zoomagent.models.local.in_process import InProcessModel
 from zoomagent.models.profiles import NANO, override
 
 Change = Callable[[Path], None]
@@ -181,7 +181,7 @@ def test_what_is_declared_must_be_in_proportion_to_what_is_stored(
 ) -> None:
     """Refused before anything is allocated: transformers is never asked to load."""
     change(folder)
-    monkeypatch.setattr("zoomagent.models.checkpoint._load_weights", lambda *given: pytest.fail("it was loaded"))
+    monkeypatch.setattr("zoomagent.models.local.checkpoint._load_weights", lambda *given: pytest.fail("it was loaded"))
     assert_refused(folder)
 
 
@@ -280,7 +280,7 @@ def test_every_way_to_be_broken_is_a_typed_refusal(folder: Path, change: Change)
 
 
 def test_a_template_that_does_not_end_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoomagent.models.in_process.RENDER_SECONDS", 0.2)
+    monkeypatch.setattr("zoomagent.models.local.in_process.RENDER_SECONDS", 0.2)
     loops = "{% for a in range(99999) %}" * 4 + "{% set b = a %}" + "{% endfor %}" * 4
     template(loops)(folder)
     assert_refused(folder)

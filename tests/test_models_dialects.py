@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.base import ToolCall
-from zoomagent.models.dialects import MAX_CALLS, ZOOM_IN, mini_o3_calls, mini_o3_text, p2r_calls, p2r_text
 from zoomagent.models.profiles import QWEN3_VL, override
-from zoomagent.models.strict_json import MAX_DEPTH, MAX_TEXT, strict_json, strict_object
+from zoomagent.models.words.dialects import MAX_CALLS, ZOOM_IN, mini_o3_calls, mini_o3_text, p2r_calls, p2r_text
+from zoomagent.models.words.strict_json import MAX_DEPTH, MAX_TEXT, strict_json, strict_object
 from zoomagent.tools import definitions
 
 MINI = '<grounding>{"bbox_2d": [0.1, 0.2, 0.3, 0.4], "source": "observation_2"}</grounding>'

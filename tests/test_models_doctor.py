@@ -19,10 +19,10 @@ from rich.console import Console
 from zoomagent.errors import ModelUnavailable
 from zoomagent.geometry import Box, Size, Space, View, box_to_model, whole
 from zoomagent.models.doctor import Report, doctor, examine, render
-from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, fit_space, overlap
 from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides, override
-from zoomagent.models.retrying import RetryPolicy
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, NANO, LLAVA_1_5, UNKNOWN]
 

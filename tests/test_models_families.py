@@ -12,9 +12,9 @@ from PIL import Image
 
 from zoomagent import ZoomAgent
 from zoomagent.models.loading import NANO_WEIGHTS, load_model, weights_of
-from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import UNKNOWN, profile_for
-from zoomagent.models.retrying import RetryPolicy
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 
 FAMILIES = {
     "Qwen/Qwen3-VL-30B-A3B-Thinking-FP8": "qwen3-vl",

@@ -31,10 +31,10 @@ from zoomagent.errors import (
     Unauthorized,
 )
 from zoomagent.models.base import Message, Pixels, Text
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.models.reply_bytes import MAX_REPLY_BYTES
-from zoomagent.models.retrying import Breaker, RetryPolicy
-from zoomagent.models.server_errors import BAD_REQUEST, scrub, translate
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.reply_bytes import MAX_REPLY_BYTES
+from zoomagent.models.server.retrying import Breaker, RetryPolicy
+from zoomagent.models.server.server_errors import BAD_REQUEST, scrub, translate
 
 QUICK = RetryPolicy(first_wait=0.001, most_wait=0.01)
 QUESTION = [Message("user", (Text("Is it red?"),))]
@@ -375,6 +375,6 @@ def test_a_view_is_encoded_once_and_stays_the_same(monkeypatch: pytest.MonkeyPat
     model = model_of(server)
     told = [Message("user", (Pixels("k", Image.new("RGB", (64, 64))), Text("?")))]
     run(model.generate(told))
-    monkeypatch.setattr("zoomagent.models.wire.data_url", lambda image: "encoded again")
+    monkeypatch.setattr("zoomagent.models.server.wire.data_url", lambda image: "encoded again")
     run(model.generate(told))
     assert server.requests[0]["messages"] == server.requests[1]["messages"]

@@ -20,11 +20,11 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, PolicyFileRefused
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
-from zoomagent.models.chat import arrange
-from zoomagent.models.in_process import InProcessModel, _template_turn
 from zoomagent.models.loading import load_model
-from zoomagent.models.nano import CHAT_TEMPLATE
+from zoomagent.models.local.in_process import InProcessModel, _template_turn
 from zoomagent.models.profiles import NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN
+from zoomagent.models.words.chat import arrange
+from zoomagent.models.words.qwen_chat import CHAT_TEMPLATE
 
 TOOL = {"type": "function", "function": {"name": "zoom", "parameters": {"type": "object"}}}
 
@@ -269,7 +269,7 @@ def test_the_models_own_resize_leaves_fitted_views_alone(profile: Any) -> None:
 
 def test_the_interface_imports_neither_torch_nor_openai() -> None:
     code = (
-        "import sys, zoomagent.models.base, zoomagent.models.loading, zoomagent.models.chat;"
+        "import sys, zoomagent.models.base, zoomagent.models.loading, zoomagent.models.words.chat;"
         "print([m for m in ('torch', 'transformers', 'openai', 'httpx2', 'pydantic') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=True)

@@ -12,10 +12,10 @@ from PIL import Image
 from zoomagent import ZoomAgent
 from zoomagent.errors import SettingInvalid, Unauthorized
 from zoomagent.models.base import Message, Text
-from zoomagent.models.keys import key_for
 from zoomagent.models.loading import load_model
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.models.retrying import RetryPolicy
+from zoomagent.models.server.keys import key_for
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 
 QUESTION = [Message("user", (Text("Is it red?"),))]
 SECRETS = {

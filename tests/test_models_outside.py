@@ -24,10 +24,10 @@ from zoomagent.batch.rows import Row
 from zoomagent.batch.running import answer_all
 from zoomagent.errors import BadServerResponse, ServerError, ZoomAgentError
 from zoomagent.models.base import Message, Reply, Text
-from zoomagent.models.completion import MAX_COUNT, given_likelihood, read_json, read_names, read_replies
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.models.retrying import Breaker, RetryPolicy
-from zoomagent.plugins.public import public_answer
+from zoomagent.models.server.completion import MAX_COUNT, given_likelihood, read_json, read_names, read_replies
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import Breaker, RetryPolicy
+from zoomagent.plugins.offers.public import public_answer
 from zoomagent.text import MAX_TEXT, storable
 
 QUESTION = [Message("user", (Text("Is it red?"),))]

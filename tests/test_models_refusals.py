@@ -14,10 +14,10 @@ from PIL import Image
 from zoomagent import ZoomAgent
 from zoomagent.errors import ContextTooLong, ServerError
 from zoomagent.models.base import THINKING_ROOM, Message, Pixels, Text, ToolCall
-from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import QWEN3_VL
-from zoomagent.models.retrying import RetryPolicy
-from zoomagent.models.server_errors import refused_parameters
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
+from zoomagent.models.server.server_errors import refused_parameters
 
 QUESTION = [Message("user", (Text("Is it red?"),))]
 TOOL = {"type": "function", "function": {"name": "zoom", "parameters": {"type": "object"}}}
@@ -252,7 +252,7 @@ def test_extra_fields_are_for_servers_only_and_are_a_setting_of_the_run() -> Non
 def test_what_is_no_json_object_is_refused_at_the_command_line(text: str) -> None:
     from typer.testing import CliRunner
 
-    from zoomagent.cli import app
+    from zoomagent.cli.main import app
 
     result = CliRunner().invoke(app, ["ask", "x.png", "?", "--extra-body", text])
     assert result.exit_code == 2 and "JSON" in result.output

@@ -14,9 +14,9 @@ from fake_server import Body, FakeServer, choice, completion, token_logprobs
 
 from zoomagent.errors import BadServerResponse, ModelUnavailable, RateLimited, ServerError
 from zoomagent.models.base import Likelihood, Message, Text
-from zoomagent.models.completion import FLOOR, first_token_likelihoods, given_likelihood, read_json, read_replies
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.models.retrying import RetryPolicy
+from zoomagent.models.server.completion import FLOOR, first_token_likelihoods, given_likelihood, read_json, read_replies
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 
 QUESTION = [Message("user", (Text("Is it red?"),))]
 TEXT_ONLY = "the text stands, without likelihoods"

@@ -17,9 +17,9 @@ from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, R
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.metering import metered
-from zoomagent.models.openai_server import OpenAIModel, api_base
 from zoomagent.models.profiles import INTERNVL, LLAVA_1_5, LLAVA_NEXT, QWEN2_5_VL, QWEN3_VL, UNKNOWN, Profile
-from zoomagent.models.retrying import RetryPolicy
+from zoomagent.models.server.openai_server import OpenAIModel, api_base
+from zoomagent.models.server.retrying import RetryPolicy
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, INTERNVL, LLAVA_1_5, LLAVA_NEXT, UNKNOWN]
 QUICK = RetryPolicy(first_wait=0.001)

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from zoomagent import ZoomAgent
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.models.surroundings import proxy_for
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.surroundings import proxy_for
 
 NAMES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 

@@ -24,9 +24,9 @@ from tiny_checkpoint import save_tiny
 from zoomagent.errors import ServerError
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.doctor import examine
-from zoomagent.models.in_process import InProcessModel
 from zoomagent.models.loading import NANO_WEIGHTS
-from zoomagent.models.openai_server import OpenAIModel
+from zoomagent.models.local.in_process import InProcessModel
+from zoomagent.models.server.openai_server import OpenAIModel
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("serve_transformers.py")

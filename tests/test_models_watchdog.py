@@ -18,12 +18,12 @@ from PIL import Image
 
 from zoomagent.errors import ServerError
 from zoomagent.models.base import Message, Pixels, Text
-from zoomagent.models.completion import given_likelihood
-from zoomagent.models.openai_server import OpenAIModel
 from zoomagent.models.profiles import QWEN3_VL
-from zoomagent.models.reply_bytes import MAX_REPLY_BYTES
-from zoomagent.models.retrying import Breaker, RetryPolicy
-from zoomagent.models.unwrapping import NEAR, is_call, listed, spoken, unwrapped
+from zoomagent.models.server.completion import given_likelihood
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.reply_bytes import MAX_REPLY_BYTES
+from zoomagent.models.server.retrying import Breaker, RetryPolicy
+from zoomagent.models.words.unwrapping import NEAR, is_call, listed, spoken, unwrapped
 
 LONGEST = 0.05
 """Processor seconds that one callback may take."""

@@ -13,21 +13,20 @@ import pytest
 
 import zoomagent
 from zoomagent import Budget, ZoomAgent
-from zoomagent.bench.cases import Settings
-from zoomagent.bench.contestants import of_agent
-from zoomagent.bench.haystack import run
-from zoomagent.bench.table import rows
 from zoomagent.confidence.arbiter import load
-from zoomagent.data.pictures import drawn_picture
-from zoomagent.data.questions import ask
-from zoomagent.data.scene import DEEP, draw_scene
+from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.questions import ask
+from zoomagent.data.world.scene import DEEP, draw_scene
+from zoomagent.evaluation.contestants import of_agent
+from zoomagent.evaluation.run import run
+from zoomagent.evaluation.sets.haystack import Settings
+from zoomagent.evaluation.table import rows
 from zoomagent.geometry import Box, coverage
 from zoomagent.graphs.closing import UNREAD
 from zoomagent.models.base import Model
-from zoomagent.models.loading import load_model
-from zoomagent.models.nano import WEIGHTS
+from zoomagent.models.loading import NANO_WEIGHTS, load_model
 from zoomagent.tools import reading
-from zoomagent.training.calibrate import weights_hash
+from zoomagent.training.calibration.fitting import weights_hash
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
 
@@ -46,7 +45,7 @@ def asked() -> dict[str, Any]:
 
 
 def test_the_weights_are_small_and_hold_no_code() -> None:
-    files = list(WEIGHTS.iterdir())
+    files = list(NANO_WEIGHTS.iterdir())
     assert {f.suffix for f in files} <= {".safetensors", ".json", ".jinja", ".md"}
     assert max(f.stat().st_size for f in files) <= 15e6
     assert sum(f.stat().st_size for f in files) <= 45e6
@@ -81,13 +80,13 @@ def test_zooming_reads_what_the_whole_view_can_not(nano: Model) -> None:
 
 
 def test_the_card_says_what_it_can_do() -> None:
-    card = (WEIGHTS / "README.md").read_text()
+    card = (NANO_WEIGHTS / "README.md").read_text()
     assert "with the true crop" in card and "IoU 0.5" in card and "cannot tell" in card
 
 
 def test_the_packaged_arbiter_was_fitted_on_the_packaged_weights() -> None:
     arbiter = load("nano")
-    assert arbiter is not None and arbiter.provenance.weights == weights_hash(WEIGHTS)
+    assert arbiter is not None and arbiter.provenance.weights == weights_hash(NANO_WEIGHTS)
 
 
 def test_confidence_is_calibrated_and_the_crop_is_proven(nano: Model, asked: dict[str, Any]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from zoomagent.models.dialects import mini_o3_calls, p2r_calls
-from zoomagent.models.hermes import parse_calls
-from zoomagent.models.parsing import parse_boxes
-from zoomagent.models.strict_json import MAX_TEXT, json_texts, strict_json
+from zoomagent.models.words.dialects import mini_o3_calls, p2r_calls
+from zoomagent.models.words.hermes import parse_calls
+from zoomagent.models.words.parsing import parse_boxes
+from zoomagent.models.words.strict_json import MAX_TEXT, json_texts, strict_json
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.plugins import guard
-from zoomagent.plugins.guard import Guarded, Rules, rules_for
+from zoomagent.plugins.http import guard
+from zoomagent.plugins.http.guard import Guarded, Rules, rules_for
 
 KEY = "sesame"
 HOST = (b"host", b"127.0.0.1:8000")

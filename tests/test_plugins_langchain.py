@@ -22,10 +22,10 @@ from zoomagent import ZoomAgent
 from zoomagent.graphs import macro_micro, zoom
 from zoomagent.graphs.context import Bench, Context, Live
 from zoomagent.media import open_picture
-from zoomagent.plugins.inputs import named_opener
 from zoomagent.plugins.langchain import STEP, ZoomTool, all_tools
-from zoomagent.plugins.offers import OFFERS
-from zoomagent.plugins.public import PublicAnswer
+from zoomagent.plugins.offers.inputs import named_opener
+from zoomagent.plugins.offers.offers import OFFERS
+from zoomagent.plugins.offers.public import PublicAnswer
 from zoomagent.tools.viewing import ViewStore
 
 ASKED = {"image": "scan", "question": "What is written there?"}

@@ -29,11 +29,11 @@ from mcp_world import (
 
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.picture import InMemory
-from zoomagent.plugins import mcp_server as module
-from zoomagent.plugins.inputs import Allowed, picture_opener
-from zoomagent.plugins.mcp_server import mcp_server
-from zoomagent.plugins.offers import OFFERS
-from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer
+from zoomagent.plugins.mcp import server as module
+from zoomagent.plugins.mcp.server import mcp_server
+from zoomagent.plugins.offers.inputs import Allowed, picture_opener
+from zoomagent.plugins.offers.offers import OFFERS
+from zoomagent.plugins.offers.public import MAX_CROP_SIDE, PublicAnswer
 
 RELATIVE = [MARK[0] / 2000, MARK[1] / 1000, MARK[2] / 2000, MARK[3] / 1000]
 

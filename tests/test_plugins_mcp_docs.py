@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from zoomagent.plugins.cli import app
+from zoomagent.cli.serve import app
 
 PAGE = (Path(__file__).parent.parent / "docs" / "mcp.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(json|toml)\n(.*?)```", PAGE, re.DOTALL)

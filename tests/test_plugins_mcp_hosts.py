@@ -12,10 +12,10 @@ from test_plugins_mcp import called
 from zoo import png
 
 from zoomagent.errors import ToolArgsInvalid
-from zoomagent.plugins import offering
-from zoomagent.plugins.offering import PICTURE_BYTES, jpeg
-from zoomagent.plugins.offers import PublicLine, read_offer
-from zoomagent.plugins.public import MAX_CROP_SIDE, PublicBox
+from zoomagent.plugins.offers import offering
+from zoomagent.plugins.offers.offering import PICTURE_BYTES, jpeg
+from zoomagent.plugins.offers.offers import PublicLine, read_offer
+from zoomagent.plugins.offers.public import MAX_CROP_SIDE, PublicBox
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 

@@ -10,9 +10,9 @@ from fake_model import FakeModel
 from mcp_world import agent_of
 from test_plugins_mcp_wire import ACCEPTS, HELLO
 
-from zoomagent.plugins.guard import Rules
-from zoomagent.plugins.mcp_server import MAX_SESSIONS, PATH, http_app
-from zoomagent.plugins.mcp_sessions import Sessions
+from zoomagent.plugins.http.guard import Rules
+from zoomagent.plugins.mcp.server import MAX_SESSIONS, PATH, http_app
+from zoomagent.plugins.mcp.sessions import Sessions
 
 HOST = "http://127.0.0.1"
 

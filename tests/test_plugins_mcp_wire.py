@@ -29,9 +29,9 @@ from mcp_world import (
     words,
 )
 
-from zoomagent.plugins import mcp_server as module
-from zoomagent.plugins.guard import Rules, rules_for
-from zoomagent.plugins.mcp_server import CONNECTIONS, PATH, http_app
+from zoomagent.plugins.http.guard import Rules, rules_for
+from zoomagent.plugins.mcp import server as module
+from zoomagent.plugins.mcp.server import CONNECTIONS, PATH, http_app
 
 HELLO = {
     "jsonrpc": "2.0",

@@ -18,9 +18,9 @@ from openai_world import asking, scripted, served
 
 import zoomagent
 from zoomagent.errors import ModelUnavailable, RateLimited
-from zoomagent.plugins.guard import Rules
-from zoomagent.plugins.openai_endpoint import followed
-from zoomagent.plugins.public import PublicAnswer
+from zoomagent.plugins.http.guard import Rules
+from zoomagent.plugins.offers.public import PublicAnswer
+from zoomagent.plugins.openai.endpoint import followed
 
 ASKED: Any = [asking()]
 

@@ -10,7 +10,7 @@ from openai_world import asking
 
 from zoomagent.agent import MAX_QUESTION
 from zoomagent.errors import ModelNotFound
-from zoomagent.plugins.openai_request import MODELS, Asked, RequestRefused, read_request
+from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused, read_request
 
 URL = "data:image/png;base64,AAAA"
 ASKING = asking(url=URL)

@@ -17,8 +17,8 @@ from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
-from zoomagent.plugins.page_gallery import MOST_UNASKED, TILE, Gallery, levels
-from zoomagent.plugins.page_runs import AT_ONCE, Asked, Runs
+from zoomagent.page.gallery import MOST_UNASKED, TILE, Gallery, levels
+from zoomagent.page.runs import AT_ONCE, Asked, Runs
 
 SIZE = (2100, 1300)
 NOWHERE = "0" * 64
@@ -274,7 +274,7 @@ def test_a_picture_that_is_slow_to_open_keeps_nobody_else_waiting(
         assert opened.wait(20)
         return open_picture(*given, **more)
 
-    monkeypatch.setattr("zoomagent.plugins.page_gallery.open_picture", waits)
+    monkeypatch.setattr("zoomagent.page.gallery.open_picture", waits)
 
     async def looked() -> None:
         async def slowly() -> str:
@@ -358,7 +358,7 @@ def test_what_a_run_may_not_ask_is_refused_by_its_field(http: httpx2.Client, nam
 
 
 def test_a_run_may_take_fewer_seconds_than_the_server_allows_and_not_more() -> None:
-    from zoomagent.plugins.page_runs import _settings
+    from zoomagent.page.runs import _settings
 
     def seconds(wanted: float | None, allowed: float | None) -> float | None:
         asked = Asked(picture=NOWHERE, question="What?", seconds=wanted)

@@ -14,7 +14,7 @@ from page_world import HOSTILE, Slow, served
 from PIL import Image
 
 from zoomagent import ZoomAgent
-from zoomagent.plugins.page_server import EXAMPLE
+from zoomagent.page.server import EXAMPLE
 
 pytestmark = needs_chromium
 

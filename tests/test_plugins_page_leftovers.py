@@ -7,7 +7,7 @@ import httpx2
 from mcp_world import picture
 from serving_world import PATIENCE, started
 
-from zoomagent.plugins.page_leftovers import cleared
+from zoomagent.page.leftovers import cleared
 
 ASKED, UNASKED = "a" * 64, "b" * 64
 

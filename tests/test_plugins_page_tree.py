@@ -12,9 +12,9 @@ from page_browser import Open, launched, needs_chromium, opening
 from page_world import Hesitant, served
 
 from zoomagent import ZoomAgent
-from zoomagent.plugins.page_gallery import Gallery
-from zoomagent.plugins.page_runs import Asked, Runs
-from zoomagent.plugins.page_server import EXAMPLE
+from zoomagent.page.gallery import Gallery
+from zoomagent.page.runs import Asked, Runs
+from zoomagent.page.server import EXAMPLE
 
 pytestmark = needs_chromium
 QUESTION = "What is written on the yellow circle?"

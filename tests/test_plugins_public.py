@@ -12,10 +12,10 @@ from PIL import Image
 from zoomagent import ZoomAgent
 from zoomagent.errors import InputRefused, RunError
 from zoomagent.media import open_picture
-from zoomagent.models.openai_server import OpenAIModel
-from zoomagent.plugins.inputs import Allowed, named_opener, picture_opener
-from zoomagent.plugins.page_told import told
-from zoomagent.plugins.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer, public_refusal
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.page.run_json import told
+from zoomagent.plugins.offers.inputs import Allowed, named_opener, picture_opener
+from zoomagent.plugins.offers.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer, public_refusal
 
 GREY = Image.new("RGB", (4000, 1000), "grey")
 

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from serving_world import PATIENCE, started
 
-from zoomagent import cli
-from zoomagent.plugins.listening import address_of, taken
+from zoomagent.cli import main as cli
+from zoomagent.plugins.http.listening import address_of, taken
 
 FACES = [["page"], ["openai"], ["mcp", "--http"]]
 

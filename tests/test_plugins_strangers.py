@@ -18,10 +18,10 @@ pytest.importorskip("uvicorn", reason="needs the extra: pip install zoomagent[se
 import uvicorn  # noqa: E402
 from uvicorn.server import ServerState  # noqa: E402
 
-from zoomagent.plugins import connections, guard  # noqa: E402
-from zoomagent.plugins.connections import Connection, Sparing, most_connections  # noqa: E402
-from zoomagent.plugins.guard import Guarded, Rules  # noqa: E402
-from zoomagent.plugins.turns import Turns  # noqa: E402
+from zoomagent.plugins.http import connections, guard
+from zoomagent.plugins.http.connections import Connection, Sparing, most_connections  # noqa: E402
+from zoomagent.plugins.http.guard import Guarded, Rules  # noqa: E402
+from zoomagent.plugins.http.turns import Turns  # noqa: E402
 
 GOOD = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 SLOW = b"POST /slow HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n"

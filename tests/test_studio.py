@@ -16,7 +16,7 @@ from PIL import Image
 from studio_world import graph_server
 from zoom_world import READ_BIG, READ_FAR, SCENE, SIDE
 
-from zoomagent.data.render import render
+from zoomagent.data.world.render import render
 
 pytest.importorskip("langgraph_api", reason="needs the extra: pip install zoomagent[studio]")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals")]

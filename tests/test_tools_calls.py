@@ -19,8 +19,8 @@ from zoomagent.errors import BoxInvalid, OutputTruncated, ToolArgsInvalid, ToolE
 from zoomagent.geometry import MIN_SIDE, Box, Space, coverage
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import ToolCall
-from zoomagent.models.chat import arrange
-from zoomagent.models.hermes import parse_calls
+from zoomagent.models.words.chat import arrange
+from zoomagent.models.words.hermes import parse_calls
 from zoomagent.tools import definitions as words
 from zoomagent.tools.arguments import read_arguments
 from zoomagent.tools.cropping import crop

@@ -13,9 +13,9 @@ from truthful_model import Truth
 from zoom_world import ABSENT, PROFILE, READ_FAR, SCENE, even, pixels_of, scene
 
 from zoomagent import prompts
-from zoomagent.data.questions import Question
-from zoomagent.data.render import render
-from zoomagent.data.scene import DEEP, draw_scene
+from zoomagent.data.world.questions import Question
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import DEEP, draw_scene
 from zoomagent.geometry import Box, coverage, intersect
 from zoomagent.media import open_picture
 from zoomagent.models.base import Reply

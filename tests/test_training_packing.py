@@ -10,20 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
-from zoomagent.data.scene import SMALL as LEVEL
+from zoomagent.data.world.scene import SMALL as LEVEL
 from zoomagent.models.base import Message, Pixels, Text
-from zoomagent.models.chat import arrange
-from zoomagent.models.hermes import parse_calls
-from zoomagent.models.in_process import _template_turn
-from zoomagent.models.nano import SMALL, NanoConfig, build_model, build_tokenizer, preprocessor
+from zoomagent.models.local.in_process import _template_turn
 from zoomagent.models.profiles import profile_for
+from zoomagent.models.words.chat import arrange
+from zoomagent.models.words.hermes import parse_calls
 from zoomagent.prompts import CUES, box_prompt, micro_prompt, several_prompt
-from zoomagent.training.batching import collate, patchify, read, see
-from zoomagent.training.branches_tools import OFFERED
-from zoomagent.training.corpus import PHRASES, corpus
-from zoomagent.training.dense import DenseHead, Fields, cell_items, cell_targets
-from zoomagent.training.mix import Mix, Shapes
-from zoomagent.training.packing import IGNORE
+from zoomagent.training.nano.batching import collate, patchify, read, see
+from zoomagent.training.nano.branches_tools import OFFERED
+from zoomagent.training.nano.corpus import PHRASES, corpus
+from zoomagent.training.nano.dense import DenseHead, Fields, cell_items, cell_targets
+from zoomagent.training.nano.mix import Mix, Shapes
+from zoomagent.training.nano.model import SMALL, NanoConfig, build_model, build_tokenizer, preprocessor
+from zoomagent.training.nano.packing import IGNORE
 
 TINY = replace(SMALL, vision_width=32, vision_depth=2, vision_mlp=32, text_width=64, text_depth=2, text_mlp=32, heads=2)
 
@@ -189,7 +189,7 @@ def test_the_tokenizer_is_small_and_keeps_digits_letters_and_yes_no_single(token
 
 
 def test_the_cell_under_an_items_centre_names_it() -> None:
-    from zoomagent.data.scene import draw_scene
+    from zoomagent.data.world.scene import draw_scene
 
     for index in range(20):
         scene = draw_scene(LEVEL, 1, index)
@@ -220,7 +220,7 @@ def test_the_dense_loss_falls_to_nothing_when_the_head_is_right() -> None:
 def test_saved_weights_load_as_a_stock_checkpoint(model: Any, tokenizer: Any, tmp_path: Path) -> None:
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-    from zoomagent.models.nano import save_checkpoint
+    from zoomagent.training.nano.model import save_checkpoint
 
     save_checkpoint(model, tokenizer, TINY, tmp_path)
     again = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)

@@ -10,7 +10,7 @@ import pytest
 
 from zoomagent.confidence.arbiter import Arbiter
 from zoomagent.confidence.records import read_records
-from zoomagent.training.reinforce_rows import load_rows
+from zoomagent.training.rl.rows import load_rows
 
 pytestmark = pytest.mark.slow
 LEAST = ("--prompts", "1", "--group", "2")
@@ -96,13 +96,13 @@ def test_what_was_learned_is_calibrated_and_set_beside_what_it_came_from(reinfor
     assert len(read_records(reinforced / "records.jsonl")) == 100
     zoomagent(reinforced, "train", "calibrate", "records.jsonl", "--out", "arbiter.json", "--weights", "box/checkpoint")
     assert Arbiter.model_validate_json((reinforced / "arbiter.json").read_text()).provenance.weights
-    table = told(reinforced, "zoomagent.bench.policies", "base=nano", "box=box/checkpoint", "--n", "2")
+    table = told(reinforced, "zoomagent.evaluation.policies", "base=nano", "box=box/checkpoint", "--n", "2")
     assert [line.split(" | ")[:2] for line in table.splitlines()[2:]] == [["| base", "2"], ["| box", "2"]]
 
 
 def test_a_step_of_reinforcement_is_measured_whole_beside_the_defaults(begun: Path) -> None:
     told(
-        begun, "zoomagent.bench.training", "rl", "--data", "rows", "--steps", "1", "--prompts", "1", "--group", "2",
+        begun, "training", "rl", "--data", "rows", "--steps", "1", "--prompts", "1", "--group", "2",
         "--json", "cost.json",
     )  # fmt: skip
     ours, theirs = json.loads((begun / "cost.json").read_text())

@@ -9,13 +9,13 @@ from rl_world import pointing, row, write_scene
 from zoom_world import ALSO, NEAR
 
 from zoomagent.models.base import Message, Text, ToolCall
-from zoomagent.models.in_process import InProcessModel
 from zoomagent.models.loading import load_model
+from zoomagent.models.local.in_process import InProcessModel
 from zoomagent.tools.definitions import ZOOM_IN
-from zoomagent.training.environment import EnvConfig, ZoomEnv
-from zoomagent.training.processing import load_processor
-from zoomagent.training.reinforce_dialogue import last_words, prepare, read_reply
-from zoomagent.training.rollout import message, pixels
+from zoomagent.training.rl.dialogue import last_words, prepare, read_reply
+from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
+from zoomagent.training.rl.rollout import message, pixels
+from zoomagent.training.sft.processing import load_processor
 
 CALL = '<tool_call>\n{"name": "look", "arguments": {"at":[1,2]}}\n</tool_call>'
 

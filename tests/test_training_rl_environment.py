@@ -18,8 +18,8 @@ from zoomagent.models.base import Pixels, Reply, Text, ToolCall
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN, ZOOM_OUT
 from zoomagent.tools.progress import PER_RUN, TOO_CLOSE, WORDS
 from zoomagent.tools.viewing import size_of
-from zoomagent.training.environment import EnvConfig, ZoomEnv
-from zoomagent.training.rewards import RewardConfig
+from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
+from zoomagent.training.rl.rewards import RewardConfig
 
 TOOLS = (ZOOM_IN, ZOOM_OUT, SEARCH, VERIFY)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from zoomagent.training.guard import RATE, Guard, GuardConfig
+from zoomagent.training.rl.guard import RATE, Guard, GuardConfig
 
 STATE = {"is_world_process_zero": True}
 

@@ -8,11 +8,11 @@ from fake_model import Call, FakeModel
 from rl_world import pointing, row, write_scene
 from zoom_world import ALSO, FAR, NEAR, PROFILE
 
-from zoomagent.data.scene import Item
+from zoomagent.data.world.scene import Item
 from zoomagent.models.base import Pixels, Reply, ToolCall
 from zoomagent.tools.definitions import ZOOM_IN
-from zoomagent.training.environment import EnvConfig
-from zoomagent.training.probe import Probed, as_json, figures, probe, table
+from zoomagent.training.rl.environment import EnvConfig
+from zoomagent.training.rl.probe import Probed, as_json, figures, probe, table
 
 ROWS = [row(NEAR, 0), row(FAR, 1), row(ALSO, 2)]
 

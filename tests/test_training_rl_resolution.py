@@ -14,9 +14,9 @@ from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.geometry import Size
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import NANO, QWEN3_VL
-from zoomagent.training.environment import EnvConfig
-from zoomagent.training.reinforce_rows import alike, load_rows
-from zoomagent.training.resolution import KEPT, Selected, Steps, counts, levels, select, select_all, write
+from zoomagent.training.rl.environment import EnvConfig
+from zoomagent.training.rl.resolution import KEPT, Selected, Steps, counts, levels, select, select_all, write
+from zoomagent.training.rl.rows import alike, load_rows
 
 
 @pytest.fixture

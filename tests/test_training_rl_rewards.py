@@ -4,8 +4,7 @@ import pytest
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, Size
-from zoomagent.training.reinforce_env import reward_functions, weights
-from zoomagent.training.rewards import (
+from zoomagent.training.rl.rewards import (
     BOX,
     GAP,
     RewardConfig,
@@ -16,6 +15,7 @@ from zoomagent.training.rewards import (
     judge,
     l1_nearness,
 )
+from zoomagent.training.rl.trl_env import reward_functions, weights
 
 PICTURE = Size(200, 100)
 INNER = Box(40, 40, 60, 60)

@@ -14,13 +14,12 @@ from safetensors.torch import load_file
 from zoom_world import NEAR
 
 from zoomagent.errors import RunError, SettingInvalid
-from zoomagent.models.loading import load_model
-from zoomagent.models.nano import WEIGHTS
-from zoomagent.training import reinforce
-from zoomagent.training.guard import RATE, GuardConfig
-from zoomagent.training.reinforce import Recipe, Settings, build, longest, newest, rows_of, train
-from zoomagent.training.reinforce_env import ZoomRollout
-from zoomagent.training.reinforce_trainer import ZoomTrainer, answer_tokens, grey_patch
+from zoomagent.models.loading import NANO_WEIGHTS, load_model
+from zoomagent.training.rl import run as reinforce
+from zoomagent.training.rl.guard import RATE, GuardConfig
+from zoomagent.training.rl.run import Recipe, Settings, build, longest, newest, rows_of, train
+from zoomagent.training.rl.trainer import ZoomTrainer, answer_tokens, grey_patch
+from zoomagent.training.rl.trl_env import ZoomRollout
 
 # Deprecations inside transformers, trl, peft and accelerate; nothing of ours is involved.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
@@ -78,11 +77,11 @@ def test_three_steps_with_real_tool_images_move_the_weights(
         assert 0 < line[RATE] <= 1 and 0 <= line["reward"] <= 2.2001 and line["entropy"] > 0
     assert any(line["grad_norm"] > 0 for line in steps)
     assert sum(line.startswith("step ") for line in lines) == 3 and "mattered" in " ".join(lines)
-    before, after = load_file(WEIGHTS / "model.safetensors"), load_file(folder / "model.safetensors")
+    before, after = load_file(NANO_WEIGHTS / "model.safetensors"), load_file(folder / "model.safetensors")
     assert after.keys() <= before.keys()
     assert any(not torch.equal(before[name], after[name]) for name in after)
     for name in ("zoomagent.json", "chat_template.jinja"):
-        assert (folder / name).read_bytes() == (WEIGHTS / name).read_bytes()
+        assert (folder / name).read_bytes() == (NANO_WEIGHTS / name).read_bytes()
     assert load_model(str(folder)).profile == replace(
         load_model("nano").profile, source=f"{folder.name}: config.json and preprocessor_config.json"
     )

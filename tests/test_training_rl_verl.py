@@ -18,9 +18,9 @@ from zoom_world import NEAR, PROFILE
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.profiles import profile_for
 from zoomagent.tools.definitions import ZOOM_IN, ZOOM_OUT, definitions
-from zoomagent.training.environment import EnvConfig, ZoomEnv
-from zoomagent.training.rewards import BOX
-from zoomagent.training.verl_core import SOURCE, Sessions, compute_score, config_from, last_words, to_verl
+from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
+from zoomagent.training.rl.rewards import BOX
+from zoomagent.training.rl.verl_core import SOURCE, Sessions, compute_score, config_from, last_words, to_verl
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "verl"
 
@@ -107,8 +107,8 @@ def test_the_tool_class_speaks_verls_interface(config: EnvConfig, monkeypatch: p
         module = ModuleType(name)
         vars(module).update(content)
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "zoomagent.training.verl_tool", raising=False)
-    tool_class = importlib.import_module("zoomagent.training.verl_tool").ZoomTool
+    monkeypatch.delitem(sys.modules, "zoomagent.training.rl.verl_tool", raising=False)
+    tool_class = importlib.import_module("zoomagent.training.rl.verl_tool").ZoomTool
     settings = {"model": "qwen3-vl", "images": str(config.images), "tools": [ZOOM_IN, ZOOM_OUT]}
     tool = tool_class(settings, SimpleNamespace(function=SimpleNamespace(name=ZOOM_IN)))
 

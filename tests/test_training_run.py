@@ -10,13 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from zoomagent.data.scene import SMALL as LEVEL
+from zoomagent.data.world.scene import SMALL as LEVEL
 from zoomagent.errors import SettingInvalid
-from zoomagent.models.nano import NanoConfig, build_tokenizer
-from zoomagent.training import nano_run, store
-from zoomagent.training.corpus import PHRASES, corpus
-from zoomagent.training.mix import Mix, Shapes
-from zoomagent.training.nano_run import Settings, rate_at, train
+from zoomagent.training.nano import run as nano_run
+from zoomagent.training.nano import store
+from zoomagent.training.nano.corpus import PHRASES, corpus
+from zoomagent.training.nano.mix import Mix, Shapes
+from zoomagent.training.nano.model import NanoConfig, build_tokenizer
+from zoomagent.training.nano.run import Settings, rate_at, train
 
 TINY = NanoConfig(vision_width=32, vision_depth=2, vision_mlp=32, text_width=64, text_depth=2, text_mlp=32, heads=2)
 

@@ -19,11 +19,11 @@ from trl.chat_template_utils import (
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
-from zoomagent.models.in_process import InProcessModel
 from zoomagent.models.loading import NANO_WEIGHTS
-from zoomagent.models.nano import CHAT_TEMPLATE
+from zoomagent.models.local.in_process import InProcessModel
+from zoomagent.models.words.qwen_chat import CHAT_TEMPLATE
 from zoomagent.tools.definitions import definitions
-from zoomagent.training.processing import ViewProcessor, load_processor
+from zoomagent.training.sft.processing import ViewProcessor, load_processor
 
 TOOLS = definitions(("image_zoom_in_tool", "image_search_tool"), "thousand")
 ARGUMENTS = '{"bbox_2d":[1,2,300,400],"label":"the disc","img_idx":0}'

@@ -12,7 +12,7 @@ from sft_world import call, thousandths, trajectories, trajectory, write_data, z
 from tiny_checkpoint import save_tiny
 from zoom_world import FAR, NEAR, SIDE, pixels_of, scene
 
-from zoomagent.data.trajectory import TextPart, Trajectory, Turn
+from zoomagent.data.trajectories.trajectory import TextPart, Trajectory, Turn
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, Size, between_spaces, box_to_model, coverage
 from zoomagent.models.base import ToolCall
@@ -23,11 +23,11 @@ from zoomagent.tools.cropping import locate
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.tools.dispatch import cut_out
 from zoomagent.tools.viewing import ViewStore, as_view
-from zoomagent.training.chat_rows import read, told, unusable, views
-from zoomagent.training.collating import BLANK, Collator, labels
-from zoomagent.training.processing import load_processor
-from zoomagent.training.reading import pictures, split
-from zoomagent.training.supervised import Settings, profile_of, usable
+from zoomagent.training.sft.chat_rows import read, told, unusable, views
+from zoomagent.training.sft.collating import BLANK, Collator, labels
+from zoomagent.training.sft.processing import load_processor
+from zoomagent.training.sft.reading import pictures, split
+from zoomagent.training.sft.run import Settings, profile_of, usable
 
 FAMILIES = ["nano", "qwen3_vl", "qwen2_5_vl"]
 

@@ -18,13 +18,13 @@ from sft_world import write_data
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
-from zoomagent.cli import app
+from zoomagent.cli.main import app
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.loading import NANO_WEIGHTS
-from zoomagent.training import supervised
 from zoomagent.training.curve import JsonLines
 from zoomagent.training.resuming import newest
-from zoomagent.training.supervised import Settings, train
+from zoomagent.training.sft import run as supervised
+from zoomagent.training.sft.run import Settings, train
 
 CONFIGS = sorted((Path(__file__).parents[1] / "examples" / "accelerate").glob("*.yaml"))
 

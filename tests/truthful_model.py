@@ -17,8 +17,8 @@ from fake_model import Call, Scripted, reply_of
 
 from zoomagent import prompts
 from zoomagent.confidence.replies import CANNOT_TELL, plain
-from zoomagent.data.questions import LEGIBLE, SMALLEST, Question
-from zoomagent.data.scene import Item, Scene
+from zoomagent.data.world.questions import LEGIBLE, SMALLEST, Question
+from zoomagent.data.world.scene import Item, Scene
 from zoomagent.geometry import Box, box_to_model
 from zoomagent.models.base import Pixels, Reply, ToolCall
 from zoomagent.tools.definitions import ZOOM_IN

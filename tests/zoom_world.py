@@ -22,9 +22,9 @@ from zoomagent.answer import Answer, from_state
 from zoomagent.confidence.arbiter import Arbiter, Certified, Head, Provenance, save
 from zoomagent.confidence.calibration import Platt
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, vector
-from zoomagent.data.questions import Question
-from zoomagent.data.render import render
-from zoomagent.data.scene import Item, Scene
+from zoomagent.data.world.questions import Question
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import Item, Scene
 from zoomagent.geometry import Box
 from zoomagent.graphs import state as states
 from zoomagent.graphs.context import Bench, Live

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from zoomagent.errors import BoxInvalid, OutputTruncated, ToolArgsInvalid, ToolError
 from zoomagent.models.base import ToolCall
-from zoomagent.models.strict_json import MAX_TEXT, json_texts, strict_object
+from zoomagent.models.words.strict_json import MAX_TEXT, json_texts, strict_object
 from zoomagent.tools import definitions
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from zoomagent.confidence.replies import abstains
 from zoomagent.errors import BoxInvalid, OutputTruncated
 from zoomagent.geometry import Box, intersect, is_y_first
 from zoomagent.models.base import Message, Model, Reply, Text
-from zoomagent.models.parsing import parse_boxes
-from zoomagent.models.unwrapping import unwrapped
+from zoomagent.models.words.parsing import parse_boxes
+from zoomagent.models.words.unwrapping import unwrapped
 from zoomagent.prompts import ground_prompt
 from zoomagent.tools.cropping import locate
 from zoomagent.tools.viewing import ViewStore, box_of

@@ -16,7 +16,7 @@ from PIL import Image
 
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.models.base import Message, Model, Reply, Text
-from zoomagent.models.unwrapping import is_call, listed
+from zoomagent.models.words.unwrapping import is_call, listed
 from zoomagent.prompts import TAGS
 from zoomagent.tools.definitions import MAX_LABELS
 from zoomagent.tools.verifying import sees

@@ -14,19 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from zoomagent.agent import Item, ZoomAgent
-    from zoomagent.answer import (
-        Answer,
-        Candidate,
-        Check,
-        Cost,
-        Evidence,
-        Looked,
-        Outcome,
-        PictureInfo,
-        Region,
-        Search,
-        Step,
-    )
+    from zoomagent.answer import Answer
     from zoomagent.errors import (
         FetchRefused,
         InputRefused,
@@ -44,11 +32,23 @@ if TYPE_CHECKING:
     from zoomagent.models.base import Model
     from zoomagent.models.loading import load_model
     from zoomagent.models.profiles import Profile, profile_for
-    from zoomagent.plugins.inputs import Allowed, named_opener, picture_opener
     from zoomagent.plugins.langchain import ZoomTool, all_tools
-    from zoomagent.plugins.offering import Opener, Told, answer_told, looking
-    from zoomagent.plugins.offers import AnswerAboutImage, read_offer
-    from zoomagent.plugins.schema import tool_schemas
+    from zoomagent.plugins.offers.inputs import Allowed, named_opener, picture_opener
+    from zoomagent.plugins.offers.offering import Opener, Told, answer_told, looking
+    from zoomagent.plugins.offers.offers import AnswerAboutImage, read_offer
+    from zoomagent.plugins.offers.schema import tool_schemas
+    from zoomagent.run_record import (
+        Candidate,
+        Check,
+        Cost,
+        Evidence,
+        Looked,
+        Outcome,
+        PictureInfo,
+        Region,
+        Search,
+        Step,
+    )
     from zoomagent.strategy import Rule, Strategy
     from zoomagent.tools.cropping import crop
     from zoomagent.tools.grounding import ground
@@ -62,8 +62,8 @@ _HOMES = {
         "Item",
         "ZoomAgent",
     ),
-    "answer": (
-        "Answer",
+    "answer": ("Answer",),
+    "run_record": (
         "Candidate",
         "Check",
         "Cost",
@@ -107,7 +107,7 @@ _HOMES = {
         "Profile",
         "profile_for",
     ),
-    "plugins.inputs": (
+    "plugins.offers.inputs": (
         "Allowed",
         "named_opener",
         "picture_opener",
@@ -116,17 +116,17 @@ _HOMES = {
         "ZoomTool",
         "all_tools",
     ),
-    "plugins.offering": (
+    "plugins.offers.offering": (
         "Opener",
         "Told",
         "answer_told",
         "looking",
     ),
-    "plugins.offers": (
+    "plugins.offers.offers": (
         "AnswerAboutImage",
         "read_offer",
     ),
-    "plugins.schema": ("tool_schemas",),
+    "plugins.offers.schema": ("tool_schemas",),
     "strategy": (
         "Rule",
         "Strategy",

@@ -29,7 +29,7 @@ from typing import Any, Self, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from zoomagent.answer import Answer, Made, Outcome, Source, Step, from_state
+from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
@@ -43,6 +43,7 @@ from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model, use_profile
 from zoomagent.models.naming import name_of
 from zoomagent.models.profiles import UNKNOWN, Profile, check_fields, profile_in
+from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import Rule, Strategy

@@ -3,7 +3,7 @@
 Every box lives in pixels of the upright original picture: integers, half-open, `0 <= left < right <= width`.
 A view is a box of a picture rendered at a size. A model speaks of a view in its own space; the conversion
 happens here and is called at the model's edge (zoomagent/tools) and nowhere else. All functions are pure.
-Time spans in videos are left out; reading boxes out of a model's text is `zoomagent/models/parsing.py`.
+Time spans in videos are left out; reading boxes out of a model's text is `zoomagent/models/words/parsing.py`.
 
     box = box_from_model([120, 80, 410, 300], "thousand", view, picture.size)   # or BoxInvalid
 """

@@ -19,11 +19,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import TypeAdapter
 
-from zoomagent.answer import Step, from_state, steps_from
+from zoomagent.answer import from_state, steps_from
 from zoomagent.errors import RunError, StoreError
 from zoomagent.graphs import macro_micro, zoom
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, Question, State
+from zoomagent.run_record import Step
 
 OPEN = OutcomeRecord(kind="failed", reasons=[], code=None, exit_status=0)
 """Stands for the outcome of a run that has none yet."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoomagent.models.profiles import profile_for
-from zoomagent.training.environment import WITHOUT_MODEL, EnvConfig
-from zoomagent.training.reinforce_rows import load_rows
-from zoomagent.training.verl_core import to_verl
+from zoomagent.training.rl.environment import WITHOUT_MODEL, EnvConfig
+from zoomagent.training.rl.rows import load_rows
+from zoomagent.training.rl.verl_core import to_verl
 
 
 def main() -> None:

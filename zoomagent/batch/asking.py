@@ -54,7 +54,7 @@ class Setup:
 
 def _identity(model: str) -> str:
     """The model, not where it is served: named servers may come and go. An unnamed one is known by its address."""
-    from zoomagent.bench.results import fingerprint
+    from zoomagent.models.loading import fingerprint
 
     named = model.partition("#")[2] if model.startswith(("http://", "https://")) else ""
     return named or fingerprint(model)

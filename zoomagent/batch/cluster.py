@@ -15,11 +15,12 @@ from typing import Any
 
 import ray
 
-from zoomagent.answer import Answer, Outcome
+from zoomagent.answer import Answer
 from zoomagent.batch.asking import Agents, Ask, Setup
 from zoomagent.batch.routing import ranked
 from zoomagent.batch.rows import Row
 from zoomagent.batch.running import LOST
+from zoomagent.run_record import Outcome
 
 AGAIN = 3
 """How often a row is asked again whose worker died (ours): one that kills every worker must not go on forever."""

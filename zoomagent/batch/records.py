@@ -6,7 +6,7 @@
 
 A row gives a record where its right answer is known and can be scored, and the whole picture was looked at. Records of
 one picture are one group: a split never tears them apart. A row that has a record gets no second one, so that a batch
-may go on where it was killed. Left out: fitting (`zoomagent/training/calibrate.py`).
+may go on where it was killed. Left out: fitting (`zoomagent/training/calibration/fitting.py`).
 """
 
 import os

@@ -18,7 +18,7 @@ from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import NoRow, Row
 from zoomagent.batch.tally import Tally
 from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, ServerError, SettingInvalid, Unauthorized
-from zoomagent.plugins.public import public_answer
+from zoomagent.plugins.offers.public import public_answer
 
 _STOPPING: tuple[type[RunError], ...] = (ModelNotFound, Unauthorized, SettingInvalid, PolicyFileRefused)
 STOPS = {kind.code: kind for kind in _STOPPING}

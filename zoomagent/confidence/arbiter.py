@@ -9,7 +9,7 @@
 Heads: `gate` sees the macro answer alone; `searched` is for answers after a search of the whole picture, `same` for two
 equal answers, `macro` and `micro` for two that differ. The certified questions took no part in fitting, so thresholds
 from them keep their promise (`abstention.py`). Left out: words for people (`learned.py`), fitting
-(`zoomagent/training/calibrate.py`)."""
+(`zoomagent/training/calibration/fitting.py`)."""
 
 import re
 from dataclasses import dataclass

@@ -5,7 +5,7 @@
     Isotonic(scores=(-2.0, 0.0, 1.5), values=(0.1, 0.4, 0.9))      a table; straight lines in between, flat outside
 
 Higher scores never get lower probabilities, and any finite score gives a probability. numpy alone. Left out: fitting
-(`zoomagent/training/calibrate.py`).
+(`zoomagent/training/calibration/fitting.py`).
 """
 
 from itertools import pairwise

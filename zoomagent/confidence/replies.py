@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from zoomagent.confidence.words import places, words
 from zoomagent.confidence.words import plain as plain
-from zoomagent.models.phrases import ABSTAIN, CLAUSE_ENDS, DENIES_NOTHING, DENY, DENY_UNSPACED, LEAD, NAME
-from zoomagent.models.unwrapping import is_call, unwrapped
+from zoomagent.models.words.phrases import ABSTAIN, CLAUSE_ENDS, DENIES_NOTHING, DENY, DENY_UNSPACED, LEAD, NAME
+from zoomagent.models.words.unwrapping import is_call, unwrapped
 
 CANNOT_TELL = "Cannot tell"
 

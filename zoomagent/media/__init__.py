@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoomagent.media.fetching.url_rules import UrlRules
     from zoomagent.media.limits import Limits
     from zoomagent.media.opening import open_picture
     from zoomagent.media.picture import Picture
-    from zoomagent.media.url_rules import UrlRules
 
-_HOMES = {"Limits": "limits", "Picture": "picture", "UrlRules": "url_rules", "open_picture": "opening"}
+_HOMES = {"Limits": "limits", "Picture": "picture", "UrlRules": "fetching.url_rules", "open_picture": "opening"}
 
 __all__ = ["Limits", "Picture", "UrlRules", "open_picture"]
 

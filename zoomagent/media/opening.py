@@ -24,18 +24,18 @@ from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.geometry import Size
 from zoomagent.media.canonical import Colour, array_to_rgb, to_rgb, upright
 from zoomagent.media.data_url import data_url_blocks
-from zoomagent.media.header import MAX_FRAMES, START, check_format
-from zoomagent.media.header_tiff import MAX_PAGES
-from zoomagent.media.header_types import Header
-from zoomagent.media.jobs import Decoding, Options, header_of, reads_parts
-from zoomagent.media.large import LARGE_PIXELS, LargeFile
+from zoomagent.media.decoding.header import MAX_FRAMES, START, check_format
+from zoomagent.media.decoding.header_tiff import MAX_PAGES
+from zoomagent.media.decoding.header_types import Header
+from zoomagent.media.decoding.jobs import Decoding, Options, header_of, reads_parts
+from zoomagent.media.decoding.worker import refusal
+from zoomagent.media.fetching.url_rules import UrlRules
+from zoomagent.media.large.large_file import LARGE_PIXELS, LargeFile
+from zoomagent.media.large.tiff_file import TiffFile
 from zoomagent.media.limits import Limits
 from zoomagent.media.paths import is_file_uri, local_path
 from zoomagent.media.picture import InMemory, Picture
 from zoomagent.media.spool import Readable, Spool, spool_blocks, spool_bytes, spool_path, spool_stream
-from zoomagent.media.tiff import TiffFile
-from zoomagent.media.url_rules import UrlRules
-from zoomagent.media.worker import refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
             "Addresses are not fetched here. Give the picture itself, or allow its host: "
             "--allow-host of the command, UrlRules in Python."
         )
-    from zoomagent.media.fetch import fetch
+    from zoomagent.media.fetching.fetch import fetch
 
     return fetch(url, rules, limits.max_bytes)
 

@@ -22,7 +22,6 @@ from zoomagent.errors import ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
 from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
 from zoomagent.models.loading import identify, load_model, use_profile
-from zoomagent.models.parsing import parse_boxes
 from zoomagent.models.probes import (
     BoxProbe,
     ask,
@@ -35,6 +34,7 @@ from zoomagent.models.probes import (
     shrink,
 )
 from zoomagent.models.profiles import profile_in
+from zoomagent.models.words.parsing import parse_boxes
 from zoomagent.text import printable
 
 Verdict = Literal["yes", "no", "unclear"]
@@ -193,7 +193,7 @@ async def samples(model: Model) -> Check:
 
 async def samples_at_once(model: Model) -> Check:
     """Whether `n` replies come from one call; what is missing is asked for one by one, so none is missing here."""
-    from zoomagent.models.openai_server import OpenAIModel
+    from zoomagent.models.server.openai_server import OpenAIModel
 
     await model.generate(ask(WORD), n=2, temperature=1.0, max_tokens=4)
     ignored = isinstance(model, OpenAIModel) and model.ignores_n

@@ -17,6 +17,7 @@ from typing import Any
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.models.base import Model
+from zoomagent.models.local.weights import weights_hash
 from zoomagent.models.naming import name_of
 from zoomagent.models.profiles import override
 
@@ -44,7 +45,7 @@ def load_model(
     if extra_body:
         raise SettingInvalid("extra_body is what a server is sent besides, and this model runs here. Leave it out.")
     check_model(spec)
-    from zoomagent.models.in_process import InProcessModel
+    from zoomagent.models.local.in_process import InProcessModel
 
     if spec == "nano":
         return InProcessModel(str(NANO_WEIGHTS), name="nano", **options)
@@ -70,9 +71,9 @@ def _had_from_the_hub(spec: str) -> Iterator[None]:
 
 async def identify(model: Model) -> None:
     """Have a server say which model it serves, before anything depends on its profile."""
-    if "zoomagent.models.openai_server" not in sys.modules:  # then no model is one of a server
+    if "zoomagent.models.server.openai_server" not in sys.modules:  # then no model is one of a server
         return
-    from zoomagent.models.openai_server import OpenAIModel
+    from zoomagent.models.server.openai_server import OpenAIModel
 
     if isinstance(model, OpenAIModel):
         await model.identify()
@@ -83,8 +84,8 @@ def use_profile(model: Model, fields: Mapping[str, Any]) -> None:
     if not fields:
         return
     model.profile = override(model.profile, fields)
-    if "zoomagent.models.openai_server" in sys.modules:
-        from zoomagent.models.openai_server import OpenAIModel
+    if "zoomagent.models.server.openai_server" in sys.modules:
+        from zoomagent.models.server.openai_server import OpenAIModel
 
         if isinstance(model, OpenAIModel):
             model.keep_profile()
@@ -92,9 +93,9 @@ def use_profile(model: Model, fields: Mapping[str, Any]) -> None:
 
 def weights_of(model: Model) -> str:
     """The hash of a model's weights where they are in this process, else ""."""
-    if "zoomagent.models.in_process" not in sys.modules:  # then no model is one of this process
+    if "zoomagent.models.local.in_process" not in sys.modules:  # then no model is one of this process
         return ""
-    from zoomagent.models.in_process import InProcessModel
+    from zoomagent.models.local.in_process import InProcessModel
 
     return model.weights if isinstance(model, InProcessModel) else ""
 
@@ -112,7 +113,15 @@ def check_model(spec: str) -> None:
 
 
 def _server(spec: str, options: dict[str, Any]) -> Model:
-    from zoomagent.models.openai_server import OpenAIModel
+    from zoomagent.models.server.openai_server import OpenAIModel
 
     base_url, _, named = spec.partition("#")
     return OpenAIModel(base_url, options.pop("model", "") or named, **options)
+
+
+def fingerprint(model: str) -> str:
+    """The model's name and, where it is a folder with weights, which weights: new ones are another model."""
+    folder = NANO_WEIGHTS if model == "nano" else Path(model)
+    if not any(folder.glob("*.safetensors")):
+        return model
+    return f"{model} {weights_hash(folder)[:12]}"

@@ -27,12 +27,12 @@ from langchain_core.tools import ArgsSchema, BaseTool, ToolException
 from pydantic import SkipValidation, ValidationError
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.answer import Step
 from zoomagent.background import Background
 from zoomagent.errors import RunError, ToolError
-from zoomagent.plugins.inputs import Allowed, picture_opener
-from zoomagent.plugins.offering import Opener, Told, answering, looking
-from zoomagent.plugins.offers import OFFERS, AnswerAboutImage, Offer, read_offer, unfit
+from zoomagent.plugins.offers.inputs import Allowed, picture_opener
+from zoomagent.plugins.offers.offering import Opener, Told, answering, looking
+from zoomagent.plugins.offers.offers import OFFERS, AnswerAboutImage, Offer, read_offer, unfit
+from zoomagent.run_record import Step
 
 STEP = "zoomagent_step"
 LOOP = Background()

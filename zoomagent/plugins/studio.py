@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zoomagent.graphs.context import named_in
-from zoomagent.plugins.guard import LOOPBACK, Rules, refused, tell
+from zoomagent.plugins.http.guard import LOOPBACK, Rules, refused, tell
 
 ITSELF = ("api", None)
 """Where the server's own parts (its MCP face) ask it, in the same process; a connection has a real address and port."""

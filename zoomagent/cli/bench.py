@@ -1,0 +1,183 @@
+"""`zoomagent bench`: measure strategies beside the same model without zoom, and beside rival procedures."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any, get_args
+
+import typer
+
+WORLDS = "small,deep,fine,varied,other,foreign"
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure strategies beside no zoom.
+
+    Example: zoomagent bench haystack --n 60
+    """
+
+
+@app.command()
+def haystack(
+    n: Annotated[int, typer.Option(min=6, help="Questions in all, in equal shares per kind and seed.")] = 500,
+    seeds: Annotated[str, typer.Option(help="Which unseen scenes: comma-separated numbers.")] = "1",
+    size: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 4096,
+    strategy: Annotated[
+        str, typer.Option(help="Comma-separated: the agent's, and tiling, oracle, zoomeye, p2r, vicrop.")
+    ] = "macro,dualfocus,tools,search,auto",
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    level: Annotated[
+        str, typer.Option(help="small, deep (things too small to be seen in the whole), fine (smaller still), full.")
+    ] = "small",
+    style: Annotated[str, typer.Option(help="Wordings: plain, trained, or kept back.")] = "plain",
+    options: Annotated[
+        bool,
+        typer.Option("--options/--no-options", help="Offer shuffled options; nano answers in words, others by letter."),
+    ] = False,
+    results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write rows and settings here, and plots beside it.")] = None,
+    answers: Annotated[bool, typer.Option(help="Keep every answer in the JSON.")] = False,
+) -> None:
+    """Questions about unseen scenes: accuracy by kind, gain and harm against no zoom, and what it cost.
+
+    Example: zoomagent bench haystack --n 60 --size 4096 --level deep --strategy macro,auto
+    """
+    strategies, numbers = _names(strategy), _numbers(seeds)
+    _check(strategies, level, style, results, json)
+    from rich.progress import Progress
+
+    from zoomagent.evaluation.contestants import ORACLE
+    from zoomagent.evaluation.results import ResultFile
+    from zoomagent.evaluation.run import measure
+    from zoomagent.evaluation.sets.haystack import Settings
+    from zoomagent.evaluation.table import markdown, report, with_oracle
+    from zoomagent.models.loading import fingerprint, load_model
+
+    settings = Settings(n, numbers, size, level, strategies, options, model=fingerprint(model), style=style)  # type: ignore[arg-type]
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=n)
+        settings, found = measure(
+            settings, lambda: load_model(model), ResultFile(results), lambda done: bar.update(task, completed=done)
+        )
+    found = with_oracle(found) if ORACLE in strategies else found
+    content = report(settings, found, answers)
+    typer.echo(markdown(content["rows"]))
+    if json is not None:
+        _write(json, content, found)
+
+
+@app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="JSON lines, one asked question each; goes on where it ends.")],
+    n: Annotated[int, typer.Option(min=15, help="Questions in all, in equal shares per world and wording.")] = 1500,
+    worlds: Annotated[str, typer.Option(help=f"Comma-separated: {WORLDS}.")] = WORLDS,
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
+    photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter in every fourth run.")] = False,
+) -> None:
+    """Ask held-out questions and keep what the runs knew: the records of `zoomagent train calibrate`.
+
+    Example: zoomagent bench collect --model runs/box/checkpoint --n 1500 --out runs/records.jsonl
+    """
+    from rich.progress import Progress
+
+    from zoomagent.data.world.varied import Variety
+    from zoomagent.evaluation.sets.other_world import Materials
+    from zoomagent.models.loading import load_model
+    from zoomagent.training.calibration.collecting import collect_all
+
+    names = _names(worlds)
+    if wrong := [name for name in names if name not in WORLDS.split(",")]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {WORLDS}", param_hint="--worlds")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    materials = Materials.packaged().with_folders(fonts, photographs)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=n)
+        kept = collect_all(
+            load_model(model), n, names, out, materials, Variety.of(fonts, photographs), ocr,  # type: ignore[arg-type]
+            lambda at: bar.update(task, completed=at),
+        )  # fmt: skip
+    typer.echo(f"{kept} records in {out}. Fit with: zoomagent train calibrate {quote(str(out))} --out arbiter.json")
+
+
+@app.command()
+def promise(
+    n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    arbiter: Annotated[str | None, typer.Option(help="A file of train calibrate; default: the model's own.")] = None,
+    fonts: Annotated[Path | None, typer.Option(help="A folder of more fonts for the other scenes.")] = None,
+    photographs: Annotated[
+        Path | None, typer.Option(help="A folder of more pictures: grounds, and foreign ones.")
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write rows here.")] = None,
+) -> None:
+    """Ask under error rates of 2, 5, 10 and 20 per cent, and count what was wrong, where the promise could break.
+
+    Example: zoomagent bench promise --n 400 --json runs/promise.json
+    """
+    import orjson
+    from rich.progress import Progress
+
+    from zoomagent.evaluation.promise import SETS, markdown, measure, report
+    from zoomagent.evaluation.sets.other_world import Materials
+    from zoomagent.geometry import Size
+    from zoomagent.models.loading import load_model
+
+    loaded = load_model(model)
+    side = loaded.profile.fit(Size(4096, 4096)).width
+    materials = Materials.packaged().with_folders(fonts, photographs)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=n * len(SETS))
+        found = measure(loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at))
+    content = report(found, arbiter or loaded.name)
+    typer.echo(markdown(content))
+    if json is not None:
+        json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = _names(text)
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise typer.BadParameter(f"{text!r} are no seeds; give different numbers, as 1,2,3", param_hint="--seeds")
+    return tuple(int(part) for part in parts)
+
+
+def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | None, json: Path | None) -> None:
+    """Refuse before an hour of asking what would be refused after it."""
+    from zoomagent.data.world.scene import LEVELS
+    from zoomagent.data.world.wordings import Style
+    from zoomagent.evaluation.contestants import NAMES, ORACLE
+
+    known_values: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+        ("--level", (level,), tuple(LEVELS)),
+        ("--strategy", strategies, NAMES),
+        ("--style", (style,), get_args(Style)),
+    )
+    for name, given, known in known_values:
+        if wrong := [value for value in given if value not in known]:
+            raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
+    if ORACLE in strategies and not {"macro", "micro"} <= set(strategies):
+        raise typer.BadParameter("oracle chooses between macro and micro; name them too", param_hint="--strategy")
+    for name, path in (("--json", json), ("--results", results)):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
+    if json is not None:
+        import matplotlib  # noqa: F401  # wanted for the plots: better missed now than after an hour
+
+
+def _write(json: Path, content: dict[str, Any], results: list[Any]) -> None:
+    import orjson
+
+    from zoomagent.evaluation.plots import plots
+
+    json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    plots(content["rows"], results, json)

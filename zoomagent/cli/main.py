@@ -1,0 +1,427 @@
+"""`zoomagent`: the command line. `zoomagent --help` imports nothing heavy; every command imports what it needs.
+
+Exit codes: 0 answered, 2 wrong usage, 65 bad input, 69 the model or its server, 70 a bug, 75 try later,
+78 refused weights or a missing extra, 130 stopped by Ctrl-C. Left out: what the groups (data, train …) do;
+each lives in its own package.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from zoomagent.cli import interruption
+from zoomagent.cli.extras import advice, need
+from zoomagent.cli.options import (
+    CALLS,
+    DEPTH,
+    GATE_DEFAULT,
+    MAX_TOKENS,
+    SECONDS,
+    ArbiterFile,
+    Check,
+    Deadline,
+    ExtraBody,
+    Format,
+    Gate,
+    HowTo,
+    Json,
+    MaxBytes,
+    MaxCalls,
+    MaxDepth,
+    MaxPixels,
+    MaxTokens,
+    Model,
+    Ocr,
+    Page,
+    ProfileFile,
+    Proof,
+    TargetError,
+    Weighing,
+)
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
+from zoomagent.strategy import Strategy
+
+if TYPE_CHECKING:
+    from zoomagent.agent import ZoomAgent
+    from zoomagent.answer import Answer
+    from zoomagent.media import Picture
+
+GROUPS = {
+    "batch": ("zoomagent.cli.batch", "Answer a file of questions."),
+    "data": ("zoomagent.cli.data", "Draw pictures with questions; make training data."),
+    "train": ("zoomagent.cli.train", "Train models, nano first of all."),
+    "bench": ("zoomagent.cli.bench", "Measure strategies beside no zoom."),
+    "serve": ("zoomagent.cli.serve", "Serve the agent to other programs."),
+}
+EXAMPLE = Path(__file__).parents[1] / "data" / "example"
+BUG, MISSING = 70, 78
+SERVERS_FAULT = ("model_unavailable", "model_not_found", "bad_server_response", "unauthorized")
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists the sub-commands of GROUPS without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *(name for name in GROUPS if name not in self.commands)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in self.commands or cmd_name not in GROUPS:
+            return super().get_command(ctx, cmd_name)
+        return typer.main.get_command(_stub(cmd_name))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in GROUPS and args[0] not in self.commands:
+            module = import_module(GROUPS[args[0]][0])
+            self.add_command(typer.main.get_command(module.app), args[0])
+        return super().resolve_command(ctx, args)
+
+
+def _stub(name: str) -> typer.Typer:
+    """Stands for a group in the list of commands."""
+    stub = typer.Typer(help=GROUPS[name][1], add_completion=False)
+    stub.callback(invoke_without_command=True)(lambda: None)
+    return stub
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Save = Annotated[
+    Path | None,
+    typer.Option(help="Write answer.json, pictures and page.html into this folder, or FOLDER-2 where it is in use."),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from zoomagent import __version__
+
+        typer.echo(f"zoomagent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def zoomagent(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Ask a question about a large picture; zoomagent looks closer before it answers.
+
+    Example: zoomagent ask photo.jpg "What does the sign say?" --model URL#NAME
+    """
+    if ctx.invoked_subcommand == "config":
+        return  # which says by itself what is wrong with them
+    from zoomagent.cli.settings import defaults_of_commands, settings
+
+    ctx.default_map = defaults_of_commands(settings())
+
+
+@app.command()
+def ask(
+    image: Annotated[str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    options: Annotated[
+        list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
+    ] = None,
+    model: Model = "nano",
+    strategy: HowTo = "auto",
+    rule: Weighing = "learned",
+    target_error: TargetError = None,
+    max_calls: MaxCalls = CALLS,
+    max_depth: MaxDepth = DEPTH,
+    deadline: Deadline = SECONDS,
+    proof: Proof = True,
+    check: Check = True,
+    ocr: Ocr = False,
+    gate: Gate = GATE_DEFAULT,
+    arbiter: ArbiterFile = None,
+    profile: ProfileFile = None,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
+    save: Save = None,
+    format: Format = None,
+    as_json: Json = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A host that IMAGE may be fetched from; repeat.")] = None,
+    page: Page = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
+) -> None:
+    """Ask one question about one picture. nano, the default, knows its own synthetic world only: name your model.
+
+    Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
+    """
+    if ocr:
+        need("ocr")
+    folder = _free(save)
+    settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
+    settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate}
+    settings |= {"arbiter": arbiter, "profile": profile}
+    settings["opener"] = _opener(allow_host or [], page, max_bytes, max_pixels)
+    with _agent(model, strategy, (max_calls, max_depth, deadline), **settings) as agent:
+        source = _piped(max_bytes) if image == "-" else image
+        _answer(agent, source, question, options or [], folder, _form(format, as_json))
+
+
+@app.command()
+def demo(
+    model: Model = "nano",
+    strategy: HowTo = "auto",
+    profile: ProfileFile = None,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
+    save: Annotated[Path, typer.Option(help="Where the run is written, over the run before.")] = Path("zoomagent-demo"),
+    format: Format = None,
+    as_json: Json = False,
+) -> None:
+    """Ask about the 4K example that comes with the package. Prints all of the run, piped too.
+
+    Example: zoomagent demo --strategy dualfocus
+    """
+    asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
+    scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
+    with _agent(model, strategy, max_tokens=max_tokens, extra_body=extra_body, profile=profile) as agent:
+        if as_json or format == "json":
+            _answer(agent, scene, question, [], save, "json")
+        typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
+        answer = _shown(agent, scene, question, [], save)
+    raise typer.Exit(answer.outcome.exit_status)
+
+
+@app.command()
+def doctor(
+    model: Model = "nano",
+    extra_body: ExtraBody = None,
+    profile: ProfileFile = None,
+    save_profile: Annotated[
+        Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
+    ] = None,
+    format: Format = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a model can do, and say what happens without the rest.
+
+    Example: zoomagent doctor --model URL#NAME --save-profile profile.json
+    """
+    from zoomagent.models.doctor import doctor as examine
+
+    wants_json = as_json or format == "json"
+    examine(model, json_output=wants_json, extra_body=extra_body, profile=profile, save_profile=save_profile)
+
+
+@app.command()
+def schema(
+    format: Annotated[Literal["openai", "anthropic", "json"], typer.Option(help="Whose definitions.")] = "openai",
+) -> None:
+    """Print the tools as definitions for a model of yours to call.
+
+    Example: zoomagent schema --format anthropic
+    """
+    from zoomagent.plugins.offers.schema import tool_schemas
+
+    typer.echo(json.dumps(tool_schemas(format), indent=2))
+
+
+@app.command()
+def config() -> None:
+    """Show the settings file, what it sets, and which variables of the environment are set.
+
+    Example: zoomagent config
+    """
+    from zoomagent.cli.settings import KINDS, SECRETS, config_file, settings
+
+    path = config_file()
+    typer.echo(f"# {path}{'' if path.exists() else ' (not there; make it to set defaults)'}")
+    found = settings()
+    for name in KINDS:
+        setting = found.get(name)
+        line = (
+            f"# {name} is not set" if setting is None else f"{name} = {json.dumps(setting.value, ensure_ascii=False)}"
+        )
+        typer.echo(line if setting is None or setting.source == "file" else f"{line}  # from {setting.source}")
+    for name in SECRETS:
+        typer.echo(f"# {name} is {'set' if os.environ.get(name) else 'not set'}")
+
+
+def main() -> None:
+    """The entry point. What is no outcome of a run is a bug, told in one line (in full with ZOOMAGENT_DEBUG=1)."""
+    try:
+        app()
+    except SystemExit as left:
+        if left.code == interruption.EXIT:
+            from zoomagent.cli.terminal import complain
+
+            complain(interruption.words_of(sys.argv[1:]))
+        raise
+    except BrokenPipeError:
+        os._exit(0)
+    except Exception as error:
+        if os.environ.get("ZOOMAGENT_DEBUG"):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    from zoomagent.cli.terminal import complain
+    from zoomagent.errors import ZoomAgentError
+
+    missing = advice(error)
+    if missing:
+        complain(missing)
+        sys.exit(MISSING)
+    if isinstance(error, OSError):
+        complain(f"store_io: {error.strerror}. Give a folder that can be written.")
+        sys.exit(75)
+    if isinstance(error, ZoomAgentError):
+        complain(error.public)
+        sys.exit(error.exit_status)
+    complain(f"a bug: {type(error).__name__}. Run again with ZOOMAGENT_DEBUG=1 and report what it prints.")
+    sys.exit(BUG)
+
+
+def _agent(
+    model: str,
+    strategy: Strategy,
+    bounds: tuple[int, int, float] = (CALLS, DEPTH, SECONDS),
+    **settings: Any,
+) -> "ZoomAgent":
+    """The agent that was asked for; `bounds` are calls, depth and seconds."""
+    from zoomagent import Budget, ZoomAgent
+
+    calls, depth, seconds = bounds
+    return ZoomAgent(model, strategy=strategy, budget=Budget(calls=calls, depth=depth, seconds=seconds), **settings)
+
+
+def _opener(hosts: list[str], page: int | None, max_bytes: int, max_pixels: int) -> "Callable[[Any], Picture]":
+    """How the picture is opened."""
+    from zoomagent.media import UrlRules, open_picture
+    from zoomagent.media.limits import own_limits
+
+    rules = UrlRules(tuple(hosts)) if hosts else None
+    return partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
+
+
+def _piped(max_bytes: int) -> bytes:
+    """The picture that comes on standard input, read once: it is looked at again when the run is saved."""
+    if sys.stdin.isatty():
+        raise typer.BadParameter("- reads a picture from standard input: cat photo.jpg | zoomagent ask - ...")
+    return sys.stdin.buffer.read(max_bytes + 1)
+
+
+def _form(format: str | None, as_json: bool) -> Literal["text", "words", "json"]:
+    """Asked for, or by what stdout is: "words" are the answer alone, for a pipe that asked for text."""
+    if as_json or format == "json":
+        return "json"
+    if sys.stdout.isatty():
+        return "text"
+    return "words" if format == "text" else "json"
+
+
+def _free(save: Path | None) -> Path | None:
+    """Where the run is saved, looked for before anything is spent."""
+    if save is None:
+        return None
+    from zoomagent.cli.terminal import complain
+    from zoomagent.files import free_folder
+    from zoomagent.page.saving import NAMES
+
+    folder = free_folder(save, NAMES)
+    if folder != save:
+        complain(f"{save.name} holds a run already, so this one goes into {folder.name}.")
+    return folder
+
+
+def _answer(
+    agent: "ZoomAgent",
+    image: str | bytes,
+    question: str,
+    options: list[str],
+    save: Path | None,
+    form: Literal["text", "words", "json"],
+) -> None:
+    """Run, show, save, and leave with the outcome's exit code."""
+    if form == "text":
+        answer = _shown(agent, image, question, options, save)
+    else:
+        answer = _followed(agent, image, question, options)
+        typer.echo(_printed(answer) if form == "json" else _words(answer))
+        _saved(answer, save)
+    if answer.outcome.code in SERVERS_FAULT:
+        _tell_server(agent.context.model)
+    raise typer.Exit(answer.outcome.exit_status)
+
+
+def _tell_server(model: str) -> None:
+    """Where a model was asked for that did not answer: a person at the terminal may know what is wrong there. No name,
+    key or path of the address is shown."""
+    from urllib.parse import urlsplit
+
+    from zoomagent.cli.terminal import complain
+
+    parts = urlsplit(model)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        place = parts.netloc.rpartition("@")[2]
+        complain(f"The model's server is {parts.scheme}://{place}, by --model or the settings.")
+
+
+def _followed(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str]) -> "Answer":
+    """The answer, while a person at the terminal sees the steps beside what is piped."""
+    if not sys.stderr.isatty():
+        return agent.ask(image, question, options)
+    from rich.console import Console
+
+    from zoomagent.cli.terminal import follow
+
+    return follow(
+        agent.stream(image, question, options), Console(stderr=True, markup=False, highlight=False, emoji=False)
+    )
+
+
+def _printed(answer: "Answer") -> str:
+    """The answer as JSON in ASCII: one line where it is piped, and nothing that was not looked at."""
+    looked = answer.model_copy(update={"regions": tuple(r for r in answer.regions if r.here is not None)})
+    content = looked.model_dump(mode="json")
+    if sys.stdout.isatty():
+        return json.dumps(content, indent=2)
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _words(answer: "Answer") -> str:
+    """The answer's words alone. Why there are none goes to stderr."""
+    from zoomagent.cli.terminal import complain, printable
+
+    if not answer.answered:
+        complain(f"{answer.outcome.code}: {' '.join(answer.reasons)}")
+    return printable(answer.text)
+
+
+def _shown(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str], save: Path | None) -> "Answer":
+    from rich.console import Console
+    from rich.text import Text
+
+    from zoomagent.cli.terminal import follow, print_answer
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    answer = follow(agent.stream(image, question, options), console)
+    print_answer(answer, console)
+    page = _saved(answer, save)
+    if page is not None:
+        console.print(Text(f"page          {page}"), soft_wrap=True)
+    return answer
+
+
+def _saved(answer: "Answer", folder: Path | None) -> Path | None:
+    return answer.save(folder) if folder is not None and answer.picture is not None else None

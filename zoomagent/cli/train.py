@@ -1,0 +1,62 @@
+"""`zoomagent train`: train the nano model; other policies follow the same command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoomagent.cli import train_rl, train_sft
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def train() -> None:
+    """Train models, nano first of all.
+
+    Example: zoomagent train sft --preset nano --steps 200 --out runs/nano
+    """
+
+
+app.command(name="sft")(train_sft.sft)
+
+
+@app.command()
+def calibrate(
+    records: Annotated[
+        Path, typer.Argument(help="JSON lines, one asked question each (zoomagent.confidence.records).")
+    ],
+    out: Annotated[Path, typer.Option(help="The arbiter, one JSON file.")],
+    seed: Annotated[int, typer.Option(min=0, help="Which records are fitted on, certified on and held out.")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the model that was asked.")] = "",
+    weights: Annotated[Path | None, typer.Option(help="Folder with its weights, to name them by hash.")] = None,
+    world: Annotated[str, typer.Option(help="What the model knows, in a sentence, where it is one world only.")] = "",
+) -> None:
+    """Fit how sure to be, and when to answer, from questions whose answers are known.
+
+    Example: zoomagent train calibrate runs/records.jsonl --weights runs/box/checkpoint --out runs/arbiter.json
+    """
+    import json
+
+    from zoomagent.confidence.arbiter import save
+    from zoomagent.confidence.records import read_records, split
+    from zoomagent.errors import SettingInvalid
+    from zoomagent.training.calibration.fitting import NEEDED, fit, weights_hash
+    from zoomagent.training.calibration.report import evaluate, table
+
+    learned = read_records(records)
+    if len(learned) < NEEDED:
+        raise SettingInvalid(f"{len(learned)} records are fewer than the {NEEDED} that are needed. Ask more questions.")
+    kept, held_out = split(learned, 0.25, f"held out {seed}")
+    arbiter = fit(kept, seed, model, weights_hash(weights) if weights else "", world)
+    figures = evaluate(arbiter, held_out)
+    save(arbiter, out)
+    if report:
+        report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    typer.echo(table(figures))
+
+
+app.command(name="select-resolution")(train_rl.select_resolution)
+app.command(name="rl")(train_rl.rl)
+app.command(name="probe")(train_rl.probe)

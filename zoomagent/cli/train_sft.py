@@ -1,0 +1,79 @@
+"""`zoomagent train sft`: supervised training, from random weights or on trajectories."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any, Literal
+
+import typer
+
+LORA = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+
+
+def sft(
+    preset: Annotated[str | None, typer.Option(help="From random weights: nano, or nano-large (for a GPU).")] = None,
+    model: Annotated[str | None, typer.Option(help="On trajectories: nano, a folder, or a Qwen-VL hub name.")] = None,
+    data: Annotated[Path | None, typer.Option(help="What zoomagent data trajectories wrote; with --model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and log; resumes from it.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in all.  [12000; --model: 1000]")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Scenes or conversations per step and process.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0, help="Peak learning rate.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which rows, in which order.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw or load.")] = 1,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and held-out scores.")] = 500,
+    dense_steps: Annotated[int, typer.Option(min=0, help="--preset: the first of the steps, tower alone.")] = 3_000,
+    level: Annotated[str, typer.Option(help="--preset: small or full.")] = "small",
+    start_from: Annotated[
+        Path | None, typer.Option(help="--preset: a state folder of an earlier run, or a checkpoint.")
+    ] = None,
+    fonts: Annotated[Path | None, typer.Option(help="--preset: a folder of fonts to write texts with too.")] = None,
+    photographs: Annotated[Path | None, typer.Option(help="--preset: a folder of pictures as backgrounds.")] = None,
+    accumulate: Annotated[int, typer.Option(min=1, help="--model: batches that make one step.")] = 1,
+    lora: Annotated[int, typer.Option(min=0, help="--model: rank of LoRA; 0 trains everything.")] = 0,
+    lora_targets: Annotated[str, typer.Option(help="--model: layers of the text model that LoRA adapts.")] = LORA,
+    precision: Annotated[
+        Literal["bf16", "fp32"] | None, typer.Option(help="Default bf16 where the GPU can; --preset: fp32.")
+    ] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="--model: recompute activations; default from 1e9 parameters.")
+    ] = None,
+    max_length: Annotated[int, typer.Option(min=1, help="--model: tokens; longer rows are dropped, counted.")] = 8192,
+    held_out: Annotated[int, typer.Option(min=0, help="--model: held-out rows scored at checkpoints.")] = 64,
+) -> None:
+    """Supervised training: --model on trajectories, or --preset from random weights on the streamed mix. Resumable.
+
+    Example: zoomagent train sft --model nano --data runs/trajectories --steps 200 --rate 1e-4 --out runs/sft
+    """
+    if model is None and data is not None:
+        raise typer.BadParameter("--data needs a model to train; give --model nano", param_hint="--model")
+    if model is not None and (preset is not None or data is None):
+        raise typer.BadParameter("give --data, and no --preset, with --model", param_hint="--model")
+    given = {"steps": steps, "rows": rows, "out": out, "rate": rate}
+    shared = {name: value for name, value in given.items() if value is not None}
+    shared |= {"seed": seed, "workers": workers, "save_every": save_every}
+    if model is None or data is None:
+        more = {"dense_steps": dense_steps, "level": level, "start_from": start_from}
+        more |= {"fonts": fonts, "photographs": photographs, "precision": precision or "fp32"}
+        folder = _from_random({"preset": preset or "nano", **shared, **more})
+        typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {quote(str(folder))}")
+        return
+    targets = tuple(name.strip() for name in lora_targets.split(","))
+    lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}
+    more = {"accumulate": accumulate, "max_length": max_length, "held_out": held_out, **lora_how}
+    typer.echo(_on_trajectories({"model": model, "data": data, **shared, **more}))
+
+
+def _on_trajectories(given: dict[str, Any]) -> str:
+    from zoomagent.training.sft.exporting import usage
+    from zoomagent.training.sft.run import Settings, train
+
+    return f"Use it:\n{usage(train(Settings(**{'out': Path('runs/sft'), 'steps': 1000, **given})))}"
+
+
+def _from_random(given: dict[str, Any]) -> Path:
+    from zoomagent.data.world.scene import LEVELS
+    from zoomagent.training.nano.run import PRESETS, Settings, train
+
+    for name, value, known in (("--preset", given["preset"], PRESETS), ("--level", given["level"], LEVELS)):
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is not known; use one of {', '.join(known)}", param_hint=name)
+    return train(Settings(**{"out": Path("runs/nano"), "evaluate_every": given["save_every"], **given}))

@@ -1,0 +1,1 @@
+"""Visual Genome, read as a stream into an index."""

@@ -1,0 +1,46 @@
+"""Is a picture's file there, whole, and of the size that the tables say? Looked at without decoding a pixel.
+
+    path, problem = look_up(Path("visual-genome"), shot)          # ("VG_100K/2.jpg", "")
+
+Headers are read by our own bounded reader (`zoomagent.media`); that a JPEG or PNG ends as it should tells a file that
+was cut off. Left out: damage inside the pixels, which shows when a view is rendered.
+"""
+
+from pathlib import Path
+
+from zoomagent.data.genome.rows import Shot
+from zoomagent.errors import InputRefused
+from zoomagent.media.decoding.header import read_header
+from zoomagent.media.decoding.header_types import Header
+from zoomagent.media.limits import Limits
+from zoomagent.media.spool import Spool
+
+FOLDERS = ("VG_100K", "VG_100K_2", "images", "")
+"""Where the released image archives put their files."""
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+
+
+def look_up(folder: Path, shot: Shot) -> tuple[str, str]:
+    """The picture's path below `folder`, and what is wrong with it ("" when nothing is)."""
+    name = shot.path.rsplit("/", 1)[-1]
+    tried = dict.fromkeys([shot.path, *(f"{place}/{name}".lstrip("/") for place in FOLDERS)])
+    path = next((one for one in tried if (folder / one).is_file()), None)
+    return (path, _problem(folder / path, shot)) if path else (shot.path, "pictures: missing")
+
+
+def _problem(file: Path, shot: Shot) -> str:
+    try:
+        header, end = _read(file)
+    except InputRefused:
+        return "pictures: corrupt"
+    if header.damaged or _ENDS.get(header.format, b"") not in end:
+        return "pictures: cut off or damaged"
+    if header.upright != shot.size:
+        return "pictures: another size than the tables say"
+    return "pictures: turned by EXIF, and the tables' boxes may not be" if header.orientation > 1 else ""
+
+
+def _read(file: Path) -> tuple[Header, bytes]:
+    with file.open("rb") as stream:
+        spool = Spool(stream, file.stat().st_size, "")
+        return read_header(spool, Limits().max_metadata), spool.at(max(0, spool.size - 64), 64)

@@ -1,0 +1,1 @@
+"""Dialogues with crops, curated from annotated pictures."""

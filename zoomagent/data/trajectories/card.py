@@ -1,0 +1,52 @@
+"""The card of a data set: what is in it, what was left out and why, and what it was made with.
+
+`card.json` is for programs (`images`, the folder of pictures, is relative to the card's folder); `card.md` says the
+same as tables. No times and no addresses: the same input gives the same card.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from zoomagent.data.genome.rows import Counts
+from zoomagent.data.trajectories.splits import SPLITS, Split
+from zoomagent.data.trajectories.trajectory import FORMAT, KINDS
+
+
+def make_card(
+    settings: Mapping[str, Any], kinds: Mapping[Split, Mapping[str, int]], pictures: Mapping[Split, int], counts: Counts
+) -> dict[str, Any]:
+    """The card as plain JSON."""
+    return {
+        "format": FORMAT,
+        "images": settings["images"],
+        "rows": {side: sum(kinds[side].values()) for side in SPLITS},
+        "pictures": dict(pictures),
+        "kinds": {side: {kind: kinds[side].get(kind, 0) for kind in KINDS} for side in SPLITS},
+        "counts": dict(sorted((+counts).items())),
+        "settings": dict(settings),
+    }
+
+
+def write_card(card: Mapping[str, Any], out: Path) -> None:
+    """Write card.md, then card.json: the second says that all is done."""
+    (out / "card.md").write_text(_tables(card), encoding="utf-8")
+    part = out / "card.part"
+    part.write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    part.replace(out / "card.json")
+
+
+def _tables(card: Mapping[str, Any]) -> str:
+    heads = " | ".join(SPLITS)
+    lines = ["# Trajectories", "", f"| kind | {heads} |", "|---|" + "--:|" * len(SPLITS)]
+    for kind in KINDS:
+        lines.append(f"| {kind} | " + " | ".join(str(card["kinds"][side][kind]) for side in SPLITS) + " |")
+    lines.append("| all | " + " | ".join(str(card["rows"][side]) for side in SPLITS) + " |")
+    lines.append("| pictures | " + " | ".join(str(card["pictures"][side]) for side in SPLITS) + " |")
+    lines += ["", "| read, mended, left out | n |", "|---|--:|"]
+    lines += [f"| {reason} | {n} |" for reason, n in card["counts"].items()]
+    lines += ["", "Pictures are in `" + card["images"] + "`, seen from this folder. Made with:", "", "```json"]
+    text = orjson.dumps(card["settings"], option=orjson.OPT_INDENT_2).decode()
+    return "\n".join([*lines, text, "```"]) + "\n"

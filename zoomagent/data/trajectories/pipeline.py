@@ -1,0 +1,316 @@
+"""Visual Genome in, trajectories out: index, curate, choose, tell, write the card. Every stage resumes.
+
+    zoomagent data trajectories VG_DIR OUT
+
+Work is cut into shards of `SHARD` pictures. A shard's result is written under another name and renamed, so a killed run
+goes on at the shard it was killed in and ends in the same bytes. A folder that was begun with other settings or other
+files is refused. Memory holds one shard and a line per candidate. Left out: what a stage does (its own module).
+"""
+
+import asyncio
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from zoomagent.data.genome.files import Source, find
+from zoomagent.data.genome.index import GenomeIndex, build
+from zoomagent.data.genome.pictures import look_up
+from zoomagent.data.genome.rows import Counts, Shot
+from zoomagent.data.trajectories.absent import Donor, donor_of, from_donors
+from zoomagent.data.trajectories.card import make_card, write_card
+from zoomagent.data.trajectories.choice import CAPPED, Entry, choose
+from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line
+from zoomagent.data.trajectories.judging import teaches
+from zoomagent.data.trajectories.splits import SPLITS, Split, check_leak, split_of
+from zoomagent.data.trajectories.telling import Teller
+from zoomagent.data.trajectories.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
+from zoomagent.errors import InputRefused, SettingInvalid, ToolError
+from zoomagent.media import Picture, open_picture
+from zoomagent.media.limits import own_limits
+from zoomagent.models.base import Model
+from zoomagent.models.profiles import Profile
+
+SHARD = 1000
+"""Pictures of one shard."""
+Chosen = list[dict[int, Kind]]
+"""For each shard the kinds of the lines that were chosen."""
+DONORS = 40
+"""Questions of earlier pictures that a picture is tried with."""
+SPARE = 4
+"""Candidates that a model judges for each row that is wanted (ours)."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and how much there is (0: not known)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the result, besides the files. `images` is the folder of pictures; `check` looks whether they are
+    there and whole. `held_out` is a share of the pictures. `model` keeps the questions that it needs the zoom for.
+    `search_below`: things of fewer pixels of the whole view are searched for, not pointed at. `shrink`: the share of
+    the rows that look closer whose whole is shown smaller."""
+
+    images: Path
+    profile: Profile
+    kinds: tuple[Kind, ...] = KINDS
+    limit: int | None = None
+    seed: int = 1
+    check: bool = True
+    held_out: float = 0.1
+    model: str = ""
+    search_below: float = 0.0
+    shrink: float = 0.0
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def as_json(self, files: Mapping[str, Source], out: Path) -> dict[str, Any]:
+        """The settings as the card and the manifest keep them."""
+        return {
+            "format": FORMAT,
+            "files": {name: source.digest() for name, source in sorted(files.items())},
+            "images": _relative(self.images, out),
+            "profile": {"family": self.profile.family, "margin": self.profile.crop_margin, "tools": self.profile.tools},
+            "kinds": self.kinds,
+            "limit": self.limit,
+            "seed": self.seed,
+            "check": self.check,
+            "held_out": self.held_out,
+            "model": self.model,
+            "thresholds": asdict(self.thresholds),
+            **({"search_below": self.search_below} if self.search_below else {}),
+            **({"shrink": self.shrink} if self.shrink else {}),
+        }
+
+
+def make(
+    place: Path, out: Path, settings: Settings, progress: Progress = lambda stage, done, of: None
+) -> dict[str, Any]:
+    """Write the data set of the Visual Genome files in `place` into `out`, or go on where it was left; its card.
+
+    Raises InputRefused for files that can not be read, SettingInvalid for a folder of other settings.
+    """
+    files = find(place)
+    given: dict[str, Any] = orjson.loads(orjson.dumps(settings.as_json(files, out)))
+    finished = _claim(out, given)
+    if finished is not None:
+        return finished
+    work = out / ".work"
+    with GenomeIndex(build(files, work / "index", progress)) as index:
+        shards = _shards(index.ids())
+        for number, ids in enumerate(shards):
+            _once(work / f"curated-{number:05d}.jsonl", lambda ids=ids: _curated(index, ids, settings))  # type: ignore[misc]
+            progress("curating", number + 1, len(shards))
+        counts = index.counts()
+    if settings.model:
+        asyncio.run(_judge(work, len(shards), settings, progress))
+    chosen = _chosen(work, len(shards), settings)
+    for number in range(len(shards)):
+        _once(work / f"told-{number:05d}.json", lambda n=number: _told(work, out, n, chosen, settings))  # type: ignore[misc]
+        progress("telling", number + 1, len(shards))
+    return _finished(out, work, given, counts, len(shards))
+
+
+def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The card when all is done; else `out` is ours to write into. SettingInvalid when it belongs to other settings."""
+    manifest, card = out / ".work" / "settings.json", out / "card.json"
+    known = _read(card)["settings"] if card.exists() else _read(manifest) if manifest.exists() else None
+    if known is None:
+        if out.exists() and any(item.name != ".work" for item in out.iterdir()):
+            raise SettingInvalid("The folder to write into holds other files. Give an empty one.", code="folder_in_use")
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        _write(manifest, orjson.dumps(given))
+    elif known != given:
+        changed = ", ".join(sorted(name for name in {*known, *given} if known.get(name) != given.get(name)))
+        text = f"The folder was begun with other settings ({changed}). Give the same, or another folder."
+        raise SettingInvalid(text, code="run_mismatch")
+    elif card.exists():
+        shutil.rmtree(out / ".work", ignore_errors=True)
+        return _read(card)
+    return None
+
+
+def _shards(ids: Sequence[int]) -> list[Sequence[int]]:
+    return [ids[start : start + SHARD] for start in range(0, len(ids), SHARD)]
+
+
+def _once(file: Path, made: Callable[[], bytes]) -> None:
+    """Write what `made` gives, unless it was written before."""
+    if not file.exists():
+        _write(file, made())
+
+
+def _write(file: Path, content: bytes) -> None:
+    part = file.with_suffix(".part")
+    part.write_bytes(content)
+    part.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads(file.read_bytes())
+    return content
+
+
+def _curated(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> bytes:
+    """The counts of a shard on the first line, then its candidates, one a line."""
+    counts: Counts = Counter()
+    donors: list[Donor] = []
+    lines = []
+    for number in ids:
+        page = index.page(number)
+        own = curate(page, settings.thresholds, counts)
+        absent = from_donors(page, donors[-DONORS:])
+        found = [*own, absent] if absent else own
+        donors += [donor for candidate in own if (donor := donor_of(candidate))]
+        path = _usable(page.shot, settings, counts) if found else None
+        if path is None:
+            counts["curation: candidates lost with their picture"] += len(found)
+        else:
+            lines += [as_line(_at(candidate, path)) for candidate in found]
+    return b"".join([orjson.dumps(dict(+counts), option=orjson.OPT_APPEND_NEWLINE), *lines])
+
+
+def _usable(shot: Shot, settings: Settings, counts: Counts) -> str | None:
+    """The picture's path below the folder of pictures; None, counted, when it can not be used."""
+    if not settings.check:
+        return shot.path
+    path, problem = look_up(settings.images, shot)
+    counts[problem or "pictures: usable"] += 1
+    return None if problem else path
+
+
+def _at(candidate: Candidate, path: str) -> Candidate:
+    return Candidate(**{**vars(candidate), "path": path})
+
+
+def _candidates(work: Path, shard: int) -> Iterator[bytes]:
+    """The lines of a shard's candidates."""
+    with (work / f"curated-{shard:05d}.jsonl").open("rb") as stream:
+        next(stream)
+        yield from stream
+
+
+async def _judge(work: Path, shards: int, settings: Settings, progress: Progress) -> None:
+    """Ask the model about the likeliest candidates, and write which lines of each shard are worth telling."""
+    from zoomagent.models.loading import load_model
+
+    more = None if settings.limit is None else settings.limit * SPARE
+    asked = _chosen(work, shards, replace(settings, limit=more, model=""))
+    model = load_model(settings.model)
+    try:
+        for shard in range(shards):
+            file = work / f"judged-{shard:05d}.json"
+            if not file.exists():
+                _write(file, await _judged(work, shard, asked, settings, model))
+            progress("judging", shard + 1, shards)
+    finally:
+        await model.aclose()
+
+
+async def _judged(work: Path, shard: int, asked: Chosen, settings: Settings, model: Model) -> bytes:
+    counts: Counts = Counter()
+    kept: list[int] = []
+    lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if n in asked[shard])
+    for path, group in groupby(lines, key=lambda entry: entry[1].path):
+        try:
+            with open_picture(settings.images / path, limits=own_limits()) as picture:
+                kept += [line for line, one in group if await _taught(model, picture, one, counts)]
+        except InputRefused as error:
+            counts[f"judging: picture refused, {error.code}"] += 1
+    return orjson.dumps({"kept": kept, "counts": dict(counts)}, option=orjson.OPT_SORT_KEYS)
+
+
+async def _taught(model: Model, picture: Picture, candidate: Candidate, counts: Counts) -> bool:
+    taught = await teaches(model, picture, candidate)
+    purpose = candidate.kinds[0] if candidate.kinds[0] in CAPPED else "zoom"
+    counts[f"judging: {purpose}, {'kept' if taught else 'dropped'}"] += 1
+    return taught
+
+
+def _chosen(work: Path, shards: int, settings: Settings) -> Chosen:
+    """The chosen candidates by shard and line; where a model judged, only of those that it needs."""
+    entries: list[Entry] = []
+    places: list[list[int]] = []
+    known: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
+    for shard in range(shards):
+        needed = set(_read(work / f"judged-{shard:05d}.json")["kept"]) if settings.model else None
+        lines = []
+        for line, text in enumerate(_candidates(work, shard)):
+            if needed is None or line in needed:
+                row = orjson.loads(text)
+                kinds = tuple(row["kinds"])
+                entries.append(Entry(row["image_id"], row["qa"], known.setdefault(kinds, kinds)))
+                lines.append(line)
+        places.append(lines)
+    kept = choose(entries, settings.kinds, settings.limit, settings.seed)
+    chosen: Chosen = []
+    start = 0
+    for lines in places:
+        chosen.append({line: kept[start + i] for i, line in enumerate(lines) if start + i in kept})
+        start += len(lines)
+    return chosen
+
+
+def _told(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings) -> bytes:
+    """Write a shard's trajectories, and return what to count of them."""
+    told, counts = asyncio.run(_tell(work, shard, chosen, settings))
+    sides: dict[Split, list[Trajectory]] = {side: [] for side in SPLITS}
+    for one in told:
+        sides[split_of(one.image_id, settings.held_out)].append(one)
+    for side, rows in sides.items():
+        if rows:
+            (out / side).mkdir(exist_ok=True)
+            part = out / ".work" / f"{side}.part"
+            write_parquet(rows, part)
+            part.replace(out / side / f"part-{shard:05d}.parquet")
+    kinds = {side: Counter(one.kind for one in rows) for side, rows in sides.items()}
+    pictures = {side: sorted({f"{one.image_id} {one.image}" for one in rows}) for side, rows in sides.items()}
+    return orjson.dumps({"kinds": kinds, "pictures": pictures, "counts": dict(counts)}, option=orjson.OPT_SORT_KEYS)
+
+
+async def _tell(work: Path, shard: int, chosen: Chosen, settings: Settings) -> tuple[list[Trajectory], Counts]:
+    teller = Teller(settings.profile, settings.seed, settings.search_below, settings.shrink)
+    told: list[Trajectory] = []
+    counts: Counts = Counter()
+    for line, text in enumerate(_candidates(work, shard)):
+        kind = chosen[shard].get(line)
+        if kind is None:
+            counts["choice: not chosen (balance, limit or kinds)"] += 1
+            continue
+        try:
+            told.append(await teller.tell(from_line(text), kind))
+        except ToolError as error:
+            counts[f"telling: dropped, {kind}: {error}"] += 1
+    return told, counts
+
+
+def _finished(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, shards: int) -> dict[str, Any]:
+    """Sum up, check that no picture is on both sides, write the card, and take the work folder away."""
+    kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
+    pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
+    for shard in range(shards):
+        told = _read(work / f"told-{shard:05d}.json")
+        if given["model"]:
+            counts.update(_read(work / f"judged-{shard:05d}.json")["counts"])
+        with (work / f"curated-{shard:05d}.jsonl").open("rb") as stream:
+            counts.update(orjson.loads(next(stream)))
+        counts.update(told["counts"])
+        for side in SPLITS:
+            kinds[side].update(told["kinds"][side])
+            pictures[side].update(told["pictures"][side])
+    for part in (0, 1):
+        check_leak({side: {name.split(" ", 1)[part] for name in names} for side, names in pictures.items()})
+    card = make_card(given, kinds, {side: len(names) for side, names in pictures.items()}, counts)
+    write_card(card, out)
+    shutil.rmtree(work)
+    return card
+
+
+def _relative(images: Path, out: Path) -> str:
+    """The folder of pictures as seen from `out`, so that both can be moved together."""
+    return Path(os.path.relpath(images.resolve(), out.resolve())).as_posix()

@@ -1,0 +1,157 @@
+"""Trajectories to look at: the whole with its boxes, every crop, and the turns; a page or one picture.
+
+    zoomagent data view OUT --n 6 --out look.html
+
+Boxes: amber is what a view shows, green the target, white the nested boxes. Pictures are opened as in a run and
+rendered from the original. All text is escaped, and the page needs no network. Left out: counts (`card.py`).
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from textwrap import wrap
+
+import orjson
+from markupsafe import Markup
+from PIL import Image, ImageDraw, ImageFont
+
+from zoomagent.data.trajectories.splits import SPLITS
+from zoomagent.data.trajectories.trajectory import ImagePart, Trajectory, Turn, read_parquet
+from zoomagent.errors import InputRefused
+from zoomagent.geometry import Box, Size
+from zoomagent.media import Picture, open_picture
+from zoomagent.media.limits import own_limits
+
+WHOLE, CROP = 420, 200
+"""Longer sides of the pictures, in pixels."""
+AMBER, GREEN, WHITE = "#f5a623", "#2ecc40", "#ffffff"
+PAD, LINE, WIDTH = 12, 18, 1100
+
+PAGE = Markup(
+    '<!doctype html><meta charset="utf-8"><title>Trajectories</title>'
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'\">"
+    "<style>body{{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:72em;background:#fafafa;color:#222}}"
+    "section{{background:#fff;border:1px solid #ddd;border-radius:8px;padding:1em;margin:1em 0}}"
+    "img{{margin:0 .6em .6em 0;vertical-align:top}}p{{margin:.2em 0;white-space:pre-wrap}}b{{color:#666}}"
+    ".wrong{{color:#b00}}</style>{}"
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A trajectory as pictures and lines; `wrong` lines are not to be learned."""
+
+    title: str
+    pictures: tuple[Image.Image, ...]
+    lines: tuple[tuple[str, str, bool], ...]
+
+
+def show(folder: Path, n: int, out: Path) -> int:
+    """Write `n` trajectories, kinds mixed, as a page (.html) or a picture (.png); how many there were."""
+    card = folder / "card.json"
+    if not card.exists():
+        raise InputRefused(
+            "The folder holds no card.json. Give one that `data trajectories` finished.", code="not_a_file"
+        )
+    images = folder / orjson.loads(card.read_bytes())["images"]
+    sheets = [sheet(one, images) for one in mixed(folder, n)]
+    if out.suffix == ".png":
+        as_picture(sheets).save(out)
+    else:
+        out.write_text(as_page(sheets), encoding="utf-8")
+    return len(sheets)
+
+
+def mixed(folder: Path, n: int) -> list[Trajectory]:
+    """The first `n` trajectories, one of each kind after the other."""
+    kinds: dict[str, list[Trajectory]] = {}
+    for file in (file for side in SPLITS for file in sorted((folder / side).glob("*.parquet"))[:1]):
+        for one in read_parquet(file):
+            kinds.setdefault(one.kind, []).append(one)
+    rounds = zip_longest(*(kinds[kind] for kind in sorted(kinds)))
+    return [one for group in rounds for one in group if one is not None][:n]
+
+
+def sheet(one: Trajectory, images: Path) -> Sheet:
+    """The trajectory's pictures and turns."""
+    with open_picture(images / one.image, limits=own_limits()) as picture:
+        pictures = [_whole(one, picture), *(_view(picture, Box(*view.box), CROP) for view in one.views[1:])]
+    lines = tuple((turn.role, _text(turn), turn.role == "assistant" and not turn.learn) for turn in one.messages)
+    return Sheet(f"{one.kind}: {one.id}, picture {one.image_id}, {one.width}x{one.height}", tuple(pictures), lines)
+
+
+def _whole(one: Trajectory, picture: Picture) -> Image.Image:
+    image = _view(picture, Box(0, 0, one.width, one.height), WHOLE)
+    draw, scale = ImageDraw.Draw(image), image.width / one.width
+    boxes = [*((box, WHITE, 1) for box in one.nested[1:]), *((view.box, AMBER, 2) for view in one.views[1:])]
+    for box, colour, width in [*boxes, *((box, GREEN, 2) for box in one.targets)]:
+        left, top, right, bottom = (round(value * scale) for value in box)
+        draw.rectangle((left, top, max(left + 1, right - 1), max(top + 1, bottom - 1)), outline=colour, width=width)
+    return image
+
+
+def _view(picture: Picture, box: Box, longer: int) -> Image.Image:
+    scale = longer / max(box.width, box.height)
+    return picture.view(box, Size(max(1, round(box.width * scale)), max(1, round(box.height * scale)))).copy()
+
+
+def _text(turn: Turn) -> str:
+    parts = [f"[{part.view}]" if isinstance(part, ImagePart) else part.text for part in turn.content]
+    calls = [f"{call.function.name}({orjson.dumps(call.function.arguments).decode()})" for call in turn.tool_calls]
+    return " ".join([*parts, *calls])
+
+
+def as_page(sheets: Sequence[Sheet]) -> str:
+    """One HTML page."""
+    return str(PAGE.format(Markup("").join(_section(one) for one in sheets)))
+
+
+def _section(one: Sheet) -> Markup:
+    pictures = Markup("").join(
+        Markup('<img alt="" src="data:image/png;base64,{}">').format(_base64(p)) for p in one.pictures
+    )
+    lines = Markup("").join(
+        Markup('<p class="{}"><b>{}</b> {}</p>').format("wrong" if wrong else "", role, text)
+        for role, text, wrong in one.lines
+    )
+    return Markup("<section><h3>{}</h3>{}{}</section>").format(one.title, pictures, lines)
+
+
+def _base64(image: Image.Image) -> str:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def as_picture(sheets: Sequence[Sheet]) -> Image.Image:
+    """All sheets, one below the other."""
+    drawn = [_drawn(one) for one in sheets]
+    canvas = Image.new("RGB", (WIDTH, max(1, sum(image.height for image in drawn))), WHITE)
+    top = 0
+    for image in drawn:
+        canvas.paste(image, (0, top))
+        top += image.height
+    return canvas
+
+
+def _drawn(one: Sheet) -> Image.Image:
+    text = [(line, wrong) for role, said, wrong in one.lines for line in _wrapped(f"{role}: {said}")]
+    rows = max(image.height for image in one.pictures)
+    canvas = Image.new("RGB", (WIDTH, rows + LINE * (len(text) + 1) + 4 * PAD), WHITE)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
+    draw.text((PAD, PAD), one.title, "#000000", font)
+    left, top = PAD, 2 * PAD + LINE
+    for image in one.pictures:
+        canvas.paste(image, (left, top))
+        left += image.width + PAD
+    for i, (line, wrong) in enumerate(text):
+        draw.text((PAD, top + rows + PAD + LINE * i), line, "#bb0000" if wrong else "#333333", font)
+    return canvas
+
+
+def _wrapped(text: str) -> list[str]:
+    return [line for part in text.split("\n") for line in wrap(part, 150) or [""]]

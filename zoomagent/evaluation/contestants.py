@@ -1,0 +1,111 @@
+"""Who takes part in the haystack: the agent's own strategies, rival procedures, and the ceiling, asked alike.
+
+A contestant answers one question about one open picture. The agent's strategies go through ZoomAgent with its own
+budget; rivals spend what their procedure asks for. `oracle` is no contestant: it is computed from results.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from zoomagent.agent import ZoomAgent
+from zoomagent.answer import Answer
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.world.questions import LEGIBLE
+from zoomagent.data.world.scene import TEXT_HEIGHT, Level
+from zoomagent.errors import RunError
+from zoomagent.evaluation.rivals.asking import Procedure
+from zoomagent.evaluation.rivals.p2r import p2r
+from zoomagent.evaluation.rivals.tiling import depth_for, tiling_to
+from zoomagent.evaluation.rivals.vicrop import vicrop
+from zoomagent.evaluation.rivals.zoomeye import zoomeye
+from zoomagent.graphs.context import Budget
+from zoomagent.media import Picture
+from zoomagent.models.base import Model
+from zoomagent.strategy import Strategy
+from zoomagent.tools.viewing import ViewStore
+
+AGENT: tuple[str, ...] = get_args(Strategy)
+RIVALS: dict[str, Procedure] = {"zoomeye": zoomeye, "p2r": p2r, "vicrop": vicrop}
+ORACLE = "oracle"
+NAMES = (*AGENT, "tiling", ORACLE, *RIVALS)
+RIVAL_BUDGET = Budget(calls=5000, seconds=None)
+"""Rivals stop by themselves."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a contestant answered, and its bill."""
+
+    text: str
+    outcome: str
+    zoomed: bool
+    confidence: float | None
+    calls: int
+    visual_tokens: int
+    mattered: bool | None = None
+    calibrated: bool = False
+
+    @property
+    def answered(self) -> bool:
+        return self.outcome.startswith("answered")
+
+    @property
+    def abstained(self) -> bool:
+        return self.answered and self.text == CANNOT_TELL
+
+
+Contestant = Callable[[Picture, str, Sequence[str]], Awaitable[Given]]
+
+
+def of_agent(agent: ZoomAgent) -> Contestant:
+    """A strategy of the agent's."""
+
+    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+        return given(await agent.aask(picture, question, options))
+
+    return contestant
+
+
+def given(answer: Answer) -> Given:
+    """The agent's answer as the bench counts it."""
+    zoomed = answer.answered and answer.perspective == "micro"
+    proven = [item.mattered for item in answer.evidence if item.mattered is not None]
+    return Given(
+        answer.text,
+        answer.outcome.kind,
+        zoomed,
+        answer.confidence,
+        answer.cost.model_calls,
+        answer.cost.visual_tokens,
+        any(proven) if proven else None,
+        answer.confidence_from == "calibrated",
+    )
+
+
+def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) -> Contestant:
+    """A rival procedure. One that ends without an answer, or can not go on, counts as failed."""
+
+    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+        views = ViewStore(picture, model.profile)
+        try:
+            tried = await procedure(model, views, question, options, budget)
+        except RunError as error:
+            return Given("", f"failed: {error.code}", False, None, 0, 0)
+        outcome = "answered" if tried.text else "failed: no_answer"
+        return Given(tried.text, outcome, tried.used_crop, tried.confidence, tried.calls, tried.visual_tokens)
+
+    return contestant
+
+
+def procedure_of(name: str, level: Level, macro_side: int) -> Procedure:
+    """The procedure of this name. Tiling goes down to where the level's smallest letters are legible."""
+    if name != "tiling":
+        return RIVALS[name]
+    letters = level.sizes[0] * min(TEXT_HEIGHT[length] for length in level.text_lengths)
+    return tiling_to(depth_for(letters, macro_side, LEGIBLE))
+
+
+def make_agent(model: Model, strategy: Any) -> ZoomAgent:
+    """The agent with this strategy and its own defaults."""
+    return ZoomAgent(model, strategy=strategy)

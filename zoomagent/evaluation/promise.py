@@ -1,0 +1,192 @@
+"""Does the promise hold: of the answers given under an error rate, how many were wrong, and how many were given.
+
+    zoomagent bench promise --n 400 --json runs/promise.json
+
+Asked of (a) unseen scenes of the synthetic world, (b) scenes of another hand inside its vocabulary, (c) wordings that
+no training used, (d) foreign photographs: of questions with other words nothing is promised, and the world's own are
+answered by "No" and "Cannot tell". Every question is asked once; which answers each error rate lets through follows
+from the confidences, as a run decides it. Intervals are Clopper and Pearson's (1934).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from zoomagent.agent import ZoomAgent
+from zoomagent.confidence.abstention import Cutoff, clopper_pearson
+from zoomagent.confidence.arbiter import load
+from zoomagent.confidence.metrics import ece
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.data.world.wordings import Style
+from zoomagent.errors import SettingInvalid
+from zoomagent.evaluation.scoring import same_answer
+from zoomagent.evaluation.sets.asked import Task, World, tasks
+from zoomagent.evaluation.sets.haystack import size_name
+from zoomagent.evaluation.sets.other_world import Materials
+from zoomagent.graphs.context import GATE
+from zoomagent.models.base import Model
+
+ALPHAS = (0.02, 0.05, 0.1, 0.2)
+SETS: dict[str, tuple[tuple[World, Style], ...]] = {
+    "a: the world, unseen": (("small", "plain"), ("deep", "plain")),
+    "b: another hand": (("other", "plain"),),
+    "c: other wordings": (("small", "kept back"), ("deep", "kept back")),
+    "d: foreign pictures": (("foreign", "plain"),),
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """One answer. `confidence` is None where none was given, or none that is calibrated."""
+
+    set: str
+    name: str
+    group: str
+    pixels: float | None
+    question: str
+    wanted: str
+    text: str
+    right: bool
+    confidence: float | None
+    calls: int
+
+
+def measure(
+    model: Model,
+    n: int,
+    seed: int,
+    materials: Materials,
+    macro_side: int,
+    arbiter: str | None = None,
+    kept: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Given]:
+    """Ask `n` questions of each set. Answers in `kept`, JSON lines, are not asked for again."""
+    agent = ZoomAgent(model, arbiter=arbiter)
+    every = [
+        (name, task)
+        for name, ways in SETS.items()
+        for world, style in ways
+        for task in tasks(
+            world, n=n // len(ways), seed=seed, split="test", style=style, macro_side=macro_side, materials=materials
+        )
+    ]
+    known = {given.name: given for given in _read(kept)}
+    try:
+        return asyncio.run(_ask_all(agent, every, known, kept, progress))
+    finally:
+        agent.close()
+
+
+async def _ask_all(
+    agent: ZoomAgent,
+    every: Sequence[tuple[str, Task]],
+    known: dict[str, Given],
+    kept: Path | None,
+    progress: Callable[[int], None],
+) -> list[Given]:
+    found = []
+    for done, (name, task) in enumerate(every, 1):
+        given = known.get(task.name) or await _ask(agent, name, task)
+        if kept is not None and task.name not in known:
+            with kept.open("ab") as handle:
+                handle.write(orjson.dumps(asdict(given)) + b"\n")
+        found.append(given)
+        progress(done)
+    return found
+
+
+async def _ask(agent: ZoomAgent, name: str, task: Task) -> Given:
+    with task.open() as picture:
+        answer = await agent.aask(picture, task.question.text, task.options)
+    calibrated = answer.confidence_from == "calibrated"
+    return Given(
+        set=name,
+        name=task.name,
+        group=task.group,
+        pixels=task.pixels,
+        question=task.question.text,
+        wanted=task.question.answer,
+        text=answer.text,
+        right=answer.answered and same_answer(answer.text, task.question.answer),
+        confidence=answer.confidence if calibrated else None,
+        calls=answer.cost.model_calls,
+    )
+
+
+def report(found: Sequence[Given], arbiter: str) -> dict[str, Any]:
+    """Rows per set and error rate: how many answers were given, and which share of them was wrong; and per set how good
+    the confidences are. "Cannot tell" is no answer: it is never withheld, and never counted as given."""
+    judge = load(arbiter)
+    if judge is None:
+        raise SettingInvalid(f"There is no arbiter {arbiter!r}. Fit one with zoomagent train calibrate.")
+    rows = []
+    for alpha in ALPHAS:
+        cutoff = judge.cutoff(alpha, gate_at=GATE)
+        rows += [_row(name, alpha, cutoff, [g for g in found if g.set == name]) for name in SETS]
+    return {"rows": rows, "quality": [_quality(name, [g for g in found if g.set == name]) for name in SETS]}
+
+
+def _row(name: str, alpha: float, cutoff: Cutoff, mine: Sequence[Given]) -> dict[str, Any]:
+    said = [g for g in mine if g.text != CANNOT_TELL]
+    given = [g for g in said if cutoff.answers(g.confidence)]
+    wrong = sum(not g.right for g in given)
+    low, high = clopper_pearson(wrong, len(given))
+    return {
+        "set": name, "promised": alpha, "threshold": cutoff.threshold, "n": len(mine), "given": len(given),
+        "coverage": len(given) / max(1, len(said)), "wrong": wrong, "error": wrong / max(1, len(given)), "low": low,
+        "high": high, "kept": low <= alpha,
+    }  # fmt: skip
+
+
+def _quality(name: str, mine: Sequence[Given]) -> dict[str, Any]:
+    return {
+        "set": name,
+        "n": len(mine),
+        "right": sum(g.right for g in mine) / max(1, len(mine)),
+        "calls": sum(g.calls for g in mine) / max(1, len(mine)),
+        "ece": _ece(mine),
+        "by_group": {group: _ece(some) for group, some in _divided(mine, lambda g: g.group)},
+        "by_size": {size: _ece(some) for size, some in _divided(mine, lambda g: size_name(g.pixels))},
+    }
+
+
+def _divided(found: Iterable[Given], key: Callable[[Given], str]) -> list[tuple[str, list[Given]]]:
+    groups: dict[str, list[Given]] = {}
+    for given in found:
+        groups.setdefault(key(given), []).append(given)
+    return sorted(groups.items())
+
+
+def _ece(mine: Sequence[Given]) -> dict[str, float] | None:
+    """Expected calibration error over the answers with a calibrated confidence, and how many these are."""
+    known = [(g.confidence, g.right) for g in mine if g.confidence is not None]
+    if not known:
+        return None
+    return {"n": len(known), "ece": ece([c for c, _ in known], [right for _, right in known])}
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| asked of | promised | given | of answers | wrong [95 %] | kept |", "|---|--:|--:|--:|---|---|"]
+    for row in content["rows"]:
+        interval = f"{row['error']:.1%} [{row['low']:.1%}, {row['high']:.1%}]" if row["given"] else "–"
+        lines.append(
+            f"| {row['set']} | {row['promised']:.0%} | {row['given']} of {row['n']} | {row['coverage']:.0%} | "
+            f"{interval} | {'yes' if row['kept'] else 'NO'} |"
+        )
+    lines += ["", "| asked of | n | right | calls | ECE |", "|---|--:|--:|--:|--:|"]
+    for row in content["quality"]:
+        shown = f"{row['ece']['ece']:.3f} (n {row['ece']['n']})" if row["ece"] else "no calibrated confidence"
+        lines.append(f"| {row['set']} | {row['n']} | {row['right']:.1%} | {row['calls']:.1f} | {shown} |")
+    return "\n".join(lines)
+
+
+def _read(kept: Path | None) -> list[Given]:
+    if kept is None or not kept.exists():
+        return []
+    return [Given(**orjson.loads(line)) for line in kept.read_bytes().splitlines()]

@@ -1,0 +1,1 @@
+"""Reading headers and pixels of files, in a process of its own."""

@@ -1,0 +1,1 @@
+"""Pictures by URL, from hosts that the user allowed."""

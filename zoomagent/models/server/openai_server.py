@@ -1,0 +1,494 @@
+"""Any OpenAI-compatible server: vLLM and SGLang on a GPU, llama.cpp, `transformers serve`, hosted APIs.
+
+    model = OpenAIModel("http://localhost:8000/v1", "Qwen/Qwen3-VL-8B-Instruct")
+    replies = await model.generate([Message("user", (Pixels(key, image), Text("What is written there?")))])
+
+Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
+text is never scored. What a server refuses by name (log-probabilities, `temperature`, `n`, tools, `max_tokens`) is left
+out from then on; what it needs besides is `extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
+Short continuations (Yes, a digit) are scored by the alternatives of the first token, all in one request. Other text is
+scored by vLLM's `prompt_logprobs`, a request each; where that is not given and every continuation is one token, by the
+alternatives too; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
+and is left out.
+
+Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
+retries. A server that holds a reply back until it is complete sends its first byte late: raise `idle` for
+slow ones. `python -m zoomagent.models.doctor URL` measures what a server really does.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import httpx2
+import openai
+
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
+from zoomagent.geometry import Size
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.metering import current_meter
+from zoomagent.models.naming import shown
+from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
+from zoomagent.models.server.completion import (
+    first_token_likelihoods,
+    given_likelihood,
+    read_json,
+    read_listed,
+    read_replies,
+)
+from zoomagent.models.server.keys import ModelKey, key_for
+from zoomagent.models.server.reply_bytes import bound, pieces
+from zoomagent.models.server.retrying import Breaker, RetryPolicy, with_retries
+from zoomagent.models.server.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
+from zoomagent.models.server.surroundings import certificates, proxy_for
+from zoomagent.models.server.wire import to_wire, wire_urls
+from zoomagent.models.words.calls import find_calls
+from zoomagent.models.words.chat import arrange
+
+ALTERNATIVES = 20
+"""The most `top_logprobs` the API allows."""
+IDENTIFY_SECONDS = 5.0
+"""What a server has to say which model it serves (ours); without it the model is an unknown one."""
+FEWER_ALTERNATIVES = 5
+"""What a server is asked for that refuses so many."""
+
+SHORT = 3
+"""Characters of continuations that are looked for among the alternatives of the first token first (ours)."""
+
+THREADS = 4
+"""Requests and replies of one server that are written and read at once (ours)."""
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class _Session:
+    """Connections belong to one event loop; a new loop gets new ones. Pictures are encoded and bodies are read on
+    `threads`, because all runs share the loop."""
+
+    loop: asyncio.AbstractEventLoop
+    client: openai.AsyncOpenAI
+    slots: asyncio.Semaphore
+    threads: ThreadPoolExecutor
+
+    async def apart(self, work: Callable[..., T], *given: Any) -> T:
+        """`work(*given)`, not in the event loop."""
+        return await self.loop.run_in_executor(self.threads, work, *given)
+
+
+Send = Callable[[_Session], Awaitable[T]]
+Read = Callable[[dict[str, Any]], T]
+"""What is taken from the body of a completion."""
+
+
+class OpenAIModel:
+    """Satisfies `zoomagent.models.base.Model`. Without `model`, the only one that is served is taken."""
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str = "",
+        *,
+        api_key: str | None = None,
+        profile: Profile | None = None,
+        retries: RetryPolicy | None = None,
+        concurrency: int = 16,
+        idle: float = 60.0,
+        run: float = 120.0,
+        connect: float = 10.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        breaker: Breaker | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = model
+        self.profile = profile or profile_for(model)
+        self._profile_given = profile is not None
+        self._base_url = api_base(base_url)
+        self._key = ModelKey(api_key, "the argument api_key") if api_key else key_for(self._base_url)
+        self._retries = retries or RetryPolicy()
+        self._concurrency = concurrency
+        self._run = run
+        self._timeout = httpx2.Timeout(idle, connect=connect, pool=run)
+        self._transport = transport
+        self._tls = certificates()
+        self._proxy = proxy_for(self._base_url)
+        self._breaker = breaker or Breaker()
+        self._urls = wire_urls(self.profile)
+        self._extra_body = dict(extra_body or {})
+        self._refused: set[str] = set()
+        self._room = 0
+        self._alternatives = ALTERNATIVES
+        self.ignores_n = False
+        self._scores_given: bool | None = None
+        self._session: _Session | None = None
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 128,
+        temperature: float = 0.0,
+        n: int = 1,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+    ) -> list[Reply]:
+        deadline = self._end(deadline)
+        options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
+        options |= {"n": n} if n > 1 else {}
+        replies = await self._replies(messages, options, tools, deadline)
+        if any(reply.thought for reply in replies) and not self._room:
+            self._room = THINKING_ROOM
+            if any(reply.cut_in_thought for reply in replies):
+                current_meter().require(1)
+                replies = await self._replies(messages, options, tools, deadline)
+        if temperature <= 0:
+            return (replies * n)[:n]
+        missing = n - len(replies)
+        self.ignores_n = missing > 0
+        options.pop("n", None)
+        current_meter().require(missing)
+        single = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
+        for more in await asyncio.gather(*single):
+            replies += more[:1]
+        return replies[:n]
+
+    async def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+    ) -> list[Likelihood] | None:
+        if not continuations:
+            return []
+        deadline = self._end(deadline)
+        short = all(len(text) <= SHORT for text in continuations)
+        known = await self._score_first_tokens(messages, continuations, deadline) if short else None
+        if known is None and self._scores_given is None and self.profile.likelihood_of_given:
+            return await self._score_for_the_first_time(messages, continuations, deadline)
+        known = known or await self._score_given(messages, continuations, deadline)
+        return known if known or short else await self._score_first_tokens(messages, continuations, deadline)
+
+    async def identify(self) -> None:
+        """Find out before the first view is drawn which model this is, where its name does not say: from the only one
+        that is served, or from the root that the server lists for it. A server that lists nothing is no error here."""
+        if self._profile_given or (self.name and profile_for(self.name, {}) != UNKNOWN):
+            return
+        until = time.monotonic() + IDENTIFY_SECONDS
+        try:
+            listed = await self._entries(until, attempts=1)
+        except ServerError:
+            return
+        if not self.name and len(listed) == 1:
+            self.name = listed[0]["id"]
+        names = [name for item in listed if item["id"] == self.name for name in item.values()]
+        known = next((name for name in names if profile_for(name, {}) != UNKNOWN), None)
+        # The name of the packaged model's own is its only sign: a root of that name is any folder.
+        self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
+        self._urls = wire_urls(self.profile)
+
+    def keep_profile(self) -> None:
+        """Stay with the profile that was set, whatever name the server tells later."""
+        self._profile_given = True
+        self._urls = wire_urls(self.profile)
+
+    async def served(self, deadline: float | None = None) -> list[str]:
+        """The names of the models the server lists."""
+        return [item["id"] for item in await self._entries(deadline)]
+
+    async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
+        """What the server says of the models that it lists."""
+        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
+        return await with_retries(
+            lambda end: self._timed(self._list, self._current_session(), end), policy, deadline, retry_after
+        )
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            self._session.threads.shutdown(wait=False, cancel_futures=True)
+            await self._session.client.close()
+            self._session = None
+
+    def _end(self, deadline: float | None) -> float:
+        """The deadline of a whole call, however many requests it takes."""
+        end = time.monotonic() + self._retries.total
+        return end if deadline is None else min(end, deadline)
+
+    async def _replies(
+        self,
+        messages: Sequence[Message],
+        options: dict[str, Any],
+        tools: Sequence[Mapping[str, Any]],
+        deadline: float | None,
+    ) -> list[Reply]:
+        def read(body: dict[str, Any]) -> list[Reply]:
+            replies = read_replies(body, self._visual_tokens(messages))
+            return [_with_text_calls(reply) for reply in replies] if tools else replies
+
+        return await self._complete(messages, options, tools, deadline, read)
+
+    async def _score_for_the_first_time(
+        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+    ) -> list[Likelihood] | None:
+        """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
+        images; a crash counts once another call shows that the server is alive."""
+        try:
+            first = await self._score_one(messages, continuations[0], deadline, attempts=2)
+        except ServerError as error:
+            if error.code not in (BAD_REQUEST, ModelUnavailable.code):
+                raise
+            first = None
+        if first is None:
+            alternatives = await self._score_first_tokens(messages, continuations, deadline)
+            self._scores_given = False
+            return alternatives
+        self._scores_given = True
+        return await self._score_given(messages, continuations, deadline)
+
+    async def _score_given(
+        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+    ) -> list[Likelihood] | None:
+        if not self._scores_given:
+            return None
+        current_meter().require(len(continuations))
+        given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
+        known = [likelihood for likelihood in given if likelihood is not None]
+        return known if len(known) == len(given) else None
+
+    async def _score_one(
+        self, messages: Sequence[Message], text: str, deadline: float | None, attempts: int | None = None
+    ) -> Likelihood | None:
+        """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end."""
+        extra = {"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True}
+        told = [*messages, Message("assistant", (Text(text),))]
+        options = {"max_tokens": 1, "temperature": 0.0, **extra}
+        return await self._complete(told, options, (), deadline, lambda body: given_likelihood(body, text), attempts)
+
+    async def _score_first_tokens(
+        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+    ) -> list[Likelihood] | None:
+        if not self.profile.likelihood_of_reply or "logprobs" in self._refused:
+            return None
+        if "top_logprobs" in self._refused:
+            return None
+
+        def read(body: dict[str, Any]) -> list[Likelihood] | None:
+            read_replies(body, 0)
+            return first_token_likelihoods(body, continuations)
+
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": self._alternatives}
+        return await self._complete(messages, options, (), deadline, read)
+
+    async def _complete(
+        self,
+        messages: Sequence[Message],
+        options: Mapping[str, Any],
+        tools: Sequence[Mapping[str, Any]],
+        deadline: float | None,
+        read: Read[T],
+        attempts: int | None = None,
+    ) -> T:
+        """What `read` takes from one completion. What the server refuses by name is left out, and the request sent
+        again."""
+        await self._resolve_name(deadline)
+        self._check_count(messages)
+        current_meter().require(1)
+        while True:
+            session = self._current_session()
+            request, sent = await session.apart(self._request, messages, options, tools)
+            try:
+                answer = await self._retried(partial(self._create, sent, read), deadline, attempts)
+                current_meter().count()
+                return answer
+            except ModelNotFound as error:
+                raise await self._naming_the_served(error, deadline) from error
+            except ContextTooLong:
+                # Room for thoughts that does not fit is given up before views are made smaller.
+                if not self._room or options.get("max_tokens", 0) <= 1:
+                    raise
+                self._room = self._room // 4 if self._room > THINKING_ROOM // 64 else 0
+            except ServerError as error:
+                if not self._leave_out(error, request):
+                    raise
+
+    def _request(
+        self, messages: Sequence[Message], options: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[str, Any], bytes]:
+        """The request, and its bytes."""
+        told = arrange(messages, self.profile, tools)
+        request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
+        if tools and self.profile.tool_dialect == "openai":
+            request["tools"] = list(tools)
+        if request["max_tokens"] > 1:
+            request["max_tokens"] += self._room
+        if "max_tokens" in self._refused:
+            request["max_completion_tokens"] = request.pop("max_tokens")
+        if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
+            request.pop("logprobs", None)
+            request.pop("top_logprobs", None)
+        request |= {**self.profile.extra_body, **self._extra_body}
+        sent = {name: value for name, value in request.items() if name not in self._refused}
+        return sent, json.dumps(sent).encode()
+
+    def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
+        """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
+        if refuses_roles(error) and self.profile.tool_dialect == "openai" and _has_results(request):
+            self.profile = replace(self.profile, tool_dialect="hermes")
+            return True
+        named = error.refused & set(request)
+        if not named:
+            return False
+        if named == {"tools"}:
+            self.profile = replace(self.profile, tool_dialect="hermes")
+        if named == {"top_logprobs"} and self._alternatives > FEWER_ALTERNATIVES:
+            self._alternatives = FEWER_ALTERNATIVES
+        else:
+            self._refused |= named - {"tools"}
+        log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
+        return True
+
+    async def _retried(self, send: Send[T], deadline: float | None, attempts: int | None) -> T:
+        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
+
+        async def attempt(end: float) -> T:
+            session = self._current_session()
+            async with session.slots:
+                await self._breaker.admit(lambda: self._counted(self._probe, session, end))
+                return await self._counted(send, session, end)
+
+        try:
+            return await with_retries(attempt, policy, deadline, retry_after)
+        except ModelUnavailable as error:
+            if not self._proxy:
+                raise
+            text = f"{error} A proxy stands between: {self._proxy} names it."
+            raise ModelUnavailable(text, code=error.code) from error
+
+    async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
+        """One attempt at a completion, its outcome told to the breaker: only readable answers are
+        progress."""
+        try:
+            answer = await self._timed(send, session, end)
+        except ServerError as error:
+            self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
+            raise
+        self._breaker.record(answered=True)
+        return answer
+
+    async def _timed(self, send: Send[T], session: _Session, end: float) -> T:
+        """One attempt within its time, its error translated."""
+        try:
+            async with asyncio.timeout(min(self._run, max(0.0, end - time.monotonic()))):
+                return await send(session)
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
+            raise translate(error, self._key.advice) from error
+
+    async def _probe(self, session: _Session) -> None:
+        _, sent = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())
+        await self._create(sent, lambda body: None, session)
+
+    async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
+        """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
+        response = await session.client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            content=pieces(request),
+            options={"headers": {"content-length": str(len(request))}},
+        )
+        return await session.apart(lambda: read(read_json(response.content)))
+
+    async def _list(self, session: _Session) -> list[dict[str, str]]:
+        response = await session.client.get("/models", cast_to=httpx2.Response)
+        return await session.apart(lambda: read_listed(read_json(response.content)))
+
+    def _current_session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.loop is not loop:
+            http_client = httpx2.AsyncClient(
+                timeout=self._timeout,
+                verify=self._tls,
+                transport=self._transport,
+                trust_env=bool(self._proxy),
+                headers={"accept-encoding": "identity"},
+                event_hooks={"request": [self._key.clean], "response": [partial(bound, hidden=self._key.secret)]},
+            )
+            client = openai.AsyncOpenAI(
+                base_url=self._base_url,
+                # What is really sent is set by `ModelKey.clean`; the SDK would take one from the environment.
+                api_key="none",
+                max_retries=0,
+                timeout=self._timeout,
+                http_client=http_client,
+            )
+            threads = ThreadPoolExecutor(THREADS, thread_name_prefix="zoomagent-server")
+            self._session = _Session(loop, client, asyncio.Semaphore(self._concurrency), threads)
+        return self._session
+
+    async def _resolve_name(self, deadline: float | None) -> None:
+        if self.name:
+            return
+        names = await self.served(deadline)
+        if len(names) != 1:
+            _tell_operator(names)
+            raise ModelNotFound(f"Name a model: the server lists {_listed(names)}.")
+        self.name = names[0]
+        if not self._profile_given:
+            self.profile = profile_for(self.name)
+            self._urls = wire_urls(self.profile)
+
+    async def _naming_the_served(self, error: ModelNotFound, deadline: float | None) -> ModelNotFound:
+        if "404" not in str(error):
+            return error
+        try:
+            names = await self.served(deadline)
+        except ServerError:
+            return error
+        _tell_operator(names)
+        return ModelNotFound(f"The server does not serve {shown(self.name)!r}. It lists {_listed(names)}.")
+
+    def _check_count(self, messages: Sequence[Message]) -> None:
+        count = len(_views(messages))
+        if count > self.profile.max_images:
+            raise ContextTooLong(
+                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
+            )
+
+    def _visual_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(self.profile.visual_tokens(Size(*view.image.size)) for view in _views(messages))
+
+
+def api_base(url: str) -> str:
+    """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given."""
+    parsed = httpx2.URL(url)
+    return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
+
+
+def _has_results(request: Mapping[str, Any]) -> bool:
+    """Whether the request tells the results of tools in turns of their own."""
+    return any(turn["role"] == "tool" for turn in request["messages"])
+
+
+def _views(messages: Sequence[Message]) -> list[Pixels]:
+    return [part for message in messages for part in message.parts if isinstance(part, Pixels)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    told = ", ".join(repr(shown(name)) for name in names[:10])
+    return (told + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
+
+
+def _tell_operator(names: Sequence[str]) -> None:
+    """A folder that a server calls its model by has to be given in full, and is nothing to tell clients."""
+    if any(shown(name) != name for name in names[:10]):
+        log.warning("The server lists %s.", ", ".join(map(repr, names[:10])))
+
+
+def _with_text_calls(reply: Reply) -> Reply:
+    """Calls a server left in the text, because it has no parser for them, or not the right one."""
+    if reply.tool_calls:
+        return reply
+    text, calls = find_calls(reply.text)
+    return replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply

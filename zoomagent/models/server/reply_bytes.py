@@ -1,0 +1,65 @@
+"""Bytes to and from a server. Of a reply so much is read, of an error its beginning; nothing is unpacked.
+
+    httpx2.AsyncClient(event_hooks={"response": [bound]})
+    client.post(…, content=pieces(request))
+
+Headers are not believed: bytes are counted as they come. Left out: what the bytes mean (`completion.py`).
+"""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+
+from zoomagent.models.server.server_errors import ReplyTooLarge
+
+MAX_REPLY_BYTES = 8 * 1024 * 1024
+"""The largest body of a reply (ours). The likelihoods of a prompt of 30,000 tokens take 6 MB."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of an error's body is read (ours): its message stands at the beginning."""
+
+
+HIDDEN = b"(the key)"
+SECRET = 12
+"""Characters from which a key is one: shorter ones (EMPTY, test) are words of replies too."""
+
+PIECE = 256 * 1024
+"""Bytes of a request that are handed over at once (ours): a whole one may hold many pictures."""
+
+
+async def pieces(request: bytes) -> AsyncIterator[bytes]:
+    """A request piece by piece, so that other runs have their turn in between."""
+    for start in range(0, len(request), PIECE):
+        yield request[start : start + PIECE]
+
+
+async def bound(response: httpx2.Response, hidden: str = "") -> None:
+    """Count what is read of a response, before it is read. Nothing compressed was asked for, and what comes compressed
+    could unpack to anything: an error's body is then left as it is, a reply is refused. `hidden` is a secret that is
+    not read back where a server repeats it."""
+    is_error = response.status_code >= 400
+    if response.headers.pop("content-encoding", "identity").lower() != "identity" and not is_error:
+        raise httpx2.DecodingError("compressed, though that was not asked for")
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        secret = hidden.encode() if len(hidden) >= SECRET else b""
+        response.stream = _Bounded(response.stream, is_error, secret)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, is_error: bool, secret: bytes) -> None:
+        self._inner, self._is_error, self._secret = inner, is_error, secret
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks, received = [], 0
+        async for chunk in self._inner:
+            received += len(chunk)
+            if self._is_error and received > MAX_ERROR_BYTES:
+                break
+            if received > MAX_REPLY_BYTES:
+                raise ReplyTooLarge(f"more than {MAX_REPLY_BYTES} bytes")
+            chunks.append(chunk)
+        whole = b"".join(chunks)
+        yield whole.replace(self._secret, HIDDEN) if self._secret else whole
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

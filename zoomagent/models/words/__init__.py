@@ -1,0 +1,1 @@
+"""What models read and write: dialogues, tool calls, boxes, answers."""

@@ -1,0 +1,201 @@
+"""The page's runs: those that go on, as lines of JSON that can be stopped, and those that are kept, one folder each.
+
+    {"event": "begun", "id": "20260101-120000-1f2e3d"}
+    {"event": "view", "view": {"id", "under", "node"}}      # as the model is shown it, under the box it was cut from
+    {"event": "step", "step": {...}}                        # as they happen
+    {"event": "ended", "run": {...}}                        # or {"event": "cancelled"}
+
+A kept run is `<runs>/<id>/answer.json`, as `Answer.save` writes it, beside a small picture. Left out: pictures
+(`gallery.py`), words (`run_json.py`).
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION, ZoomAgent, check_question
+from zoomagent.answer import Answer
+from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
+from zoomagent.files import write_together
+from zoomagent.graphs.context import Budget
+from zoomagent.media import Picture
+from zoomagent.media.file_names import LONGEST
+from zoomagent.page.gallery import Gallery, thumbnail
+from zoomagent.page.run_json import Growing, told, told_short, told_step
+from zoomagent.page.watching import watched
+from zoomagent.run_record import Looked, Step
+from zoomagent.strategy import Rule, Strategy
+from zoomagent.text import storable
+
+ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+AT_ONCE = 4
+"""Runs that may go on at the same time (ours)."""
+THUMBNAIL = "thumbnail.jpg"
+SAYS = r"\S"
+LISTED = 200
+"""Saved runs that are listed, newest first."""
+
+
+class Asked(BaseModel):
+    """A question about a picture of the gallery, and how to look closer; what is left out is as the server is set.
+    `name` is the picture's file on the person's side. Bounds are `ZoomAgent.ask`'s."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    picture: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    question: Annotated[str, Field(pattern=SAYS, max_length=MAX_QUESTION)]
+    options: Annotated[list[str], Field(max_length=MAX_OPTIONS)] = []
+    strategy: Strategy = "auto"
+    rule: Rule = "learned"
+    calls: Annotated[int, Field(ge=1, le=1000)] = 32
+    seconds: Annotated[float | None, Field(gt=0, le=3600)] = None
+    target_error: Annotated[float | None, Field(gt=0, lt=1)] = None
+    gate: Annotated[float | None, Field(gt=0, le=1)] = None
+    proof: bool | None = None
+    check: bool | None = None
+    name: Annotated[str, Field(max_length=LONGEST)] = ""
+
+
+class Runs:
+    """Asks, follows, stops, keeps and finds runs."""
+
+    def __init__(self, agent: ZoomAgent, gallery: Gallery, folder: Path) -> None:
+        self._agent, self._gallery, self._folder = agent, gallery, folder
+        self._going: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, asked: Asked) -> AsyncIterator[str]:
+        """The lines of a new run. Leaving them early stops it. Raises InputRefused for what can not be asked,
+        RateLimited when too many go on."""
+        check_question(asked.question, asked.options)
+        if len(self._going) >= AT_ONCE:
+            raise RateLimited(f"{AT_ONCE} runs are going on already. Wait for one, or cancel it.")
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        lines.put_nowait({"event": "begun", "id": name})
+        self._going[name] = task = asyncio.create_task(self._run(name, asked, lines))
+        task.add_done_callback(lambda _: self._over(name, lines))  # also where nobody ever reads the lines
+        return self._lines(task, lines)
+
+    def cancel(self, name: str) -> bool:
+        """Stop a run; whether it was going on."""
+        task = self._going.get(name)
+        return task is not None and task.cancel()
+
+    def kept(self, name: str) -> Answer:
+        """A run that was kept. Raises InputRefused where there is none, or its file is no answer."""
+        path = self._folder / name / "answer.json"
+        if not ID.fullmatch(name) or not path.is_file():
+            raise InputRefused("There is no such run. Open another one.", code="unknown_run")
+        try:
+            return Answer.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise StoreError("This run's file is no answer of zoomagent's.", code="checkpoint_corrupt") from error
+
+    def listed(self, words: str = "") -> list[dict[str, Any]]:
+        """The kept runs that hold all the words, newest first. Files that are no answers are left out."""
+        names = sorted((path.parent.name for path in self._folder.glob("*/answer.json")), reverse=True)
+        runs: list[dict[str, Any]] = []
+        for name in filter(ID.fullmatch, names):
+            with contextlib.suppress(StoreError):
+                run = told_short(self.kept(name), name)
+                if all(word in _searched(run) for word in words.casefold().split()):
+                    runs.append(run)
+            if len(runs) == LISTED:
+                break
+        return runs
+
+    def thumbnail(self, name: str) -> bytes:
+        """The small picture of a kept run. InputRefused where there is none: runs of old have none."""
+        path = self._folder / name / THUMBNAIL
+        if not ID.fullmatch(name) or not path.is_file():
+            raise InputRefused("There is no small picture of this run.", code="unknown_run")
+        return path.read_bytes()
+
+    def delete(self, name: str) -> None:
+        """Delete a kept run's own files. Its picture goes with the next start, unless another run names it."""
+        self.kept(name)
+        folder = self._folder / name
+        try:
+            for path in (folder / "answer.json", folder / THUMBNAIL):
+                path.unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        except OSError as error:
+            raise StoreError(f"The run cannot be deleted ({error.strerror}).", code="store_io") from error
+
+    def _over(self, name: str, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
+        del self._going[name]
+        lines.put_nowait(None)
+
+    async def _lines(
+        self, task: asyncio.Task[None], lines: "asyncio.Queue[dict[str, Any] | None]"
+    ) -> AsyncIterator[str]:
+        try:
+            while (line := await lines.get()) is not None:
+                yield json.dumps(line) + "\n"
+            if not task.cancelled():
+                task.result()
+        finally:
+            task.cancel()
+
+    async def _run(self, name: str, asked: Asked, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
+        try:
+            async with self._gallery.borrowed(asked.picture) as picture:
+                agent = self._agent.using(**_settings(asked, self._agent.context.budget))
+                tell = _teller(Growing(picture), lines)
+                answer = await watched(agent, picture, asked.question, asked.options, tell)
+                info = answer.picture and answer.picture.model_copy(update={"name": storable(asked.name)})
+                answer = answer.model_copy(update={"made": agent.made(), "picture": info})
+                await asyncio.to_thread(self._keep, name, answer, picture)
+            lines.put_nowait({"event": "ended", "run": told(answer, name)})
+        except RunError as error:
+            lines.put_nowait({"event": "error", "error": {"code": error.code, "message": str(error)}})
+        except asyncio.CancelledError:
+            lines.put_nowait({"event": "cancelled"})
+            raise
+
+    def _keep(self, name: str, answer: Answer, picture: Picture) -> None:
+        """Only what looked at a picture is kept: the rest could not be shown again."""
+        if answer.picture is None:
+            return
+        folder = self._folder / name
+        try:
+            folder.mkdir(parents=True)
+            kept = answer.model_dump_json(indent=2).encode()
+            write_together(folder, {THUMBNAIL: thumbnail(picture), "answer.json": kept})
+        except OSError as error:
+            raise StoreError(f"The run can not be kept ({error.strerror}). Free space.", code="store_io") from error
+        self._gallery.keep(answer.picture.id)
+
+
+def _settings(asked: Asked, budget: Budget) -> dict[str, Any]:
+    """What this run asks otherwise than the server is set. Its seconds may only be fewer than the server's."""
+    least = [seconds for seconds in (asked.seconds, budget.seconds) if seconds is not None]
+    spent = {"calls": asked.calls, "seconds": min(least, default=None)}
+    settings = {name: getattr(asked, name) for name in ("strategy", "rule", "target_error", "gate", "proof", "check")}
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {**given, "budget": budget.model_copy(update=spent)}
+
+
+def _searched(run: Mapping[str, Any]) -> str:
+    return " ".join(str(run[name]) for name in ("question", "text", "name", "model", "strategy", "id")).casefold()
+
+
+def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Callable[[Step | Looked], None]:
+    """Puts what happens in a run into its lines."""
+
+    def tell(item: Step | Looked) -> None:
+        if isinstance(item, Step):
+            lines.put_nowait({"event": "step", "step": told_step(item)})
+        elif view := tree.told(item):
+            lines.put_nowait({"event": "view", "view": view})
+
+    return tell

@@ -1,0 +1,155 @@
+"""Answer.save: what a run leaves behind for people.
+
+    answer.json   all of the answer, to be read back with Answer.model_validate_json
+    macro.png     the whole picture with the boxes that were looked at
+    crop-N.png    what was zoomed into and answered from, as the model saw it, in the order of answer.evidence
+    page.html     the run as one page that needs no network
+
+The page inlines its pictures, all text in it is escaped, and its policy allows nothing but its own style and script.
+All files appear whole, or none of them; those of a run that was saved there before go. Left out: rendering
+(`pictures.py`), words (`words.py`), the tree of views (`tree.py`), the page's looks (`saved/`).
+"""
+
+import base64
+import hashlib
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image, ImageDraw
+from pydantic import ValidationError
+
+from zoomagent.errors import InputRefused, StoreError
+from zoomagent.files import write_together
+from zoomagent.media import Picture, open_picture
+from zoomagent.page.pictures import Pictures, crops, png, rendered, stage, top
+from zoomagent.page.tree import unlooked
+from zoomagent.page.words import (
+    checks,
+    circumstances,
+    confidence_kind,
+    costs,
+    mattered,
+    no_confidence,
+    outcome_words,
+    percent,
+    sides,
+    timeline,
+)
+from zoomagent.run_record import Corners, RunRecord, Source
+
+NAMES = ("answer.json", "page.html", "macro.png", "crop-1.png")
+"""What a folder that holds a run has at least one of."""
+CROP = re.compile(r"crop-\d+\.png")
+PAGE = Path(__file__).parent / "saved"
+AMBER, WHITE, BLACK = (255, 176, 32), (255, 255, 255), (0, 0, 0)
+
+
+def save(answer: RunRecord, folder: Path, source: Source) -> Path:
+    """Write the run into `folder`, which is made if need be; returns the page's path."""
+    pictures = _pictures(answer, source) if answer.picture is not None else None
+    files = {
+        "answer.json": answer.model_dump_json(indent=2).encode(),
+        "page.html": render_page(answer, pictures).encode(),
+    }
+    if pictures is not None:
+        files["macro.png"] = png(drawn(pictures))
+        files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
+    _check_ours(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_together(folder, files)
+        for stale in folder.glob("crop-*.png"):
+            if CROP.fullmatch(stale.name) and stale.name not in files:
+                stale.unlink()
+    except OSError as error:
+        text = f"The run can not be written ({error.strerror}). Name a folder that can be written to."
+        raise StoreError(text, code="store_io") from error
+    return folder / "page.html"
+
+
+def _check_ours(folder: Path) -> None:
+    """A run is written over a run, never over another program's answer.json."""
+    try:
+        RunRecord.model_validate_json((folder / "answer.json").read_bytes())
+    except OSError:
+        return
+    except ValidationError as error:
+        text = f"{folder.name!r} holds an answer.json that is not zoomagent's. Name another folder."
+        raise StoreError(text, code="folder_in_use") from error
+
+
+def drawn(pictures: Pictures) -> Image.Image:
+    """The whole picture with the boxes that were looked at, and where the model pointed."""
+    image = pictures.preview.copy()
+    pen, scale = ImageDraw.Draw(image), image.width / pictures.size.width
+    for evidence, _ in pictures.crops:
+        _outline(pen, evidence.box, scale, AMBER, 3)
+        if evidence.target is not None:
+            _outline(pen, evidence.target, scale, WHITE, 1)
+    return image
+
+
+def render_page(answer: RunRecord, pictures: Pictures | None) -> str:
+    """The page as text."""
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template("page.html").render(
+        a=answer,
+        outcome_words=outcome_words(answer),
+        kind=confidence_kind(answer),
+        no_confidence=no_confidence(answer),
+        mattered=mattered(answer),
+        stage=stage(pictures) if pictures else None,
+        crops=crops(pictures) if pictures else [],
+        top=top(pictures) if pictures else None,
+        unlooked=unlooked(answer),
+        sides=sides(answer),
+        checks=checks(answer),
+        steps=timeline(answer),
+        costs=costs(answer),
+        circumstances=circumstances(answer),
+        version=version("zoomagent"),
+        style=Markup(style),
+        style_hash=_hash(style),
+        script=Markup(script),
+        script_hash=_hash(script),
+    )
+
+
+def _pictures(answer: RunRecord, source: Source) -> Pictures:
+    """The run's pictures, from the very picture that was asked about."""
+    if source.value is None:
+        raise ValueError("This answer does not know its picture any more. Give it: answer.save(folder, image=…).")
+    if isinstance(source.value, Picture):
+        return _same(answer, source.value)
+    with (source.opener or open_picture)(source.value) as picture:
+        return _same(answer, picture)
+
+
+def _same(answer: RunRecord, picture: Picture) -> Pictures:
+    assert answer.picture is not None
+    if picture.id != answer.picture.id:
+        raise InputRefused("This is not the picture that was asked about. Give that one.", code="other_picture")
+    return rendered(answer, picture)
+
+
+def _outline(pen: ImageDraw.ImageDraw, box: Corners, scale: float, colour: tuple[int, int, int], width: int) -> None:
+    left, top, right, bottom = (round(corner * scale) for corner in box)
+    corners = (left, top, max(left + 1, right - 1), max(top + 1, bottom - 1))
+    pen.rectangle(_wider(corners, 2), outline=BLACK, width=width + 4)
+    pen.rectangle(corners, outline=colour, width=width)
+
+
+def _wider(box: Corners, by: int) -> Corners:
+    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
+
+
+def _hash(text: str) -> str:
+    """The content-security-policy name of an inline style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,184 @@
+"""What pages and terminals say about a run, as plain values: the confidence and its kind, the two answers with their
+bars, the checks, the timeline, the bill. No HTML, no pixels; the tree of views is `tree.py`."""
+
+import math
+from typing import Any
+
+from zoomagent.run_record import Candidate, Check, Evidence, RunRecord, Step
+
+SIDE_OF_STEP = {"look": "macro"} | dict.fromkeys(
+    ("locate", "zoom", "answer_again", "name", "ground", "confirm", "search", "drive", "check", "answer", "prove"),
+    "micro",
+)
+TITLES = {"macro": "Macro: the whole picture", "micro": "Micro: the whole and what was zoomed into"}
+WEIGHED = {
+    "shared": "per-token probability, both images shown",
+    "published": "the same, box turn counted in",
+    "own": "per-token probability, own dialogue",
+    "votes": "samples that said the same",
+}
+KINDS = {
+    "calibrated": "calibrated probability of being right",
+    "likelihood": "the model's own probability of these words, not calibrated",
+    "agreement": "share of the samples that agree, not calibrated",
+}
+CHECKS = {"seen": "Is it there?", "reads": "Does reading agree?", "mattered": "Did the crops matter?"}
+FINEST = 0.999
+"""Probabilities above are shown as "over 99.9 %": nothing is certain."""
+
+
+def outcome_words(answer: RunRecord) -> str:
+    """The outcome for people."""
+    if answer.withheld is not None:
+        return "withheld: not sure enough"
+    if answer.abstained:
+        return "cannot tell"
+    code = f" · {answer.outcome.code}" if answer.outcome.code else ""
+    return {"answered": "answered", "answered_degraded": "answered, with less than asked for"}.get(
+        answer.outcome.kind, answer.outcome.kind + code
+    )
+
+
+def confidence_kind(answer: RunRecord) -> str:
+    """What kind of number the confidence is."""
+    return KINDS[answer.confidence_from] if answer.confidence_from else "a number of unknown origin, not calibrated"
+
+
+def no_confidence(answer: RunRecord) -> str:
+    """Why there is no confidence, in words."""
+    if not answer.answered:
+        return "there is no answer"
+    chosen = answer.micro if answer.perspective == "micro" else answer.macro
+    if chosen is None or chosen.probability is None:
+        return "the model gives no likelihoods"
+    return "this answer was not earned, the reason says why"
+
+
+def mattered(answer: RunRecord) -> Evidence | None:
+    """The evidence that was put to the proof, where one was."""
+    return next((item for item in answer.evidence if item.delta is not None), None)
+
+
+def mattered_words(item: Evidence) -> str:
+    """What blanking the crops showed, in nats."""
+    assert item.delta is not None
+    least = "at least " if item.at_least else ""
+    less = f"the answer is {least}{item.delta:.1f} nats less likely without the crops"
+    if item.delta < 0:
+        less = f"the answer is no less likely without the crops ({item.delta:.1f} nats)"
+    return f"yes: {less}" if item.mattered else f"hardly: {less}"
+
+
+def percent(share: float) -> str:
+    """A probability as people read it; never rounded to certainty."""
+    if share > FINEST:
+        return "over 99.9 %"
+    return "under 0.1 %" if share < 1 - FINEST else f"{100 * share:.1f} %"
+
+
+def sides(answer: RunRecord) -> list[dict[str, Any]]:
+    """Macro and micro with what they said, and how likely it was."""
+    both = {"macro": answer.macro, "micro": answer.micro}
+    return [
+        {
+            "name": name,
+            "title": TITLES[name],
+            "c": candidate,
+            "chosen": answer.perspective == name,
+            "bars": _bars(answer, candidate),
+        }
+        for name, candidate in both.items()
+        if candidate is not None
+    ]
+
+
+def checks(answer: RunRecord) -> list[dict[str, Any]]:
+    """What was verified: the question, the finding in words, and its measure as a bar."""
+    return [{"title": CHECKS[check.kind], "text": check.text, **_measure(check)} for check in answer.checks]
+
+
+def timeline(answer: RunRecord) -> list[dict[str, Any]]:
+    """Steps with their share of the whole time, one after the other."""
+    total = sum(step.seconds for step in answer.steps) or 1.0
+    entries, start = [], 0.0
+    for step in answer.steps:
+        share = max(0.4, 100 * step.seconds / total)
+        entries.append(_entry(answer, step, min(start, 99.6), share))
+        start += 100 * step.seconds / total
+    return entries
+
+
+def costs(answer: RunRecord) -> list[tuple[str, str]]:
+    """The bill."""
+    cost = answer.cost
+    return [
+        ("model calls", f"{cost.model_calls:,}"),
+        ("visual tokens", f"{cost.visual_tokens:,}"),
+        ("prompt tokens", f"{cost.prompt_tokens:,}"),
+        ("tokens written", f"{cost.completion_tokens:,}"),
+        ("seconds", f"{cost.seconds:.2f}"),
+        ("in the model", f"{cost.seconds_in_model:.2f}"),
+    ]
+
+
+def circumstances(answer: RunRecord) -> list[tuple[str, str]]:
+    """What made the answer: picture, model, date, version, and the settings that were given a value."""
+    picture, made = answer.picture, answer.made
+    rows = [("picture", picture.name)] if picture and picture.name else []
+    rows += [("size", f"{picture.width} × {picture.height} pixels")] if picture else []
+    rows += [("model", answer.model), ("strategy", answer.strategy)]
+    if made is None:
+        return rows
+    named = {name: value for name, value in made.settings.items() if name != "strategy"}
+    budget = named.pop("budget", {})
+    rows += [("asked", made.at.replace("T", " ").replace("+00:00", " UTC")), ("zoomagent", made.version)]
+    given = {**named, **{f"most {name}": value for name, value in budget.items()}}
+    return rows + [(_plain(name), _setting(value)) for name, value in given.items() if value not in (None, {}, [])]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return str(value)
+
+
+def _measure(check: Check) -> dict[str, Any]:
+    """A probability as it is; nats as the share of the answer's likelihood that is lost without the crops."""
+    if check.kind == "mattered":
+        lost = 1 - math.exp(-min(max(check.value, 0.0), 50.0))
+        return {"words": f"{check.value:.1f} nats", "percent": 100 * lost}
+    if check.kind == "reads":
+        return {"words": "agrees" if check.value >= 0.5 else "differs", "percent": 100 * check.value}
+    return {"words": percent(check.value), "percent": 100 * check.value}
+
+
+def _entry(answer: RunRecord, step: Step, start: float, share: float) -> dict[str, Any]:
+    side = SIDE_OF_STEP.get(step.name) or (answer.perspective if step.name == "arbitrate" else "")
+    time = f"{step.seconds:.2f} s" if step.seconds >= 1 else f"{1000 * step.seconds:.0f} ms"
+    bar = {"start": start, "share": share, "time": time}
+    return {"s": step, "side": side or "", "marks": bool(step.boxes), **bar}
+
+
+def _bars(answer: RunRecord, candidate: Candidate) -> list[dict[str, Any]]:
+    bars = []
+    if candidate.probability is not None:
+        words, share = percent(candidate.probability), 100 * candidate.probability
+        bars.append({"label": "probability where it was said", "words": words, "percent": share})
+    if candidate.weight is not None and answer.compared_by is not None:
+        bars.append(_weight_bar(answer, candidate.weight))
+    return bars
+
+
+def _weight_bar(answer: RunRecord, weight: float) -> dict[str, Any]:
+    label = WEIGHED[answer.compared_by or "own"]
+    if answer.compared_by == "votes":
+        votes = sum(side.weight or 0 for side in (answer.macro, answer.micro) if side is not None)
+        return {"label": label, "words": f"{weight:.0f}", "percent": 100 * weight / max(votes, 1)}
+    share = math.exp(min(weight, 0.0))
+    return {"label": label, "words": percent(share), "percent": 100 * share}

@@ -1,0 +1,222 @@
+"""What stands before every HTTP face: who may ask, from where, how much at once. Plain ASGI, deny by default.
+
+    app = Guarded(app, Rules(key="...", hosts=("127.0.0.1", "localhost")))
+
+Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
+from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
+time. /healthz, or /health, is answered at once, whoever waits. Bodies are bounded as they arrive, whatever they
+declare, and have to go on arriving (`incoming.py`). At most `at_once` requests run (`turns.py`) and `waiting` wait; who
+comes later is told when to try again, and who leaves while waiting makes room. Left out: connections
+(`connections.py`), TLS and users; put a proxy before it.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from zoomagent.errors import SettingInvalid
+from zoomagent.plugins.http.incoming import BodyRefused, Bounds, Incoming, Message, Receive, Refusal, Room, too_large
+from zoomagent.plugins.http.turns import Turns
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+OPEN = ("/healthz", "/health")
+MAX_BODY = 32 * 1024 * 1024
+BODIES = 160 * 1024 * 1024
+"""Bytes of bodies whose turn it is, of all requests together. At its peak each costs five times as much (ours)."""
+SMALL = 1024 * 1024
+"""Bytes of a body that is not counted there (ours)."""
+AHEAD = 64 * 1024 * 1024
+"""Bytes of bodies that are read before their turn, of all waiting requests together (ours)."""
+
+
+def body_for(max_bytes: int) -> int:
+    """Bytes of a body in which a picture of `max_bytes` comes as base64."""
+    return max(MAX_BODY, max_bytes * 4 // 3 + SMALL)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`hosts`: what a Host header may name, without port. `origins`: pages of other origins that may ask. `free`: paths
+    besides OPEN that need no key, each named in full. `large`: paths whose bodies may have `large_body` bytes, all
+    others `max_body`. In seconds: `retry`, `patience` with each part of a body, and `body_seconds` for all of it."""
+
+    key: str | None = None
+    hosts: tuple[str, ...] = LOOPBACK
+    origins: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    max_body: int = MAX_BODY
+    large: tuple[str, ...] = ()
+    large_body: int = MAX_BODY
+    at_once: int = 16
+    waiting: int = 256
+    retry: int = 1
+    patience: float = 30.0
+    body_seconds: float = 120.0
+
+    def bounds(self, path: str) -> Bounds:
+        """What the body of a request to `path` is held to."""
+        return Bounds(self.limit(path), self.patience, self.body_seconds)
+
+    def limit(self, path: str) -> int:
+        """Bytes that the body of a request to `path` may have."""
+        return self.large_body if path in self.large else self.max_body
+
+
+def rules_for(host: str, key: str | None, hosts: tuple[str, ...] = (), **more: Any) -> Rules:
+    """The rules of a server that listens on `host`. Beyond loopback a key is a must: SettingInvalid without one. The
+    key is the argument's, else ZOOMAGENT_API_KEY's."""
+    key = key or os.environ.get("ZOOMAGENT_API_KEY") or None
+    local = host in ("127.0.0.1", "localhost", "::1")
+    if not local and key is None:
+        raise SettingInvalid(f"Serving on {host} reaches other machines. Set ZOOMAGENT_API_KEY, or stay on 127.0.0.1.")
+    named = () if local or host in ("0.0.0.0", "::") else (f"[{host}]" if ":" in host else host,)
+    return Rules(key=key, hosts=(*LOOPBACK, *(name.lower() for name in (*named, *hosts))), **more)
+
+
+class ClientLeft(Exception):
+    """The client hung up before its turn came."""
+
+
+class Guarded:
+    """The app behind the rules."""
+
+    def __init__(self, app: App, rules: Rules) -> None:
+        self._app, self._rules = app, rules
+        self._turns = Turns(rules.at_once, BODIES)
+        self._room = Room(AHEAD)
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = refused(scope, self._rules)
+        if refusal is not None:
+            await tell(send, *refusal)
+        elif scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
+            await _answer(send, 200, {"status": "ok"})  # in nobody's turn: a server that is busy is well
+        elif self._running >= self._rules.at_once + self._rules.waiting:
+            await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
+        else:
+            self._running += 1
+            try:
+                await self._bounded(scope, receive, send)
+            finally:
+                self._running -= 1
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
+        incoming, begun = Incoming(receive, self._rules.bounds(scope["path"]), self._room), False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            if begun or incoming.refusal is None:
+                begun = True
+                await send(message)
+
+        try:
+            async with self._in_turn(incoming, self._weight(scope)):
+                await self._app(scope, incoming.message, noted)
+        except ClientLeft:
+            return
+        except BodyRefused:
+            pass
+        finally:
+            incoming.dropped()
+        if incoming.refusal is not None and not begun:
+            await tell(send, *incoming.refusal)
+
+    def _weight(self, scope: Scope) -> int:
+        """Bytes that its body may have: as many as it says, or may be, where it does not say. A small one is none."""
+        headers = [(name.lower(), value) for name, value in scope["headers"]]
+        chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        size = self._rules.limit(scope["path"]) if chunked else _declared(headers)
+        return size if size > SMALL else 0
+
+    @asynccontextmanager
+    async def _in_turn(self, incoming: Incoming, weight: int) -> AsyncIterator[None]:
+        """Waits as long as the client does; ClientLeft when it leaves first."""
+        async with AsyncExitStack() as stack:
+            if self._turns.is_free(weight):
+                await stack.enter_async_context(self._turns.turn(weight))
+            else:
+                await self._turn_comes(stack, incoming, weight)
+            yield
+
+    async def _turn_comes(self, stack: AsyncExitStack, incoming: Incoming, weight: int) -> None:
+        try:
+            async with asyncio.timeout(None) as waiting:
+                watch = asyncio.create_task(incoming.watched(lambda: waiting.reschedule(0)))
+                try:
+                    await stack.enter_async_context(self._turns.turn(weight))
+                finally:
+                    watch.cancel()
+        except TimeoutError:
+            raise ClientLeft from None
+
+
+def refused(scope: Scope, rules: Rules) -> Refusal | None:
+    """Why a request is refused, or None. Pure."""
+    headers = [(name.lower(), value) for name, value in scope["headers"]]
+    named = [value for name, value in headers if name == b"host"]
+    if len(named) != 1 or _bare(named[0]) not in rules.hosts:
+        return 421, "host_not_allowed", "This host name is not served here."
+    origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+    if any(origin not in rules.origins and not _own(origin, named[0]) for origin in origins):
+        return 403, "origin_not_allowed", "Pages of this origin may not ask here."
+    if _declared(headers) > rules.limit(scope["path"]):
+        return too_large(rules.limit(scope["path"]))
+    if rules.key is None or scope["path"] in (*OPEN, *rules.free):
+        return None
+    return None if _holds_key(headers, rules.key) else (401, "unauthorized", "Give the API key as a Bearer token.")
+
+
+def _bare(host: bytes) -> str:
+    """A Host header without its port, in small letters."""
+    name = host.decode("latin-1").lower()
+    head, _, port = name.rpartition(":")
+    return head if head and port.isdigit() else name
+
+
+def _own(origin: str, host: bytes) -> bool:
+    return origin in (f"http://{host.decode('latin-1')}", f"https://{host.decode('latin-1')}")
+
+
+def _declared(headers: list[tuple[bytes, bytes]]) -> int:
+    found = [value.lstrip(b"0") for name, value in headers if name == b"content-length" and value.isdigit()]
+    return max((int(value[:20] or b"0") for value in found), default=0)  # Python converts no number of 5,000 digits
+
+
+def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
+    given = [value for name, value in headers if name == b"authorization"]
+    expected = b"Bearer " + key.encode()
+    return len(given) == 1 and hmac.compare_digest(given[0], expected)
+
+
+async def tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:
+    """Answer with a refusal, as JSON in OpenAI's form."""
+    more = [(b"www-authenticate", b"Bearer")] if status == 401 else []
+    more += [(b"retry-after", str(retry).encode())] if retry is not None else []
+    error = {"message": text, "type": "invalid_request_error", "param": None, "code": code}
+    await _answer(send, status, {"error": error}, more)
+
+
+async def _answer(send: Send, status: int, value: Any, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    body = json.dumps(value).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""What other programs are offered: tools, their inputs and their results."""

@@ -1,0 +1,1 @@
+"""Arbiters: records collected, heads fitted, a report."""

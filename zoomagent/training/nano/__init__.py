@@ -1,0 +1,1 @@
+"""The nano model: its configuration and its training from random weights."""

@@ -1,0 +1,1 @@
+"""Reinforcement in two stages: information gap, then boxes."""

@@ -1,0 +1,63 @@
+"""Rows to learn from: the parquet files of `zoomagent data trajectories`, with or without a `resolution`.
+
+    found = load_rows(Path("OUT"), "train")
+    found.rows[0]["question"], found.images          # images: the folder that `image` is relative to
+
+Left out: conversations of the rows, unless `whole` is asked for: reinforcement makes its own.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoomagent.data.trajectories.trajectory import FORMAT
+from zoomagent.errors import InputRefused, SettingInvalid
+
+CARD = "card.json"
+UNUSED = ("messages", "provenance", "views")
+"""Columns that reinforcement has no use for and that are most of the bytes."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as plain dictionaries, in the order of the files, the folder of their pictures, and the card beside them."""
+
+    rows: list[dict[str, Any]]
+    images: Path
+    card: dict[str, Any]
+
+
+def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: int | None = None) -> Rows:
+    """The rows of a split. Raises InputRefused where there is no such data, SettingInvalid for another format."""
+    files = sorted((data / split).glob("*.parquet"))
+    if not files or not (data / CARD).is_file():
+        raise InputRefused(
+            f"There are no rows here: {CARD} or {split}/*.parquet is missing. "
+            "Make them with: zoomagent data trajectories VG_DIR OUT, and give OUT.",
+            code="not_a_file",
+        )
+    card = json.loads((data / CARD).read_text(encoding="utf-8"))
+    if card.get("format", FORMAT) != FORMAT:
+        raise SettingInvalid(f"These rows have format {card['format']!r} and {FORMAT} is read here. Make them again.")
+    rows = [row for file in files for row in _read(file, whole)]
+    return Rows(rows[:limit], (data / card["images"]).resolve(), card)
+
+
+def alike(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The rows that offer the tools that most rows do, and these tools: one run offers one set, as its prompts must be
+    alike. () where rows name none."""
+    named = Counter(tuple(row.get("tools") or ()) for row in rows)
+    [(tools, _)] = named.most_common(1)
+    return [row for row in rows if tuple(row.get("tools") or ()) == tools], tools
+
+
+def _read(file: Path, whole: bool) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(file).names
+    table = pq.read_table(file, columns=names if whole else [name for name in names if name not in UNUSED])
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows

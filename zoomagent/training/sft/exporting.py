@@ -1,0 +1,73 @@
+"""A finished run as a plain checkpoint: stock transformers files that every server and the agent load unchanged.
+
+    export("nano", Path("runs/sft/trained"), Path("runs/sft/checkpoint"), processor)
+
+Adapters are merged into the base in float32. Tokenizer, image processor and generation settings are the base's own
+files, the weights have the base's number format, and `zoomagent.json` travels along. Left out: uploading.
+"""
+
+import shutil
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
+from transformers.utils import cached_file
+
+from zoomagent.training.sft.processing import ViewProcessor, source_of
+
+SIDE_FILES = (
+    "preprocessor_config.json", "video_preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "zoomagent.json",
+)  # fmt: skip
+
+
+def export(model: str, trained: Path, out: Path, processor: ViewProcessor) -> Path:
+    """Write what was trained from `model` and saved in `trained` (weights, or a peft adapter) to `out`."""
+    source = source_of(model)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    merged = _merged(source, trained) if (trained / "adapter_config.json").is_file() else _load(str(trained), config)
+    merged = merged.to(config.dtype or torch.float32)
+    merged.config = config
+    merged.generation_config = GenerationConfig.from_pretrained(source)
+    draft = out.with_name(out.name + ".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    merged.save_pretrained(draft)
+    _side_files(source, draft)
+    (draft / "chat_template.jinja").write_text(processor.chat_template, encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    draft.rename(out)
+    return out
+
+
+def usage(folder: Path) -> str:
+    """Command lines that serve and use the checkpoint."""
+    return "\n".join(
+        [
+            f'zoomagent ask IMAGE "QUESTION" --model {quote(str(folder))} --strategy tools',
+            f"vllm serve {quote(str(folder))} --enable-auto-tool-choice --tool-call-parser hermes "
+            "--limit-mm-per-prompt '{\"image\": 8}' --max-logprobs 20",
+            f"transformers serve {quote(str(folder))}",
+            f'zoomagent ask IMAGE "QUESTION" --model {quote(f"http://localhost:8000/v1#{folder}")} --strategy tools',
+        ]
+    )
+
+
+def _load(source: str, config: Any) -> Any:
+    return AutoModelForImageTextToText.from_pretrained(
+        source, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
+
+
+def _merged(source: str, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(_load(source, None), adapter).merge_and_unload()
+
+
+def _side_files(source: str, out: Path) -> None:
+    for name in SIDE_FILES:
+        file = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+        if file is not None:
+            shutil.copyfile(file, out / name)

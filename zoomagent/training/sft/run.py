@@ -1,0 +1,244 @@
+"""Supervised training on trajectories, with TRL's SFTTrainer: nano, or any Qwen-VL checkpoint, in full or by LoRA.
+
+    zoomagent train sft --model nano --data OUT --steps 200 --out runs/sft
+    accelerate launch --config_file examples/accelerate/8-gpus.yaml -m zoomagent.cli train sft --model ... --lora 64
+
+The assistant's turns are learned, and of those only the ones marked `learn`. A run goes on by itself from the newest
+checkpoint in `out`, in the same data order. `out` holds settings.json, log.jsonl, dropped.json, state/ and, at the
+end, checkpoint/. Left out: a training loop of our own.
+"""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+import torch
+import transformers
+from accelerate import PartialState
+from transformers import AutoConfig, AutoModelForImageTextToText
+from trl import SFTConfig, SFTTrainer
+
+from zoomagent.errors import SettingInvalid
+from zoomagent.models.local.checkpoint import MODEL_TYPES, checkpoint_profile, refuse_pickles
+from zoomagent.models.profiles import Profile, own_overrides
+from zoomagent.training.curve import JsonLines
+from zoomagent.training.resuming import all_made, check_same, newest, remember
+from zoomagent.training.sft.collating import Collator
+from zoomagent.training.sft.exporting import export
+from zoomagent.training.sft.processing import ViewProcessor, load_processor, source_of
+from zoomagent.training.sft.reading import digest, pictures, split
+
+Precision = Literal["bf16", "fp32"]
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Every linear layer of the text model; the vision tower stays as it is."""
+FREE = {"out", "steps", "workers", "save_every", "held_out"}
+"""Settings that may change when a run goes on."""
+LARGE = 1_000_000_000
+"""Parameters from which gradient checkpointing pays unless the caller says otherwise (ours)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run. `rows` are conversations a step and process, `accumulate` of those make one optimizer step. `rate` is
+    AdamW's peak; None: 1e-5 in full, 1e-4 for LoRA. `lora` is the rank, 0 for full training, with alpha twice that.
+    `precision` None: bf16 where the device can, else fp32. `max_length` counts tokens, visual ones too; longer rows are
+    dropped and counted. `held_out` rows are scored at every checkpoint."""
+
+    model: str
+    data: Path
+    out: Path
+    steps: int
+    rows: int = 4
+    accumulate: int = 1
+    rate: float | None = None
+    lora: int = 0
+    lora_targets: tuple[str, ...] = LORA_TARGETS
+    precision: Precision | None = None
+    checkpointing: bool | None = None
+    max_length: int = 8192
+    save_every: int = 100
+    held_out: int = 64
+    workers: int = 2
+    seed: int = 1
+
+    @property
+    def peak(self) -> float:
+        return self.rate if self.rate is not None else 1e-4 if self.lora else 1e-5
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the arithmetic is bf16; weights of full training stay float32 beneath it."""
+        return (
+            torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            if self.precision is None
+            else (self.precision == "bf16")
+        )
+
+
+def train(settings: Settings) -> Path:
+    """Run or resume; returns the folder of the finished checkpoint."""
+    _quiet_when_piped()
+    begin(settings)
+    trainer = make_trainer(settings)
+    found = newest(settings.out / "state")
+    trainer.train(resume_from_checkpoint=str(found) if found else None)
+    all_made(trainer.state.global_step, settings.steps)
+    return _finish(trainer, settings)
+
+
+def begin(settings: Settings) -> None:
+    """Check that the run in `out`, if there is one, is this one, and note its settings."""
+    told = {**asdict(settings), "data_digest": digest(settings.data)}
+    with PartialState().main_process_first():
+        if newest(settings.out / "state"):
+            check_same(settings.out, told, FREE)
+        if PartialState().is_main_process:
+            remember(settings.out, told)
+
+
+def make_trainer(settings: Settings) -> Any:
+    """The SFTTrainer of a run: model, data and collator are all it is given."""
+    processor = load_processor(settings.model)
+    collator = Collator(processor, profile_of(settings.model, processor), pictures(settings.data), settings.max_length)
+    rows = usable(settings, collator, "train")
+    held_out = usable(settings, collator, "held-out") if settings.held_out else None
+    arguments = _arguments(settings, held_out is not None)
+    return SFTTrainer(
+        model=load_weights(settings),
+        args=arguments,
+        train_dataset=rows,
+        eval_dataset=held_out,
+        data_collator=collator,
+        processing_class=processor,
+        peft_config=_lora(settings) if settings.lora else None,
+        callbacks=[JsonLines(settings.out / "log.jsonl")],
+    )
+
+
+def profile_of(model: str, processor: ViewProcessor) -> Profile:
+    """What the checkpoint expects of views and boxes: as the in-process model reads it."""
+    source = source_of(model)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    if config.model_type not in MODEL_TYPES:
+        raise SettingInvalid(
+            f"{model!r} is of type {config.model_type!r}, which takes other views. "
+            f"Train one of {', '.join(MODEL_TYPES)}."
+        )
+    return checkpoint_profile(model, config, processor.image_processor, own_overrides(Path(source)))
+
+
+def usable(settings: Settings, collator: Collator, name: str) -> Any | None:
+    """The rows of a split that the model can be told, the rest counted by reason in dropped.json.
+
+    Raises SettingInvalid when none of the training rows can."""
+    rows = split(settings.data, name)
+    if rows is None and name == "train":
+        raise SettingInvalid(
+            f"{settings.data}/train holds no *.parquet. Write: zoomagent data trajectories VG_DIR OUT."
+        )
+    if rows is None:
+        return None
+    if name != "train":
+        rows = rows.select(range(min(settings.held_out, len(rows))))
+    refusals = [collator.refusal(row) for row in rows]
+    _note_drops(settings.out, name, refusals)
+    kept = [number for number, refusal in enumerate(refusals) if refusal is None]
+    if not kept and name == "train":
+        raise SettingInvalid(f"No row of {settings.data} can be learned from: {dict(Counter(refusals))}.")
+    return rows.select(kept) if kept else None
+
+
+def load_weights(settings: Settings) -> Any:
+    """The model: float32 weights for full training; the base of an adapter in the precision of the arithmetic."""
+    source = source_of(settings.model)
+    refuse_pickles(source)
+    dtype = torch.bfloat16 if settings.lora and settings.mixed else torch.float32
+    return AutoModelForImageTextToText.from_pretrained(
+        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
+
+
+def _arguments(settings: Settings, evaluate: bool) -> Any:
+    return SFTConfig(
+        output_dir=str(settings.out / "state"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.rows,
+        per_device_eval_batch_size=settings.rows,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.peak,
+        lr_scheduler_type="linear",
+        warmup_steps=max(1, round(0.03 * settings.steps)),
+        bf16=settings.mixed,
+        activation_checkpointing=_checkpoints(settings),
+        max_length=None,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_num_workers=settings.workers,
+        dataloader_persistent_workers=settings.workers > 0,
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        eval_strategy="steps" if evaluate else "no",
+        eval_steps=settings.save_every,
+        logging_steps=max(1, min(10, settings.steps // 20)),
+        logging_first_step=True,
+        disable_tqdm=not sys.stderr.isatty(),
+        report_to=["tensorboard"] if find_spec("tensorboard") else "none",
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
+    )
+
+
+def _checkpoints(settings: Settings) -> bool:
+    if settings.checkpointing is not None:
+        return settings.checkpointing
+    with torch.device("meta"):
+        config = AutoConfig.from_pretrained(source_of(settings.model), trust_remote_code=False)
+        model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    return bool(model.num_parameters() >= LARGE)
+
+
+def _lora(settings: Settings) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.lora,
+        lora_alpha=2 * settings.lora,
+        target_modules=list(settings.lora_targets),
+        exclude_modules=r".*visual.*",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _quiet_when_piped() -> None:
+    """No progress bars in a log file."""
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
+
+
+def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
+    """Add the split's counts to dropped.json and say them once."""
+    if not PartialState().is_main_process:
+        return
+    file = out / "dropped.json"
+    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    told[name] = {"rows": len(refusals), "dropped": dict(Counter(reason for reason in refusals if reason))}
+    file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    print(f"{name}: {json.dumps(told[name])}")
+
+
+def _finish(trainer: Any, settings: Settings) -> Path:
+    """Save what was trained and turn it into a plain checkpoint."""
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trained, out = settings.out / "trained", settings.out / "checkpoint"
+    trainer.save_model(str(trained))
+    if trainer.is_world_process_zero():
+        export(settings.model, trained, out, trainer.processing_class)
+    trainer.accelerator.wait_for_everyone()
+    return out
