@@ -22,11 +22,8 @@ from zoomagent.media import open_picture
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model
-from zoomagent.strategy import Rule, Strategy
+from zoomagent.strategy import CALLS, DEPTH, GATE, MAX_TOKENS, SECONDS, Rule, Strategy
 from zoomagent.tools.viewing import ViewStore
-
-GATE = 0.97
-"""Calibrated confidence in the macro answer from which `auto` looks no closer (ours)."""
 
 
 class Budget(BaseModel):
@@ -34,12 +31,12 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    calls: Annotated[int, Field(ge=1, description="Calls of the model.")] = 32
+    calls: Annotated[int, Field(ge=1, description="Calls of the model.")] = CALLS
     visual_tokens: Annotated[int | None, Field(ge=1, description="Visual tokens, each time shown.")] = None
-    seconds: Annotated[float | None, Field(gt=0, description="Wall-clock seconds inside the run.")] = 120.0
+    seconds: Annotated[float | None, Field(gt=0, description="Wall-clock seconds inside the run.")] = SECONDS
     depth: Annotated[
         int, Field(ge=0, description="How often a zoom may go into a zoom; 0 looks at the whole only.")
-    ] = 4
+    ] = DEPTH
 
 
 class Context(BaseModel):
@@ -67,7 +64,7 @@ class Context(BaseModel):
     ] = None
     margin_pixels: Annotated[int, Field(ge=0, description="Crop margin in original pixels; DualFocus uses 25.")] = 0
     max_view_pixels: Annotated[int | None, Field(ge=1, description="Limit for every view; None: the model's.")] = None
-    max_tokens: Annotated[int, Field(ge=1, description="Length of one reply.")] = 128
+    max_tokens: Annotated[int, Field(ge=1, description="Length of one reply.")] = MAX_TOKENS
     extra_body: Annotated[
         dict[str, Any], Field(description='What the model\'s server needs besides: {"enable_thinking": false}.')
     ] = {}

@@ -17,6 +17,7 @@ from zoomagent.graphs.asking import GRACE, Desk, book, calls_left, check_budget,
 from zoomagent.graphs.state import CallRecord, Update
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Usage
 from zoomagent.models.metering import metered
+from zoomagent.strategy import MAX_TOKENS
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Counting:
         self,
         messages: Sequence[Message],
         *,
-        max_tokens: int = 128,
+        max_tokens: int = MAX_TOKENS,
         temperature: float = 0.0,
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),

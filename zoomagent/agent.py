@@ -33,7 +33,7 @@ from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
-from zoomagent.graphs.context import GATE, Bench, Budget, Context, Live
+from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
@@ -46,7 +46,7 @@ from zoomagent.models.profiles import UNKNOWN, Profile, check_fields, profile_in
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
-from zoomagent.strategy import Rule, Strategy
+from zoomagent.strategy import GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
@@ -95,7 +95,7 @@ class ZoomAgent:
         margin: float | None = None,
         margin_pixels: int = 0,
         max_view_pixels: int | None = None,
-        max_tokens: int = 128,
+        max_tokens: int = MAX_TOKENS,
         extra_body: Mapping[str, Any] | None = None,
         profile: Mapping[str, Any] | str | Path | None = None,
         samples: int = 5,

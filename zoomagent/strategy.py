@@ -1,5 +1,7 @@
-"""The names of the strategies and rules: how an answer may be come by, and how one of two is chosen. Light, so that the
-command line can list them."""
+"""How to find an answer, how to choose one of two, and what a run may cost unless it is told otherwise.
+
+Names and numbers only, so that the command line can list them without importing anything heavy.
+"""
 
 from typing import Literal
 
@@ -12,3 +14,10 @@ model calls tools itself. `auto`: look closer only where that is needed, by the 
 Rule = Literal["learned", "dualfocus", "macro", "micro"]
 """How macro's and micro's answer are weighed: `learned` by calibrated probability, where the model has an arbiter, else
 as `dualfocus`: the higher likelihood in one context. `macro`, `micro`: always that one, where there is one."""
+
+CALLS, DEPTH, SECONDS = 32, 4, 120.0
+"""Calls of the model, zooms into zooms, and seconds of the wall clock that a run may take (ours)."""
+MAX_TOKENS = 128
+"""Length of one reply in tokens (ours)."""
+GATE = 0.97
+"""Calibrated confidence in the macro answer from which `auto` looks no closer (ours)."""

@@ -7,31 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from zoomagent.cli.extras import need
-from zoomagent.cli.options import (
-    CALLS,
-    DEPTH,
-    GATE_DEFAULT,
-    MAX_TOKENS,
-    SECONDS,
-    ArbiterFile,
-    Check,
-    Deadline,
-    ExtraBody,
-    Format,
-    Gate,
-    HowTo,
-    Json,
-    MaxBytes,
-    MaxCalls,
-    MaxDepth,
-    MaxPixels,
-    MaxTokens,
-    Ocr,
-    ProfileFile,
-    Proof,
-    TargetError,
-    Weighing,
-)
+from zoomagent.cli.options import AgentOptions, Format, Json, MaxBytes, MaxPixels, Ocr, takes
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
 
 if TYPE_CHECKING:
@@ -49,26 +25,16 @@ BAD_ROWS, LATER = 65, 75
 
 
 @app.command()
+@takes
 def batch(
     questions: Annotated[Path, typer.Argument(help='Lines of {"id"?, "image", "question", "options"?, "answer"?}.')],
     out: Annotated[Path, typer.Option(help="Answers, a line each; goes on where it ends.")],
+    *,
     model: Annotated[
         list[str] | None, typer.Option(help="nano, a folder, or a server's base URL; repeat for more servers of it.")
     ] = None,
-    strategy: HowTo = "auto",
-    rule: Weighing = "learned",
-    target_error: TargetError = None,
-    max_calls: MaxCalls = CALLS,
-    max_depth: MaxDepth = DEPTH,
-    deadline: Deadline = SECONDS,
-    proof: Proof = True,
-    check: Check = True,
+    how: AgentOptions,
     ocr: Ocr = False,
-    max_tokens: MaxTokens = MAX_TOKENS,
-    extra_body: ExtraBody = None,
-    gate: Gate = GATE_DEFAULT,
-    arbiter: ArbiterFile = None,
-    profile: ProfileFile = None,
     records: Annotated[
         Path | None,
         typer.Option(help="Keep what train calibrate learns from here; looks twice at everything, without an arbiter."),
@@ -90,19 +56,15 @@ def batch(
     import asyncio
 
     _needed(ocr, engine)
-    from zoomagent import Budget
     from zoomagent.batch.asking import Setup
     from zoomagent.batch.piped import as_file, is_pipe
     from zoomagent.media.limits import own_limits
 
-    settings: dict[str, Any] = {"strategy": strategy, "rule": rule, "target_error": target_error}
-    settings |= {"proof": proof, "check": check, "ocr": ocr, "max_tokens": max_tokens, "extra_body": extra_body}
-    settings |= {"gate": gate, "arbiter": arbiter, "profile": profile}
+    settings = {**how.settings, "ocr": ocr}
     if records is not None:
         from zoomagent.batch.records import SETTINGS
 
         settings |= SETTINGS
-    settings["budget"] = Budget(calls=max_calls, depth=max_depth, seconds=deadline)
     beside = Path() if is_pipe(questions) else questions.parent
     models, hosts, limits = tuple(model or ["nano"]), tuple(allow_host or ()), own_limits(max_bytes, max_pixels)
     setup = Setup(models, (root or beside).absolute(), hosts, concurrency, settings, limits)

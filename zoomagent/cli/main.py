@@ -8,7 +8,6 @@ each lives in its own package.
 import json
 import os
 import sys
-from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,39 +19,26 @@ from typer.core import TyperGroup
 from zoomagent.cli import interruption
 from zoomagent.cli.extras import advice, need
 from zoomagent.cli.options import (
-    CALLS,
-    DEPTH,
-    GATE_DEFAULT,
-    MAX_TOKENS,
-    SECONDS,
-    ArbiterFile,
-    Check,
-    Deadline,
+    AgentOptions,
     ExtraBody,
     Format,
-    Gate,
     HowTo,
     Json,
     MaxBytes,
-    MaxCalls,
-    MaxDepth,
     MaxPixels,
     MaxTokens,
     Model,
     Ocr,
     Page,
     ProfileFile,
-    Proof,
-    TargetError,
-    Weighing,
+    takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
-from zoomagent.strategy import Strategy
+from zoomagent.strategy import MAX_TOKENS
 
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
     from zoomagent.answer import Answer
-    from zoomagent.media import Picture
 
 GROUPS = {
     "batch": ("zoomagent.cli.batch", "Answer a file of questions."),
@@ -131,27 +117,17 @@ def zoomagent(
 
 
 @app.command()
+@takes
 def ask(
     image: Annotated[str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    *,
     options: Annotated[
         list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
     ] = None,
     model: Model = "nano",
-    strategy: HowTo = "auto",
-    rule: Weighing = "learned",
-    target_error: TargetError = None,
-    max_calls: MaxCalls = CALLS,
-    max_depth: MaxDepth = DEPTH,
-    deadline: Deadline = SECONDS,
-    proof: Proof = True,
-    check: Check = True,
+    how: AgentOptions,
     ocr: Ocr = False,
-    gate: Gate = GATE_DEFAULT,
-    arbiter: ArbiterFile = None,
-    profile: ProfileFile = None,
-    max_tokens: MaxTokens = MAX_TOKENS,
-    extra_body: ExtraBody = None,
     save: Save = None,
     format: Format = None,
     as_json: Json = False,
@@ -166,12 +142,13 @@ def ask(
     """
     if ocr:
         need("ocr")
+    from zoomagent import UrlRules, ZoomAgent, open_picture
+    from zoomagent.media.limits import own_limits
+
     folder = _free(save)
-    settings: dict[str, Any] = {"rule": rule, "target_error": target_error, "proof": proof, "check": check, "ocr": ocr}
-    settings |= {"max_tokens": max_tokens, "extra_body": extra_body, "gate": gate}
-    settings |= {"arbiter": arbiter, "profile": profile}
-    settings["opener"] = _opener(allow_host or [], page, max_bytes, max_pixels)
-    with _agent(model, strategy, (max_calls, max_depth, deadline), **settings) as agent:
+    rules = UrlRules(tuple(allow_host)) if allow_host else None
+    opener = partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
+    with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
         source = _piped(max_bytes) if image == "-" else image
         _answer(agent, source, question, options or [], folder, _form(format, as_json))
 
@@ -193,7 +170,10 @@ def demo(
     """
     asked = json.loads((EXAMPLE / "question.json").read_text(encoding="utf-8"))
     scene, question = str(EXAMPLE / "scene.jpg"), str(asked["question"])
-    with _agent(model, strategy, max_tokens=max_tokens, extra_body=extra_body, profile=profile) as agent:
+    from zoomagent import ZoomAgent
+
+    settings: dict[str, Any] = {"max_tokens": max_tokens, "extra_body": extra_body, "profile": profile}
+    with ZoomAgent(model, strategy=strategy, **settings) as agent:
         if as_json or format == "json":
             _answer(agent, scene, question, [], save, "json")
         typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
@@ -290,28 +270,6 @@ def _fail(error: Exception) -> None:
         sys.exit(error.exit_status)
     complain(f"a bug: {type(error).__name__}. Run again with ZOOMAGENT_DEBUG=1 and report what it prints.")
     sys.exit(BUG)
-
-
-def _agent(
-    model: str,
-    strategy: Strategy,
-    bounds: tuple[int, int, float] = (CALLS, DEPTH, SECONDS),
-    **settings: Any,
-) -> "ZoomAgent":
-    """The agent that was asked for; `bounds` are calls, depth and seconds."""
-    from zoomagent import Budget, ZoomAgent
-
-    calls, depth, seconds = bounds
-    return ZoomAgent(model, strategy=strategy, budget=Budget(calls=calls, depth=depth, seconds=seconds), **settings)
-
-
-def _opener(hosts: list[str], page: int | None, max_bytes: int, max_pixels: int) -> "Callable[[Any], Picture]":
-    """How the picture is opened."""
-    from zoomagent.media import UrlRules, open_picture
-    from zoomagent.media.limits import own_limits
-
-    rules = UrlRules(tuple(hosts)) if hosts else None
-    return partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
 
 
 def _piped(max_bytes: int) -> bytes:

@@ -1,60 +1,53 @@
-"""Options of the command line that several commands share: each one's words and bounds once.
+"""Options that several commands share: words, bounds and default of each once; and how a command takes a group of them.
 
-`--extra-body` is read here, so that every command refuses the same things. Left out: options of one command, and the
-defaults that a settings file gives (`zoomagent/cli/settings.py`).
+    @app.command()
+    @takes
+    def ask(image: str, how: AgentOptions) -> None:     # --strategy, --gate … become options of the command
+
+Left out: options of one command, and the defaults that a settings file gives (`settings.py`).
 """
 
+import inspect
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from zoomagent.media.limits import PARTS_CEILING
-from zoomagent.strategy import Rule, Strategy
+from zoomagent.strategy import CALLS, DEPTH, GATE, MAX_TOKENS, SECONDS, Rule, Strategy
 
-MAX_TOKENS = 128
-"""Length of one reply unless it is told otherwise; the same as `zoomagent.graphs.context.Context`'s own."""
-CALLS, DEPTH, SECONDS, GATE_DEFAULT = 32, 4, 120.0, 0.97
-"""What a run may spend, and when it looks no closer, unless it is told otherwise; the same as the library's own."""
+if TYPE_CHECKING:
+    from zoomagent.graphs.context import Budget
+
+EXTRA_BODY = '{"enable_thinking": false}'
 
 
-def _object(text: str) -> dict[str, Any]:
+def read_object(text: str) -> dict[str, Any]:
+    """The JSON object of an option. BadParameter for what is none."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise typer.BadParameter(f"{text!r} is no JSON ({error}); write an object like {EXAMPLE}") from None
+        raise typer.BadParameter(f"{text!r} is no JSON ({error}); write an object like {EXTRA_BODY}") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"{text!r} is no JSON object; write one like {EXAMPLE}")
+        raise typer.BadParameter(f"{text!r} is no JSON object; write one like {EXTRA_BODY}")
     return value
 
 
-EXAMPLE = '{"enable_thinking": false}'
 MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, or a server's base URL (#NAME picks its model)"
 Model = Annotated[str, typer.Option(help=f"{MODEL_WORDS}; default also from ZOOMAGENT_MODEL.")]
 HowTo = Annotated[Strategy, typer.Option(help="How to look closer; auto takes the cheapest way that works.")]
-Weighing = Annotated[Rule, typer.Option(help="How macro's and micro's answer are weighed.")]
-TargetError = Annotated[
-    float | None,
-    typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong; else: Cannot tell."),
-]
-Gate = Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")]
-ArbiterFile = Annotated[
-    Path | None, typer.Option("--arbiter", help="A file of zoomagent train calibrate, for this very model.")
-]
 ProfileFile = Annotated[
     Path | None, typer.Option("--profile", help="A file of zoomagent doctor --save-profile: what the model takes.")
 ]
-MaxCalls = Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")]
-MaxDepth = Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")]
-Deadline = Annotated[float, typer.Option(min=0.001, help="Seconds a question may take.")]
-Proof = Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")]
-Check = Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")]
-Ocr = Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Length of one reply; a model that thinks gets more by itself.")]
 ExtraBody = Annotated[
-    Any, typer.Option(parser=_object, metavar="JSON", help=f"What the model's server needs besides, as {EXAMPLE}.")
+    Any,
+    typer.Option(parser=read_object, metavar="JSON", help=f"What the model's server needs besides, as {EXTRA_BODY}."),
 ]
+Ocr = Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")]
 Format = Annotated[
     Literal["text", "json"] | None, typer.Option(help="How it is printed.  [text; json where it is piped]")
 ]
@@ -65,3 +58,70 @@ MaxPixels = Annotated[
     typer.Option(min=1, max=PARTS_CEILING, help="Largest picture opened; above 178,956,970: TIFF in tiles."),
 ]
 Page = Annotated[int | None, typer.Option(min=1, help="Which page of a PDF or TIFF, counted from 1.")]
+
+
+@dataclass(frozen=True)
+class AgentOptions:
+    """How a question is answered, whoever asks it: an agent's settings, but for its model."""
+
+    strategy: HowTo = "auto"
+    rule: Annotated[Rule, typer.Option(help="How macro's and micro's answer are weighed.")] = "learned"
+    target_error: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong; else: Cannot tell."),
+    ] = None
+    gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = GATE
+    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, for this very model.")] = (
+        None
+    )
+    profile: ProfileFile = None
+    max_calls: Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")] = CALLS
+    max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = DEPTH
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds a question may take.")] = SECONDS
+    proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True
+    max_tokens: MaxTokens = MAX_TOKENS
+    extra_body: ExtraBody = None
+
+    @property
+    def budget(self) -> "Budget":
+        """What a question may cost."""
+        from zoomagent.graphs.context import Budget
+
+        return Budget(calls=self.max_calls, depth=self.max_depth, seconds=self.deadline)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as ZoomAgent takes them."""
+        bounds = ("max_calls", "max_depth", "deadline")
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in bounds}
+        return {**own, "budget": self.budget}
+
+
+def takes(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every parameter that is a dataclass spread out into that class's fields, for typer to read."""
+    signature = inspect.signature(command)
+    groups: dict[str, Any] = {
+        name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)
+    }
+    spread: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if name not in groups:
+            spread.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        spread += (
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            for field in fields(groups[name])
+        )
+
+    def called(**given: Any) -> None:
+        values = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**given, **values)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in spread}
+    called.__signature__ = signature.replace(parameters=spread)  # type: ignore[attr-defined]
+    return called

@@ -10,29 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoomagent.cli.options import (
-    CALLS,
-    DEPTH,
-    GATE_DEFAULT,
-    MAX_TOKENS,
-    SECONDS,
-    ArbiterFile,
-    Check,
-    Deadline,
-    ExtraBody,
-    Gate,
-    HowTo,
-    MaxBytes,
-    MaxCalls,
-    MaxDepth,
-    MaxPixels,
-    MaxTokens,
-    Model,
-    ProfileFile,
-    Proof,
-    TargetError,
-    Weighing,
-)
+from zoomagent.cli.options import AgentOptions, MaxBytes, MaxPixels, Model, takes
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, Limits
 
 if TYPE_CHECKING:
@@ -57,33 +35,15 @@ def serve() -> None:
     """
 
 
-def _settings(bounds: tuple[int, int, float], **settings: Any) -> dict[str, Any]:
-    """What every face gives its agent; `bounds` are calls, depth and seconds."""
-    from zoomagent import Budget
-
-    calls, depth, seconds = bounds
-    return {**settings, "budget": Budget(calls=calls, depth=depth, seconds=seconds)}
-
-
 @app.command()
+@takes
 def mcp(
+    *,
     http: Annotated[bool, typer.Option("--http", help="Streamable HTTP instead of stdin and stdout.")] = False,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http.")] = 8765,
     model: Model = "nano",
-    strategy: HowTo = "auto",
-    rule: Weighing = "learned",
-    target_error: TargetError = None,
-    gate: Gate = GATE_DEFAULT,
-    arbiter: ArbiterFile = None,
-    profile: ProfileFile = None,
-    max_calls: MaxCalls = CALLS,
-    max_depth: MaxDepth = DEPTH,
-    deadline: Deadline = SECONDS,
-    proof: Proof = True,
-    check: Check = True,
-    max_tokens: MaxTokens = MAX_TOKENS,
-    extra_body: ExtraBody = None,
+    how: AgentOptions,
     root: Root = None,
     allow_host: AllowHost = None,
     served_as: ServedAs = None,
@@ -99,13 +59,8 @@ def mcp(
     from zoomagent.plugins.mcp.server import CONNECTIONS, PATH, http_app, mcp_server
     from zoomagent.plugins.offers.inputs import picture_opener
 
-    settings = _settings(
-        model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
-        profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
-        extra_body=extra_body,
-    )  # fmt: skip
     opener = picture_opener(_allowed(root, allow_host, max_bytes, max_pixels))
-    with ZoomAgent(**settings, opener=opener) as agent:
+    with ZoomAgent(model, **how.settings, opener=opener) as agent:
         server = mcp_server(agent, opener)
         if not http:
             _talk(server, model)
@@ -115,23 +70,13 @@ def mcp(
 
 
 @app.command()
+@takes
 def page(
+    *,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8100,
     model: Model = "nano",
-    strategy: HowTo = "auto",
-    rule: Weighing = "learned",
-    target_error: TargetError = None,
-    gate: Gate = GATE_DEFAULT,
-    arbiter: ArbiterFile = None,
-    profile: ProfileFile = None,
-    max_calls: MaxCalls = CALLS,
-    max_depth: MaxDepth = DEPTH,
-    deadline: Deadline = SECONDS,
-    proof: Proof = True,
-    check: Check = True,
-    max_tokens: MaxTokens = MAX_TOKENS,
-    extra_body: ExtraBody = None,
+    how: AgentOptions,
     runs: Annotated[Path, typer.Option(envvar="ZOOMAGENT_RUNS", help="Where runs and their pictures are kept.")] = Path(
         "zoomagent-runs"
     ),
@@ -148,33 +93,18 @@ def page(
     from zoomagent.page.server import guarded_page, page_rules
 
     rules = page_rules(host, tuple(served_as or ()), max_bytes=max_bytes)
-    settings = _settings(
-        model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
-        profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
-        extra_body=extra_body,
-    )  # fmt: skip
-    with ZoomAgent(**settings) as agent:
+    with ZoomAgent(model, **how.settings) as agent:
         _serve(agent, guarded_page(agent, runs, rules, own_limits(max_bytes, max_pixels)), host, port, "/")
 
 
 @app.command()
+@takes
 def openai(
+    *,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8200,
     model: Model = "nano",
-    strategy: HowTo = "auto",
-    rule: Weighing = "learned",
-    target_error: TargetError = None,
-    gate: Gate = GATE_DEFAULT,
-    arbiter: ArbiterFile = None,
-    profile: ProfileFile = None,
-    max_calls: MaxCalls = CALLS,
-    max_depth: MaxDepth = DEPTH,
-    deadline: Deadline = SECONDS,
-    proof: Proof = True,
-    check: Check = True,
-    max_tokens: MaxTokens = MAX_TOKENS,
-    extra_body: ExtraBody = None,
+    how: AgentOptions,
     at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time; more wait.")] = 64,
     root: Root = None,
     allow_host: AllowHost = None,
@@ -193,12 +123,7 @@ def openai(
 
     rules = rules_for(host, None, tuple(served_as or ()), at_once=at_once, max_body=body_for(max_bytes))
     opener = picture_opener(_allowed(root, allow_host, max_bytes, max_pixels))
-    settings = _settings(
-        model=model, strategy=strategy, rule=rule, target_error=target_error, gate=gate, arbiter=arbiter,
-        profile=profile, bounds=(max_calls, max_depth, deadline), proof=proof, check=check, max_tokens=max_tokens,
-        extra_body=extra_body,
-    )  # fmt: skip
-    with ZoomAgent(**settings, opener=opener, connections=at_once) as agent:
+    with ZoomAgent(model, **how.settings, opener=opener, connections=at_once) as agent:
         _serve(agent, openai_app(agent, rules), host, port, "/v1")
 
 

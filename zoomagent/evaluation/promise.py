@@ -27,8 +27,8 @@ from zoomagent.evaluation.scoring import same_answer
 from zoomagent.evaluation.sets.asked import Task, World, tasks
 from zoomagent.evaluation.sets.haystack import size_name
 from zoomagent.evaluation.sets.other_world import Materials
-from zoomagent.graphs.context import GATE
 from zoomagent.models.base import Model
+from zoomagent.strategy import GATE
 
 ALPHAS = (0.02, 0.05, 0.1, 0.2)
 SETS: dict[str, tuple[tuple[World, Style], ...]] = {

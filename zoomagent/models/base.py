@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from zoomagent.models.profiles import Profile
+from zoomagent.strategy import MAX_TOKENS
 
 THINKING_ROOM = 4096
 """Tokens that a model which thinks gets beside those of its answer (ours)."""
@@ -112,7 +113,7 @@ class Model(Protocol):
         self,
         messages: Sequence[Message],
         *,
-        max_tokens: int = 128,
+        max_tokens: int = MAX_TOKENS,
         temperature: float = 0.0,
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),

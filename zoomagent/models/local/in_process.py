@@ -41,6 +41,7 @@ from zoomagent.models.profiles import NANO
 from zoomagent.models.words.chat import arrange
 from zoomagent.models.words.hermes import parse_calls
 from zoomagent.models.words.unwrapping import spoken, without_thoughts
+from zoomagent.strategy import MAX_TOKENS
 
 T = TypeVar("T")
 BATCH = 32
@@ -113,7 +114,7 @@ class InProcessModel:
         self,
         messages: Sequence[Message],
         *,
-        max_tokens: int = 128,
+        max_tokens: int = MAX_TOKENS,
         temperature: float = 0.0,
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
@@ -124,7 +125,7 @@ class InProcessModel:
         )
 
     async def generate_each(
-        self, conversations: Sequence[Sequence[Message]], *, max_tokens: int = 128, deadline: float | None = None
+        self, conversations: Sequence[Sequence[Message]], *, max_tokens: int = MAX_TOKENS, deadline: float | None = None
     ) -> list[Reply]:
         """One greedy reply to each conversation. Those whose texts and views are equally long (one question about many
         views of one size) share their passes through the model, at most BATCH at a time."""

@@ -50,6 +50,7 @@ from zoomagent.models.server.surroundings import certificates, proxy_for
 from zoomagent.models.server.wire import to_wire, wire_urls
 from zoomagent.models.words.calls import find_calls
 from zoomagent.models.words.chat import arrange
+from zoomagent.strategy import MAX_TOKENS
 
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
@@ -133,7 +134,7 @@ class OpenAIModel:
         self,
         messages: Sequence[Message],
         *,
-        max_tokens: int = 128,
+        max_tokens: int = MAX_TOKENS,
         temperature: float = 0.0,
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
