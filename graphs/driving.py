@@ -1,18 +1,17 @@
 """The policy `tools`: the model calls tools itself until it answers.
 
 One turn of the model a step, with every call it makes run and answered: a result, or words that say what was wrong.
-Calls that get nowhere are refused (`zoomagent/tools/progress.py`); a model that goes on calling is stopped, and the run
+Calls that get nowhere are refused (`zoomagent/tools/episode.py`); a model that goes on calling is stopped, and the run
 answers with what it has. What a picture says is never an instruction: all that a turn can do is call the tools offered.
 Models that write another dialect than function calls are read in theirs (`zoomagent/models/words/dialects.py`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from langgraph.runtime import Runtime
 
-from zoomagent.errors import ToolArgsInvalid, ToolError
+from zoomagent.errors import ToolError
 from zoomagent.geometry import Box
 from zoomagent.graphs.asking import Desk, ask, desk_of, offered
 from zoomagent.graphs.context import Context
@@ -25,11 +24,10 @@ from zoomagent.models.base import Reply, ToolCall
 from zoomagent.models.words.dialects import p2r_calls, read_calls
 from zoomagent.models.words.unwrapping import is_call
 from zoomagent.prompts import macro_prompt
-from zoomagent.tools.arguments import ZoomIn, read_arguments
-from zoomagent.tools.cropping import locate
 from zoomagent.tools.definitions import SEARCH, ZOOM_IN, ZOOM_OUT, definitions
-from zoomagent.tools.dispatch import run_call
-from zoomagent.tools.progress import TOO_CLOSE, WORDS, Look, stuck
+from zoomagent.tools.dispatch import run_arguments
+from zoomagent.tools.episode import Attempt, read_attempt
+from zoomagent.tools.progress import Look
 from zoomagent.tools.searching import search
 from zoomagent.tools.viewing import ToolResult
 
@@ -128,16 +126,20 @@ async def _run(
     most = desk.bench.model.profile.max_images
     if call.name in SHOWING and len(shown_in(turns)) >= most:
         return Ran(_told(call, f"No more than {most} images fit. Answer the question with those you have."), None)
+    views, depth = desk.bench.views, desk.context.budget.depth
+    history = [_as_look(record) for record in looks]
     try:
-        look = _look(desk, call, indexed, number)
-        why = stuck([_as_look(record) for record in looks], look)
+        attempt = read_attempt(views, call, indexed, views.profile.tools, depth, history, number)
     except ToolError as error:
         return Ran(_told(call, str(error)), None)
-    if why:
-        return Ran(_told(call, WORDS[why]), None)
-    record = _record(look, f"look-{call.id}", _phrase(desk, call, indexed))
+
+    async def searching(view: str, phrase: str) -> ToolResult:
+        left = depth - views.record(view)["depth"]
+        return await search(model, views, view, phrase, margin=views.profile.crop_margin, depth=left)
+
+    record = _record(attempt, f"look-{call.id}")
     try:
-        result = await _called(desk, model, call, indexed)
+        result = await run_arguments(views, model, attempt.arguments, indexed, searching)
     except ToolError as error:
         return Ran(_told(call, str(error)), record)
     shows = result.views[-1]["id"] if result.views else ""
@@ -150,39 +152,13 @@ def _told(call: ToolCall, text: str, views: Sequence[str] = ()) -> TurnRecord:
     return result_turn("tools", f"tools-{call.id}", list(views), text, call)
 
 
-async def _called(desk: Desk, model: Counting, call: ToolCall, indexed: Sequence[str]) -> ToolResult:
-    views = desk.bench.views
-
-    async def searching(view: str, phrase: str) -> ToolResult:
-        depth = desk.context.budget.depth - views.record(view)["depth"]
-        return await search(model, views, view, phrase, margin=views.profile.crop_margin, depth=depth)
-
-    return await run_call(views, model, call, indexed, views.profile.tools, searching)
-
-
-def _look(desk: Desk, call: ToolCall, indexed: Sequence[str], turn: int) -> Look:
-    """The call as progress is measured by; raises ToolError for one that can not be run."""
-    arguments: Any = read_arguments(call, desk.bench.model.profile.tools, len(indexed))
-    view = indexed[arguments.img_idx]
-    if call.name in (ZOOM_IN, SEARCH) and desk.bench.views.record(view)["depth"] >= desk.context.budget.depth:
-        raise ToolArgsInvalid(TOO_CLOSE)
-    box = locate(desk.bench.views, view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
-    label = "" if isinstance(arguments, ZoomIn) else str(arguments.model_dump(exclude={"img_idx"}))
-    return Look(call.name, view, box, label, turn)
-
-
-def _record(look: Look, name: str, phrase: str) -> ToolLookRecord:
+def _record(attempt: Attempt, name: str) -> ToolLookRecord:
+    look = attempt.look
     box = look.box.as_list() if look.box else None
     return ToolLookRecord(
-        id=name, tool=look.tool, view=look.view, box=box, label=look.label, turn=look.turn, phrase=phrase, shows="",
-        target=None,
+        id=name, tool=look.tool, view=look.view, box=box, label=look.label, turn=look.turn, phrase=attempt.phrase,
+        shows="", target=None,
     )  # fmt: skip
-
-
-def _phrase(desk: Desk, call: ToolCall, indexed: Sequence[str]) -> str:
-    """What a call names, where it names one thing."""
-    named = read_arguments(call, desk.bench.model.profile.tools, len(indexed)).model_dump().get("label", "")
-    return named if isinstance(named, str) else ""
 
 
 def _as_look(record: ToolLookRecord) -> Look:

@@ -6,7 +6,7 @@
 `indexed` are the ids of the images shown so far: `img_idx` counts them, and boxes are in the model's space of the image
 named. Every error of the model's is a ToolError in words for it. A search is a policy of its own and is handed in; so
 is whoever counts calls and seconds: `model` may be anything that generates and scores. Left out: whether the call
-gets anywhere (`progress.py`).
+gets anywhere (`episode.py`).
 """
 
 import json
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from zoomagent.geometry import Box
 from zoomagent.models.base import Model, ToolCall
-from zoomagent.tools.arguments import Ground, Read, Search, Tag, Verify, ZoomIn, ZoomOut, read_arguments
+from zoomagent.tools.arguments import Call, Ground, Read, Search, Tag, Verify, ZoomIn, ZoomOut, read_arguments
 from zoomagent.tools.cropping import written
 from zoomagent.tools.definitions import NOT_FOUND, SEARCH, shown
 from zoomagent.tools.grounding import ground
@@ -40,12 +40,20 @@ async def run_call(
     indexed: Sequence[str],
     allowed: Sequence[str],
     search: Searching | None = None,
-    *,
-    deadline: float | None = None,
 ) -> ToolResult:
-    """What `call` gives: new views and words that name them by their index, or words alone."""
+    """What `call` gives, read and run. Raises ToolError, in words for the model, for one that cannot be run."""
     offered = [name for name in allowed if name != SEARCH or search is not None]
-    arguments = read_arguments(call, offered, len(indexed))
+    return await run_arguments(views, model, read_arguments(call, offered, len(indexed)), indexed, search)
+
+
+async def run_arguments(
+    views: ViewStore,
+    model: Model,
+    arguments: Call,
+    indexed: Sequence[str],
+    search: Searching | None = None,
+) -> ToolResult:
+    """What a checked call gives: new views and words that name them by their index, or words alone."""
     index = arguments.img_idx
     view = indexed[index]
     match arguments:
@@ -57,14 +65,14 @@ async def run_call(
         case Read():
             return ToolResult(_read(views, view, index, await read(views, view)))
         case Verify(label=label):
-            probability = await sees(model, views, view, label, deadline=deadline)
+            probability = await sees(model, views, view, label)
             return ToolResult(_seen(label, index, probability))
         case Tag(labels=labels):
-            tags = await tag(model, views, view, labels, deadline=deadline)
+            tags = await tag(model, views, view, labels)
             named = (one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in tags)
             return ToolResult(f"img_idx {index} shows: {', '.join(named)}." if tags else NOT_FOUND)
         case Ground(label=label):
-            boxes = await ground(model, views, view, label, deadline=deadline)
+            boxes = await ground(model, views, view, label)
             return ToolResult(_pointed(views, view, index, boxes), target=boxes[0] if boxes else None)
 
 

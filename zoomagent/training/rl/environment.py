@@ -28,11 +28,12 @@ from zoomagent.models.base import ToolCall
 from zoomagent.models.profiles import Profile
 from zoomagent.models.words.chat import neutral
 from zoomagent.prompts import macro_prompt
-from zoomagent.tools.arguments import Search, ZoomIn, ZoomOut, read_arguments
-from zoomagent.tools.cropping import locate, show
+from zoomagent.tools.arguments import Search, ZoomIn, ZoomOut
+from zoomagent.tools.cropping import show
 from zoomagent.tools.definitions import NOT_FOUND, SEARCH, ZOOM_IN, ZOOM_OUT, definitions
 from zoomagent.tools.dispatch import cut_out, worded
-from zoomagent.tools.progress import TOO_CLOSE, WORDS, Look, stuck
+from zoomagent.tools.episode import read_attempt
+from zoomagent.tools.progress import Look
 from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
 from zoomagent.tools.zooming import surroundings
 from zoomagent.training.rl.rewards import GAP, Reward, RewardConfig, Rollout, judge
@@ -201,18 +202,13 @@ class ZoomEnv:
 
     def _run(self, call: ToolCall, turn: int) -> ToolResult:
         episode, views = self.episode, self.views
-        arguments = read_arguments(call, self.config.offered, len(episode.indexed))
-        view = episode.indexed[arguments.img_idx]
+        attempt = read_attempt(
+            views, call, episode.indexed, self.config.offered, self.config.depth, episode.looks, turn
+        )
+        arguments = attempt.arguments
         if not isinstance(arguments, ZoomIn | ZoomOut | Search):
             raise ToolArgsInvalid(f"{call.name} is not available here. Zoom in, or answer.")
-        if not isinstance(arguments, ZoomOut) and views.record(view)["depth"] >= self.config.depth:
-            raise ToolArgsInvalid(TOO_CLOSE)
-        box = locate(views, view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
-        label = "" if box else str(arguments.model_dump(exclude={"img_idx"}))
-        look = Look(call.name, view, box, label, turn)
-        if why := stuck(episode.looks, look):
-            raise ToolArgsInvalid(WORDS[why])
-        episode.looks.append(look)
+        episode.looks.append(attempt.look)
         if isinstance(arguments, Search):
             return self._search(views, arguments.img_idx)
         return cut_out(views, episode.indexed, arguments)
