@@ -275,7 +275,7 @@ def test_a_full_disk_stops_the_batch_with_a_code(tmp_path: Path) -> None:
         pytest.skip("this system has no /dev/full")
     with AnswerFile(tmp_path / "a.jsonl", SETTINGS) as file:
         full = os.open("/dev/full", os.O_WRONLY)
-        os.dup2(full, file._file)
+        os.dup2(full, file._journal.descriptor)
         os.close(full)
         with pytest.raises(StoreError) as caught:
             asyncio.run(answer_all(rows_of(50), yes, file, 4))

@@ -15,9 +15,10 @@ from zoom_world import NEAR
 
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.models.loading import NANO_WEIGHTS, load_model
+from zoomagent.training.resuming import newest
 from zoomagent.training.rl import run as reinforce
 from zoomagent.training.rl.guard import RATE, GuardConfig
-from zoomagent.training.rl.run import Recipe, Settings, build, longest, newest, rows_of, train
+from zoomagent.training.rl.run import Recipe, Settings, build, longest, rows_of, train
 from zoomagent.training.rl.trainer import ZoomTrainer, answer_tokens, grey_patch
 from zoomagent.training.rl.trl_env import ZoomRollout
 

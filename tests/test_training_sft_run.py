@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from zoomagent.cli.main import app
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.loading import NANO_WEIGHTS
+from zoomagent.training.adapters import LORA_TARGETS
 from zoomagent.training.curve import JsonLines
 from zoomagent.training.resuming import newest
 from zoomagent.training.sft import run as supervised
@@ -140,7 +141,7 @@ def test_lora_moves_the_text_model_only_and_is_merged(data: Path, tmp_path: Path
     after = AutoModelForImageTextToText.from_pretrained(folder).state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert before.keys() == after.keys() and moved
-    assert all("language_model" in name and name.split(".")[-2] in supervised.LORA_TARGETS for name in moved)
+    assert all("language_model" in name and name.split(".")[-2] in LORA_TARGETS for name in moved)
 
 
 def test_data_that_is_none_is_refused_with_what_to_do(tmp_path: Path) -> None:

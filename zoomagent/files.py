@@ -1,12 +1,21 @@
-"""Files that appear whole or not at all, alone or several together; and a folder for them that is free."""
+"""Files and folders that appear whole or not at all; a free folder for them; settings that must stay; a lock.
 
+Left out: files that grow line by line (`journal.py`), and files too large for memory (`media/large/cache.py`).
+"""
+
+import contextlib
+import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from zoomagent.errors import SettingInvalid
+from filelock import FileLock, Timeout
+
+from zoomagent.errors import SettingInvalid, StoreError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -15,16 +24,87 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all beside their places, then move them there: where the disk is full, none of them appears."""
+    """Write all beside their places, then move them there: where the disk is full, none of them appears, and what
+    appears is on disk whenever the power goes."""
     drafts = {folder / f".{name}.{os.getpid()}": folder / name for name in files}
     try:
         for draft, content in zip(drafts, files.values(), strict=True):
-            draft.write_bytes(content)
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         for draft, path in drafts.items():
             os.replace(draft, path)
+        sync_folder(folder)
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the folder's own entries on disk: names of files that were moved there. Files are synced on their own."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A draft to fill, which takes the folder's place at the end, and the place of one that was there."""
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    yield draft
+    for file in draft.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    sync_folder(draft)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+
+
+def changed_settings(file: Path, given: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, tuple[Any, Any]]:
+    """Which settings differ from those kept in `file`: by name, before and now; those in `free` may. Where none are
+    kept yet, these are. Raises ValueError or OSError for a file that cannot be read."""
+    now = json.loads(json.dumps(dict(given), default=str))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, (json.dumps(now, indent=2) + "\n").encode())
+        return {}
+    before = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(before, dict):
+        raise ValueError("The file holds no settings.")
+    both = {name: (before.get(name), now.get(name)) for name in sorted({*before, *now} - {*free})}
+    return {name: (was, now_is) for name, (was, now_is) in both.items() if was != now_is}
+
+
+def check_settings(file: Path, given: Mapping[str, Any], free: Collection[str] = ()) -> None:
+    """Raise SettingInvalid where work was begun with other settings; write these down where it begins."""
+    if changed := changed_settings(file, given, free):
+        was = ", ".join(f"{name} {before!r} (now {now!r})" for name, (before, now) in changed.items())
+        raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
+
+
+@contextlib.contextmanager
+def only_process(path: Path, what: str) -> Iterator[None]:
+    """Be the only process that has `path`, by a lock file beside it that ends with its process, even a killed one.
+
+    Raises StoreError: run_already_active where another has it, store_read_only where no lock file can be made."""
+    lock = FileLock(f"{path}.lock", timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        text = f"Another process is using {what}. Wait for it, or name another file."
+        raise StoreError(text, code="run_already_active") from error
+    except OSError as error:
+        text = f"No lock file can be made beside {what}. Check its folder's permissions."
+        raise StoreError(text, code="store_read_only") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def free_folder(folder: Path, names: Iterable[str]) -> Path:

@@ -10,7 +10,6 @@ whether what was read is the state of a run (`running.py`).
 import asyncio
 import contextlib
 import hashlib
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from zoomagent.errors import StoreError
+from zoomagent.files import only_process
 
 BUSY_SECONDS = 30.0
 """How long SQLite waits for another connection's write."""
@@ -79,7 +79,7 @@ class CheckpointFile:
 
     async def _open(self) -> AsyncSqliteSaver:
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(_only_process(self._path))
+            stack.enter_context(only_process(self._path, "this checkpoint file"))
             stack.enter_context(store_errors())
             connection = await stack.enter_async_context(aiosqlite.connect(self._path, timeout=BUSY_SECONDS))
             saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
@@ -123,32 +123,3 @@ def _store_error(error: sqlite3.Error) -> StoreError:
         if name.startswith(start):
             return StoreError(text, code=code)
     return StoreError(f"The checkpoint file can not be used ({name}). Name another.", code="store_io")
-
-
-@contextlib.contextmanager
-def _only_process(path: Path) -> Iterator[None]:
-    """Hold the kernel lock of `path`, or say who should wait. Without fcntl (Windows) SQLite's own locks must
-    do."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    lock = _lock_file(path)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        text = "Another process is running on this checkpoint file. Wait for it, or name another file."
-        raise StoreError(text, code="run_already_active") from error
-    finally:
-        os.close(lock)
-
-
-def _lock_file(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        return os.open(f"{path}.lock", flags, 0o600)
-    except OSError as error:
-        text = "No lock file can be made beside the checkpoint file. Check its folder's permissions."
-        raise StoreError(text, code="store_read_only") from error

@@ -23,9 +23,13 @@ import orjson
 
 from zoomagent.batch.rows import Row
 from zoomagent.batch.tally import Tally
-from zoomagent.errors import RunError, SettingInvalid, StoreError
+from zoomagent.errors import SettingInvalid, StoreError
+from zoomagent.files import changed_settings, only_process
+from zoomagent.journal import Journal
 
-CHUNK = 1 << 20
+UNKNOWN = (
+    "Nothing says with which settings these answers were made (FILE.run.json is missing or damaged). Name another file."
+)
 
 
 class AnswerFile:
@@ -33,23 +37,24 @@ class AnswerFile:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path, self._settings = path, dict(settings)
-        self._file = -1
+        self._journal = Journal(path)
+        self._stack = contextlib.ExitStack()
         self._lock = threading.Lock()
         self.done: dict[str, str] = {}
         self.files: dict[str, str] = {}
         self.tally = Tally()
 
     def __enter__(self) -> Self:
-        with _told():
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
-        try:
-            if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise SettingInvalid("Answers are kept in a regular file. Name one with --out.")
-            with _told():
-                self._open()
-        except RunError:
-            self._close()
-            raise
+        with contextlib.ExitStack() as stack:
+            with _store_errors():
+                stack.enter_context(self._journal)
+                if not stat.S_ISREG(os.fstat(self._journal.descriptor).st_mode):
+                    raise SettingInvalid("Answers are kept in a regular file. Name one with --out.")
+                stack.enter_context(only_process(self._path, "these answers"))
+                _check_settings(Path(f"{self._path}.run.json"), self._settings, self._journal.is_empty)
+                for number, line in enumerate(self._journal.lines(), 1):
+                    self._read(line, number)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -70,21 +75,12 @@ class AnswerFile:
 
     def add(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Keep lines; they are on disk when this returns. Raises StoreError."""
-        with self._lock, _told():
-            if self._file < 0:
+        with self._lock, _store_errors():
+            if self._journal.descriptor < 0:
                 raise StoreError("The answers are closed already.", code="store_io")
-            _write(self._file, b"".join(orjson.dumps(record) + b"\n" for record in records))
-            os.fsync(self._file)
+            self._journal.add([orjson.dumps(record) for record in records])
         for record in records:
             self._count(record)
-
-    def _open(self) -> None:
-        _only_process(self._file)
-        _check_settings(Path(f"{self._path}.run.json"), self._settings, empty=os.fstat(self._file).st_size == 0)
-        _cut_torn_line(self._file)
-        with self._path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                self._read(line, number)
 
     def _read(self, line: bytes, number: int) -> None:
         try:
@@ -103,84 +99,26 @@ class AnswerFile:
 
     def _close(self) -> None:
         with self._lock:
-            file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+            self._stack.close()
 
 
 def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
     """Refuses to go on with other settings; writes them where nothing was answered yet."""
     if empty:
-        _write_whole(path, orjson.dumps(settings, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-        return
+        path.unlink(missing_ok=True)
+    elif not path.exists():
+        raise StoreError(UNKNOWN, code="run_mismatch")
     try:
-        before = orjson.loads(path.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        before = None
-    if not isinstance(before, dict):
-        text = (
-            "Nothing says with which settings these answers were made (FILE.run.json is missing or damaged). "
-            "Name another file."
-        )
-        raise StoreError(text, code="run_mismatch")
-    now = orjson.loads(orjson.dumps(settings))
-    differs = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        differs = changed_settings(path, settings)
+    except ValueError as error:
+        raise StoreError(UNKNOWN, code="run_mismatch") from error
     if differs:
         text = f"These answers were made with another {', '.join(differs)}. Name another file, or set it as it was."
         raise StoreError(text, code="run_mismatch")
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """All of it or nothing, whenever the power goes."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _cut_torn_line(file: int) -> None:
-    """Cut off what follows the last line's end."""
-    size = end = os.fstat(file).st_size
-    while end > 0:
-        begin = max(0, end - CHUNK)
-        at = os.pread(file, end - begin, begin).rfind(b"\n")
-        if at >= 0:
-            end = begin + at + 1
-            break
-        end = begin
-    if end < size:
-        os.ftruncate(file, end)
-        os.fsync(file)
-
-
-def _write(file: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def _only_process(file: int) -> None:
-    """Hold the kernel's lock on the file, which a killed process gives back. Without fcntl (Windows) there is none."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        text = "Another process is adding to these answers. Wait for it, or name another file."
-        raise StoreError(text, code="run_already_active") from error
-
-
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _store_errors() -> Iterator[None]:
     """The one place where what the system reports becomes a StoreError."""
     try:
         yield

@@ -9,7 +9,6 @@ one picture are one group: a split never tears them apart. A row that has a reco
 may go on where it was killed. Left out: fitting (`zoomagent/training/calibration/fitting.py`).
 """
 
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ from zoomagent.batch.rows import Row
 from zoomagent.confidence.features import from_dict
 from zoomagent.confidence.records import Record
 from zoomagent.errors import StoreError
+from zoomagent.journal import Journal
 
 SETTINGS: dict[str, Any] = {"gate": 1.0, "arbiter": "none"}
 """How rows must be asked for records: both looks wherever a closer one can be, and no judge that was fitted before.
@@ -33,7 +33,7 @@ class RecordFile:
     """An open file of records. `count` are those that it holds, `skipped` the rows of this run that gave none."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._journal = Journal(path)
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self.skipped = 0
@@ -44,9 +44,9 @@ class RecordFile:
 
     def __enter__(self) -> Self:
         try:
-            whole = self._whole()
-            self._file = self._path.open("ab")
-            self._file.truncate(whole)
+            self._journal.__enter__()
+            for number, line in enumerate(self._journal.lines(), 1):
+                self._known.add(_id_of(line, number))
         except OSError as error:
             raise StoreError(f"The records can not be kept: {error.strerror}.", code="store_io") from error
         return self
@@ -54,7 +54,7 @@ class RecordFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._journal.close()
 
     def add(self, row: Row, answer: Answer) -> None:
         """Keep what a run knew; it is on disk when this returns."""
@@ -64,21 +64,14 @@ class RecordFile:
                 self.skipped += 1
             elif record.id not in self._known:
                 self._known.add(record.id)
-                self._file.write(record.model_dump_json().encode() + b"\n")
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                self._journal.add([record.model_dump_json().encode()])
 
-    def _whole(self) -> int:
-        """Read what is there already; the bytes of it without a last line that a kill cut off."""
-        content = self._path.read_bytes() if self._path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                self._known.add(str(orjson.loads(line)["id"]))
-            except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-                text = f"Line {number} of the records is none. Name another file."
-                raise StoreError(text, code="store_io") from error
-        return len(whole)
+
+def _id_of(line: bytes, number: int) -> str:
+    try:
+        return str(orjson.loads(line)["id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise StoreError(f"Line {number} of the records is none. Name another file.", code="store_io") from error
 
 
 def record_of(row: Row, answer: Answer) -> Record | None:

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-LORA = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+from zoomagent.training.adapters import LORA_TARGETS
+
+LORA = ",".join(LORA_TARGETS)
 
 
 def sft(

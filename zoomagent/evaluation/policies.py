@@ -26,6 +26,7 @@ from zoomagent.data.world.scene import Scene
 from zoomagent.evaluation.scoring import same_answer, wilson
 from zoomagent.evaluation.sets.haystack import Case, Settings, cases
 from zoomagent.geometry import Box, Size, iou
+from zoomagent.journal import Journal
 from zoomagent.models.loading import fingerprint, load_model
 from zoomagent.training.nano.located import true_box
 
@@ -59,19 +60,20 @@ def asked(n: int, seed: int = SEED) -> Iterator[tuple[Scene, Case, str]]:
 
 async def drive(policies: dict[str, str], n: int, results: Path, seed: int = SEED) -> list[Driven]:
     """Ask every policy every question that is not in `results` yet; all results."""
-    kept = _kept(results)
     found: list[Driven] = []
-    for name, weights in policies.items():
-        model = load_model(weights)
-        print_of = fingerprint(weights) + f" {model.profile.whole_pixels}" * bool(model.profile.whole_pixels)
-        with ZoomAgent(model, strategy="tools") as agent, results.open("ab") as file:
-            for scene, case, level in asked(n, seed):
-                key = (print_of, f"{level} {case.seed} {case.scene} {case.group}")
-                if key not in kept:
-                    kept[key] = await _one(agent, scene, case, level, name, print_of)
-                    file.write(orjson.dumps(asdict(kept[key])) + b"\n")
-                    file.flush()
-                found.append(Driven(**{**asdict(kept[key]), "policy": name}))
+    with Journal(results) as journal:
+        rows = [Driven(**orjson.loads(line)) for line in journal.lines()]
+        kept = {(row.weights, row.case): row for row in rows}
+        for name, weights in policies.items():
+            model = load_model(weights)
+            print_of = fingerprint(weights) + f" {model.profile.whole_pixels}" * bool(model.profile.whole_pixels)
+            with ZoomAgent(model, strategy="tools") as agent:
+                for scene, case, level in asked(n, seed):
+                    key = (print_of, f"{level} {case.seed} {case.scene} {case.group}")
+                    if key not in kept:
+                        kept[key] = await _one(agent, scene, case, level, name, print_of)
+                        journal.add([orjson.dumps(asdict(kept[key]))])
+                    found.append(Driven(**{**asdict(kept[key]), "policy": name}))
     return found
 
 
@@ -111,16 +113,6 @@ def _within(box: Box, size: Size) -> Box:
 def _mattered(answer: Answer) -> bool | None:
     proven = [item.mattered for item in answer.evidence if item.mattered is not None]
     return any(proven) if proven else None
-
-
-def _kept(results: Path) -> dict[tuple[str, str], Driven]:
-    if not results.exists():
-        return {}
-    whole = results.read_bytes()
-    lines = whole[: whole.rfind(b"\n") + 1].splitlines()
-    rows = [Driven(**orjson.loads(line)) for line in lines]
-    results.write_bytes(b"".join(line + b"\n" for line in lines))
-    return {(row.weights, row.case): row for row in rows}
 
 
 def table(found: Sequence[Driven]) -> str:

@@ -5,13 +5,13 @@ a file and a result is only taken up where everything is the same. A last line t
 and asked again; damage anywhere else is an error.
 """
 
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import orjson
 
 from zoomagent.errors import StoreError
+from zoomagent.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,14 @@ class ResultFile:
         self._results[result.key] = result
         if self._path is None:
             return
-        with self._path.open("ab") as file:
-            file.write(orjson.dumps(asdict(result)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with Journal(self._path) as journal:
+            journal.add([orjson.dumps(asdict(result))])
 
 
 def load(path: Path) -> list[Result]:
     """The results in a file. A torn last line is cut off the file, so that what follows starts on a line of its own."""
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return [_read(line, number) for number, line in enumerate(whole.splitlines(), 1)]
+    with Journal(path) as journal:
+        return [_read(line, number) for number, line in enumerate(journal.lines(), 1)]
 
 
 def _read(line: bytes, number: int) -> Result:

@@ -1,15 +1,19 @@
 """Going on where a run left off: the newest whole checkpoint, and the settings it was begun with.
 
-`settings.json` in the run's folder says what the run is; a run goes on with its own settings only. Left out: writing
-checkpoints (`store.py`, and the trainers of other libraries).
+`settings.json` in the run's folder says what the run is; a run goes on with its own settings only
+(`files.check_settings`). Left out: writing checkpoints
+(`nano/store.py`, and the trainers of other libraries).
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoomagent.errors import SettingInvalid
+from zoomagent.files import write_whole
+
+SETTINGS = "settings.json"
 
 
 def newest(folder: Path) -> Path | None:
@@ -21,19 +25,9 @@ def newest(folder: Path) -> Path | None:
 
 
 def remember(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings of a run."""
+    """Write the settings of a run, over those of a run that left no checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(settings, default=str, indent=2) + "\n", encoding="utf-8")
-
-
-def check_same(folder: Path, settings: Mapping[str, Any], free: Collection[str]) -> None:
-    """Raise SettingInvalid when the run in `folder` was started with other settings; those in `free` may change."""
-    given = json.loads(json.dumps(dict(settings), default=str))
-    kept = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    changed = sorted(name for name in given if name not in free and given[name] != kept.get(name))
-    if changed:
-        was = ", ".join(f"{name} {kept.get(name)!r} (now {given[name]!r})" for name in changed)
-        raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
+    write_whole(folder / SETTINGS, (json.dumps(settings, default=str, indent=2) + "\n").encode())
 
 
 def all_made(made: int, asked: int) -> None:

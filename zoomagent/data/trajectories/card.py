@@ -13,6 +13,7 @@ import orjson
 from zoomagent.data.genome.rows import Counts
 from zoomagent.data.trajectories.splits import SPLITS, Split
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS
+from zoomagent.files import write_whole
 
 
 def make_card(
@@ -33,9 +34,7 @@ def make_card(
 def write_card(card: Mapping[str, Any], out: Path) -> None:
     """Write card.md, then card.json: the second says that all is done."""
     (out / "card.md").write_text(_tables(card), encoding="utf-8")
-    part = out / "card.part"
-    part.write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    part.replace(out / "card.json")
+    write_whole(out / "card.json", orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def _tables(card: Mapping[str, Any]) -> str:

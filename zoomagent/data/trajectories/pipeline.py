@@ -32,6 +32,7 @@ from zoomagent.data.trajectories.splits import SPLITS, Split, check_leak, split_
 from zoomagent.data.trajectories.telling import Teller
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
 from zoomagent.errors import InputRefused, SettingInvalid, ToolError
+from zoomagent.files import write_whole
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.limits import own_limits
 from zoomagent.models.base import Model
@@ -124,7 +125,7 @@ def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
         if out.exists() and any(item.name != ".work" for item in out.iterdir()):
             raise SettingInvalid("The folder to write into holds other files. Give an empty one.", code="folder_in_use")
         manifest.parent.mkdir(parents=True, exist_ok=True)
-        _write(manifest, orjson.dumps(given))
+        write_whole(manifest, orjson.dumps(given))
     elif known != given:
         changed = ", ".join(sorted(name for name in {*known, *given} if known.get(name) != given.get(name)))
         text = f"The folder was begun with other settings ({changed}). Give the same, or another folder."
@@ -142,13 +143,7 @@ def _shards(ids: Sequence[int]) -> list[Sequence[int]]:
 def _once(file: Path, made: Callable[[], bytes]) -> None:
     """Write what `made` gives, unless it was written before."""
     if not file.exists():
-        _write(file, made())
-
-
-def _write(file: Path, content: bytes) -> None:
-    part = file.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(file)
+        write_whole(file, made())
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -206,7 +201,7 @@ async def _judge(work: Path, shards: int, settings: Settings, progress: Progress
         for shard in range(shards):
             file = work / f"judged-{shard:05d}.json"
             if not file.exists():
-                _write(file, await _judged(work, shard, asked, settings, model))
+                write_whole(file, await _judged(work, shard, asked, settings, model))
             progress("judging", shard + 1, shards)
     finally:
         await model.aclose()

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoomagent.data.world.scene import LEVELS, SPLITS
 from zoomagent.data.world.varied import Variety
+from zoomagent.files import check_settings
 from zoomagent.training.nano import store
 from zoomagent.training.nano.batching import Batch, collate
 from zoomagent.training.nano.corpus import PHRASES, corpus
@@ -30,7 +31,7 @@ from zoomagent.training.nano.looks import Row
 from zoomagent.training.nano.mix import Mix, Shapes
 from zoomagent.training.nano.model import LARGE, SMALL, NanoConfig, build_model, build_tokenizer, save_checkpoint
 from zoomagent.training.nano.record import log, write_curve
-from zoomagent.training.resuming import all_made, check_same, remember
+from zoomagent.training.resuming import SETTINGS, all_made, remember
 
 PRESETS: dict[str, NanoConfig] = {"nano": SMALL, "nano-large": LARGE}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -152,7 +153,7 @@ def _resume(
     """Step and curve of the newest checkpoint, which is loaded; else what `start_from` holds is loaded."""
     found = store.newest(settings.out / "state")
     if found:
-        check_same(settings.out, asdict(settings), FREE)
+        check_settings(settings.out / SETTINGS, asdict(settings), FREE)
         state = store.load(found, modules, optimizer)
         return state["step"], state["curve"]
     if settings.start_from:

@@ -4,7 +4,6 @@ A checkpoint is written to a temporary folder, synced and renamed, so a kill lea
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from zoomagent.files import whole_folder
 
 
 def save(
@@ -22,17 +23,12 @@ def save(
     notes: dict[str, Any],
 ) -> None:
     """Write `folder/step-<step>` and drop all but the two newest."""
-    final, draft = folder / f"step-{step:08d}", folder / f".draft-{step}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name, module in modules.items():
-        state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
-        save_file(state, draft / f"{name}.safetensors")
-    save_file(_flat(optimizer), draft / "optimizer.safetensors")
-    (draft / "state.json").write_text(json.dumps({"step": step, **notes}))
-    _sync(draft)
-    shutil.rmtree(final, ignore_errors=True)
-    draft.rename(final)
+    with whole_folder(folder / f"step-{step:08d}") as draft:
+        for name, module in modules.items():
+            state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+            save_file(state, draft / f"{name}.safetensors")
+        save_file(_flat(optimizer), draft / "optimizer.safetensors")
+        (draft / "state.json").write_text(json.dumps({"step": step, **notes}))
     for old in sorted(folder.glob("step-*"))[:-2]:
         shutil.rmtree(old)
 
@@ -101,9 +97,3 @@ def _unflatten(optimizer: torch.optim.Optimizer, flat: dict[str, torch.Tensor]) 
         index, key = name.split(".")
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())

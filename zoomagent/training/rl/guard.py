@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 from transformers import TrainerCallback
 
+from zoomagent.files import write_whole
+
 OnCollapse = Literal["stop", "raise-tool", "restore"]
 RATE = "zoom/tool_rate"
 SHOWN = {
@@ -127,6 +129,4 @@ class Guard(TrainerCallback):  # type: ignore[misc]
             file.write(json.dumps(line, default=float) + "\n")
 
     def _keep(self) -> None:
-        draft = self.out / ".guard.draft"
-        draft.write_text(json.dumps(asdict(self.watch)))
-        draft.replace(self.out / "guard.json")
+        write_whole(self.out / "guard.json", json.dumps(asdict(self.watch)).encode())

@@ -11,7 +11,7 @@ before the next begins, so a killed run goes on where it was. Left out: sampling
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import orjson
 from zoomagent.confidence.replies import read, same
 from zoomagent.data.trajectories.trajectory import schema
 from zoomagent.errors import SettingInvalid
+from zoomagent.files import check_settings
 from zoomagent.geometry import Size
+from zoomagent.journal import Journal
 from zoomagent.models.base import Model
 from zoomagent.models.profiles import Profile
 from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
@@ -97,20 +99,19 @@ def select_all(
 ) -> dict[str, Selected]:
     """Select for every row, taking up what `out` already holds. Raises SettingInvalid where that came of other
     settings."""
-    _check_same(out, {"model": name, **asdict(steps)})
-    kept = {one.id: one for one in _load(out / KEPT)}
+    check_settings(out / SETTINGS, {"model": name, **asdict(steps)})
+    with Journal(out / KEPT) as journal:
+        kept = {one.id: one for one in (Selected(**orjson.loads(line)) for line in journal.lines())}
     missing = [row for row in found.rows if row["id"] not in kept]
     config = EnvConfig(replace(model.profile), found.images)
 
     async def work() -> None:
-        with (out / KEPT).open("ab") as file:
+        with Journal(out / KEPT) as journal:
             for start in range(0, len(missing), AT_ONCE):
                 batch = missing[start : start + AT_ONCE]
-                for one in await asyncio.gather(*(select(model, config, row, steps) for row in batch)):
-                    kept[one.id] = one
-                    file.write(orjson.dumps(asdict(one)) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+                selected = await asyncio.gather(*(select(model, config, row, steps) for row in batch))
+                kept.update({one.id: one for one in selected})
+                journal.add([orjson.dumps(asdict(one)) for one in selected])
                 progress(len(kept))
 
     asyncio.run(work())
@@ -152,24 +153,3 @@ def write(
     draft.replace(out / split / "selected.parquet")
     (out / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return told
-
-
-def _load(file: Path) -> Iterator[Selected]:
-    """Results on disk; a torn last line is cut off, so that what follows starts on a line of its own."""
-    if not file.exists():
-        return
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with file.open("r+b") as torn:
-            torn.truncate(len(whole))
-    for line in whole.splitlines():
-        yield Selected(**orjson.loads(line))
-
-
-def _check_same(out: Path, settings: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / SETTINGS
-    if file.exists() and (kept := json.loads(file.read_text())) != settings:
-        raise SettingInvalid(f"The selection in this folder was made with {kept}. Give the same, or another --out.")
-    file.write_text(json.dumps(settings) + "\n")

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zoomagent.errors import RunError, SettingInvalid
+from zoomagent.files import check_settings
 from zoomagent.geometry import Size
 from zoomagent.models.local.checkpoint import checkpoint_profile
 from zoomagent.models.profiles import Profile, own_overrides
-from zoomagent.training.resuming import all_made
+from zoomagent.training.adapters import lora
+from zoomagent.training.resuming import SETTINGS, all_made, newest
 from zoomagent.training.rl.environment import WITHOUT_MODEL, EnvConfig
 from zoomagent.training.rl.guard import Guard, GuardConfig
 from zoomagent.training.rl.rewards import BOX, GAP, RewardConfig
@@ -125,7 +127,7 @@ def build(settings: Settings, rows: Rows, say: Callable[[str], None], **changes:
         reward_funcs=reward_functions(env.rewards, {processor.tokenizer.eos_token_id}),
         args=arguments(settings, env, model.config, weights(env.rewards), **changes),
         callbacks=[guard],
-        peft_config=_adapters(settings.lora),
+        peft_config=lora(settings.lora),
     )
     guard.trainer.remove_callback(PrinterCallback)
     return guard.trainer, guard
@@ -236,20 +238,6 @@ def arguments(settings: Settings, env: EnvConfig, config: Any, weights: list[flo
     return GRPOConfig(**{**chosen, **changes})
 
 
-def newest(folder: Path) -> Path | None:
-    """The newest whole checkpoint: the trainer's state is written last, so a torn one has none."""
-    found = [path for path in folder.glob("checkpoint-*") if _whole(path)]
-    return max(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
-
-
-def _whole(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def _load_model(settings: Settings) -> Any:
     import torch
     from transformers import AutoModelForImageTextToText
@@ -266,16 +254,6 @@ def _load_model(settings: Settings) -> Any:
     )
 
 
-def _adapters(rank: int) -> Any:
-    """LoRA on the language model's linear layers; None for full training."""
-    if not rank:
-        return None
-    from peft import LoraConfig
-
-    layers = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=layers, task_type="CAUSAL_LM")
-
-
 FREE = {"out", "steps", "save_every", "guard"}
 """Settings that may change when a run goes on."""
 
@@ -284,12 +262,5 @@ def _check_same(settings: Settings) -> None:
     """Raise SettingInvalid when the run in `out` was started with other settings or data."""
     from zoomagent.training.sft.reading import digest
 
-    given = json.loads(json.dumps({**asdict(settings), "digest": digest(settings.data)}, default=str))
-    file = settings.out / "settings.json"
-    kept = json.loads(file.read_text()) if file.exists() else given
-    changed = sorted(name for name in given if name not in FREE and given[name] != kept.get(name))
-    if changed:
-        was = ", ".join(f"{name} {kept.get(name)!r} (now {given[name]!r})" for name in changed)
-        raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
-    settings.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
+    given = {**asdict(settings), "digest": digest(settings.data)}
+    check_settings(settings.out / SETTINGS, given, FREE)

@@ -15,6 +15,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
 from transformers.utils import cached_file
 
+from zoomagent.files import whole_folder
 from zoomagent.training.sft.processing import ViewProcessor, source_of
 
 SIDE_FILES = (
@@ -31,13 +32,10 @@ def export(model: str, trained: Path, out: Path, processor: ViewProcessor) -> Pa
     merged = merged.to(config.dtype or torch.float32)
     merged.config = config
     merged.generation_config = GenerationConfig.from_pretrained(source)
-    draft = out.with_name(out.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    merged.save_pretrained(draft)
-    _side_files(source, draft)
-    (draft / "chat_template.jinja").write_text(processor.chat_template, encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    draft.rename(out)
+    with whole_folder(out) as draft:
+        merged.save_pretrained(draft)
+        _side_files(source, draft)
+        (draft / "chat_template.jinja").write_text(processor.chat_template, encoding="utf-8")
     return out
 
 

@@ -24,17 +24,18 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from trl import SFTConfig, SFTTrainer
 
 from zoomagent.errors import SettingInvalid
+from zoomagent.files import check_settings
 from zoomagent.models.local.checkpoint import MODEL_TYPES, checkpoint_profile, refuse_pickles
 from zoomagent.models.profiles import Profile, own_overrides
+from zoomagent.training.adapters import LORA_TARGETS, lora
 from zoomagent.training.curve import JsonLines
-from zoomagent.training.resuming import all_made, check_same, newest, remember
+from zoomagent.training.resuming import SETTINGS, all_made, newest, remember
 from zoomagent.training.sft.collating import Collator
 from zoomagent.training.sft.exporting import export
 from zoomagent.training.sft.processing import ViewProcessor, load_processor, source_of
 from zoomagent.training.sft.reading import digest, pictures, split
 
 Precision = Literal["bf16", "fp32"]
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Every linear layer of the text model; the vision tower stays as it is."""
 FREE = {"out", "steps", "workers", "save_every", "held_out"}
 """Settings that may change when a run goes on."""
@@ -96,7 +97,7 @@ def begin(settings: Settings) -> None:
     told = {**asdict(settings), "data_digest": digest(settings.data)}
     with PartialState().main_process_first():
         if newest(settings.out / "state"):
-            check_same(settings.out, told, FREE)
+            check_settings(settings.out / SETTINGS, told, FREE)
         if PartialState().is_main_process:
             remember(settings.out, told)
 
@@ -115,7 +116,7 @@ def make_trainer(settings: Settings) -> Any:
         eval_dataset=held_out,
         data_collator=collator,
         processing_class=processor,
-        peft_config=_lora(settings) if settings.lora else None,
+        peft_config=lora(settings.lora, settings.lora_targets),
         callbacks=[JsonLines(settings.out / "log.jsonl")],
     )
 
@@ -200,18 +201,6 @@ def _checkpoints(settings: Settings) -> bool:
         config = AutoConfig.from_pretrained(source_of(settings.model), trust_remote_code=False)
         model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     return bool(model.num_parameters() >= LARGE)
-
-
-def _lora(settings: Settings) -> Any:
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=settings.lora,
-        lora_alpha=2 * settings.lora,
-        target_modules=list(settings.lora_targets),
-        exclude_modules=r".*visual.*",
-        task_type="CAUSAL_LM",
-    )
 
 
 def _quiet_when_piped() -> None:
