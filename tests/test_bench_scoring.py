@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.evaluation.intervals import clopper_pearson, wilson
 from zoomagent.evaluation.plots import plots
 from zoomagent.evaluation.results import Key, Result
-from zoomagent.evaluation.scoring import gain_and_harm, same_answer, wilson
+from zoomagent.evaluation.scoring import gain_and_harm, same_answer
 from zoomagent.evaluation.sets.haystack import Settings
 from zoomagent.evaluation.table import markdown, report, rows, with_oracle
 
@@ -119,3 +120,11 @@ def test_plots_are_drawn_with_and_without_confidences(tmp_path: Path) -> None:
         written = plots(rows(results), results, tmp_path / "haystack.json")
         assert [path.name for path in written] == ["haystack-calls.png", "haystack-risk.png"]
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_exact_intervals_match_published_ones() -> None:
+    """0 of 10: (0, 1 - 0.025 ** 0.1); 5 of 10: (0.187, 0.813)."""
+    assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025**0.1))
+    assert clopper_pearson(10, 10) == pytest.approx((0.025**0.1, 1))
+    assert clopper_pearson(5, 10) == pytest.approx((0.18709, 0.81291), abs=1e-5)
+    assert clopper_pearson(0, 0) == (0, 1)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from zoomagent.confidence.calibration import Calibrator, Isotonic, Platt, Temperature, sigmoid
+from zoomagent.confidence.calibration import Calibrator, Isotonic, Platt, sigmoid
 from zoomagent.confidence.metrics import ece
-from zoomagent.training.calibration.fitting import fit_isotonic, fit_platt, fit_temperature
+from zoomagent.training.calibration.fitting import fit_isotonic, fit_platt
 
 Array = NDArray[np.float64]
 STORED: TypeAdapter[Calibrator] = TypeAdapter(Calibrator)
@@ -17,12 +17,10 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @st.composite
-def calibrators(draw: st.DrawFn) -> Platt | Temperature | Isotonic:
-    kind = draw(st.sampled_from(["platt", "temperature", "isotonic"]))
+def calibrators(draw: st.DrawFn) -> Platt | Isotonic:
+    kind = draw(st.sampled_from(["platt", "isotonic"]))
     if kind == "platt":
         return Platt(slope=draw(st.floats(0, 1e6)), intercept=draw(FINITE))
-    if kind == "temperature":
-        return Temperature(temperature=draw(st.floats(1e-5, 1e6)))
     scores = sorted(draw(st.sets(st.floats(-500, 500), min_size=1, max_size=12)))
     values = sorted(draw(st.lists(st.floats(0, 1), min_size=len(scores), max_size=len(scores))))
     return Isotonic(scores=tuple(scores), values=tuple(values))
@@ -68,13 +66,6 @@ def test_calibration_brings_the_error_below_three_percent(fit) -> None:  # type:
     assert ece(sigmoid(scores), list(right)) > 0.1
     for by in ("mass", "width"):
         assert ece(calibrator.probabilities(scores), list(right), by=by) < 0.03
-
-
-def test_the_temperature_that_blurred_the_scores_is_found() -> None:
-    rng = np.random.default_rng(3)
-    truth = rng.normal(0, 1.5, 20_000)
-    right = rng.random(truth.size) < sigmoid(truth)
-    assert fit_temperature(2.5 * truth, right).temperature == pytest.approx(2.5, rel=0.08)
 
 
 def test_scores_that_point_the_wrong_way_give_the_base_rate() -> None:

@@ -29,21 +29,19 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     drafts = {folder / f".{name}.{os.getpid()}": folder / name for name in files}
     try:
         for draft, content in zip(drafts, files.values(), strict=True):
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            draft.write_bytes(content)
+            sync(draft)
         for draft, path in drafts.items():
             os.replace(draft, path)
-        sync_folder(folder)
+        sync(folder)
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Put the folder's own entries on disk: names of files that were moved there. Files are synced on their own."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Put a file's content on disk, or a folder's own entries."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -57,10 +55,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     yield draft
-    for file in draft.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
-    sync_folder(draft)
+    for path in (*draft.iterdir(), draft):
+        sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
 
@@ -94,6 +90,7 @@ def only_process(path: Path, what: str) -> Iterator[None]:
     Raises StoreError: run_already_active where another has it, store_read_only where no lock file can be made."""
     lock = FileLock(f"{path}.lock", timeout=0, mode=0o600)
     try:
+        os.stat(path.parent)  # for the lock would make it
         lock.acquire()
     except Timeout as error:
         text = f"Another process is using {what}. Wait for it, or name another file."

@@ -7,7 +7,7 @@ Imports nothing that it looks for. Left out: packages that are there and broken;
 
 from importlib.util import find_spec
 
-EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "sklearn", "tqdm"), "train")
+EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "scipy", "sklearn", "tqdm"), "train")
 EXTRAS |= {"ray": "ray", "mcp": "mcp", "mcp_types": "mcp", "fastapi": "serve", "uvicorn": "serve"}
 EXTRAS |= {"rapidocr": "ocr", "onnxruntime": "ocr"}
 

@@ -4,25 +4,20 @@
     cutoff.answers(0.83)       -> bool
     cutoff.refusal(0.41)       -> why not, in words; None when it answers
 
-`learn_then_test` (the default): Angelopoulos et al. 2021. With probability at least 1 - delta over the calibration
+`learn_then_test`: Angelopoulos et al. 2021. With probability at least 1 - delta over the calibration
 set, P(wrong | answered) <= alpha. It tests "the error among the answered is above alpha" at every threshold of a grid,
 from strict to lax, and stops at the first that can not be rejected (fixed-sequence testing: no price for the many
 thresholds); every p-value is the exact binomial tail (Clopper-Pearson turned round). The risk is that of Geifman and
 El-Yaniv 2017 (SGR), whose search costs a Bonferroni factor instead.
 
-`risk_control`: conformal risk control, Angelopoulos et al. 2022, for the loss "answered and wrong", which can only fall
-as the threshold rises. On average over calibration sets, P(answered and wrong) <= alpha: errors counted over all
-questions, answered or not, and in expectation only, hence a laxer promise.
-
-Both assume that the questions calibrated on and those to come are exchangeable, and that the calibration set was not
-used for fitting; `learn_then_test` also that they are independent and that `grid` was chosen without looking at them.
-Neither says anything about other pictures, other models, or any single question. numpy alone.
+It assumes that the questions calibrated on and those to come are exchangeable and independent, that the calibration set
+was not used for fitting, and that `grid` was chosen without looking at it. It says nothing about other pictures, other
+models, or any single question. numpy alone. Left out: intervals of a measured share (`evaluation/intervals.py`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +26,6 @@ from zoomagent.errors import SettingInvalid
 
 Array = NDArray[np.float64]
 Flags = Sequence[bool] | NDArray[np.bool_]
-Method = Literal["learn_then_test", "risk_control"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,6 @@ class Cutoff:
     threshold: float | None
     coverage: float
     alpha: float
-    method: Method
     reason: str
 
     def answers(self, confidence: float | None) -> bool:
@@ -72,23 +65,9 @@ def learn_then_test(
             break
         found = threshold
     if found is None:
-        return Cutoff(None, 0.0, alpha, "learn_then_test", _nothing(alpha, delta, c.size))
+        return Cutoff(None, 0.0, alpha, _nothing(alpha, delta, c.size))
     promise = f"At most {alpha:.1%} of the answers are wrong, with {1 - delta:.0%} certainty, for questions like those"
-    return Cutoff(found, float(np.mean(c >= found)), alpha, "learn_then_test", f"{promise} calibrated on.")
-
-
-def risk_control(confidence: Sequence[float] | Array, right: Flags, alpha: float) -> Cutoff:
-    """The least threshold at which (wrong answers + 1) / (questions + 1) <= alpha. See the module's text."""
-    _check(alpha, 0.5)
-    c = np.asarray(confidence, dtype=np.float64)
-    wrong = np.sort(c[~np.asarray(right, dtype=bool)])[::-1]
-    allowed = math.floor(alpha * (c.size + 1) + 1e-9) - 1
-    if allowed < 0:
-        reason = f"{c.size} calibration questions are too few for {alpha:.1%} wrong answers: abstain always."
-        return Cutoff(None, 0.0, alpha, "risk_control", reason)
-    threshold = float(np.nextafter(wrong[allowed], np.inf)) if allowed < wrong.size else 0.0
-    reason = f"On average at most {alpha:.1%} of questions like those calibrated on are answered wrongly."
-    return Cutoff(threshold, float(np.mean(c >= threshold)), alpha, "risk_control", reason)
+    return Cutoff(found, float(np.mean(c >= found)), alpha, f"{promise} calibrated on.")
 
 
 def grid_from(
@@ -125,23 +104,6 @@ def binomial_cdf(k: int, n: int, p: float) -> float:
     terms = logs[n] - logs[i] - logs[n - i] + i * math.log(p) + (n - i) * math.log1p(-p)
     top = float(np.max(terms))
     return min(1.0, math.exp(top) * float(np.sum(np.exp(terms - top))))
-
-
-def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share (Clopper and Pearson 1934); (0, 1) when nothing was asked."""
-    tail = (1 - level) / 2
-    low = 0.0 if hits == 0 else _share_where(hits - 1, n, 1 - tail)
-    high = 1.0 if hits == n else _share_where(hits, n, tail)
-    return low, high
-
-
-def _share_where(k: int, n: int, level: float) -> float:
-    """The share p at which P(X <= k) is `level`, by halving: the binomial tail falls as p rises."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if binomial_cdf(k, n, middle) > level else (low, middle)
-    return (low + high) / 2
 
 
 def _log_factorials(n: int) -> Array:

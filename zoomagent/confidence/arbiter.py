@@ -20,7 +20,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from zoomagent.confidence.abstention import Cutoff, Method, grid_from, learn_then_test, risk_control
+from zoomagent.confidence.abstention import Cutoff, grid_from, learn_then_test
 from zoomagent.confidence.calibration import Calibrator, Platt, Value
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Array, Features, vector
@@ -158,13 +158,9 @@ class Arbiter(Value):
         taken = [(g, gr) if gate_at is not None and g >= gate_at else (f, fr) for f, fr, g, gr in rows]
         return [confidence for confidence, _ in taken], [right for _, right in taken]
 
-    def cutoff(
-        self, alpha: float, delta: float = 0.1, method: Method = "learn_then_test", gate_at: float | None = None
-    ) -> Cutoff:
+    def cutoff(self, alpha: float, delta: float = 0.1, gate_at: float | None = None) -> Cutoff:
         """From which confidence on to answer. `gate_at` must be fixed beforehand, not chosen from these numbers."""
         confidence, right = self.pairs(gate_at)
-        if method == "risk_control":
-            return risk_control(confidence, right, alpha)
         grid = grid_from(self.reference, len(right), alpha, delta) if self.reference else []
         return learn_then_test(confidence, right, grid, alpha, delta)
 

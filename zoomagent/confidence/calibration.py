@@ -1,7 +1,6 @@
-"""From a score (any real number, a logit) to a probability: three monotone maps that are stored as JSON.
+"""From a score (any real number, a logit) to a probability: two monotone maps that are stored as JSON.
 
     Platt(slope=1.3, intercept=-0.2).probabilities(scores)
-    Temperature(temperature=2.0)                      Guo et al. 2017: divide the logit
     Isotonic(scores=(-2.0, 0.0, 1.5), values=(0.1, 0.4, 0.9))      a table; straight lines in between, flat outside
 
 Higher scores never get lower probabilities, and any finite score gives a probability. numpy alone. Left out: fitting
@@ -37,16 +36,6 @@ class Platt(Value):
         return sigmoid(self.slope * np.clip(scores, -FAR, FAR) + self.intercept)
 
 
-class Temperature(Value):
-    """Guo et al. 2017: sigmoid(score / temperature). Keeps 50 % where it is; can not mend a constant bias."""
-
-    kind: Literal["temperature"] = "temperature"
-    temperature: float = Field(gt=1e-6)
-
-    def probabilities(self, scores: Array) -> Array:
-        return sigmoid(np.clip(scores, -FAR, FAR) / self.temperature)
-
-
 class Isotonic(Value):
     """Zadrozny and Elkan 2002: any rising curve, as the table of its corners."""
 
@@ -63,16 +52,10 @@ class Isotonic(Value):
         return self
 
     def probabilities(self, scores: Array) -> Array:
-        x, y = np.asarray(self.scores), np.asarray(self.values)
-        held = np.clip(scores, x[0], x[-1])
-        right = np.clip(np.searchsorted(x, held, side="left"), min(1, x.size - 1), x.size - 1)
-        left = np.maximum(right - 1, 0)
-        part = (held - x[left]) / np.where(right > left, x[right] - x[left], 1.0)
-        between: Array = np.clip(y[left] + part * (y[right] - y[left]), y[left], y[right])
-        return between
+        return np.interp(scores, self.scores, self.values)
 
 
-Calibrator = Annotated[Platt | Temperature | Isotonic, Field(discriminator="kind")]
+Calibrator = Annotated[Platt | Isotonic, Field(discriminator="kind")]
 
 
 def sigmoid(logits: Array) -> Array:

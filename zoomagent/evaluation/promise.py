@@ -17,12 +17,13 @@ from typing import Any
 import orjson
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.confidence.abstention import Cutoff, clopper_pearson
+from zoomagent.confidence.abstention import Cutoff
 from zoomagent.confidence.arbiter import load
 from zoomagent.confidence.metrics import ece
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.wordings import Style
 from zoomagent.errors import SettingInvalid
+from zoomagent.evaluation.intervals import clopper_pearson
 from zoomagent.evaluation.scoring import same_answer
 from zoomagent.evaluation.sets.asked import Task, World, tasks
 from zoomagent.evaluation.sets.haystack import size_name

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoomagent.confidence.arbiter import Arbiter, Certified, Head, Provenance
-from zoomagent.confidence.calibration import FAR, Isotonic, Platt, Temperature
+from zoomagent.confidence.calibration import FAR, Isotonic, Platt
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, log_odds, vector
 from zoomagent.confidence.records import Record, folds, split
@@ -131,17 +131,6 @@ def fit_isotonic(scores: Array, right: Flags) -> Isotonic:
 
     model = IsotonicRegression(y_min=0, y_max=1).fit(np.clip(scores, -FAR, FAR), right)
     return Isotonic(scores=tuple(model.X_thresholds_.tolist()), values=tuple(model.y_thresholds_.tolist()))
-
-
-def fit_temperature(scores: Array, right: Flags) -> Temperature:
-    """The temperature of least log-loss: golden-section search over its logarithm, in which the loss has one valley."""
-    signed = np.where(right, -scores, scores)
-    low, high, part = -7.0, 7.0, (5**0.5 - 1) / 2
-    for _ in range(60):
-        a, b = high - part * (high - low), low + part * (high - low)
-        left, right_loss = (float(np.mean(np.logaddexp(0, signed / np.exp(t)))) for t in (a, b))
-        low, high = (low, b) if left < right_loss else (a, high)
-    return Temperature(temperature=float(np.exp((low + high) / 2)))
 
 
 def _logistic(x: Array, y: Flags) -> tuple[Array, float]:

@@ -10,10 +10,10 @@ right one whenever there is one. `raw` is the model's own probability of the sam
 from collections.abc import Sequence
 from typing import Any
 
-from zoomagent.confidence.abstention import clopper_pearson
 from zoomagent.confidence.arbiter import Arbiter, Judgement
 from zoomagent.confidence.metrics import aurc, brier, ece
 from zoomagent.confidence.records import Record
+from zoomagent.evaluation.intervals import clopper_pearson
 from zoomagent.training.calibration.fitting import right_of
 
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2)
