@@ -2,11 +2,12 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-WORLDS = "small,deep,fine,varied,other,foreign"
+OWN_WORLDS = "small,deep,fine,varied,other"
+WORLDS = f"{OWN_WORLDS},foreign"
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -101,6 +102,49 @@ def collect(
             lambda at: bar.update(task, completed=at),
         )  # fmt: skip
     typer.echo(f"{kept} records in {out}. Fit with: zoomagent train calibrate {quote(str(out))} --out arbiter.json")
+
+
+@app.command()
+def looks(
+    out: Annotated[Path, typer.Option(help="JSON lines, one picture each.")],
+    worlds: Annotated[str, typer.Option(help="Comma-separated: small,deep,fine,varied,other; or none.")] = OWN_WORLDS,
+    n: Annotated[int, typer.Option(min=8, help="Scenes of each world; other: an eighth.")] = 800,
+    own: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that belong; repeat.")] = None,
+    foreign: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that do not; repeat.")] = None,
+    held_out: Annotated[
+        list[Path] | None, typer.Option(help="A folder of foreign pictures to report on only; repeat.")
+    ] = None,
+    parts: Annotated[int, typer.Option(min=0, help="Parts of each file beside the whole.")] = 4,
+    model: Annotated[str, typer.Option(help="Whose whole views: nano, a folder with weights, or a server.")] = "nano",
+    fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
+    photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
+    split: Annotated[
+        Literal["held-out", "test"], typer.Option(help="Of the scenes; test is reported only.")
+    ] = "held-out",
+) -> None:
+    """Write what pictures look like, own and foreign ones, for `zoomagent train scope`. No model is asked.
+
+    Example: zoomagent bench looks --foreign photographs --out runs/looks.jsonl
+    """
+    from zoomagent.bench.looks import every_look
+    from zoomagent.bench.other_world import Materials
+    from zoomagent.data.varied import Variety
+    from zoomagent.models.loading import load_model
+
+    names = () if worlds == "none" else _names(worlds)
+    if wrong := [name for name in names if name not in OWN_WORLDS.split(",")]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {OWN_WORLDS}, or none", param_hint="--worlds")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    files = [(folder, False, False) for folder in own or ()]
+    files += [(folder, True, False) for folder in foreign or ()] + [(folder, True, True) for folder in held_out or ()]
+    materials, variety = Materials.packaged().with_folders(fonts, photographs), Variety.of(fonts, photographs)
+    kept = 0
+    with out.open("w", encoding="utf-8") as handle:
+        for look in every_look(load_model(model).profile, names, n, files, parts, variety, materials, split):
+            handle.write(look.model_dump_json() + "\n")
+            kept += 1
+    typer.echo(f"{kept} pictures in {out}. Fit with: zoomagent train scope nano {quote(str(out))} --out arbiter.json")
 
 
 @app.command()
