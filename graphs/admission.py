@@ -1,5 +1,5 @@
-"""Before the first call of the model: what the picture looks like, and whether a model that knows one world only is asked
-about another.
+"""Before the first call of the model: what the picture looks like, and whether a model that knows one world only is
+asked about another.
 
 Such a model (nano) would answer something, and the answer would mean nothing: the run ends with `outside_world`, and no
 call is made. It goes on where no arbiter is wanted (`arbiter="none"`), without any calibrated confidence. Models that

@@ -198,7 +198,7 @@ class Answer(Value):
     strategy: str = ""
     thread_id: str | None = None
     made: Made | None = None
-    features: dict[str, float | int | bool] | None = None
+    features: dict[str, float | int | bool | list[float]] | None = None
 
     _source: Source = PrivateAttr(default_factory=Source)
 

@@ -118,9 +118,7 @@ def looks(
     model: Annotated[str, typer.Option(help="Whose whole views: nano, a folder with weights, or a server.")] = "nano",
     fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
     photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
-    split: Annotated[
-        Literal["held-out", "test"], typer.Option(help="Of the scenes; test is reported only.")
-    ] = "held-out",
+    split: Annotated[Literal["held-out", "test"], typer.Option(help="Of scenes; test: reported only.")] = "held-out",
 ) -> None:
     """Write what pictures look like, own and foreign ones, for `zoomagent train scope`. No model is asked.
 

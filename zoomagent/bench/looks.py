@@ -4,9 +4,9 @@
     zoomagent train scope nano runs/looks.jsonl --out arbiter.json
 
 No model is asked. Scenes of the worlds are of the held-out split, in sizes from 1,024 to 8,192 pixels; files of
-`--own`, for a model of your own, are pictures as it will be asked about. Every file is taken whole and in parts, so that
-a few hundred of them show what a photograph or a screenshot is. Pictures behind the scenes should be among the foreign
-ones too: what makes a picture one of the world's is what lies on it.
+`--own`, for a model of your own, are pictures as it will be asked about. Every file is taken whole and in parts, so
+that a few hundred of them show what a photograph or a screenshot is. Pictures behind the scenes should be among the
+foreign ones too: what makes a picture one of the world's is what lies on it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def world_looks(
 def file_looks(
     folder: Path, profile: Profile, foreign: bool, held_out: bool, parts: int, seed: int = SEED
 ) -> Iterator[Look]:
-    """What the pictures of a folder look like, whole and in `parts` parts each. What cannot be opened is passed over."""
+    """What the pictures of a folder look like, whole and in `parts` parts each. What cannot be opened is left out."""
     for number, name in enumerate(Variety.of(photographs=folder).photographs):
         rng = np.random.default_rng([seed, number, 41])
         try:

@@ -12,6 +12,7 @@ equal answers, `macro` and `micro` for two that differ. The certified questions 
 from them keep their promise (`abstention.py`). Left out: words for people (`learned.py`), fitting
 (`zoomagent/training/calibrate.py`)."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -207,8 +208,10 @@ def neutral() -> Arbiter:
 
 
 def save(arbiter: Arbiter, path: Path) -> None:
-    """Write what `load` reads."""
-    path.write_text(arbiter.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    """Write what `load` reads, a line for each field."""
+    fields = arbiter.model_dump(mode="json")
+    lines = [f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in fields.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def _read(path: Path) -> Arbiter:

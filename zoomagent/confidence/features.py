@@ -147,7 +147,8 @@ def vector(features: Features, fields: Sequence[str] = FIELDS) -> tuple[Array, t
 
 def to_dict(features: Features) -> dict[str, Any]:
     """What is known, as plain JSON; what is not known is left out."""
-    return {name: value for name, value in asdict(features).items() if value is not None}
+    known = {name: value for name, value in asdict(features).items() if value is not None}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
 def from_dict(values: Mapping[str, Any]) -> Features:

@@ -3,8 +3,8 @@
     zoomagent bench looks --foreign FOLDER --out LOOKS.jsonl
     zoomagent train scope ARBITER.json LOOKS.jsonl --out ARBITER.json
 
-With enough other pictures, trees tell the two apart, and the mark is set where `KEPT_OUT` of the others stay out; with
-certified pictures alone, the mark is where `KEPT_IN` of them stay in. Both are taken on pictures that the fit behind
+With enough other pictures, trees tell the two apart, and the mark is set where at least `KEPT_OUT` of the others stay
+out; with certified pictures alone, the mark is where `KEPT_IN` of them stay in. Both are taken on pictures that the fit behind
 them did not see, whole files at a time. Needs scikit-learn (extra `train`). Left out: making the pictures
 (`zoomagent/bench/looks.py`).
 """
@@ -91,7 +91,9 @@ def _fit_among(kept: Sequence[Look], seed: int) -> Among:
     for seen, fold in _folds(kept, seed):
         trees = _trees(x[seen], ~foreign[seen], seed)
         unseen[fold] = [sum(tree.score(row) for tree in trees) for row in x[fold]]
-    least = float(np.quantile(unseen[foreign], KEPT_OUT, method="higher"))
+    out = float(np.quantile(unseen[foreign], KEPT_OUT, method="higher"))
+    # Where the two lie apart, the mark lies in the middle between them.
+    least = max(out, (out + float(np.quantile(unseen[~foreign], 1 - KEPT_IN, method="lower"))) / 2)
     return Among(trees=_trees(x, ~foreign, seed), least=round(least, 4))
 
 
