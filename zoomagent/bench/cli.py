@@ -157,6 +157,7 @@ def promise(
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write rows here.")] = None,
+    sets: Annotated[str, typer.Option(help="Which of the sets a, b, c, d.")] = "abcd",
 ) -> None:
     """Ask under error rates of 2, 5, 10 and 20 per cent, and count what was wrong, where the promise could break.
 
@@ -166,16 +167,20 @@ def promise(
     from rich.progress import Progress
 
     from zoomagent.bench.other_world import Materials
-    from zoomagent.bench.promise import SETS, markdown, measure, report
+    from zoomagent.bench.promise import LETTERS, markdown, measure, report
     from zoomagent.geometry import Size
     from zoomagent.models.loading import load_model
 
+    if not sets or not set(sets) <= set(LETTERS):
+        raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
     loaded = load_model(model)
     side = loaded.profile.fit(Size(4096, 4096)).width
     materials = Materials.packaged().with_folders(fonts, photographs)
     with Progress(transient=True) as bar:
-        task = bar.add_task("asking", total=n * len(SETS))
-        found = measure(loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at))
+        task = bar.add_task("asking", total=n * len(sets))
+        found = measure(
+            loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at), sets
+        )
     content = report(found, arbiter or loaded.name)
     typer.echo(markdown(content))
     if json is not None:

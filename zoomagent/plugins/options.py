@@ -40,7 +40,8 @@ TargetError = Annotated[
 ]
 Gate = Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")]
 ArbiterFile = Annotated[
-    Path | None, typer.Option("--arbiter", help="A file of zoomagent train calibrate, for this very model.")
+    Path | None,
+    typer.Option("--arbiter", help="A file of zoomagent train calibrate, for this very model; none: without."),
 ]
 ProfileFile = Annotated[
     Path | None, typer.Option("--profile", help="A file of zoomagent doctor --save-profile: what the model takes.")
