@@ -9,6 +9,7 @@ behind them did not see, whole files at a time. Needs scikit-learn (extra `train
 (`zoomagent/bench/looks.py`).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,22 +87,29 @@ def fit_scope(found: Sequence[Look], seed: int = 1) -> Among | Near | None:
 
 
 def _fit_among(kept: Sequence[Look], seed: int) -> Among:
-    x, foreign = _rows(kept), np.asarray([look.foreign for look in kept])
+    x, foreign, weights = _rows(kept), np.asarray([look.foreign for look in kept]), _weights(kept)
     unseen = np.zeros(len(kept))
     for seen, fold in _folds(kept, seed):
-        trees = _trees(x[seen], ~foreign[seen], seed)
+        trees = _trees(x[seen], ~foreign[seen], weights[seen], seed)
         unseen[fold] = [sum(tree.score(row) for tree in trees) for row in x[fold]]
     out = float(np.quantile(unseen[foreign], KEPT_OUT, method="higher"))
     # Where the two lie apart, the mark lies in the middle between them.
     least = max(out, (out + float(np.quantile(unseen[~foreign], 1 - KEPT_IN, method="lower"))) / 2)
-    return Among(trees=_trees(x, ~foreign, seed), least=round(least, 4))
+    return Among(trees=_trees(x, ~foreign, weights, seed), least=round(least, 4))
 
 
-def _trees(x: Array, own: NDArray[np.bool_], seed: int) -> tuple[Tree, ...]:
-    """Gradient boosting (Friedman 2001); both kinds weigh the same."""
+def _weights(kept: Sequence[Look]) -> Array:
+    """Own and foreign pictures weigh the same together, and so do the own worlds: of some there are few pictures."""
+    kinds = ["" if look.foreign else look.world for look in kept]
+    sizes, worlds = Counter(kinds), len({kind for kind in kinds if kind})
+    shares = [1 / sizes[kind] if kind == "" else 1 / (worlds * sizes[kind]) for kind in kinds]
+    return np.asarray(shares) * len(kept) / 2
+
+
+def _trees(x: Array, own: NDArray[np.bool_], weights: Array, seed: int) -> tuple[Tree, ...]:
+    """Gradient boosting (Friedman 2001)."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    weights = np.where(own, 1 / max(1, int(np.sum(own))), 1 / max(1, int(np.sum(~own)))) * len(own) / 2
     model = GradientBoostingClassifier(
         n_estimators=TREES, max_depth=DEPTH, learning_rate=RATE, subsample=0.5, max_features=12, min_samples_leaf=5,
         random_state=seed,
