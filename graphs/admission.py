@@ -18,7 +18,7 @@ from zoomagent.graphs.state import State
 
 async def admit(desk: Desk) -> list[float]:
     """What the whole picture looks like. Raises OutsideWorld."""
-    looks: list[float] = desk.state.get("looks") or await asyncio.to_thread(_looks, desk)
+    looks = desk.state["looks"] if "looks" in desk.state else await asyncio.to_thread(_looks, desk)
     arbiter = any_arbiter(desk)
     if arbiter is not None and arbiter.provenance.world:
         why = strange(arbiter, State(**{**desk.state, "looks": looks}))
