@@ -12,6 +12,7 @@ import asyncio
 from zoomagent.confidence.looks import looks_of
 from zoomagent.errors import OutsideWorld
 from zoomagent.graphs.asking import Desk
+from zoomagent.graphs.deciding import ORDERS
 from zoomagent.graphs.judging import any_arbiter, strange
 from zoomagent.graphs.state import State
 
@@ -19,7 +20,9 @@ from zoomagent.graphs.state import State
 async def admit(desk: Desk) -> list[float]:
     """What the whole picture looks like. Raises OutsideWorld."""
     looks = desk.state["looks"] if "looks" in desk.state else await asyncio.to_thread(_looks, desk)
-    arbiter = any_arbiter(desk)
+    # A file that was named is read for the strategies that go by it; the others heed the packaged arbiter alone.
+    named = desk.context.arbiter is not None
+    arbiter = None if named and desk.context.strategy not in ORDERS else any_arbiter(desk)
     if arbiter is not None and arbiter.provenance.world:
         why = strange(arbiter, State(**{**desk.state, "looks": looks}))
         if why:
