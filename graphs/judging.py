@@ -31,12 +31,20 @@ def _load(name: str) -> Arbiter | None:
 
 def arbiter_of(desk: Desk) -> Arbiter | None:
     """The file that was named, else the packaged arbiter, which is for the weights that it was fitted on and no others,
-    whatever they are called; None where it vouches for other questions only."""
-    arbiter = _any_arbiter(desk)
-    return arbiter if arbiter is not None and not arbiter.unknown(desk.state["question"]) else None
+    whatever they are called; None where it vouches for other questions or other pictures only."""
+    arbiter = any_arbiter(desk)
+    return arbiter if arbiter is not None and not strange(arbiter, desk.state) else None
 
 
-def _any_arbiter(desk: Desk) -> Arbiter | None:
+def strange(arbiter: Arbiter, state: State) -> str:
+    """What of the question or of its picture is of no kind that the arbiter was certified on; "" where nothing is."""
+    words = arbiter.unknown(state["question"])[:5]
+    if words:
+        return f"no question that was certified holds the words {', '.join(repr(word) for word in words)}"
+    return "" if arbiter.knows(state.get("looks", ())) else "no picture that was certified looks like this one"
+
+
+def any_arbiter(desk: Desk) -> Arbiter | None:
     if desk.context.arbiter is not None:
         return _load(desk.context.arbiter)
     packaged, weights = _load("nano"), weights_of(desk.bench.model)
@@ -49,13 +57,9 @@ NEUTRAL = "neutral"
 
 def outside(desk: Desk) -> str:
     """Why the arbiter there is says nothing about this question; "" where it does, or where there is none."""
-    arbiter = _any_arbiter(desk)
-    words = arbiter.unknown(desk.state["question"])[:5] if arbiter else ()
-    if arbiter is None or not words:
-        return ""
-    listed = ", ".join(repr(word) for word in words)
-    world = f" {arbiter.provenance.world}" if arbiter.provenance.world else ""
-    return f"The confidence is not calibrated: no question that was certified holds the words {listed}.{world}"
+    arbiter = any_arbiter(desk)
+    why = strange(arbiter, desk.state) if arbiter else ""
+    return f"The confidence is not calibrated: {why}." if why else ""
 
 
 def features_of(state: State) -> Features:
@@ -65,8 +69,9 @@ def features_of(state: State) -> Features:
     claims_all = claims.claims_all(state["question"], state["macro"]["text"])
     if "micro" not in state:
         return observed(
-            macro, options=options, tried=tried, whole=whole, here=_here(state), claims_all=claims_all, **_search(state)
-        )
+            macro, options=options, tried=tried, whole=whole, here=_here(state), claims_all=claims_all,
+            picture=state.get("looks"), **_search(state),
+        )  # fmt: skip
     micro = candidate(state["micro"])
     found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
     seen = [target["seen"] for target in found if target["seen"] is not None]
@@ -87,6 +92,7 @@ def features_of(state: State) -> Features:
         reads=_reads(state),
         claims_all=claims_all,
         searched="searched" in state or None,
+        picture=state.get("looks"),
         **_search(state),
     )
 
@@ -148,7 +154,7 @@ async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
     return {"verdict": verdict, "outcome": outcome, "steps": said(words)}
 
 
-OUTSIDE = "The question is none of those that the model's confidence was certified on."
+OUTSIDE = "The question or its picture is of no kind that the model's confidence was certified on."
 
 
 def _with(verdict: VerdictRecord, more: str) -> str:
@@ -176,7 +182,7 @@ def _held_back(desk: Desk, verdict: VerdictRecord) -> VerdictRecord:
     if alpha is None or verdict["text"] == CANNOT_TELL:
         return verdict
     if outside(desk):
-        why: str | None = "Not answered: an error rate was asked for, and this question is none that was certified."
+        why: str | None = "Not answered: an error rate was asked for, and nothing of this kind was certified."
     elif arbiter is None:
         why = "Not answered: an error rate was asked for, and without an arbiter none can be promised."
     else:

@@ -19,6 +19,7 @@ from langgraph.runtime import Runtime
 from zoomagent.confidence.likelihood import of_tokens
 from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
 from zoomagent.geometry import is_y_first
+from zoomagent.graphs.admission import admit
 from zoomagent.graphs.asking import Desk, ask, desk_of, offered
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step, stop
@@ -50,6 +51,7 @@ MAX_REPAIRS = 1
 async def look(state: State, runtime: Runtime[Context]) -> Update:
     """Ask about the whole picture: the macro answer."""
     desk = await desk_of("look", state, runtime)
+    looks = await admit(desk)
     view = desk.bench.views.whole()["id"]
     question = user_turn("macro", "whole", [view], macro_prompt(state["question"], offered(desk)))
     asked = await ask(desk, [question])
@@ -57,6 +59,7 @@ async def look(state: State, runtime: Runtime[Context]) -> Update:
     return {
         **asked.update,
         "picture": picture_record(desk),
+        "looks": looks,
         "messages": [*asked.shown.turns, reply_turn("macro", "whole-reply", asked.replies[0])],
         "macro": macro,
         "steps": said(f"Looked at the whole picture and read: {macro['text']}", macro["views"]),
@@ -69,12 +72,14 @@ async def locate(state: State, runtime: Runtime[Context]) -> Update:
     desk = await desk_of("locate", state, runtime)
     if desk.context.budget.depth < 1:
         raise RunError("The budget allows no zoom. Raise its depth.", code="budget_depth")
+    looks = await admit(desk)
     turns = dialogue(state, "micro") or [_box_question(desk)]
     asked = await ask(desk, turns, keep_calls=1)
     reply = asked.replies[0]
     return {
         **asked.update,
         "picture": picture_record(desk),
+        "looks": looks,
         "messages": [*asked.shown.turns, reply_turn("micro", f"box-reply-{len(turns)}", reply)],
         "box_likelihood": likelihood_record(of_tokens(reply.tokens)),
         "steps": said(f"Asked where to look closer. The model pointed at {reply.text}", shown_in(turns)),

@@ -223,6 +223,8 @@ class Update(TypedDict, total=False):
 
     picture: PictureRecord
     """The picture as opened."""
+    looks: list[float]
+    """What the whole picture looks like, in numbers (zoomagent/confidence/looks.py)."""
     views: list[ViewRecord]
     """Every view that was shown to the model."""
     messages: list[TurnRecord]
@@ -284,6 +286,7 @@ class State(Question, total=False):
     about; it is no part of the state that is kept."""
 
     picture: PictureRecord
+    looks: list[float]
     views: Annotated[list[ViewRecord], merge]
     messages: Annotated[list[TurnRecord], merge]
     macro: CandidateRecord

@@ -199,7 +199,6 @@ def test_a_question_with_words_that_were_never_certified_gets_no_calibrated_numb
     file = Path(arbiter(tmp_path / "b.json", gate=0.999))
     content = json.loads(file.read_text())
     content["words"] = ["is", "there", "a", "green", "star"]
-    content["provenance"]["world"] = "It knows drawn shapes only."
     file.write_text(json.dumps(content))
 
     def model() -> FakeModel:
@@ -210,11 +209,7 @@ def test_a_question_with_words_that_were_never_certified_gets_no_calibrated_numb
     ran = run(model(), other, arbiter=str(file), target_error=0.2)
     assert "umbrella" not in known.state["verdict"]["reason"]
     assert ran.state["verdict"]["confidence_from"] != "calibrated" and ran.text == "Cannot tell"
-    assert (
-        "'umbrella'" in ran.state["verdict"]["reason"]
-        and "It knows drawn shapes only." in ran.state["verdict"]["reason"]
-    )
-    assert ran.kind == "answered_degraded"
+    assert "'umbrella'" in ran.state["verdict"]["reason"] and ran.kind == "answered_degraded"
 
 
 def test_the_proof_costs_no_call_where_the_first_look_left_nothing(tmp_path: Path) -> None:

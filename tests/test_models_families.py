@@ -11,6 +11,8 @@ from fake_server import Action, FakeServer, choice, completion
 from PIL import Image
 
 from zoomagent import ZoomAgent
+from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.models.loading import NANO_WEIGHTS, load_model, weights_of
 from zoomagent.models.profiles import UNKNOWN, profile_for
 from zoomagent.models.server.openai_server import OpenAIModel
@@ -107,14 +109,15 @@ def test_the_packaged_arbiter_judges_the_packaged_weights_and_no_others_of_that_
     served = OpenAIModel("http://x/v1", "nano", transport=Listing([]).transport())
     answer = ZoomAgent(served, strategy="macro").ask(Image.new("RGB", (800, 600)), "What colour?")
     assert answer.confidence_from != "calibrated" and weights_of(served) == ""
+    scene = drawn_picture(draw_scene(SMALL, 5, 1), 1024, "scene")
     shutil.copytree(NANO_WEIGHTS, tmp_path / "copy")
     with ZoomAgent(str(tmp_path / "copy"), strategy="locate") as agent:
-        answer = agent.ask(Image.new("RGB", (256, 256), "grey"), "What colour is the background?")
+        answer = agent.ask(scene, "What colour is the background?")
         assert answer.confidence_from == "calibrated"
     shutil.copytree(NANO_WEIGHTS, tmp_path / "nano")
     weights = tmp_path / "nano" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
     with ZoomAgent(str(tmp_path / "nano"), strategy="locate") as agent:
-        answer = agent.ask(Image.new("RGB", (256, 256), "grey"), "What colour is the background?")
+        answer = agent.ask(scene, "What colour is the background?")
         assert answer.confidence_from != "calibrated"
     assert weights_of(load_model("nano"))

@@ -25,10 +25,12 @@ from mcp_world import (
     data_url,
     dualfocus_model,
     images,
-    picture,
     words,
 )
+from PIL import Image
 
+from zoomagent.data.world.render import render
+from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.plugins.http.guard import Rules, rules_for
 from zoomagent.plugins.mcp import server as module
 from zoomagent.plugins.mcp.server import CONNECTIONS, PATH, http_app
@@ -68,7 +70,7 @@ def greeted(address: str, **headers: str) -> httpx.Response:
 
 
 def test_a_host_that_starts_the_command_can_ask_about_files_below_the_root_and_no_others(tmp_path: Path) -> None:
-    picture().save(tmp_path / "a.png")
+    Image.fromarray(render(draw_scene(SMALL, 5, 1), 1024, 1024)).save(tmp_path / "a.png")
 
     async def talk() -> None:
         command = [sys.executable, "-m", "zoomagent.cli", "serve", "mcp", "--root", str(tmp_path)]

@@ -186,7 +186,7 @@ class RunRecord(Value):
     strategy: str = ""
     thread_id: str | None = None
     made: Made | None = None
-    features: dict[str, float | int | bool] | None = None
+    features: dict[str, float | int | bool | list[float]] | None = None
 
     @property
     def answered(self) -> bool:

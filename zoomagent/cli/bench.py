@@ -2,11 +2,12 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-WORLDS = "small,deep,fine,varied,other,foreign"
+OWN_WORLDS = "small,deep,fine,varied,other"
+WORLDS = f"{OWN_WORLDS},foreign"
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -104,6 +105,47 @@ def collect(
 
 
 @app.command()
+def looks(
+    out: Annotated[Path, typer.Option(help="JSON lines, one picture each.")],
+    worlds: Annotated[str, typer.Option(help="Comma-separated: small,deep,fine,varied,other; or none.")] = OWN_WORLDS,
+    n: Annotated[int, typer.Option(min=8, help="Scenes of each world; other: an eighth.")] = 800,
+    own: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that belong; repeat.")] = None,
+    foreign: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that do not; repeat.")] = None,
+    held_out: Annotated[
+        list[Path] | None, typer.Option(help="A folder of foreign pictures to report on only; repeat.")
+    ] = None,
+    parts: Annotated[int, typer.Option(min=0, help="Parts of each file beside the whole.")] = 4,
+    model: Annotated[str, typer.Option(help="Whose whole views: nano, a folder with weights, or a server.")] = "nano",
+    fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
+    photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
+    split: Annotated[Literal["held-out", "test"], typer.Option(help="Of scenes; test: reported only.")] = "held-out",
+) -> None:
+    """Write what pictures look like, own and foreign ones, for `zoomagent train scope`. No model is asked.
+
+    Example: zoomagent bench looks --foreign photographs --out runs/looks.jsonl
+    """
+    from zoomagent.data.world.varied import Variety
+    from zoomagent.evaluation.looks import every_look
+    from zoomagent.evaluation.sets.other_world import Materials
+    from zoomagent.models.loading import load_model
+
+    names = () if worlds == "none" else _names(worlds)
+    if wrong := [name for name in names if name not in OWN_WORLDS.split(",")]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {OWN_WORLDS}, or none", param_hint="--worlds")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    files = [(folder, False, False) for folder in own or ()]
+    files += [(folder, True, False) for folder in foreign or ()] + [(folder, True, True) for folder in held_out or ()]
+    materials, variety = Materials.packaged().with_folders(fonts, photographs), Variety.of(fonts, photographs)
+    kept = 0
+    with out.open("w", encoding="utf-8") as handle:
+        for look in every_look(load_model(model).profile, names, n, files, parts, variety, materials, split):
+            handle.write(look.model_dump_json() + "\n")
+            kept += 1
+    typer.echo(f"{kept} pictures in {out}. Fit with: zoomagent train scope nano {quote(str(out))} --out arbiter.json")
+
+
+@app.command()
 def promise(
     n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,
@@ -115,6 +157,7 @@ def promise(
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write rows here.")] = None,
+    sets: Annotated[str, typer.Option(help="Which of the sets a, b, c, d.")] = "abcd",
 ) -> None:
     """Ask under error rates of 2, 5, 10 and 20 per cent, and count what was wrong, where the promise could break.
 
@@ -123,17 +166,21 @@ def promise(
     import orjson
     from rich.progress import Progress
 
-    from zoomagent.evaluation.promise import SETS, markdown, measure, report
+    from zoomagent.evaluation.promise import LETTERS, markdown, measure, report
     from zoomagent.evaluation.sets.other_world import Materials
     from zoomagent.geometry import Size
     from zoomagent.models.loading import load_model
 
+    if not sets or not set(sets) <= set(LETTERS):
+        raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
     loaded = load_model(model)
     side = loaded.profile.fit(Size(4096, 4096)).width
     materials = Materials.packaged().with_folders(fonts, photographs)
     with Progress(transient=True) as bar:
-        task = bar.add_task("asking", total=n * len(SETS))
-        found = measure(loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at))
+        task = bar.add_task("asking", total=n * len(sets))
+        found = measure(
+            loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at), sets
+        )
     content = report(found, arbiter or loaded.name)
     typer.echo(markdown(content))
     if json is not None:

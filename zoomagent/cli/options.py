@@ -71,9 +71,9 @@ class AgentOptions:
         typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong; else: Cannot tell."),
     ] = None
     gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = GATE
-    arbiter: Annotated[Path | None, typer.Option(help="A file of zoomagent train calibrate, for this very model.")] = (
-        None
-    )
+    arbiter: Annotated[
+        Path | None, typer.Option(help="A file of zoomagent train calibrate, for this very model; none: without.")
+    ] = None
     profile: ProfileFile = None
     max_calls: Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")] = CALLS
     max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = DEPTH

@@ -31,7 +31,8 @@ def calibrate(
     report: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model that was asked.")] = "",
     weights: Annotated[Path | None, typer.Option(help="Folder with its weights, to name them by hash.")] = None,
-    world: Annotated[str, typer.Option(help="What the model knows, in a sentence, where it is one world only.")] = "",
+    world: Annotated[str, typer.Option(help="What the model knows at all, where it is one world only.")] = "",
+    looks: Annotated[Path | None, typer.Option(help="More pictures, own and foreign ones: of bench looks.")] = None,
 ) -> None:
     """Fit how sure to be, and when to answer, from questions whose answers are known.
 
@@ -44,17 +45,49 @@ def calibrate(
     from zoomagent.errors import SettingInvalid
     from zoomagent.training.calibration.fitting import NEEDED, fit, weights_hash
     from zoomagent.training.calibration.report import evaluate, table
+    from zoomagent.training.calibration.scope import read_looks
 
     learned = read_records(records)
     if len(learned) < NEEDED:
         raise SettingInvalid(f"{len(learned)} records are fewer than the {NEEDED} that are needed. Ask more questions.")
     kept, held_out = split(learned, 0.25, f"held out {seed}")
-    arbiter = fit(kept, seed, model, weights_hash(weights) if weights else "", world)
-    figures = evaluate(arbiter, held_out)
+    named = weights_hash(weights) if weights else ""
+    arbiter = fit(kept, seed, model, named, world, read_looks(looks) if looks else ())
+    figures = evaluate(arbiter, [record for record in held_out if not record.foreign])
     save(arbiter, out)
     if report:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     typer.echo(table(figures))
+
+
+app.command(name="select-resolution")(train_rl.select_resolution)
+app.command(name="rl")(train_rl.rl)
+app.command(name="probe")(train_rl.probe)
+
+
+@app.command()
+def scope(
+    arbiter: Annotated[str, typer.Argument(help="An arbiter's file, or nano: the packaged one.")],
+    looks: Annotated[Path, typer.Argument(help="JSON lines of zoomagent bench looks.")],
+    out: Annotated[Path, typer.Option(help="The same arbiter with its pictures, one JSON file.")],
+    seed: Annotated[int, typer.Option(min=0, help="Which pictures are in which fold.")] = 1,
+) -> None:
+    """Teach an arbiter which pictures it was certified on; its heads stay as they are.
+
+    Example: zoomagent train scope nano runs/looks.jsonl --out arbiter.json
+    """
+    from zoomagent.confidence.arbiter import load, save
+    from zoomagent.errors import SettingInvalid
+    from zoomagent.training.calibration.scope import ENOUGH, fit_scope, read_looks, report
+
+    judge, found = load(arbiter), read_looks(looks)
+    if judge is None:
+        raise SettingInvalid(f"There is no arbiter {arbiter!r}. Fit one with zoomagent train calibrate.")
+    fitted = fit_scope(found, seed)
+    if fitted is None:
+        raise SettingInvalid(f"{looks.name!r} holds fewer than {ENOUGH} pictures of the model's own. Add some.")
+    save(judge.model_copy(update={"scope": fitted}), out)
+    typer.echo(report(fitted, found))
 
 
 app.command(name="select-resolution")(train_rl.select_resolution)

@@ -3,6 +3,7 @@
     arbiter = load("nano")                     the packaged one; None when there is none for that model
     arbiter = load("runs/my-model.json")       what `zoomagent train calibrate --out` wrote
     arbiter.unknown(question)                  -> words it was never certified on; () where it vouches for its numbers
+    arbiter.knows(looks)                       -> whether pictures that look like this one were certified
     arbiter.judge(features)                    -> Judgement: who is right, with which probability
     arbiter.cutoff(alpha=0.05, delta=0.1)      -> Cutoff: from which confidence on to answer
 
@@ -11,7 +12,9 @@ equal answers, `macro` and `micro` for two that differ. The certified questions 
 from them keep their promise (`abstention.py`). Left out: words for people (`learned.py`), fitting
 (`zoomagent/training/calibration/fitting.py`)."""
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +27,7 @@ from zoomagent.confidence.abstention import Cutoff, grid_from, learn_then_test
 from zoomagent.confidence.calibration import Calibrator, Platt, Value
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Array, Features, vector
+from zoomagent.confidence.scope import Scope
 from zoomagent.confidence.selection import Perspective
 from zoomagent.errors import SettingInvalid
 
@@ -101,7 +105,8 @@ class Judgement:
 class Arbiter(Value):
     """Everything that judging a run needs, in one JSON file. `reference` are quantiles of the confidences of the
     questions fitted on, from which thresholds to try are taken. `words` are those of all questions that it knows, where
-    these were a closed list; a question with another word is one that nothing was certified for."""
+    these were a closed list; a question with another word is one that nothing was certified for. `scope` tells pictures
+    of the kinds that it was certified on from others, where that was fitted."""
 
     version: Literal[2] = 2
     provenance: Provenance
@@ -113,6 +118,7 @@ class Arbiter(Value):
     micro: Head
     reference: tuple[float, ...] = ()
     words: tuple[str, ...] = ()
+    scope: Scope | None = None
     certified: Certified = Certified()
 
     @model_validator(mode="after")
@@ -127,6 +133,11 @@ class Arbiter(Value):
         """The words of a question that are in none it was certified on; () where its words are no closed list."""
         known = set(self.words)
         return tuple(dict.fromkeys(word for word in words_of(question) if word not in known)) if known else ()
+
+    def knows(self, looks: Sequence[float]) -> bool:
+        """Whether a picture that looks like this (`looks.py`) is of a kind that was certified; True where nothing is
+        known of kinds."""
+        return self.scope is None or self.scope.holds(looks)
 
     def gate_confidence(self, features: Features) -> float:
         """How probably the macro answer is right, as far as can be said before any closer look: 0 where it claims
@@ -193,8 +204,10 @@ def neutral() -> Arbiter:
 
 
 def save(arbiter: Arbiter, path: Path) -> None:
-    """Write what `load` reads."""
-    path.write_text(arbiter.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    """Write what `load` reads, a line for each field."""
+    fields = arbiter.model_dump(mode="json")
+    lines = [f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in fields.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def _read(path: Path) -> Arbiter:

@@ -28,6 +28,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 LogProb = Annotated[float, Field(le=0)]
 Count = Annotated[int, Field(ge=0)]
 
+MOST_LOOKS = 1000
+"""Numbers that say what a picture looks like (ours): other versions may take others, and then nothing is certified."""
 NATS = 10.0
 """Log-likelihoods further than this from 0 say no more than this."""
 
@@ -87,6 +89,8 @@ class Features:
     """Optical character recognition of the crop agrees with the micro answer."""
     votes: Share | None = None
     """Share of samples with both images that say the micro answer; for models without likelihoods."""
+    picture: Annotated[tuple[float, ...], Field(strict=False, max_length=MOST_LOOKS)] | None = None
+    """What the whole picture looks like (`looks.py`): by this an arbiter knows its own pictures; no head reads it."""
 
 
 def log_odds(p: float) -> float:
@@ -143,7 +147,8 @@ def vector(features: Features, fields: Sequence[str] = FIELDS) -> tuple[Array, t
 
 def to_dict(features: Features) -> dict[str, Any]:
     """What is known, as plain JSON; what is not known is left out."""
-    return {name: value for name, value in asdict(features).items() if value is not None}
+    known = {name: value for name, value in asdict(features).items() if value is not None}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
 def from_dict(values: Mapping[str, Any]) -> Features:
@@ -172,6 +177,7 @@ def observed(
     complete: bool | None = None,
     least: float | None = None,
     found: int | None = None,
+    picture: Sequence[float] | None = None,
 ) -> Features:
     """The features of a run from what it holds. Measured numbers that are none (NaN, infinite) count as not known."""
     compared = weighed.words if weighed and weighed.how in ("shared", "published") else None
@@ -203,6 +209,7 @@ def observed(
         depth=depth,
         targets=targets,
         reads=reads,
+        picture=None if picture is None else tuple(picture),
         votes=_share(weighed.micro / weighed.asked) if weighed and weighed.how == "votes" and weighed.asked else None,
     )
 

@@ -30,6 +30,8 @@ class Record(BaseModel):
     features: Features
     macro_right: bool
     micro_right: bool | None = None
+    foreign: bool = False
+    """The picture is of a kind that nothing is promised for: it teaches what is outside, and nothing else."""
 
     @model_validator(mode="after")
     def _two_looks_or_one(self) -> "Record":
@@ -66,7 +68,7 @@ def write_records(records: Iterable[Record], path: Path) -> None:
 
 def split(records: Sequence[Record], share: float, salt: str) -> tuple[list[Record], list[Record]]:
     """(the rest, about `share` of the records), by the hash of their group: the same whatever else is in the file."""
-    chosen = [_draw(record.group or record.id, salt) < share for record in records]
+    chosen = [draw(record.group or record.id, salt) < share for record in records]
     return (
         [record for record, taken in zip(records, chosen, strict=True) if not taken],
         [record for record, taken in zip(records, chosen, strict=True) if taken],
@@ -75,10 +77,10 @@ def split(records: Sequence[Record], share: float, salt: str) -> tuple[list[Reco
 
 def folds(records: Sequence[Record], k: int, salt: str) -> list[int]:
     """Which of `k` folds each record is in, by the hash of its group."""
-    return [int(_draw(record.group or record.id, salt) * k) for record in records]
+    return [int(draw(record.group or record.id, salt) * k) for record in records]
 
 
-def _draw(group: str, salt: str) -> float:
+def draw(group: str, salt: str) -> float:
     """A number from 0 up to 1 that only the two texts decide."""
     digest = hashlib.sha256(f"{salt}\n{group}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

@@ -19,7 +19,14 @@ from zoomagent.plugins.offers.public import public_answer
 from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused
 from zoomagent.run_record import Cost, Step
 
-STATUS = {"context": 400, RateLimited.code: 429, ModelUnavailable.code: 503, "setting_invalid": 500, "no_answer": 502}
+STATUS = {
+    "context": 400,
+    RateLimited.code: 429,
+    ModelUnavailable.code: 503,
+    "setting_invalid": 500,
+    "no_answer": 502,
+    "outside_world": 404,
+}
 """HTTP status of a run that has no answer, by its code; a refused picture or question is 400, a spent budget 504."""
 AGAIN = (429, 503)
 """Statuses after which it makes sense to ask again; clients are told not to after any other."""

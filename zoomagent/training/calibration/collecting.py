@@ -100,7 +100,7 @@ def record(state: State, task: Task) -> Record:
         micro = macro
     return Record(
         id=task.name, group=task.name, question=task.question.text, features=features, macro_right=macro,
-        micro_right=micro,
+        micro_right=micro, foreign=task.world == "foreign",
     )  # fmt: skip
 
 

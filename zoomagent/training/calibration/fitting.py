@@ -19,6 +19,7 @@ from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, log_odd
 from zoomagent.confidence.records import Record, folds, split
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.local.weights import weights_hash as weights_hash
+from zoomagent.training.calibration.scope import Look, fit_scope, looks_in
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -40,9 +41,17 @@ FOR_ISOTONIC = 1000
 QUANTILES = 201
 
 
-def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str = "", world: str = "") -> Arbiter:
+def fit(
+    everything: Sequence[Record],
+    seed: int = 1,
+    model: str = "",
+    weights: str = "",
+    world: str = "",
+    looks: Sequence[Look] = (),
+) -> Arbiter:
     """The arbiter for the model that these records are of. `world` says what that model knows, where it is one world
-    only."""
+    only; `looks` are further pictures of its kind and of others. Foreign records teach nothing but what is outside."""
+    records = [record for record in everything if not record.foreign]
     fitted, certified = split(records, CERTIFY, f"certify {seed}")
     if len(fitted) < ENOUGH or len(certified) < ENOUGH:
         pictures = len({record.group or record.id for record in records})
@@ -70,7 +79,8 @@ def fit(records: Sequence[Record], seed: int = 1, model: str = "", weights: str 
     reference = np.quantile(
         [arbiter.judge(r.features).confidence for r in fitted], np.linspace(0, 1, QUANTILES), method="lower"
     )
-    known = {"reference": tuple(reference.tolist()), "words": closed_words(records)}
+    scope = fit_scope([*looks_in(everything), *looks], seed)
+    known = {"reference": tuple(reference.tolist()), "words": closed_words(records), "scope": scope}
     return arbiter.model_copy(update={**known, "certified": certify(arbiter, certified)})
 
 
