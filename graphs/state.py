@@ -162,7 +162,7 @@ class WeighingRecord(TypedDict):
     """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
     likelihood."""
 
-    how: Literal["shared", "published", "own", "votes"]
+    how: Literal["shared", "published", "bound", "votes"]
     macro: float
     micro: float
     words: list[LikelihoodRecord] | None

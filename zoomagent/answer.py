@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 if TYPE_CHECKING:
+    from zoomagent.confidence.selection import Weighed
     from zoomagent.graphs.state import CandidateRecord, State
     from zoomagent.media import Picture
     from zoomagent.tools.viewing import ViewRecord
@@ -192,7 +193,8 @@ class Answer(Value):
     searched: Search | None = None
     macro: Candidate | None = None
     micro: Candidate | None = None
-    compared_by: Literal["shared", "published", "own", "votes"] | None = None
+    compared_by: Literal["shared", "published", "bound", "own", "votes"] | None = None
+    """`own` stands in answers of earlier versions only."""
     picture: PictureInfo | None = None
     model: str = ""
     strategy: str = ""
@@ -230,7 +232,7 @@ class Answer(Value):
 def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.0) -> Answer:
     """The answer that a finished run's state holds."""
     verdict, outcome = state.get("verdict"), state["outcome"]
-    evidence = _evidence(state)
+    evidence, compared = _evidence(state), _compared(state)
     return Answer(
         question=state["question"],
         options=tuple(state.get("options", [])),
@@ -251,7 +253,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         searched=Search.model_validate(state["searched"]) if "searched" in state else None,
         macro=_candidate(state, "macro"),
         micro=_candidate(state, "micro"),
-        compared_by=_compared_by(state),
+        compared_by=compared.how if compared else None,
         picture=PictureInfo.model_validate(state["picture"]) if "picture" in state else None,
         model=model,
         strategy=strategy,
@@ -284,8 +286,7 @@ def _candidate(state: "State", side: Perspective) -> Candidate | None:
         return None
     record: CandidateRecord = state[side]
     likelihood = record["likelihood"]
-    weighing = state.get("weighing")
-    weight = weighing[side] if weighing else likelihood and likelihood["logprob"] / likelihood["tokens"]
+    measured = _compared(state)
     return Candidate(
         text=record["text"],
         reply=record["reply"],
@@ -294,17 +295,16 @@ def _candidate(state: "State", side: Perspective) -> Candidate | None:
         logprob=likelihood["logprob"] if likelihood else None,
         tokens=likelihood["tokens"] if likelihood else None,
         probability=_probability(record),
-        weight=weight if _compared_by(state) else None,
+        weight=None if measured is None else measured.macro if side == "macro" else measured.micro,
     )
 
 
-def _compared_by(state: "State") -> Literal["shared", "published", "own", "votes"] | None:
+def _compared(state: "State") -> "Weighed | None":
     """How the two answers were compared, when they had to be."""
-    if "weighing" in state:
-        return state["weighing"]["how"]
-    weighed = any(step["name"] == "weigh" for step in state.get("steps", []))
-    sides = [state[side]["likelihood"] for side in ("macro", "micro") if side in state]
-    return "own" if weighed and len(sides) == 2 and all(sides) else None
+    from zoomagent.graphs.weighing import weighed
+
+    asked_to = any(step["name"] == "weigh" for step in state.get("steps", []))
+    return weighed(state) if "weighing" in state or asked_to else None
 
 
 def _probability(record: "CandidateRecord") -> float | None:

@@ -5,11 +5,12 @@
 
 Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
 text is never scored. What a server refuses by name (log-probabilities, `temperature`, `n`, tools, `max_tokens`) is left
-out from then on; what it needs besides is `extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
+out from then on, and of what it limits (alternatives) as much is asked for as it allows; what it needs besides is
+`extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
 Short continuations (Yes, a digit) are scored by the alternatives of the first token, all in one request. Other text is
-scored by vLLM's `prompt_logprobs`, a request each; where that is not given and every continuation is one token, by the
-alternatives too; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
-and is left out.
+scored by vLLM's `prompt_logprobs`, a request each, which reads the whole prompt anew; where that is not given and every
+continuation may be one token, by the alternatives too; else not at all. SGLang's own way (`/generate` with
+`logprob_start_len`) needs its chat template here and is left out.
 
 Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
 retries. A server that holds a reply back until it is complete sends its first byte late: raise `idle` for
@@ -33,7 +34,7 @@ from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, M
 from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
 from zoomagent.models.calls import find_calls
-from zoomagent.models.chat import arrange
+from zoomagent.models.chat import arrange, neutral
 from zoomagent.models.completion import (
     first_token_likelihoods,
     given_likelihood,
@@ -47,7 +48,14 @@ from zoomagent.models.naming import shown
 from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
 from zoomagent.models.reply_bytes import bound, pieces
 from zoomagent.models.retrying import Breaker, RetryPolicy, with_retries
-from zoomagent.models.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
+from zoomagent.models.server_errors import (
+    BAD_REQUEST,
+    allowed_below,
+    refuses_roles,
+    refuses_scores,
+    retry_after,
+    translate,
+)
 from zoomagent.models.surroundings import certificates, proxy_for
 from zoomagent.models.wire import to_wire, wire_urls
 
@@ -60,6 +68,15 @@ FEWER_ALTERNATIVES = 5
 
 SHORT = 3
 """Characters of continuations that are looked for among the alternatives of the first token first (ours)."""
+
+MISSES = 3
+"""Lists of continuations that were never among the alternatives so many times are no longer looked for there (ours)."""
+
+LISTS = 1000
+"""Lists of continuations that are remembered (ours)."""
+
+REFUSALS = 2
+"""Texts that a server refuses to score without naming a parameter before it counts as one that scores none (ours)."""
 
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
@@ -127,6 +144,8 @@ class OpenAIModel:
         self._alternatives = ALTERNATIVES
         self.ignores_n = False
         self._scores_given: bool | None = None
+        self._unexplained = 0
+        self._lists: dict[tuple[str, ...], int] = {}
         self._session: _Session | None = None
 
     async def generate(
@@ -140,16 +159,18 @@ class OpenAIModel:
         deadline: float | None = None,
     ) -> list[Reply]:
         deadline = self._end(deadline)
+        wanted = n
         options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
+        n = n if temperature > 0 else 1
         options |= {"n": n} if n > 1 else {}
-        replies = await self._replies(messages, options, tools, deadline)
+        replies = await self._choices(messages, options, tools, deadline)
         if any(reply.thought for reply in replies) and not self._room:
             self._room = THINKING_ROOM
             if any(reply.cut_in_thought for reply in replies):
                 current_meter().require(1)
                 replies = await self._replies(messages, options, tools, deadline)
         if temperature <= 0:
-            return (replies * n)[:n]
+            return (replies * wanted)[:wanted]
         missing = n - len(replies)
         self.ignores_n = missing > 0
         options.pop("n", None)
@@ -164,13 +185,17 @@ class OpenAIModel:
     ) -> list[Likelihood] | None:
         if not continuations:
             return []
+        if not all(text.strip() for text in continuations):
+            raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
         deadline = self._end(deadline)
-        short = all(len(text) <= SHORT for text in continuations)
+        # A token holds no space but before its word.
+        tokens = not any(" " in text or "\n" in text for text in continuations)
+        short = tokens and all(len(text) <= SHORT for text in continuations)
         known = await self._score_first_tokens(messages, continuations, deadline) if short else None
-        if known is None and self._scores_given is None and self.profile.likelihood_of_given:
-            return await self._score_for_the_first_time(messages, continuations, deadline)
         known = known or await self._score_given(messages, continuations, deadline)
-        return known if known or short else await self._score_first_tokens(messages, continuations, deadline)
+        return known or (
+            await self._score_first_tokens(messages, continuations, deadline) if tokens and not short else None
+        )
 
     async def identify(self) -> None:
         """Find out before the first view is drawn which model this is, where its name does not say: from the only one
@@ -230,57 +255,101 @@ class OpenAIModel:
 
         return await self._complete(messages, options, tools, deadline, read)
 
-    async def _score_for_the_first_time(
-        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
-    ) -> list[Likelihood] | None:
-        """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
-        images; a crash counts once another call shows that the server is alive."""
+    async def _choices(
+        self,
+        messages: Sequence[Message],
+        options: dict[str, Any],
+        tools: Sequence[Mapping[str, Any]],
+        deadline: float | None,
+    ) -> list[Reply]:
+        """Replies to one request for several; to one for a single one where the server has no room for so many at once,
+        which some say without a name for it."""
         try:
-            first = await self._score_one(messages, continuations[0], deadline, attempts=2)
+            return await self._replies(messages, options, tools, deadline)
         except ServerError as error:
-            if error.code not in (BAD_REQUEST, ModelUnavailable.code):
+            if error.code != BAD_REQUEST or "n" not in options or "n" in self._refused:
                 raise
-            first = None
-        if first is None:
-            alternatives = await self._score_first_tokens(messages, continuations, deadline)
-            self._scores_given = False
-            return alternatives
-        self._scores_given = True
-        return await self._score_given(messages, continuations, deadline)
+            single = {name: value for name, value in options.items() if name != "n"}
+            replies = await self._replies(messages, single, tools, deadline)
+            self._refused.add("n")
+            return replies
 
     async def _score_given(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
     ) -> list[Likelihood] | None:
-        if not self._scores_given:
+        if self._scores_given is False or not self.profile.likelihood_of_given:
             return None
-        current_meter().require(len(continuations))
-        given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
-        known = [likelihood for likelihood in given if likelihood is not None]
-        return known if len(known) == len(given) else None
+        if self._scores_given is None:
+            first = await self._score_for_the_first_time(messages, continuations[0], deadline)
+            if first is None:
+                return None
+            given, rest = [first], continuations[1:]
+        else:
+            given, rest = [], continuations
+        current_meter().require(len(rest))
+        scored = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in rest))
+        known = [likelihood for likelihood in (*given, *scored) if likelihood is not None]
+        return known if len(known) == len(continuations) else None
+
+    async def _score_for_the_first_time(
+        self, messages: Sequence[Message], text: str, deadline: float | None
+    ) -> Likelihood | None:
+        """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
+        images; a crash counts once another call shows that the server is alive. A refusal that names nothing may be of
+        this one text."""
+        try:
+            return await self._score_one(messages, text, deadline, attempts=2)
+        except ServerError as error:
+            if error.code == BAD_REQUEST:
+                self._unexplained += 1
+                if refuses_scores(error) or self._unexplained >= REFUSALS:
+                    self._scores_given = False
+                return None
+            if error.code != ModelUnavailable.code:
+                raise
+            await self._complete(messages, {"max_tokens": 1, "temperature": 0.0}, (), deadline, lambda body: None)
+            self._scores_given = False
+            return None
 
     async def _score_one(
         self, messages: Sequence[Message], text: str, deadline: float | None, attempts: int | None = None
     ) -> Likelihood | None:
-        """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end."""
-        extra = {"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True}
+        """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end. None where
+        the answer does not spell it, which says nothing about the next text."""
+        # 0: of each place only the token that stands there. More of them double the reply.
+        extra = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
         told = [*messages, Message("assistant", (Text(text),))]
         options = {"max_tokens": 1, "temperature": 0.0, **extra}
-        return await self._complete(told, options, (), deadline, lambda body: given_likelihood(body, text), attempts)
+
+        def read(body: dict[str, Any]) -> tuple[bool, Likelihood | None]:
+            return isinstance(body.get("prompt_logprobs"), list), given_likelihood(body, neutral(text))
+
+        scores, likelihood = await self._complete(told, options, (), deadline, read, attempts)
+        if self._scores_given is None:
+            self._scores_given = scores
+        return likelihood
 
     async def _score_first_tokens(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
     ) -> list[Likelihood] | None:
-        if not self.profile.likelihood_of_reply or "logprobs" in self._refused:
+        if not self.profile.likelihood_of_reply or self._refused & {"logprobs", "top_logprobs"}:
             return None
-        if "top_logprobs" in self._refused:
+        listed = tuple(continuations)
+        if self._lists.get(listed, 0) >= MISSES:
             return None
 
         def read(body: dict[str, Any]) -> list[Likelihood] | None:
             read_replies(body, 0)
             return first_token_likelihoods(body, continuations)
 
-        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": self._alternatives}
-        return await self._complete(messages, options, (), deadline, read)
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        known = await self._complete(messages, options, (), deadline, read)
+        missed = self._lists.get(listed, 0)
+        # What was found once is one token each, however unlikely another time.
+        self._lists[listed] = -1 if known or missed < 0 else missed + 1
+        if len(self._lists) > LISTS:
+            del self._lists[next(iter(self._lists))]
+        return known
 
     async def _complete(
         self,
@@ -322,6 +391,8 @@ class OpenAIModel:
         request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
         if tools and self.profile.tool_dialect == "openai":
             request["tools"] = list(tools)
+        if "top_logprobs" in request:
+            request["top_logprobs"] = min(request["top_logprobs"], self._alternatives)
         if request["max_tokens"] > 1:
             request["max_tokens"] += self._room
         if "max_tokens" in self._refused:
@@ -343,10 +414,13 @@ class OpenAIModel:
             return False
         if named == {"tools"}:
             self.profile = replace(self.profile, tool_dialect="hermes")
-        if named == {"top_logprobs"} and self._alternatives > FEWER_ALTERNATIVES:
-            self._alternatives = FEWER_ALTERNATIVES
-        else:
-            self._refused |= named - {"tools"}
+        if named == {"top_logprobs"}:
+            asked = request["top_logprobs"]
+            fewer = allowed_below(error, asked) or (FEWER_ALTERNATIVES if asked > FEWER_ALTERNATIVES else 0)
+            if fewer:
+                self._alternatives = fewer
+                return True
+        self._refused |= named - {"tools"}
         log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 

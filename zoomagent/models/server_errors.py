@@ -30,6 +30,7 @@ from zoomagent.models.keys import HOW
 from zoomagent.text import storable
 
 BAD_REQUEST = "bad_request"
+SAID = " It said: "
 
 MAX_SAID = 4096
 """Characters of an error's words that are looked at (ours)."""
@@ -104,6 +105,30 @@ _ROLES = re.compile(
 )
 
 
+_SCORES = re.compile(
+    r"prompt.?log.?prob|continue_final_message|add_generation_prompt|unexpected field|unknown field|unrecogni[sz]ed"
+    r"|extra (?:inputs|fields)",
+    re.IGNORECASE,
+)
+_TOO_MANY = re.compile(
+    r"(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:greater|more|less|fewer|larger|smaller|lower|higher) than"
+    r".{0,60}\d|(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:at most|up to|max(?:imum)?\b|exceed|in range|between|<=?)"
+    r".{0,60}\d",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def refuses_scores(error: ServerError) -> bool:
+    """Whether the refusal is of what asks for the likelihood of given text."""
+    return _SCORES.search(str(error)) is not None
+
+
+def allowed_below(error: ServerError, asked: int) -> int | None:
+    """The largest number below `asked` that the refusal's words hold: what the server would take."""
+    said = str(error).partition(SAID)[2]
+    return max((int(digits) for digits in re.findall(r"\d{1,3}", said) if 0 < int(digits) < asked), default=None)
+
+
 def refuses_roles(error: ServerError) -> bool:
     """Whether the server's template does not take turns in the order that they were sent in."""
     return error.code == BAD_REQUEST and _ROLES.search(str(error)) is not None
@@ -128,7 +153,7 @@ def translate(error: Exception, about_key: str = HOW) -> ServerError:
 def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
     said = quotation(body)
-    quoted = f" It said: {said}" if said else ""
+    quoted = f"{SAID}{said}" if said else ""
     refused = refused_parameters(body, strictly=status in (403, 404) or status >= 500) if status in _REFUSALS else None
     if refused and not _TOO_LONG.search(_message(body)):
         error = ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
@@ -176,6 +201,8 @@ def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
     if named:
         return frozenset(named)
     said = body[:MAX_SAID] if isinstance(body, str) else " ".join(islice(_words(body, 6), 16))[:MAX_SAID]
+    if not strictly and _TOO_MANY.search(said):
+        return frozenset({"top_logprobs"})
     if not (_NOT_SUPPORTED if strictly else _NOT_TAKEN).search(said) or _ROLES.search(said):
         return frozenset()
     return frozenset(name for name, words in PARAMETERS.items() if words.search(said))
