@@ -109,6 +109,7 @@ class FakeServer:
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.prompt_tokens = 0
         self._script: deque[Action] = deque()
 
     def enqueue(self, actions: Iterable[Action]) -> None:
@@ -164,6 +165,7 @@ class FakeServer:
         count = request.get("n", 1) if self.guise.n else 1
         choices = [self._choice(i, self.brain(seen), request) for i in range(count)]
         body = completion(choices, self.guise.name)
+        self.prompt_tokens += body["usage"]["prompt_tokens"]
         if self.guise.given and request.get("prompt_logprobs") is not None:
             body["prompt_logprobs"] = prompt_logprobs(request)
         return body

@@ -21,4 +21,6 @@ def test_what_only_a_crop_shows_is_answered_on_every_kind_of_server(kind: str, s
         answers = [agent.ask(sign_picture(), question) for question in QUESTIONS]
     assert [answer.text for answer in answers] == [SAID] * len(QUESTIONS), answers[0].steps
     assert all(answer.outcome.kind == "answered" for answer in answers), answers[0].outcome
+    assert len(server.requests) == sum(answer.cost.model_calls for answer in answers)
+    assert server.prompt_tokens == sum(answer.cost.prompt_tokens for answer in answers)
     assert not any("its own dialogue" in answer.steps[-1].text for answer in answers)

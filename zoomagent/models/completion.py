@@ -76,6 +76,13 @@ def read_replies(body: dict[str, Any], visual_tokens: int) -> list[Reply]:
     return [_reply(choice, counts, name) for choice in choices[:MAX_CHOICES]]
 
 
+def read_usage(body: dict[str, Any]) -> Usage:
+    """What the server says that the whole completion took."""
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return Usage(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+
+
 def read_names(body: dict[str, Any]) -> list[str]:
     """The models that a server lists."""
     return [entry["id"] for entry in read_listed(body)]

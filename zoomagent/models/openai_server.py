@@ -41,6 +41,7 @@ from zoomagent.models.completion import (
     read_json,
     read_listed,
     read_replies,
+    read_usage,
 )
 from zoomagent.models.keys import ModelKey, key_for
 from zoomagent.models.metering import current_meter
@@ -364,14 +365,12 @@ class OpenAIModel:
         again."""
         await self._resolve_name(deadline)
         self._check_count(messages)
-        current_meter().require(1)
         while True:
+            current_meter().require(1)
             session = self._current_session()
             request, sent = await session.apart(self._request, messages, options, tools)
             try:
-                answer = await self._retried(partial(self._create, sent, read), deadline, attempts)
-                current_meter().count()
-                return answer
+                return await self._retried(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
             except ContextTooLong:
@@ -431,7 +430,12 @@ class OpenAIModel:
             session = self._current_session()
             async with session.slots:
                 await self._breaker.admit(lambda: self._counted(self._probe, session, end))
-                return await self._counted(send, session, end)
+                try:
+                    return await self._counted(send, session, end)
+                except ServerError as error:
+                    # What the budget has no request left for is not tried again.
+                    error.retryable = error.retryable and current_meter().affords(1)
+                    raise
 
         try:
             return await with_retries(attempt, policy, deadline, retry_after)
@@ -443,11 +447,13 @@ class OpenAIModel:
 
     async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
-        progress."""
+        progress. What the caller's own deadline cut short says nothing about the server."""
+        hurried = end - time.monotonic() < self._run
         try:
             answer = await self._timed(send, session, end)
         except ServerError as error:
-            self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
+            if not (hurried and isinstance(error.__cause__, TimeoutError)):
+                self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
             raise
         self._breaker.record(answered=True)
         return answer
@@ -466,13 +472,23 @@ class OpenAIModel:
 
     async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
         """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
-        response = await session.client.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            content=pieces(request),
-            options={"headers": {"content-length": str(len(request))}},
-        )
-        return await session.apart(lambda: read(read_json(response.content)))
+        meter = current_meter()
+        meter.count()
+        try:
+            response = await session.client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=pieces(request),
+                options={"headers": {"content-length": str(len(request))}},
+            )
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+                meter.count(-1)
+            raise
+
+        body = await session.apart(lambda: read_json(response.content))
+        meter.add(read_usage(body))
+        return await session.apart(lambda: read(body))
 
     async def _list(self, session: _Session) -> list[dict[str, str]]:
         response = await session.client.get("/models", cast_to=httpx2.Response)

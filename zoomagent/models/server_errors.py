@@ -112,8 +112,8 @@ _SCORES = re.compile(
 )
 _TOO_MANY = re.compile(
     r"(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:greater|more|less|fewer|larger|smaller|lower|higher) than"
-    r".{0,60}\d|(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:at most|up to|max(?:imum)?\b|exceed|in range|between|<=?)"
-    r".{0,60}\d",
+    r".{0,60}\d|(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:at most|up to|max(?:imum)?\b|exceed"
+    r"|in range|between|<=?).{0,60}\d",
     re.IGNORECASE | re.DOTALL,
 )
 
