@@ -134,7 +134,8 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
         return OutcomeRecord(kind="failed", reasons=[text], code=code, exit_status=69)
     # A box that could not be used is no matter once another way found the thing.
     found = {f"box-{target['id']}" for target in state.get("targets", []) if target["fate"] == "located"}
-    reasons = [problem["text"] for problem in state.get("problems", []) if problem["id"] not in found]
+    problems = [problem for problem in state.get("problems", []) if problem["id"] not in found]
+    reasons = [problem["text"] for problem in problems]
     if not chosen["valid"]:
         reasons.append("The reply names none of the options.")
     if cut:
@@ -145,6 +146,7 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
         reasons=reasons,
         code=None,
         exit_status=0,
+        codes=[problem["code"] for problem in problems],
     )
 
 

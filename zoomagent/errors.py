@@ -12,6 +12,7 @@
         │   ├── RateLimited         it said "later"                                      exit 75
         │   ├── ModelUnavailable    it did not answer in time, or answered 5xx           exit 75
         │   ├── ModelNotFound       it does not serve that model                         exit 69
+        │   ├── ModelBlind          the model takes no pictures                          exit 69
         │   ├── Unauthorized        it refused the key, or wants one                     exit 69
         │   ├── ContextTooLong      the conversation does not fit                        exit 69
         │   └── BadServerResponse   it answered with something that is no answer         exit 69
@@ -106,6 +107,10 @@ class ModelUnavailable(ServerError):
 
 class ModelNotFound(ServerError):
     code = "model_not_found"
+
+
+class ModelBlind(ServerError):
+    code = "model_blind"
 
 
 class Unauthorized(ServerError):

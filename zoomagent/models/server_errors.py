@@ -20,6 +20,7 @@ import openai
 from zoomagent.errors import (
     BadServerResponse,
     ContextTooLong,
+    ModelBlind,
     ModelNotFound,
     ModelUnavailable,
     RateLimited,
@@ -105,6 +106,22 @@ _ROLES = re.compile(
 )
 
 
+# vLLM, llama.cpp, Ollama and LM Studio, OpenAI, servers in Rust. A format, a size or a place of images is no such word.
+_TEXT_ONLY = re.compile(
+    r"not a multi-?modal (?:\w+ )?model|mmproj|image_url is only supported by|unknown variant `?image_url"
+    r"|at most 0 image"
+    r"|(?:(?:images?|vision|multi-?modal)(?: inputs?| contents?| data)? (?:is|are) not (?:supported|enabled)"
+    r"|(?:(?:does|do|is|are) not|n't|cannot|can not) (?:support|accept|take|process|handle|see)(?:ing)? "
+    r"(?:any )?(?:images?|vision|pictures?|multi-?modal)(?: inputs?| contents?| data)?"
+    r"|(?:no|without) (?:support for )?(?:vision|multi-?modal) (?:support|capabilit\w+))"
+    r"(?=\s*(?:$|[^\w\s]|(?:by|for|yet|at)\b))",
+    re.IGNORECASE,
+)
+BLIND = (
+    "This model takes no pictures. Serve a vision-language model, as Qwen/Qwen3-VL-8B-Instruct; llama.cpp needs its "
+    "--mmproj file besides."
+)
+
 _SCORES = re.compile(
     r"prompt.?log.?prob|continue_final_message|add_generation_prompt|unexpected field|unknown field|unrecogni[sz]ed"
     r"|extra (?:inputs|fields)",
@@ -142,7 +159,9 @@ def translate(error: Exception, about_key: str = HOW) -> ServerError:
     """Our error for one of theirs. `about_key` is what to do when the key was refused."""
     if isinstance(error, openai.APIStatusError):
         return from_status(error.status_code, _body(error), about_key)
-    if isinstance(error, openai.APIConnectionError) and isinstance(error.__cause__, httpx2.DecodingError):
+    if isinstance(error, openai.APIConnectionError) and isinstance(
+        error.__cause__, httpx2.DecodingError | httpx2.ConnectError
+    ):
         error = error.__cause__
     for kinds, ours, message in _KINDS:
         if isinstance(error, kinds):
@@ -154,6 +173,8 @@ def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
     said = quotation(body)
     quoted = f"{SAID}{said}" if said else ""
+    if status in _REFUSALS and _TEXT_ONLY.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
+        return ModelBlind(f"{BLIND}{quoted}")
     refused = refused_parameters(body, strictly=status in (403, 404) or status >= 500) if status in _REFUSALS else None
     if refused and not _TOO_LONG.search(_message(body)):
         error = ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
@@ -296,6 +317,12 @@ _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[ServerEr
         (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError),
         ModelUnavailable,
         "The server sent nothing in time. See whether it is busy or stuck; allow more time for slow servers.",
+    ),
+    (
+        httpx2.ConnectError,
+        ModelUnavailable,
+        "Nothing answers at the server's address: is it still loading? Large models need minutes. Check that it runs "
+        "and that the base URL is right.",
     ),
     (
         (openai.APIConnectionError, httpx2.HTTPError),

@@ -43,7 +43,11 @@ ArbiterFile = Annotated[
     Path | None, typer.Option("--arbiter", help="A file of zoomagent train calibrate, for this very model.")
 ]
 ProfileFile = Annotated[
-    Path | None, typer.Option("--profile", help="A file of zoomagent doctor --save-profile: what the model takes.")
+    Path | None,
+    typer.Option(
+        "--profile",
+        help="A file of zoomagent doctor --save-profile, or a checkpoint's folder: what the model takes.",
+    ),
 ]
 MaxCalls = Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")]
 MaxDepth = Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")]
