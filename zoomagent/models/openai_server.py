@@ -225,6 +225,11 @@ class OpenAIModel:
         """The names of the models the server lists."""
         return [item["id"] for item in await self._entries(deadline)]
 
+    async def context_length(self, deadline: float | None = None) -> int | None:
+        """Tokens of one conversation, where the server lists them (vLLM and SGLang do)."""
+        mine = [item for item in await self._entries(deadline) if item["id"] == self.name]
+        return int(mine[0]["max_model_len"]) if mine and "max_model_len" in mine[0] else None
+
     async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
         """What the server says of the models that it lists."""
         policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
