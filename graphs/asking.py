@@ -88,9 +88,9 @@ async def ask(
         try:
             replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
         except RunError:
-            book(desk, "generate", views, Usage(), time.monotonic() - began, meter.requests)
+            book(desk, "generate", views, meter.usage, time.monotonic() - began, meter.requests)
             raise
-    usage = _sum([reply.usage for reply in replies])
+    usage = meter.usage if meter.requests else read_once([reply.usage for reply in replies])
     return Asked(replies, shown, _booked(desk, shown, "generate", usage, time.monotonic() - began, meter.requests or 1))
 
 
@@ -107,12 +107,12 @@ async def score(
         try:
             likelihoods, shown = await _fitting(desk, Shown(list(turns), []), measure, 0)
         except RunError:
-            book(desk, "score", views, Usage(), time.monotonic() - began, meter.requests)
+            book(desk, "score", views, meter.usage, time.monotonic() - began, meter.requests)
             raise
     requests = meter.requests or (likelihoods is not None)
     if not requests:
         return None, Update(problems=shown.problems)
-    return likelihoods, _booked(desk, shown, "score", Usage(), time.monotonic() - began, requests)
+    return likelihoods, _booked(desk, shown, "score", meter.usage, time.monotonic() - began, requests)
 
 
 def kept(reply: Reply) -> Reply:
@@ -262,6 +262,6 @@ def call_record(
     )
 
 
-def _sum(usages: Sequence[Usage]) -> Usage:
-    """Samples of one call share its prompt."""
+def read_once(usages: Sequence[Usage]) -> Usage:
+    """What a call in this process took: its samples share the prompt."""
     return Usage(max(usage.prompt_tokens for usage in usages), sum(usage.completion_tokens for usage in usages))

@@ -12,8 +12,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from zoomagent.errors import ModelUnavailable
-from zoomagent.graphs.asking import GRACE, Desk, book, calls_left, check_budget, kept, seconds_left, time_is_up
+from zoomagent.errors import ModelUnavailable, RunError
+from zoomagent.graphs.asking import (
+    GRACE,
+    Desk,
+    book,
+    calls_left,
+    check_budget,
+    kept,
+    read_once,
+    seconds_left,
+    time_is_up,
+)
 from zoomagent.graphs.state import CallRecord, Update
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Usage
 from zoomagent.models.metering import metered
@@ -49,17 +59,19 @@ class Counting:
         deadline: float | None = None,
     ) -> list[Reply]:
         began = time.monotonic()
-        replies = await self._within(
-            messages,
-            lambda until: self._model.generate(
-                messages, max_tokens=max_tokens, temperature=temperature, n=n, tools=tools, deadline=until
-            ),
-        )
-        usage = Usage(
-            max(reply.usage.prompt_tokens for reply in replies),
-            sum(reply.usage.completion_tokens for reply in replies),
-        )
-        self._book("generate", messages, usage, time.monotonic() - began)
+        with metered(calls_left(self._desk, _views(messages), self._keep, self._shares)) as meter:
+            try:
+                replies = await self._within(
+                    messages,
+                    lambda until: self._model.generate(
+                        messages, max_tokens=max_tokens, temperature=temperature, n=n, tools=tools, deadline=until
+                    ),
+                )
+            except RunError:
+                self._book("generate", messages, meter.usage, time.monotonic() - began, meter.requests)
+                raise
+        usage = meter.usage if meter.requests else read_once([reply.usage for reply in replies])
+        self._book("generate", messages, usage, time.monotonic() - began, meter.requests or 1)
         return [kept(reply) for reply in replies]
 
     async def score(
@@ -73,7 +85,7 @@ class Counting:
                 )
             finally:
                 requests = meter.requests or (scored is not None)
-                self._book("score", messages, Usage(), time.monotonic() - began, requests)
+                self._book("score", messages, meter.usage, time.monotonic() - began, requests)
         return scored
 
     async def aclose(self) -> None:

@@ -20,7 +20,7 @@ from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step
 from zoomagent.graphs.sentences import summary
 from zoomagent.graphs.state import OutcomeRecord, State, Update, VerdictRecord
-from zoomagent.graphs.weighing import both, candidate, outcome_of, undecided, verdict_of, weighed
+from zoomagent.graphs.weighing import both, candidate, outcome_of, seen_of, undecided, verdict_of, weighed
 from zoomagent.models.loading import weights_of
 
 
@@ -74,7 +74,6 @@ def features_of(state: State) -> Features:
         )  # fmt: skip
     micro = candidate(state["micro"])
     found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
-    seen = [target["seen"] for target in found if target["seen"] is not None]
     proof = state.get("proof")
     return observed(
         macro,
@@ -84,7 +83,7 @@ def features_of(state: State) -> Features:
         tried=tried,
         whole=whole,
         here=_here(state),
-        seen=min(seen) if seen else None,
+        seen=seen_of(state),
         mattered=proof["shown"] - proof["blanked"] if proof else None,
         crop_share=_crop_share(state),
         depth=max((target["depth"] for target in found), default=None),
@@ -171,7 +170,7 @@ def _choice(desk: Desk) -> Choice:
     if pair is not None and rule == "micro":
         return selection.take("micro", pair[1], "The answer with the crop was asked for.")
     if pair is not None and rule == "dualfocus":
-        return selection.choose(*pair, weighed(state))
+        return selection.choose(*pair, weighed(state), features_of(state).seen)
     micro = pair[1] if pair else None
     return learned.choose(macro, micro, features_of(state), arbiter_of(desk), weighed(state), known=not outside(desk))
 

@@ -13,6 +13,7 @@ from langgraph.types import interrupt
 from pydantic import TypeAdapter, ValidationError
 
 from zoomagent.confidence.replies import plain
+from zoomagent.confidence.selection import SEEN
 from zoomagent.errors import InputRefused, ToolError
 from zoomagent.geometry import Box, clamp
 from zoomagent.graphs.asking import Desk, desk_of
@@ -40,8 +41,6 @@ _WHOLE = re.compile(
     r"|(?:das )?(?:ganze|gesamte) bild"
     r"|(?:l')?intera immagine|(?:a )?imagem (?:inteira|toda)|вс[ея] (?:картина|изображение|картинка)|всё изображение"
 )
-SEEN = 0.5
-"""Probability from which a thing counts as visible in its crop."""
 
 
 @step

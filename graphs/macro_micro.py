@@ -131,12 +131,12 @@ async def answer_again(state: State, runtime: Runtime[Context]) -> Update:
 async def weigh(state: State, runtime: Runtime[Context]) -> Update:
     """Measure two different answers by one yardstick."""
     update = await measured(await desk_of("weigh", state, runtime))
-    how = update["weighing"]["how"] if "weighing" in update else "own"
+    how = update["weighing"]["how"] if "weighing" in update else "bound"
     words = {
         "shared": "Scored both answers in the dialogue with both images.",
         "published": "Scored both answers as DualFocus' code does, box turn included.",
-        "own": "The model can not score given text; the likelihoods of its own replies decide.",
-        "votes": "The model gives no likelihoods; samples voted.",
+        "bound": "The model can not score given text; what the closer look's own likelihood leaves for others decides.",
+        "votes": "The model can not score given text; samples voted.",
     }
     return {**update, "steps": said(words[how])}
 

@@ -162,7 +162,7 @@ class WeighingRecord(TypedDict):
     """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
     likelihood."""
 
-    how: Literal["shared", "published", "own", "votes"]
+    how: Literal["shared", "published", "bound", "votes"]
     macro: float
     micro: float
     words: list[LikelihoodRecord] | None
@@ -190,12 +190,14 @@ class VerdictRecord(TypedDict):
 
 
 class OutcomeRecord(TypedDict):
-    """How the run ended. A run is done when, and only when, its state holds this."""
+    """How the run ended. A run is done when, and only when, its state holds this. `codes` are those of what kept an
+    answer from being what it could have been."""
 
     kind: Literal["answered", "answered_degraded", "refused", "failed"]
     reasons: list[str]
     code: str | None
     exit_status: int
+    codes: NotRequired[list[str]]
 
 
 Entry = TypeVar("Entry", bound=Mapping[str, Any])

@@ -2,8 +2,8 @@
 
 Two different answers are measured in one context, the micro dialogue, whose last turn asks for a word or
 phrase even where options were given (DualFocus scores option texts, not letters). A model that can not score
-given text is voted on by samples, unless both replies came with likelihoods of their own. Left out: the rules
-themselves (`selection.py`).
+given text is voted on by samples, unless the micro reply's own likelihood, or what a check saw, settles it. Left out:
+the rules themselves (`selection.py`).
 """
 
 from zoomagent.confidence import replies, selection
@@ -68,14 +68,15 @@ def undecided(state: State) -> bool:
 
 
 async def measured(desk: Desk) -> Update:
-    """Weigh macro's and micro's answer in the micro dialogue: by likelihood, else by votes where it is
-    needed."""
+    """Weigh macro's and micro's answer in the micro dialogue: by likelihood, else by votes where nothing that is known
+    already decides."""
     texts = [desk.state["macro"]["text"], desk.state["micro"]["text"]]
     likelihoods, update = await score(desk, _scoring_turns(desk.state), texts)
     words = [usable(likelihood) for likelihood in likelihoods or []]
     if len(words) == 2 and words[0] is not None and words[1] is not None:
         return {**update, "weighing": _by_words(desk, words[0], words[1])}
-    if _own(desk.state) is not None:
+    macro, micro = candidate(desk.state["macro"]), candidate(desk.state["micro"])
+    if selection.bound(macro, micro) or selection.only_the_crop_tells(macro, micro, seen_of(desk.state)):
         return update
     return await _by_votes(desk)
 
@@ -133,7 +134,8 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
         return OutcomeRecord(kind="failed", reasons=[text], code=code, exit_status=69)
     # A box that could not be used is no matter once another way found the thing.
     found = {f"box-{target['id']}" for target in state.get("targets", []) if target["fate"] == "located"}
-    reasons = [problem["text"] for problem in state.get("problems", []) if problem["id"] not in found]
+    problems = [problem for problem in state.get("problems", []) if problem["id"] not in found]
+    reasons = [problem["text"] for problem in problems]
     if not chosen["valid"]:
         reasons.append("The reply names none of the options.")
     if cut:
@@ -144,6 +146,7 @@ def outcome_of(state: State, chosen: CandidateRecord) -> OutcomeRecord:
         reasons=reasons,
         code=None,
         exit_status=0,
+        codes=[problem["code"] for problem in problems],
     )
 
 
@@ -205,20 +208,22 @@ def weighed(state: State) -> Weighed | None:
     """Both answers by one yardstick, as far as they were measured."""
     record = state.get("weighing")
     if record is None:
-        return _own(state)
+        return _bound(state)
     words = [Likelihood(word["logprob"], word["tokens"]) for word in record["words"] or []]
     pair = (words[0], words[1]) if len(words) == 2 else None
     return Weighed(record["how"], record["macro"], record["micro"], pair, record["asked"])
 
 
-def _own(state: State) -> Weighed | None:
-    """Each answer's likelihood where it was generated: the yardstick that costs no call."""
-    if "macro" not in state or "micro" not in state:
-        return None
-    macro, micro = (_likelihood(state[side]["likelihood"]) for side in ("macro", "micro"))
-    if macro is None or micro is None:
-        return None
-    return Weighed("own", macro.mean, micro.mean, (macro, micro))
+def seen_of(state: State) -> float | None:
+    """The least probability by which what was found and cut out can be seen there; None where it was not checked."""
+    found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
+    return min((target["seen"] for target in found if target["seen"] is not None), default=None)
+
+
+def _bound(state: State) -> Weighed | None:
+    """What the micro answer leaves for the macro answer: the yardstick that costs no call."""
+    pair = both(state)
+    return selection.bound(*pair) if pair and selection.needs_weighing(*pair) else None
 
 
 def candidate(record: CandidateRecord) -> Candidate:

@@ -6,8 +6,8 @@
     server.requests[0]["messages"]
 
 `Guise` makes it a different server: one without log-probabilities, one that ignores `n`, one that refuses
-unknown fields as `transformers serve` does. Where a fault needs a real connection (reset, stall, trickle),
-`serve(server)` opens one.
+unknown fields as `transformers serve` does. `KINDS` are those that people run. Where a fault needs a real connection
+(reset, stall, trickle), `serve(server)` opens one.
 """
 
 import asyncio
@@ -58,12 +58,14 @@ Action = Status | Body | Fault | dict[str, Any]
 
 @dataclass(frozen=True)
 class Guise:
-    """What this server can do."""
+    """What this server can do. `most_n` and `most_alternatives` are refused above, as vLLM and llama.cpp do."""
 
     name: str = "qwen3-vl"
     logprobs: bool = True
     given: bool = True
     n: bool = True
+    most_n: int = 128
+    most_alternatives: int = 20
     tools: Literal["parsed", "text", "refused", "ignored"] = "parsed"
     refuses_unknown: bool = False
     renames_max_tokens: bool = False
@@ -72,6 +74,19 @@ class Guise:
     max_side: int = 1 << 20
     min_pixels: int = 0
     max_pixels: int = 1 << 40
+
+
+KINDS = {
+    "vllm": Guise(),
+    "vllm with five alternatives": Guise(most_alternatives=5),
+    "llama.cpp": Guise(given=False, most_n=2),
+    "sglang": Guise(given=False, tools="text"),
+    "ollama": Guise(given=False, logprobs=False, n=False),
+    "hosted": Guise(given=False, refuses_unknown=True, most_alternatives=5),
+    "hosted with one choice": Guise(given=False, refuses_unknown=True, most_n=1),
+    "no more than words": Guise(given=False, logprobs=False, most_n=1, tools="refused"),
+}
+"""The kinds of servers that people run, by what they leave out."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,7 @@ class FakeServer:
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.prompt_tokens = 0
         self._script: deque[Action] = deque()
 
     def enqueue(self, actions: Iterable[Action]) -> None:
@@ -124,6 +140,11 @@ class FakeServer:
             return error(422, f"Unexpected fields in the request: {unknown}")
         if guise.renames_max_tokens and "max_tokens" in request:
             return error(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+        if request.get("n", 1) > guise.most_n:
+            return error(400, f"Value not in range: 1 <= value <= {guise.most_n}, got {request['n']}")
+        if guise.logprobs and (request.get("top_logprobs") or 0) > guise.most_alternatives:
+            asked, most = request["top_logprobs"], guise.most_alternatives
+            return error(400, f"Requested sample logprobs of {asked}, which is greater than max allowed: {most}")
         if guise.tools == "refused" and "tools" in request:
             return error(400, '"auto" tool choice requires --enable-auto-tool-choice to be set')
         images = images_of(request)
@@ -144,6 +165,7 @@ class FakeServer:
         count = request.get("n", 1) if self.guise.n else 1
         choices = [self._choice(i, self.brain(seen), request) for i in range(count)]
         body = completion(choices, self.guise.name)
+        self.prompt_tokens += body["usage"]["prompt_tokens"]
         if self.guise.given and request.get("prompt_logprobs") is not None:
             body["prompt_logprobs"] = prompt_logprobs(request)
         return body

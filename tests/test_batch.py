@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 import pytest
 from batch_kills import PICTURE
-from fake_server import FakeServer, serve
+from fake_server import FakeServer, Status, serve
 from PIL import Image
 
+from zoomagent import ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.batch import rows
 from zoomagent.batch.answers import AnswerFile
@@ -26,6 +27,8 @@ from zoomagent.batch.rows import NoRow, Row, count_lines, read_rows
 from zoomagent.batch.running import answer_all, record_of
 from zoomagent.batch.tally import Tally
 from zoomagent.errors import InputRefused, RunError, StoreError
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 from zoomagent.run_record import Cost, Outcome
 
 SETTINGS = {"models": ["m"], "strategy": "auto"}
@@ -346,7 +349,37 @@ def test_what_fails_for_a_time_is_asked_again_by_the_next_run_and_the_rest_is_no
     assert tally.answered == 4 and tally.kept == 7 and not tally.put_off
 
 
-@pytest.mark.parametrize("code", ["model_not_found", "setting_invalid", "policy_file_refused"])
+@pytest.mark.parametrize("code", ["model_unavailable", "rate_limited", "bad_server_response"])
+def test_an_answer_that_a_dying_server_cut_short_is_asked_again_by_the_next_run(tmp_path: Path, code: str) -> None:
+    out, short = tmp_path / "a.jsonl", Outcome(kind="answered_degraded", codes=("box", code), reasons=("Away.",))
+
+    async def ask(row: Row) -> Answer:
+        return answer_of(row, "Cannot tell", short if row.key == "r1" else None)
+
+    tally = run(rows_of(3), ask, out)
+    passes = code != "bad_server_response"
+    assert tally.kept == (2 if passes else 3) and tally.put_off == (Counter({code: 1}) if passes else Counter())
+    tally = run(rows_of(3), yes, out)
+    assert tally.kept == 3 and tally.degraded == (0 if passes else 1)
+
+
+class DiesAfterTheFirstLook(FakeServer):
+    """Answers about the whole, and then no more."""
+
+    def decide(self, path: str, body: bytes) -> Any:
+        answer = super().decide(path, body)
+        return answer if len(self.requests) < 2 or not path.endswith("completions") else Status(503)
+
+
+def test_a_run_says_which_code_kept_it_from_a_closer_look(tmp_path: Path) -> None:
+    server = DiesAfterTheFirstLook()
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+    with ZoomAgent(model) as agent:
+        answer = agent.ask(Image.new("RGB", (2000, 1500)), "What does the sign say?")
+    assert answer.outcome.kind == "answered_degraded" and answer.outcome.codes == ("model_unavailable",)
+
+
+@pytest.mark.parametrize("code", ["model_not_found", "model_blind", "setting_invalid", "policy_file_refused"])
 def test_what_no_row_can_be_answered_without_stops_the_batch(tmp_path: Path, code: str) -> None:
     async def ask(row: Row) -> Answer:
         return answer_of(row, "", failing(code))

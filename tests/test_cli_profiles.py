@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import zoomagent.models.doctor as doctor_module
 from zoomagent import SettingInvalid, ZoomAgent
 from zoomagent.cli import main as cli
 from zoomagent.cli import serve as serving
+from zoomagent.models.loading import NANO_WEIGHTS, load_model, use_profile
+from zoomagent.models.local.checkpoint import folder_profile
+from zoomagent.models.profiles import profile_for, profile_in
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -39,6 +43,31 @@ def test_what_the_doctor_saves_is_what_a_run_takes(
         assert getattr(model.profile, name) == value
 
 
+def test_the_served_packaged_model_is_drawn_for_as_the_one_in_this_process() -> None:
+    """Its own name is all that a server tells of it."""
+    here = folder_profile(NANO_WEIGHTS)
+    assert replace(profile_for("nano"), source="") == replace(here, source="")
+    for other in ("gpt-5-nano", "nano-banana", "org/nano", "NVIDIA-Nemotron-Nano-12B-v2-VL"):
+        assert profile_for(other).family != "nano"
+
+
+def test_a_checkpoints_folder_says_what_its_server_does_not(tmp_path: Path) -> None:
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    for file in NANO_WEIGHTS.glob("*.json"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "zoomagent.json").write_text(json.dumps({"crop_pixels": 9216, "tools": ["image_zoom_in_tool"]}))
+    model = load_model("http://127.0.0.1:9/v1#trained")
+    use_profile(model, profile_in(folder))
+    assert replace(model.profile, source="") == replace(folder_profile(folder), source="")
+    assert (model.profile.crop_pixels, model.profile.tools) == (9216, ("image_zoom_in_tool",))
+
+
+def test_a_folder_without_a_checkpoint_is_no_profile(tmp_path: Path) -> None:
+    with pytest.raises(SettingInvalid, match="holds no checkpoint"):
+        profile_in(tmp_path)
+
+
 def test_a_file_that_cannot_be_written_is_told_before_the_doctor_asks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -50,8 +79,6 @@ def test_a_file_that_cannot_be_written_is_told_before_the_doctor_asks(
 
 
 def test_a_profile_overrides_what_the_name_says_of_a_server() -> None:
-    from zoomagent.models.loading import load_model, use_profile
-
     model = load_model("http://127.0.0.1:9/v1#Qwen/Qwen2.5-VL-7B-Instruct")
     use_profile(model, {"space": "thousand", "max_images": 3})
     assert (model.profile.space, model.profile.max_images, model.profile.family) == ("thousand", 3, "qwen2.5-vl")

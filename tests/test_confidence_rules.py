@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zoomagent.confidence.likelihood import diluted, of_tokens, probability, usable
 from zoomagent.confidence.replies import CANNOT_TELL, Answered, abstains, read, read_published, same
-from zoomagent.confidence.selection import Candidate, Weighed, choose, needs_weighing, take
+from zoomagent.confidence.selection import Candidate, Weighed, bound, choose, needs_weighing, take
 from zoomagent.models.base import Likelihood, Token
 
 OPTIONS = ["blue", "red sign", "A dog", "12"]
@@ -134,6 +134,29 @@ def test_the_selection_is_that_of_dualfocus(
 def test_confidence_comes_from_the_words_even_where_ranks_are_diluted() -> None:
     choice = choose(A, B, Weighed("published", -2.0, -1.0, WORDS))
     assert choice.confidence == pytest.approx(math.exp(-0.1))
+
+
+NONE_SEEN, BLIND = candidate("Exit", -0.1), candidate("Cannot tell", 0.0)
+
+
+@pytest.mark.parametrize("weighed", [None, Weighed("votes", 4, 1, asked=5)])
+def test_a_sure_cannot_tell_of_the_whole_loses_to_a_crop_that_a_check_saw(weighed: Weighed | None) -> None:
+    assert choose(BLIND, NONE_SEEN, weighed, seen=0.9).perspective == "micro"
+    assert choose(BLIND, NONE_SEEN, weighed, seen=0.2).perspective == "macro"
+    assert choose(BLIND, NONE_SEEN, weighed).perspective == "macro"
+
+
+def test_what_was_scored_in_one_dialogue_is_not_overruled_by_a_check() -> None:
+    assert choose(BLIND, NONE_SEEN, Weighed("shared", -0.1, -5.0, WORDS), seen=0.9).perspective == "macro"
+
+
+@pytest.mark.parametrize("macro", [-9.0, -1.0, 0.0])
+def test_likelihoods_of_two_dialogues_are_never_compared(macro: float) -> None:
+    """How sure the whole is of its answer changes nothing."""
+    for micro in (-0.01, -0.3, -2.0):
+        found = bound(candidate("Car", macro), candidate("Exit", micro))
+        assert found == bound(candidate("Car", -3.0), candidate("Exit", micro))
+        assert (found is not None) == (micro > -1.0)
 
 
 def test_votes_are_a_share_and_say_that_they_are_agreement() -> None:

@@ -184,13 +184,30 @@ def test_cannot_tell_competes_as_any_answer(picture: Picture) -> None:
     assert state["outcome"]["kind"] == "answered"
 
 
-def test_without_scoring_the_likelihoods_of_the_replies_decide_and_the_run_says_so(picture: Picture) -> None:
-    sure = Reply("Exit 12", "stop", (Token("Exit", -0.01), Token(" 12", -0.02)))
-    state = scripted(picture, [reply_of("Exit", -1.0), BOX, sure], [None])()
+SURE = Reply("Exit 12", "stop", (Token("Exit", -0.01), Token(" 12", -0.02)))
+
+
+@pytest.mark.parametrize("macro", [reply_of("Cannot tell", 0.0), reply_of("Car", -1e-6), reply_of("Car", -9.0)])
+def test_without_scoring_what_the_closer_look_leaves_for_others_decides_and_the_run_says_so(
+    macro: Reply, picture: Picture
+) -> None:
+    state = scripted(picture, [macro, BOX, SURE], [None])()
     assert state["verdict"]["perspective"] == "micro"
     assert state["verdict"]["confidence"] == pytest.approx(0.970, abs=0.001)
-    assert "could not be scored in one" in state["verdict"]["reason"]
+    assert "leaves macro at most" in state["verdict"]["reason"]
     assert "can not score given text" in state["steps"][-2]["text"]
+
+
+@pytest.mark.parametrize("macro", ["Exit", "Exit 12 A"])
+def test_answers_that_begin_alike_are_voted_on_where_they_can_not_be_scored(macro: str, picture: Picture) -> None:
+    state = scripted(picture, [reply_of(macro, 0.0), BOX, SURE, ["Exit 12", "Exit 12", macro]], [None], samples=3)()
+    assert (state["weighing"]["how"], state["verdict"]["text"]) == ("votes", "Exit 12")
+
+
+def test_an_unsure_closer_look_is_voted_on_where_it_can_not_be_scored(picture: Picture) -> None:
+    unsure = reply_of("Exit 12", -2.0)
+    state = scripted(picture, [reply_of("Car", 0.0), BOX, unsure, ["Car", "Car", "Exit 12"]], [None], samples=3)()
+    assert (state["weighing"]["how"], state["verdict"]["text"]) == ("votes", "Car")
 
 
 def test_without_any_likelihood_samples_vote_and_the_run_says_so(picture: Picture) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 from fake_model import FakeModel
-from fake_server import FakeServer, Guise, Seen, completion, error, serve, token_logprobs
+from fake_server import FakeServer, Guise, Seen, completion, error, images_of, serve, token_logprobs
 from PIL import Image, ImageChops
 from rich.console import Console
 
@@ -23,6 +23,7 @@ from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, f
 from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides, override
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
+from zoomagent.prompts import GROUND, macro_prompt
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, NANO, LLAVA_1_5, UNKNOWN]
 
@@ -41,7 +42,7 @@ def seeing(space: Space, noise: float = 0.0) -> Callable[[Seen], str]:
     source = random.Random(1)
 
     def answer(seen: Seen) -> str:
-        if "Where is the" in seen.text:
+        if GROUND in seen.text:
             return written_box(seen)
         if "random word" in seen.text:
             return f"word{source.random():.6f}"
@@ -49,10 +50,12 @@ def seeing(space: Space, noise: float = 0.0) -> Callable[[Seen], str]:
             call = {"name": "pick", "arguments": {"colour": colour_of(seen.images[0])}}
             offered = seen.tools or "# Tools" in seen.text
             return f"<tool_call>{json.dumps(call)}</tool_call>" if offered else "I have no tools"
+        if not seen.images:
+            return "Cannot tell"
         return "Yes" if "Yes or No" in seen.text else f"It is {colour_of(seen.images[-1]).title()}."
 
     def written_box(seen: Seen) -> str:
-        colour = next(name for name in COLOURS if f"the {name} square" in seen.text)
+        colour = next(name for name in COLOURS if f"{name} square" in seen.text)
         found = place_of(seen.images[-1], colour)
         assert found
         size = Size(*seen.images[-1].size)
@@ -123,14 +126,16 @@ def test_a_server_that_leaves_views_as_they_are_has_no_limit_of_its_own() -> Non
 
 
 def test_everything_a_good_server_does_is_found() -> None:
-    report, server = examined(seeing("thousand"))
+    server = Counts(seeing("thousand"))
+    server.most = 1 << 30
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(1))
+    report = asyncio.run(examine(model))
     assert {check.name: check.works for check in report.checks if check.works != "yes"} == {}
     assert report.measured == {
         "space": "thousand",
         "likelihood_of_reply": True,
         "likelihood_of_given": True,
         "tool_dialect": "openai",
-        "images_in_tool_messages": True,
     }
     assert len(server.requests) <= 25
 
@@ -167,6 +172,83 @@ def test_a_blind_model_is_called_blind() -> None:
     works = {check.name: check.works for check in report.checks}
     assert works["sees pictures"] == works["locates: coordinate space"] == works["tool calls"] == "no"
     assert report.works("pictures in tool results") == "no"
+
+
+def test_the_model_is_asked_as_a_run_asks_it() -> None:
+    """A model that knows only the words it was trained on is not called blind for the doctor's own."""
+    brain = seeing("thousand")
+
+    def trained(seen: Seen) -> str:
+        known = macro_prompt("What colour is the square?") in seen.text or GROUND in seen.text
+        return brain(seen) if known else "Cannot tell"
+
+    report, _ = examined(trained)
+    assert report.works("sees pictures") == report.works("locates: coordinate space") == "yes"
+
+
+def test_a_model_that_is_poor_at_oblong_views_is_measured_by_square_ones() -> None:
+    brain = seeing("thousand")
+
+    def poor(seen: Seen) -> str:
+        oblong = seen.images and seen.images[-1].width != seen.images[-1].height
+        return "[0, 0, 1000, 1000]" if oblong and GROUND in seen.text else brain(seen)
+
+    report, _ = examined(poor)
+    assert report.measured["space"] == "thousand"
+
+
+def test_what_is_accepted_and_was_not_shown_to_help_is_not_exported() -> None:
+    report, _ = examined(seeing("thousand"))
+    assert report.works("pictures in tool results") == "yes" and "images_in_tool_messages" not in report.measured
+
+
+class TextOnly(FakeServer):
+    def _refusal(self, request: dict[str, Any]) -> Any:
+        return error(400, "Qwen/Qwen3-8B is not a multimodal model") if images_of(request) else None
+
+
+def test_a_model_that_takes_no_pictures_stands_in_the_table_with_what_to_serve_instead() -> None:
+    server = TextOnly()
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(1))
+    report = asyncio.run(examine(model))
+    [check] = report.checks
+    assert (check.name, check.works) == ("sees pictures", "no") and "vision-language model" in check.found
+    assert report.measured == {} and len(server.requests) == 1
+
+
+class Counts(FakeServer):
+    """A server that shows its model smaller views than it is sent, and counts their tokens."""
+
+    most = 128 * 128
+
+    def _completion(self, request: dict[str, Any]) -> dict[str, Any]:
+        body = super()._completion(request)
+        pixels = (min(self.most, image.width * image.height) for image in images_of(request))
+        body["usage"]["prompt_tokens"] = 20 + sum(2 + count // 32**2 for count in pixels)
+        return body
+
+    def decide(self, path: str, body: bytes) -> Any:
+        if path.endswith("/models"):
+            return {"data": [{"id": "qwen3-vl", "max_model_len": 4096}]}
+        return super().decide(path, body)
+
+
+def test_the_size_at_which_a_server_shrinks_views_is_found_by_its_count() -> None:
+    server = Counts(seeing("thousand"))
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(1))
+    report = asyncio.run(examine(model))
+    assert report.works("views as large as drawn") == "no"
+    assert report.measured["max_pixels"] == report.measured["min_pixels"] == 128 * 128
+    found = {check.name: check.found for check in report.checks}
+    assert found["context length"].startswith("4096 tokens")
+    assert "requests and" in found["likelihood of given text"]
+
+
+def test_how_many_pictures_fit_is_found() -> None:
+    report, _ = examined(seeing("thousand"), Guise(max_images=2))
+    assert report.works("pictures in one conversation") == "no"
+    report, _ = examined(seeing("thousand"), Guise(max_images=8))
+    assert report.works("pictures in one conversation") == "yes"
 
 
 def test_a_dead_server_is_an_error_not_a_report() -> None:

@@ -8,6 +8,7 @@ whole call again                             S11 frozen          breaker opens b
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from PIL import Image
 from zoomagent.errors import (
     BadServerResponse,
     ContextTooLong,
+    ModelBlind,
     ModelNotFound,
     ModelUnavailable,
     RateLimited,
@@ -31,6 +33,7 @@ from zoomagent.errors import (
     Unauthorized,
 )
 from zoomagent.models.base import Message, Pixels, Text
+from zoomagent.models.metering import metered
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.reply_bytes import MAX_REPLY_BYTES
 from zoomagent.models.server.retrying import Breaker, RetryPolicy
@@ -226,6 +229,95 @@ def test_s11_the_breaker_opens_by_progress_and_closes_by_a_real_call() -> None:
         assert server.requests[5]["max_tokens"] == 1 and len(server.requests) == 7
 
     run(scenario())
+
+
+def test_what_a_callers_own_deadline_ends_opens_no_breaker_for_others() -> None:
+    async def scenario() -> None:
+        server = FakeServer()
+        server.enqueue([Fault("stall")] * 12)
+        async with serve(server) as url:
+            model = OpenAIModel(url, "qwen3-vl", retries=RetryPolicy(attempts=1), breaker=Breaker(5, 3600.0))
+            hurried = [ask(model, deadline=time.monotonic() + 0.2) for _ in range(12)]
+            results = await asyncio.gather(*hurried, return_exceptions=True)
+            assert all(isinstance(result, ModelUnavailable) for result in results)
+            server._script.clear()
+            assert await ask(model) == "Yes"
+            await model.aclose()
+
+    run(scenario())
+
+
+TEXT_ONLY = [
+    (400, "Qwen/Qwen3-8B is not a multimodal model"),
+    (500, "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"),
+    (400, "Invalid content type. image_url is only supported by certain models."),
+    (422, "messages[0]: unknown variant `image_url`, expected `text`"),
+    (400, "this model does not support images"),
+    (400, "Model does not support image input."),
+    (400, "At most 0 image(s) may be provided in one prompt."),
+]
+
+
+@pytest.mark.parametrize(("status", "message"), TEXT_ONLY)
+def test_a_model_that_takes_no_pictures_is_told_apart(status: int, message: str) -> None:
+    server = FakeServer()
+    server.enqueue([Status(status, body={"error": {"message": message}})])
+    with pytest.raises(ModelBlind, match="vision-language"):
+        run(ask(model_of(server)))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model does not support image format webp",
+        "At most 4 image(s) may be provided in one prompt.",
+        "image type is not supported",
+        "The model does not support images larger than 20 MB",
+        "does not support image URLs",
+    ],
+)
+def test_a_picture_of_a_wrong_kind_is_no_sign_of_a_blind_model(message: str) -> None:
+    server = FakeServer()
+    server.enqueue([Status(400, body={"error": {"message": message}})])
+    with pytest.raises(ServerError) as caught:
+        run(ask(model_of(server)))
+    assert not isinstance(caught.value, ModelBlind)
+
+
+def test_where_nothing_listens_it_is_asked_whether_the_server_is_still_loading() -> None:
+    server = FakeServer()
+    server.enqueue([Fault("refuse")])
+    with pytest.raises(ModelUnavailable, match="still loading"):
+        run(ask(model_of(server, retries=RetryPolicy(attempts=1))))
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_headers", "reset_body"])
+def test_requests_that_failed_at_the_server_are_billed_and_in_the_budget(kind: Any) -> None:
+    async def scenario(left: int) -> tuple[int, int]:
+        server = FakeServer()
+        server.enqueue([Fault(kind)] * 4)
+        async with serve(server) as url:
+            model = OpenAIModel(url, "qwen3-vl", retries=QUICK)
+            with metered(left) as meter, contextlib.suppress(ModelUnavailable):
+                await ask(model)
+            await model.aclose()
+            return meter.requests, len(server.requests)
+
+    assert run(scenario(3)) == (3, 3)
+    assert run(scenario(9)) == (5, 5)
+
+
+def test_a_server_that_is_not_there_costs_nothing() -> None:
+    server = FakeServer()
+    server.enqueue([Fault("refuse")] * 2)
+
+    async def asked() -> int:
+        with metered(9) as meter:
+            await ask(model_of(server))
+        return meter.requests
+
+    assert run(asked()) == 1
 
 
 def test_s19_frozen_calls_hold_few_sockets_and_recover() -> None:

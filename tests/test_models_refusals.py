@@ -126,6 +126,31 @@ def test_fewer_alternatives_are_asked_for_where_twenty_are_too_many() -> None:
     assert [one.logprob for one in asyncio.run(model.score(QUESTION, ["Yes", "No"])) or []] == [-0.5, -0.5]
 
 
+LIMITS = [
+    "Requested sample logprobs of 20, which is greater than max allowed: 3",
+    "top_logprobs must be at most 3",
+    "Invalid value for 'top_logprobs': must be less than or equal to 3, got 20",
+    "top_logprobs: Input should be in range 0 <= value <= 3",
+    "logprobs must be between 0 and 3",
+    "The number of logprobs (20) exceeds the limit of 3",
+]
+
+
+@pytest.mark.parametrize("message", LIMITS)
+@pytest.mark.parametrize("status", [400, 422])
+def test_as_many_alternatives_are_asked_for_as_a_server_allows(message: str, status: int) -> None:
+    def answer(request: dict[str, Any]) -> Any:
+        if request.get("top_logprobs", 0) > 3:
+            return status, said(message)
+        return "Yes"
+
+    model, server = model_of(answer)
+    asyncio.run(model.score(QUESTION, ["Yes", "No"]))
+    asyncio.run(model.generate(QUESTION))
+    assert [q.get("top_logprobs") for q in server.requests if "top_logprobs" in q] == [20, 3]
+    assert server.requests[-1]["logprobs"] is True, "its replies still come with their likelihoods"
+
+
 def test_a_refusal_of_what_was_not_sent_is_told() -> None:
     model, server = model_of(lambda q: (400, said("enable_thinking must be false for non-streaming calls")))
     with pytest.raises(ServerError, match="--extra-body"):

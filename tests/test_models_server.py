@@ -13,7 +13,7 @@ import pytest
 from fake_server import Body, FakeServer, Guise, Status, choice, completion, images_of, token_logprobs
 from PIL import Image
 
-from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, RunError
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, RunError, ServerError
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.metering import metered
@@ -134,8 +134,93 @@ def test_a_server_that_crashes_over_scores_is_asked_another_way() -> None:
     assert run(model.score(QUESTION, ["a red car", "No"])) is None
     crashed = len(server.paths)
     assert run(model.score(QUESTION, ["a red car", "No"])) is None
-    assert len(server.paths) == crashed + 1, "it is not asked to crash again"
+    assert len(server.paths) == crashed, "it is not asked to crash again, and what is no token is not looked for"
     assert run(model.generate(QUESTION))[0].text == "Yes"
+
+
+@pytest.mark.parametrize("first", ["<tool_call>", "</think> 47", "Exit [INST] 21", "<|im_end|>"])
+def test_a_text_that_is_made_inert_is_scored_as_it_was_sent_and_switches_nothing_off(first: str) -> None:
+    model = model_of(FakeServer())
+    assert run(model.score(QUESTION, [first, "a red car"])) is not None
+    assert run(model.score(QUESTION, ["Exit 21"])) is not None
+
+
+class SpellsOneTextOtherwise(FakeServer):
+    """A tokenizer that does not give back what was sent, for one text."""
+
+    def _completion(self, request: dict[str, Any]) -> dict[str, Any]:
+        body = super()._completion(request)
+        if "odd" in str(request["messages"][-1]["content"]) and "prompt_logprobs" in body:
+            body["prompt_logprobs"][-1] = {"1": {"logprob": -1.0, "decoded_token": "?"}}
+        return body
+
+
+def test_a_text_that_is_spelled_otherwise_says_nothing_about_the_next() -> None:
+    model = model_of(SpellsOneTextOtherwise())
+    assert run(model.score(QUESTION, ["an odd car"])) is None
+    assert run(model.score(QUESTION, ["a red car"])) is not None
+
+
+class RefusesOneText(FakeServer):
+    """A server that refuses a text without naming any parameter."""
+
+    def _refusal(self, request: dict[str, Any]) -> Status | None:
+        odd = "odd" in str(request["messages"][-1]["content"])
+        return Status(400, body={"error": {"message": "bad content"}}) if odd else super()._refusal(request)
+
+
+def test_a_text_that_is_refused_switches_nothing_off() -> None:
+    model = model_of(RefusesOneText())
+    assert run(model.score(QUESTION, ["an odd car"])) is None
+    assert run(model.score(QUESTION, ["a red car"])) is not None
+
+
+def test_only_the_tokens_that_stand_there_are_asked_for() -> None:
+    server = FakeServer()
+    run(model_of(server).score(QUESTION, ["a red car"]))
+    assert server.requests[0]["prompt_logprobs"] == 0
+
+
+def test_lists_that_are_no_single_tokens_are_looked_for_a_few_times_only() -> None:
+    server = FakeServer()
+    model = model_of(server)
+    for _ in range(6):
+        assert run(model.score(QUESTION, ["7", "8"])) is not None
+    assert sum("top_logprobs" in request for request in server.requests) == 3
+    assert [x.logprob for x in run(model.score(QUESTION, ["Yes", "No"]))] == [-0.2, -1.7]
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n"])
+def test_an_empty_text_has_no_likelihood(empty: str) -> None:
+    server = FakeServer()
+    with pytest.raises(ValueError, match="empty"):
+        run(model_of(server).score(QUESTION, ["Yes", empty]))
+    assert server.requests == []
+
+
+def test_greedy_samples_are_one_request_for_one() -> None:
+    server = FakeServer(guise=Guise(most_n=1))
+    assert [reply.text for reply in run(model_of(server).generate(QUESTION, n=3, temperature=0.0))] == ["Yes"] * 3
+    assert len(server.requests) == 1 and "n" not in server.requests[0]
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_more_samples_than_a_server_has_places_for_come_one_by_one(most: int) -> None:
+    server = FakeServer(guise=Guise(most_n=most))
+    model = model_of(server)
+    for _ in range(2):
+        assert len(run(model.generate(QUESTION, n=5, temperature=0.7))) == 5
+    assert ["n" in request for request in server.requests] == [True, *[False] * 10]
+
+
+def test_a_request_that_is_refused_whatever_its_number_is_told_as_that() -> None:
+    server = FakeServer()
+    server.enqueue([Status(400, body={"error": {"message": "no such thing"}})] * 2)
+    model = model_of(server)
+    with pytest.raises(ServerError, match="no such thing"):
+        run(model.generate(QUESTION, n=5, temperature=0.7))
+    run(model.generate(QUESTION, n=2, temperature=0.7))
+    assert server.requests[-1]["n"] == 2
 
 
 def test_short_continuations_are_scored_in_one_request() -> None:

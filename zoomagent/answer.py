@@ -6,7 +6,7 @@ are those of `run_record.py`. Left out: pixels; `save` renders them again from t
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
@@ -28,6 +28,7 @@ from zoomagent.run_record import (
 )
 
 if TYPE_CHECKING:
+    from zoomagent.confidence.selection import Weighed
     from zoomagent.graphs.state import CandidateRecord, State
     from zoomagent.tools.viewing import ViewRecord
 
@@ -55,7 +56,7 @@ class Answer(RunRecord):
 def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.0) -> Answer:
     """The answer that a finished run's state holds."""
     verdict, outcome = state.get("verdict"), state["outcome"]
-    evidence = _evidence(state)
+    evidence, compared = _evidence(state), _compared(state)
     return Answer(
         question=state["question"],
         options=tuple(state.get("options", [])),
@@ -76,7 +77,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         searched=Search.model_validate(state["searched"]) if "searched" in state else None,
         macro=_candidate(state, "macro"),
         micro=_candidate(state, "micro"),
-        compared_by=_compared_by(state),
+        compared_by=compared.how if compared else None,
         picture=PictureInfo.model_validate(state["picture"]) if "picture" in state else None,
         model=model,
         strategy=strategy,
@@ -109,8 +110,7 @@ def _candidate(state: "State", side: Perspective) -> Candidate | None:
         return None
     record: CandidateRecord = state[side]
     likelihood = record["likelihood"]
-    weighing = state.get("weighing")
-    weight = weighing[side] if weighing else likelihood and likelihood["logprob"] / likelihood["tokens"]
+    measured = _compared(state)
     return Candidate(
         text=record["text"],
         reply=record["reply"],
@@ -119,17 +119,16 @@ def _candidate(state: "State", side: Perspective) -> Candidate | None:
         logprob=likelihood["logprob"] if likelihood else None,
         tokens=likelihood["tokens"] if likelihood else None,
         probability=_probability(record),
-        weight=weight if _compared_by(state) else None,
+        weight=None if measured is None else measured.macro if side == "macro" else measured.micro,
     )
 
 
-def _compared_by(state: "State") -> Literal["shared", "published", "own", "votes"] | None:
+def _compared(state: "State") -> "Weighed | None":
     """How the two answers were compared, when they had to be."""
-    if "weighing" in state:
-        return state["weighing"]["how"]
-    weighed = any(step["name"] == "weigh" for step in state.get("steps", []))
-    sides = [state[side]["likelihood"] for side in ("macro", "micro") if side in state]
-    return "own" if weighed and len(sides) == 2 and all(sides) else None
+    from zoomagent.graphs.weighing import weighed
+
+    asked_to = any(step["name"] == "weigh" for step in state.get("steps", []))
+    return weighed(state) if "weighing" in state or asked_to else None
 
 
 def _probability(record: "CandidateRecord") -> float | None:

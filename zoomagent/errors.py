@@ -13,6 +13,7 @@
         │   ├── ModelUnavailable    it did not answer in time, or answered 5xx           exit 75
         │   ├── ModelNotFound       it does not serve that model                         exit 69
         │   ├── OutsideWorld        it knows one world only, and this is another         exit 69
+        │   ├── ModelBlind          the model takes no pictures                          exit 69
         │   ├── Unauthorized        it refused the key, or wants one                     exit 69
         │   ├── ContextTooLong      the conversation does not fit                        exit 69
         │   └── BadServerResponse   it answered with something that is no answer         exit 69
@@ -113,6 +114,10 @@ class OutsideWorld(ServerError):
     """A model that knows one world only was asked about another: its answer would mean nothing."""
 
     code = "outside_world"
+
+
+class ModelBlind(ServerError):
+    code = "model_blind"
 
 
 class Unauthorized(ServerError):

@@ -8,6 +8,7 @@ Time spans in videos are left out; reading boxes out of a model's text is `zooma
     box = box_from_model([120, 80, 410, 300], "thousand", view, picture.size)   # or BoxInvalid
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -274,6 +275,7 @@ def _to_original(low: float, high: float, start: int, length: int, limit: int) -
 # The size to render a view at
 
 
+@functools.lru_cache(maxsize=4096)
 def fit_size(
     aspect_of: Size,
     *,

@@ -24,12 +24,14 @@ class Value(BaseModel):
 
 
 class Outcome(Value):
-    """How the run ended. `code` names the error of a run without an answer; codes are stable."""
+    """How the run ended. `code` names the error of a run without an answer, `codes` what kept an answer from being what
+    it could have been; codes are stable."""
 
     kind: Literal["answered", "answered_degraded", "refused", "failed"]
     reasons: tuple[str, ...] = ()
     code: str | None = None
     exit_status: int = 0
+    codes: tuple[str, ...] = ()
 
 
 class Candidate(Value):
@@ -180,7 +182,8 @@ class RunRecord(Value):
     searched: Search | None = None
     macro: Candidate | None = None
     micro: Candidate | None = None
-    compared_by: Literal["shared", "published", "own", "votes"] | None = None
+    compared_by: Literal["shared", "published", "bound", "own", "votes"] | None = None
+    """`own` stands in answers of earlier versions only."""
     picture: PictureInfo | None = None
     model: str = ""
     strategy: str = ""

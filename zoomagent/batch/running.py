@@ -3,8 +3,9 @@
     tally = await answer_all(rows, agents.ask, file, concurrency=8)
 
 An answer counts when it is on disk; several that come together share one fsync. What failed for a reason that passes
-(the server was away, or not the right one) is not kept, so the next run asks it again; what no row can be answered
-without (no such model, a setting that can not be) stops the batch. Left out: who answers (`asking.py`, `cluster.py`).
+(the server was away, or not the right one) is not kept, so the next run asks it again; nor is an answer that could not
+look closer because the server went away. What no row can be answered with (no such model, one that takes no pictures, a
+setting that can not be) stops the batch. Left out: who answers (`asking.py`, `cluster.py`).
 """
 
 import asyncio
@@ -17,10 +18,18 @@ from zoomagent.batch.asking import AWAY, Ask
 from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import NoRow, Row
 from zoomagent.batch.tally import Tally
-from zoomagent.errors import ModelNotFound, PolicyFileRefused, RunError, ServerError, SettingInvalid, Unauthorized
+from zoomagent.errors import (
+    ModelBlind,
+    ModelNotFound,
+    PolicyFileRefused,
+    RunError,
+    ServerError,
+    SettingInvalid,
+    Unauthorized,
+)
 from zoomagent.plugins.offers.public import public_answer
 
-_STOPPING: tuple[type[RunError], ...] = (ModelNotFound, Unauthorized, SettingInvalid, PolicyFileRefused)
+_STOPPING: tuple[type[RunError], ...] = (ModelNotFound, ModelBlind, Unauthorized, SettingInvalid, PolicyFileRefused)
 STOPS = {kind.code: kind for kind in _STOPPING}
 LOST = "worker_lost"
 """A worker of a cluster died over a row more often than it may."""
@@ -74,20 +83,23 @@ async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, to
         code = answer.outcome.code or ""
         if code in STOPS:
             raise STOPS[code](" ".join(answer.outcome.reasons))
-        if _passes(answer):
-            tally.put_off[code] += 1
+        passing = _passing(answer)
+        if passing:
+            tally.put_off[passing] += 1
             told(1)
         else:
             await asyncio.to_thread(learn, row, answer)
             await records.put(record_of(row, answer))
 
 
-def _passes(answer: Answer) -> bool:
-    """Whether asking again may well give an answer. A run whose time ended before the model replied once met a server
-    that was away, or busy."""
+def _passing(answer: Answer) -> str:
+    """The code of what stood in the way where asking again may well give an answer, or a better one; else "". A run
+    whose time ended before the model replied once met a server that was away, or busy."""
     code = answer.outcome.code or ""
-    waited = code == "budget_seconds" and not answer.cost.model_calls
-    return answer.outcome.kind == "failed" and (waited or code.startswith((*PASSES, "store_")))
+    if answer.outcome.kind == "answered_degraded":
+        return next((code for code in answer.outcome.codes if code.startswith(PASSES)), "")
+    waited = code == "budget_seconds" and answer.macro is None and answer.micro is None
+    return code if answer.outcome.kind == "failed" and (waited or code.startswith((*PASSES, "store_"))) else ""
 
 
 async def _keep(records: Records, file: AnswerFile, told: Told) -> None:

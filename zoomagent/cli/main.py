@@ -49,7 +49,7 @@ GROUPS = {
 }
 EXAMPLE = Path(__file__).parents[1] / "data" / "example"
 BUG, MISSING = 70, 78
-SERVERS_FAULT = ("model_unavailable", "model_not_found", "bad_server_response", "unauthorized")
+SERVERS_FAULT = ("model_unavailable", "model_not_found", "model_blind", "bad_server_response", "unauthorized")
 
 
 class LazyGroup(TyperGroup):

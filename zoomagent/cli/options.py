@@ -40,7 +40,10 @@ MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, or a server's ba
 Model = Annotated[str, typer.Option(help=f"{MODEL_WORDS}; default also from ZOOMAGENT_MODEL.")]
 HowTo = Annotated[Strategy, typer.Option(help="How to look closer; auto takes the cheapest way that works.")]
 ProfileFile = Annotated[
-    Path | None, typer.Option("--profile", help="A file of zoomagent doctor --save-profile: what the model takes.")
+    Path | None,
+    typer.Option(
+        "--profile", help="A file of zoomagent doctor --save-profile, or a checkpoint's folder: what the model takes."
+    ),
 ]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Length of one reply; a model that thinks gets more by itself.")]
 ExtraBody = Annotated[

@@ -59,7 +59,7 @@ def _uncalibrated(
         # Told of everything that was found, the model knew more: likelihoods of the two dialogues do not compare.
         choice = selection.take("micro", micro, "")
     else:
-        choice = selection.choose(macro, micro, weighed)
+        choice = selection.choose(macro, micro, weighed, features.seen)
     return replace(choice, reason=" ".join(text for text in (choice.reason, UNCALIBRATED if known else "") if text))
 
 

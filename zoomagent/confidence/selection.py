@@ -2,18 +2,29 @@
 
 Pure rules over what was read and measured; each says its reason in words. DualFocus' rule: only one valid ->
 that one; equal -> nothing to decide; else the higher mean log-likelihood in the one context both were scored
-in; a tie or nothing to go by -> macro. Left out: learned arbitration and abstention thresholds.
+in; a tie or nothing to go by -> macro. Where a server scores no given text, likelihoods of two dialogues are not
+compared, for the whole is surest where it sees nothing: what a check saw in the crop decides against "Cannot tell",
+else what the crop's own dialogue leaves for other answers, else votes. Left out: learned arbitration and abstention
+thresholds.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from zoomagent.confidence.likelihood import probability
-from zoomagent.confidence.replies import Answered, same
+from zoomagent.confidence.replies import CANNOT_TELL, Answered, plain, same
 from zoomagent.models.base import Likelihood
 
 Perspective = Literal["macro", "micro"]
 Source = Literal["likelihood", "agreement", "calibrated"]
+How = Literal["shared", "published", "bound", "votes"]
+
+SEEN = 0.5
+"""Probability from which a thing counts as visible in its crop."""
+
+LEAST_LEFT = 1e-9
+"""The least probability that an answer is said to leave for all others: servers round theirs."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +40,12 @@ class Candidate:
 class Weighed:
     """Both answers measured by one yardstick.
 
-    `shared`: log-likelihoods in the micro dialogue; `published`: the same diluted by the box turn; `own`:
-    each in its own context; `votes`: how many of `asked` samples in the micro dialogue said the same. `words`
-    are the likelihoods of the answers' words alone, from which the confidence is taken."""
+    `shared`: log-likelihoods in the micro dialogue; `published`: the same diluted by the box turn; `bound`: the micro
+    answer's there, and the most that it leaves for the macro answer; `votes`: how many of `asked` samples in the micro
+    dialogue said the same. `words` are the likelihoods of the answers' words alone, from which the confidence is
+    taken."""
 
-    how: Literal["shared", "published", "own", "votes"]
+    how: How
     macro: float
     micro: float
     words: tuple[Likelihood, Likelihood] | None = None
@@ -65,12 +77,36 @@ def take(perspective: Perspective, candidate: Candidate, reason: str) -> Choice:
     return Choice(perspective, probability(own), "likelihood", reason)
 
 
-def choose(macro: Candidate, micro: Candidate, weighed: Weighed | None) -> Choice:
-    """DualFocus' selection."""
+def only_the_crop_tells(macro: Candidate, micro: Candidate, seen: float | None) -> bool:
+    """Whether the whole says "Cannot tell" and the crop, in which a check saw the thing, does not."""
+    if seen is None or seen < SEEN or not micro.answer.valid:
+        return False
+    return macro.answer.text == CANNOT_TELL and micro.answer.text != CANNOT_TELL
+
+
+def bound(macro: Candidate, micro: Candidate) -> Weighed | None:
+    """The micro answer's likelihood in its own dialogue, and the most that any other answer can have there: what it
+    leaves. None where that does not settle it, or one answer begins with the other, for then they share it."""
+    if macro.own is None or micro.own is None:
+        return None
+    texts = plain(macro.answer.text), plain(micro.answer.text)
+    if texts[0].startswith(texts[1]) or texts[1].startswith(texts[0]):
+        return None
+    left = Likelihood(math.log(max(1 - probability(micro.own), LEAST_LEFT)), macro.own.tokens)
+    if micro.own.mean <= left.mean:
+        return None
+    return Weighed("bound", left.mean, micro.own.mean, (left, micro.own))
+
+
+def choose(macro: Candidate, micro: Candidate, weighed: Weighed | None, seen: float | None = None) -> Choice:
+    """DualFocus' selection. `seen` is the probability that the thing asked for is visible in the crop."""
     if not (macro.answer.valid and micro.answer.valid):
         return _by_validity(macro, micro)
     if same(macro.answer, micro.answer):
         return take("micro", micro, "Both looks gave the same answer, so there was nothing to decide.")
+    scored = weighed is not None and weighed.how in ("shared", "published")
+    if not scored and only_the_crop_tells(macro, micro, seen):
+        return take("micro", micro, "The whole cannot tell; a check saw the thing in the crop, which can.")
     if weighed is None:
         return take("macro", macro, "The answers differ and nothing could weigh them: macro stands.")
     return _by_weight(weighed)
@@ -116,11 +152,12 @@ def _measure(weighed: Weighed) -> str:
     if weighed.how == "votes":
         return (
             f"of {weighed.asked} samples with both images {a:.0f} said macro's and {b:.0f} micro's answer; "
-            "the model gives no likelihoods, so this is agreement"
+            "given answers cannot be scored, so this is agreement"
         )
-    where = {
-        "shared": "in the dialogue with both images",
-        "published": "in the dialogue with both images, box turn counted in as published",
-        "own": "each in its own dialogue, as they could not be scored in one",
-    }[weighed.how]
+    if weighed.how == "bound":
+        return (
+            f"mean log-likelihood {b:.3f} (micro) in the dialogue with both images, which leaves macro at most {a:.3f}"
+        )
+    where = "in the dialogue with both images"
+    where += ", box turn counted in as published" if weighed.how == "published" else ""
     return f"mean log-likelihood {a:.3f} (macro) against {b:.3f} (micro), {where}"

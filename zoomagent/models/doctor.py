@@ -2,15 +2,17 @@
 
     python -m zoomagent.models.doctor http://localhost:8000/v1 [--json]        (also: zoomagent doctor --model …)
 
-Answers are checked, not status codes: some servers say 200 and ignore half of the request. For everything that does not
-work, the table says what follows for zoomagent. About 25 short calls. "unclear" means that the model answered, but not
-well enough to tell; then the profile's own value stays. The last line can be exported to use what was measured.
+The model is asked in the words of `prompts.py`, as a run asks it. Answers are checked, not status codes: some servers
+say 200 and ignore half of the request. For everything that does not work, the table says what follows for zoomagent.
+About 25 short calls. "unclear" means that the model answered, but not well enough to tell; then the profile's own value
+stays. The last line can be exported to use what was measured: nothing stands in it that is only accepted by the server
+and was not shown to help.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from shlex import quote
@@ -18,10 +20,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zoomagent.errors import ServerError, ZoomAgentError
+from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
 from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
 from zoomagent.models.loading import identify, load_model, use_profile
+from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
     BoxProbe,
     ask,
@@ -32,18 +35,18 @@ from zoomagent.models.probes import (
     names_only,
     one_square,
     shrink,
+    square_probes,
 )
 from zoomagent.models.profiles import profile_in
 from zoomagent.models.words.parsing import parse_boxes
+from zoomagent.prompts import SEE, ground_prompt, macro_prompt
 from zoomagent.text import printable
 
 Verdict = Literal["yes", "no", "unclear"]
 
-COLOUR = "What colour is the square?\nAnswer with a single word."
-WHERE = "Please provide the bounding box coordinate of the region this question asks: Where is the {} square?"
-SHAPE_OF_BOX = "\nReply [x1, y1, x2, y2]."
-SECOND = "There are two pictures. What colour is the square in the second picture?\nAnswer with a single word."
-SEEN = "Is there a red square in the picture? Answer Yes or No."
+COLOUR = macro_prompt("What colour is the square?")
+SECOND = macro_prompt("There are two pictures. What colour is the square in the second picture?")
+SEEN = SEE + "red square"
 CALL = "Call the tool pick with the colour of the square."
 WORD = "Write one random word."
 TOOL = {
@@ -93,7 +96,11 @@ class Report:
 
 async def examine(model: Model) -> Report:
     """Run every check, one after the other. Raises when the model does not answer at all."""
-    checks = [replace(await sees(model), name="sees pictures")]
+    try:
+        checks = [replace(await sees(model), name="sees pictures")]
+    except ModelBlind as error:
+        blind = Check("no", error.public, "Nothing else was tried.", name="sees pictures")
+        return Report(model.name, model.profile.family, (blind,), {})
     for name, check in CHECKS.items():
         checks.append(replace(await _guarded(check, model), name=name))
     measured: dict[str, Any] = {}
@@ -113,18 +120,21 @@ async def sees(model: Model) -> Check:
 
 
 async def boxes(model: Model) -> Check:
-    """Six squares to locate; the space in which the answers fall on them."""
-    answers: list[tuple[BoxProbe, list[float]]] = []
-    for probe in box_probes(model.profile):
-        [reply] = await model.generate(ask(probe.view, WHERE.format(probe.colour) + SHAPE_OF_BOX), max_tokens=96)
-        read = parse_boxes(reply.text) or parse_boxes(reply.text, y_first=True)
-        answers += [(probe, box) for box in read[:1]]
+    """Squares to locate; the space in which the answers fall on them. Square views come first, which every model knows;
+    oblong ones only where they must tell shares of the view from those of a padded square."""
+    probes = square_probes(model.profile)
+    answers = await _located(model, probes)
     fits = fit_space(answers)
-    space = decide_space(fits) if len(answers) >= 4 else None
+    space = decide_space(fits, apart=False) if len(answers) == len(probes) else None
+    if space in (None, "unit", "square"):
+        oblong = box_probes(model.profile)
+        probes, answers = [*probes, *oblong], [*answers, *await _located(model, oblong)]
+        fits = fit_space([(probe, box) for probe, box in answers if probe in oblong])
+        space = decide_space(fits) if len(answers) >= 2 * len(probes) / 3 else None
     shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())
-    if space is None and len(answers) >= 4 and shrink(answers) is not None:
+    if space is None and len(answers) >= 2 * len(probes) / 3 and shrink(answers) is not None:
         space = "pixels"
-    found = f"{space or 'unclear'} ({len(answers)} of 6 boxes read; median overlap {shown})"
+    found = f"{space or 'unclear'} ({len(answers)} of {len(probes)} boxes read; median overlap {shown})"
     if space == "pixels":
         return await _full_size(model, found)
     if space is None:
@@ -133,11 +143,21 @@ async def boxes(model: Model) -> Check:
     return Check("yes", found, measured={"space": space})
 
 
+async def _located(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxProbe, list[float]]]:
+    """The first box of each reply that holds one."""
+    answers: list[tuple[BoxProbe, list[float]]] = []
+    for probe in probes:
+        words = ground_prompt(f"{probe.colour} square", model.profile.space)
+        [reply] = await model.generate(ask(probe.view, words), max_tokens=96)
+        read = parse_boxes(reply.text) or parse_boxes(reply.text, y_first=True)
+        answers += [(probe, box) for box in read[:1]]
+    return answers
+
+
 async def _full_size(model: Model, found: str) -> Check:
     """Whether pixels are those of the largest view that the profile allows, or of one that the server made of it."""
     probe = full_probe(model.profile)
-    [reply] = await model.generate(ask(probe.view, WHERE.format(probe.colour) + SHAPE_OF_BOX), max_tokens=96)
-    factor = shrink([(probe, box) for box in parse_boxes(reply.text)[:1]])
+    factor = shrink(await _located(model, [probe]))
     if factor is None or factor >= 1 - ROUNDING:
         return Check("yes", found, measured={"space": "pixels"})
     cell = model.profile.multiple**2
@@ -172,7 +192,8 @@ async def given_likelihoods(model: Model) -> Check:
     """Are given texts scored, and does the score of its own reply agree with what it said of that reply?"""
     told = ask(one_square(model.profile, "red"), SEEN)
     [reply] = await model.generate(told, max_tokens=8)
-    likelihoods = await model.score(told, [reply.text or "Yes", "a long answer that fits nothing"])
+    with metered(None) as meter:
+        likelihoods = await model.score(told, [reply.text or "Yes", "a long answer that fits nothing"])
     instead = "Answers are weighed by their own replies' likelihoods, else by agreement; Yes and No by the first token."
     if likelihoods is None:
         return Check("no", "none given", instead, {"likelihood_of_given": False})
@@ -180,6 +201,8 @@ async def given_likelihoods(model: Model) -> Check:
     gap = abs(own.logprob - sum(token.logprob for token in reply.tokens)) if reply.tokens else 0.0
     agrees = gap <= SAME and own.mean > other.mean
     found = f"{reply.text!r} {own.mean:.2f}, nonsense {other.mean:.2f}, differs from its reply's by {gap:.2f}"
+    if meter.requests:
+        found += f"; {meter.requests} requests and {meter.usage.prompt_tokens} prompt tokens for two texts"
     return Check("yes" if agrees else "unclear", found, instead, {"likelihood_of_given": True} if agrees else {})
 
 
@@ -222,8 +245,8 @@ async def tool_images(model: Model) -> Check:
         right = [await _names(model, _tool_turns(one_square(usual, colour)), colour) for colour in ("yellow", "blue")]
     finally:
         model.profile = usual
-    found = f"{sum(right)} of 2 colours named"
-    return Check(_verdict(right), found, instead, {"images_in_tool_messages": all(right)})
+    # That it is accepted does not show that it helps: nano's answers get worse by it. So it is not measured.
+    return Check(_verdict(right), f"{sum(right)} of 2 colours named", instead)
 
 
 def _tool_turns(view: Pixels) -> list[Message]:
@@ -232,6 +255,49 @@ def _tool_turns(view: Pixels) -> list[Message]:
         Message("assistant", (), (ToolCall("call_0", "pick", '{"colour": "any"}'),)),
         Message("tool", (Text("Here it is."), view), tool_call_id="call_0"),
     ]
+
+
+async def picture_limit(model: Model) -> Check:
+    """As many small views as the profile sends at most, in one message."""
+    most = model.profile.max_images
+    view = one_square(model.profile, "red")
+    try:
+        await model.generate(ask(*[Pixels(f"{view.key}-{i}", view.image) for i in range(most)], COLOUR), max_tokens=1)
+    except ContextTooLong as error:
+        instead = f"Set max_images below {most} in a profile, or allow more in the server."
+        return Check("no", f"{most} pictures are refused. {error.public}", instead)
+    return Check("yes", f"{most} pictures are taken")
+
+
+async def view_size(model: Model) -> Check:
+    """What the largest view really costs, by the server's own count: less than was drawn where it is made smaller."""
+    profile, probe = model.profile, full_probe(model.profile)
+    counts = []
+    for told in (ask(COLOUR), ask(probe.view, COLOUR)):
+        [reply] = await model.generate(told, max_tokens=1)
+        counts.append(reply.usage.prompt_tokens)
+    real, drawn = counts[1] - counts[0], profile.visual_tokens(probe.size)
+    found = f"{real} tokens for a view of {probe.size.width}x{probe.size.height}, {drawn} expected"
+    if real <= 0:
+        return Check("unclear", "the server counts no tokens of pictures", "Visual tokens are computed from sizes.")
+    if real >= drawn * (1 - ROUNDING) or profile.grid != "cells":
+        return Check("yes", found)
+    cell = profile.multiple**2
+    # The two tokens around a picture are none of its own.
+    measured = {"max_pixels": max(1, real - 2) * cell}
+    measured |= {"min_pixels": measured["max_pixels"]} if measured["max_pixels"] < profile.min_pixels else {}
+    return Check("no", found, "The server makes views smaller: draw them as it shows them.", measured)
+
+
+async def context_length(model: Model) -> Check:
+    """The tokens of one conversation, where the server says so."""
+    from zoomagent.models.server.openai_server import OpenAIModel
+
+    length = await model.context_length() if isinstance(model, OpenAIModel) else None
+    if length is None:
+        return Check("unclear", "the server does not say", "What does not fit is shown once more at half the pixels.")
+    views = length // max(1, model.profile.visual_tokens(full_probe(model.profile).size))
+    return Check("yes", f"{length} tokens: about {views} of the largest views")
 
 
 async def _names(model: Model, told: list[Message], colour: str) -> bool:
@@ -248,6 +314,9 @@ CHECKS: dict[str, Callable[[Model], Awaitable[Check]]] = {
     "several samples in one call": samples_at_once,
     "tool calls": tools,
     "pictures in tool results": tool_images,
+    "pictures in one conversation": picture_limit,
+    "views as large as drawn": view_size,
+    "context length": context_length,
 }
 
 

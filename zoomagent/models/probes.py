@@ -71,6 +71,13 @@ def box_probes(profile: Profile) -> list[BoxProbe]:
     ]
 
 
+def square_probes(profile: Profile) -> list[BoxProbe]:
+    """Three square views, on which shares of the view and of a padded square are the same."""
+    places = (((0.9, 0.15), (0.1, 0.8)), ((0.1, 0.6), (0.9, 0.2)), ((0.6, 0.9), (0.2, 0.1)))
+    colours = (("red", "blue"), ("green", "yellow"), ("blue", "red"))
+    return [square_view(profile, pair, Size(1, 1), place) for pair, place in zip(colours, places, strict=True)]
+
+
 def full_probe(profile: Profile) -> BoxProbe:
     """A view as large as the profile allows: pixels of it are the model's only where its server leaves it as it is."""
     return square_view(profile, ("red", "blue"), Size(4, 3), ((0.9, 0.85), (0.1, 0.1)), profile.max_pixels)
@@ -111,8 +118,11 @@ def fit_space(answers: Sequence[tuple[BoxProbe, Sequence[float]]]) -> dict[Space
     }
 
 
-def decide_space(fits: dict[Space, float]) -> Space | None:
-    """The space that explains the answers clearly better than the others, or None."""
+def decide_space(fits: dict[Space, float], apart: bool = True) -> Space | None:
+    """The space that explains the answers clearly better than the others, or None. `apart` is False for square views,
+    which do not tell "unit" from "square"."""
+    if not apart:
+        fits = {space: value for space, value in fits.items() if space != "square"}
     (best, score), (_, second) = sorted(fits.items(), key=lambda item: -item[1])[:2]
     return best if score >= CLEAR_IOU and score - second >= CLEAR_LEAD else None
 

@@ -157,6 +157,17 @@ NANO = Profile(
     box_step=10,
     source="defaults; the packaged checkpoint's own configuration decides",
 )
+PACKAGED = replace(
+    NANO,
+    min_pixels=32 * 32,
+    max_pixels=128 * 128,
+    max_side=16384,
+    crop_pixels=80 * 80,
+    crop_margin=0.6,
+    visible_pixels=4,
+    tools=("image_zoom_in_tool", "image_search_tool"),
+    source="the packaged checkpoint's own files, for a server that serves it",
+)
 INTERNVL = Profile(
     family="internvl",
     space="thousand",
@@ -272,7 +283,7 @@ def profile_for(model_name: str, overrides: Mapping[str, Any] | None = None) -> 
     """The profile of a served or checkpoint name, with overrides: argument, else `ZOOMAGENT_PROFILE`, else
     none. Only the name "nano" itself is the packaged model's."""
     name = re.sub(r"[_.:/\\]", "-", model_name.lower())
-    found = NANO if name == "nano" else next((profile for rule, profile in _FAMILIES if rule.search(name)), UNKNOWN)
+    found = PACKAGED if name == "nano" else next((profile for rule, profile in _FAMILIES if rule.search(name)), UNKNOWN)
     return override(found, environment_overrides() if overrides is None else overrides)
 
 
@@ -289,7 +300,10 @@ def own_overrides(folder: Path) -> dict[str, Any]:
 
 
 def profile_in(path: str | Path) -> dict[str, Any]:
-    """The fields in a file of `zoomagent doctor --save-profile`. SettingInvalid where it holds none that can be."""
+    """The fields in a file of `zoomagent doctor --save-profile`, or those of the checkpoint in a folder, which a server
+    does not tell. SettingInvalid where it holds none that can be."""
+    if Path(path).is_dir():
+        return _fields_of(Path(path))
     try:
         value = json.loads(Path(path).read_bytes())
     except OSError as error:
@@ -302,6 +316,17 @@ def profile_in(path: str | Path) -> dict[str, Any]:
             'a JSON object of profile fields, as {"space": "pixels"}.'
         )
     return value
+
+
+def _fields_of(folder: Path) -> dict[str, Any]:
+    """The profile that the checkpoint in a folder has in this process; its weights are not needed."""
+    from zoomagent.models.local.checkpoint import folder_profile
+
+    try:
+        found = folder_profile(folder)
+    except (ModelNotFound, OSError) as error:
+        raise SettingInvalid(f"The folder {folder.name!r} holds no checkpoint's profile: {error}") from error
+    return {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("extra_body", "source")}
 
 
 def environment_overrides() -> dict[str, Any]:

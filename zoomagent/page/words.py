@@ -14,6 +14,7 @@ TITLES = {"macro": "Macro: the whole picture", "micro": "Micro: the whole and wh
 WEIGHED = {
     "shared": "per-token probability, both images shown",
     "published": "the same, box turn counted in",
+    "bound": "per-token probability, both images shown (of macro: at most)",
     "own": "per-token probability, own dialogue",
     "votes": "samples that said the same",
 }

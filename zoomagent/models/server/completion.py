@@ -76,6 +76,13 @@ def read_replies(body: dict[str, Any], visual_tokens: int) -> list[Reply]:
     return [_reply(choice, counts, name) for choice in choices[:MAX_CHOICES]]
 
 
+def read_usage(body: dict[str, Any]) -> Usage:
+    """What the server says that the whole completion took."""
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return Usage(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+
+
 def read_names(body: dict[str, Any]) -> list[str]:
     """The models that a server lists."""
     return [entry["id"] for entry in read_listed(body)]
@@ -83,14 +90,18 @@ def read_names(body: dict[str, Any]) -> list[str]:
 
 def read_listed(body: dict[str, Any]) -> list[dict[str, str]]:
     """What a server says of the models that it lists: the `id` of each, and where it has them the `root` that it is
-    served from and the `parent` of an adapter."""
-    listed = body.get("data")
-    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    return [
-        {key: storable(item[key], MAX_NAME) for key in ("id", "root", "parent") if isinstance(item.get(key), str)}
-        for item in items
-        if isinstance(item.get("id"), str)
-    ]
+    served from, the `parent` of an adapter, and `max_model_len`."""
+    data = body.get("data")
+    items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
+    listed = []
+    for item in items:
+        if isinstance(item.get("id"), str):
+            told = {
+                key: storable(item[key], MAX_NAME) for key in ("id", "root", "parent") if isinstance(item.get(key), str)
+            }
+            length = _count(item, "max_model_len")
+            listed.append(told | ({"max_model_len": str(length)} if length else {}))
+    return listed
 
 
 def given_likelihood(body: dict[str, Any], continuation: str) -> Likelihood | None:

@@ -5,11 +5,12 @@
 
 Replies are not streamed: they are short, and a transfer that breaks is asked again as a whole, so partial
 text is never scored. What a server refuses by name (log-probabilities, `temperature`, `n`, tools, `max_tokens`) is left
-out from then on; what it needs besides is `extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
+out from then on, and of what it limits (alternatives) as much is asked for as it allows; what it needs besides is
+`extra_body`. A model that thinks first gets `THINKING_ROOM` more tokens.
 Short continuations (Yes, a digit) are scored by the alternatives of the first token, all in one request. Other text is
-scored by vLLM's `prompt_logprobs`, a request each; where that is not given and every continuation is one token, by the
-alternatives too; else not at all. SGLang's own way (`/generate` with `logprob_start_len`) needs its chat template here
-and is left out.
+scored by vLLM's `prompt_logprobs`, a request each, which reads the whole prompt anew; where that is not given and every
+continuation may be one token, by the alternatives too; else not at all. SGLang's own way (`/generate` with
+`logprob_start_len`) needs its chat template here and is left out.
 
 Times: `idle` seconds without a byte, `run` seconds for one attempt, `RetryPolicy.total` for a call with its
 retries. A server that holds a reply back until it is complete sends its first byte late: raise `idle` for
@@ -41,15 +42,23 @@ from zoomagent.models.server.completion import (
     read_json,
     read_listed,
     read_replies,
+    read_usage,
 )
 from zoomagent.models.server.keys import ModelKey, key_for
 from zoomagent.models.server.reply_bytes import bound, pieces
 from zoomagent.models.server.retrying import Breaker, RetryPolicy, with_retries
-from zoomagent.models.server.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
+from zoomagent.models.server.server_errors import (
+    BAD_REQUEST,
+    allowed_below,
+    refuses_roles,
+    refuses_scores,
+    retry_after,
+    translate,
+)
 from zoomagent.models.server.surroundings import certificates, proxy_for
 from zoomagent.models.server.wire import to_wire, wire_urls
 from zoomagent.models.words.calls import find_calls
-from zoomagent.models.words.chat import arrange
+from zoomagent.models.words.chat import arrange, neutral
 from zoomagent.strategy import MAX_TOKENS
 
 ALTERNATIVES = 20
@@ -61,6 +70,15 @@ FEWER_ALTERNATIVES = 5
 
 SHORT = 3
 """Characters of continuations that are looked for among the alternatives of the first token first (ours)."""
+
+MISSES = 3
+"""Lists of continuations that were never among the alternatives so many times are no longer looked for there (ours)."""
+
+LISTS = 1000
+"""Lists of continuations that are remembered (ours)."""
+
+REFUSALS = 2
+"""Texts that a server refuses to score without naming a parameter before it counts as one that scores none (ours)."""
 
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
@@ -128,6 +146,8 @@ class OpenAIModel:
         self._alternatives = ALTERNATIVES
         self.ignores_n = False
         self._scores_given: bool | None = None
+        self._unexplained = 0
+        self._lists: dict[tuple[str, ...], int] = {}
         self._session: _Session | None = None
 
     async def generate(
@@ -141,16 +161,18 @@ class OpenAIModel:
         deadline: float | None = None,
     ) -> list[Reply]:
         deadline = self._end(deadline)
+        wanted = n
         options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
+        n = n if temperature > 0 else 1
         options |= {"n": n} if n > 1 else {}
-        replies = await self._replies(messages, options, tools, deadline)
+        replies = await self._choices(messages, options, tools, deadline)
         if any(reply.thought for reply in replies) and not self._room:
             self._room = THINKING_ROOM
             if any(reply.cut_in_thought for reply in replies):
                 current_meter().require(1)
                 replies = await self._replies(messages, options, tools, deadline)
         if temperature <= 0:
-            return (replies * n)[:n]
+            return (replies * wanted)[:wanted]
         missing = n - len(replies)
         self.ignores_n = missing > 0
         options.pop("n", None)
@@ -165,13 +187,17 @@ class OpenAIModel:
     ) -> list[Likelihood] | None:
         if not continuations:
             return []
+        if not all(text.strip() for text in continuations):
+            raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
         deadline = self._end(deadline)
-        short = all(len(text) <= SHORT for text in continuations)
+        # A token holds no space but before its word.
+        tokens = not any(" " in text or "\n" in text for text in continuations)
+        short = tokens and all(len(text) <= SHORT for text in continuations)
         known = await self._score_first_tokens(messages, continuations, deadline) if short else None
-        if known is None and self._scores_given is None and self.profile.likelihood_of_given:
-            return await self._score_for_the_first_time(messages, continuations, deadline)
         known = known or await self._score_given(messages, continuations, deadline)
-        return known if known or short else await self._score_first_tokens(messages, continuations, deadline)
+        return known or (
+            await self._score_first_tokens(messages, continuations, deadline) if tokens and not short else None
+        )
 
     async def identify(self) -> None:
         """Find out before the first view is drawn which model this is, where its name does not say: from the only one
@@ -199,6 +225,11 @@ class OpenAIModel:
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
         return [item["id"] for item in await self._entries(deadline)]
+
+    async def context_length(self, deadline: float | None = None) -> int | None:
+        """Tokens of one conversation, where the server lists them (vLLM and SGLang do)."""
+        mine = [item for item in await self._entries(deadline) if item["id"] == self.name]
+        return int(mine[0]["max_model_len"]) if mine and "max_model_len" in mine[0] else None
 
     async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
         """What the server says of the models that it lists."""
@@ -231,57 +262,101 @@ class OpenAIModel:
 
         return await self._complete(messages, options, tools, deadline, read)
 
-    async def _score_for_the_first_time(
-        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
-    ) -> list[Likelihood] | None:
-        """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
-        images; a crash counts once another call shows that the server is alive."""
+    async def _choices(
+        self,
+        messages: Sequence[Message],
+        options: dict[str, Any],
+        tools: Sequence[Mapping[str, Any]],
+        deadline: float | None,
+    ) -> list[Reply]:
+        """Replies to one request for several; to one for a single one where the server has no room for so many at once,
+        which some say without a name for it."""
         try:
-            first = await self._score_one(messages, continuations[0], deadline, attempts=2)
+            return await self._replies(messages, options, tools, deadline)
         except ServerError as error:
-            if error.code not in (BAD_REQUEST, ModelUnavailable.code):
+            if error.code != BAD_REQUEST or "n" not in options or "n" in self._refused:
                 raise
-            first = None
-        if first is None:
-            alternatives = await self._score_first_tokens(messages, continuations, deadline)
-            self._scores_given = False
-            return alternatives
-        self._scores_given = True
-        return await self._score_given(messages, continuations, deadline)
+            single = {name: value for name, value in options.items() if name != "n"}
+            replies = await self._replies(messages, single, tools, deadline)
+            self._refused.add("n")
+            return replies
 
     async def _score_given(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
     ) -> list[Likelihood] | None:
-        if not self._scores_given:
+        if self._scores_given is False or not self.profile.likelihood_of_given:
             return None
-        current_meter().require(len(continuations))
-        given = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in continuations))
-        known = [likelihood for likelihood in given if likelihood is not None]
-        return known if len(known) == len(given) else None
+        if self._scores_given is None:
+            first = await self._score_for_the_first_time(messages, continuations[0], deadline)
+            if first is None:
+                return None
+            given, rest = [first], continuations[1:]
+        else:
+            given, rest = [], continuations
+        current_meter().require(len(rest))
+        scored = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in rest))
+        known = [likelihood for likelihood in (*given, *scored) if likelihood is not None]
+        return known if len(known) == len(continuations) else None
+
+    async def _score_for_the_first_time(
+        self, messages: Sequence[Message], text: str, deadline: float | None
+    ) -> Likelihood | None:
+        """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
+        images; a crash counts once another call shows that the server is alive. A refusal that names nothing may be of
+        this one text."""
+        try:
+            return await self._score_one(messages, text, deadline, attempts=2)
+        except ServerError as error:
+            if error.code == BAD_REQUEST:
+                self._unexplained += 1
+                if refuses_scores(error) or self._unexplained >= REFUSALS:
+                    self._scores_given = False
+                return None
+            if error.code != ModelUnavailable.code:
+                raise
+            await self._complete(messages, {"max_tokens": 1, "temperature": 0.0}, (), deadline, lambda body: None)
+            self._scores_given = False
+            return None
 
     async def _score_one(
         self, messages: Sequence[Message], text: str, deadline: float | None, attempts: int | None = None
     ) -> Likelihood | None:
-        """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end."""
-        extra = {"prompt_logprobs": 1, "add_generation_prompt": False, "continue_final_message": True}
+        """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end. None where
+        the answer does not spell it, which says nothing about the next text."""
+        # 0: of each place only the token that stands there. More of them double the reply.
+        extra = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
         told = [*messages, Message("assistant", (Text(text),))]
         options = {"max_tokens": 1, "temperature": 0.0, **extra}
-        return await self._complete(told, options, (), deadline, lambda body: given_likelihood(body, text), attempts)
+
+        def read(body: dict[str, Any]) -> tuple[bool, Likelihood | None]:
+            return isinstance(body.get("prompt_logprobs"), list), given_likelihood(body, neutral(text))
+
+        scores, likelihood = await self._complete(told, options, (), deadline, read, attempts)
+        if self._scores_given is None:
+            self._scores_given = scores
+        return likelihood
 
     async def _score_first_tokens(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
     ) -> list[Likelihood] | None:
-        if not self.profile.likelihood_of_reply or "logprobs" in self._refused:
+        if not self.profile.likelihood_of_reply or self._refused & {"logprobs", "top_logprobs"}:
             return None
-        if "top_logprobs" in self._refused:
+        listed = tuple(continuations)
+        if self._lists.get(listed, 0) >= MISSES:
             return None
 
         def read(body: dict[str, Any]) -> list[Likelihood] | None:
             read_replies(body, 0)
             return first_token_likelihoods(body, continuations)
 
-        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": self._alternatives}
-        return await self._complete(messages, options, (), deadline, read)
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        known = await self._complete(messages, options, (), deadline, read)
+        missed = self._lists.get(listed, 0)
+        # What was found once is one token each, however unlikely another time.
+        self._lists[listed] = -1 if known or missed < 0 else missed + 1
+        if len(self._lists) > LISTS:
+            del self._lists[next(iter(self._lists))]
+        return known
 
     async def _complete(
         self,
@@ -296,14 +371,12 @@ class OpenAIModel:
         again."""
         await self._resolve_name(deadline)
         self._check_count(messages)
-        current_meter().require(1)
         while True:
+            current_meter().require(1)
             session = self._current_session()
             request, sent = await session.apart(self._request, messages, options, tools)
             try:
-                answer = await self._retried(partial(self._create, sent, read), deadline, attempts)
-                current_meter().count()
-                return answer
+                return await self._retried(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
                 raise await self._naming_the_served(error, deadline) from error
             except ContextTooLong:
@@ -323,6 +396,8 @@ class OpenAIModel:
         request: dict[str, Any] = {"model": self.name, "messages": to_wire(told, self._urls), **options}
         if tools and self.profile.tool_dialect == "openai":
             request["tools"] = list(tools)
+        if "top_logprobs" in request:
+            request["top_logprobs"] = min(request["top_logprobs"], self._alternatives)
         if request["max_tokens"] > 1:
             request["max_tokens"] += self._room
         if "max_tokens" in self._refused:
@@ -344,10 +419,13 @@ class OpenAIModel:
             return False
         if named == {"tools"}:
             self.profile = replace(self.profile, tool_dialect="hermes")
-        if named == {"top_logprobs"} and self._alternatives > FEWER_ALTERNATIVES:
-            self._alternatives = FEWER_ALTERNATIVES
-        else:
-            self._refused |= named - {"tools"}
+        if named == {"top_logprobs"}:
+            asked = request["top_logprobs"]
+            fewer = allowed_below(error, asked) or (FEWER_ALTERNATIVES if asked > FEWER_ALTERNATIVES else 0)
+            if fewer:
+                self._alternatives = fewer
+                return True
+        self._refused |= named - {"tools"}
         log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 
@@ -358,7 +436,12 @@ class OpenAIModel:
             session = self._current_session()
             async with session.slots:
                 await self._breaker.admit(lambda: self._counted(self._probe, session, end))
-                return await self._counted(send, session, end)
+                try:
+                    return await self._counted(send, session, end)
+                except ServerError as error:
+                    # What the budget has no request left for is not tried again.
+                    error.retryable = error.retryable and current_meter().affords(1)
+                    raise
 
         try:
             return await with_retries(attempt, policy, deadline, retry_after)
@@ -370,11 +453,13 @@ class OpenAIModel:
 
     async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
-        progress."""
+        progress. What the caller's own deadline cut short says nothing about the server."""
+        hurried = end - time.monotonic() < self._run
         try:
             answer = await self._timed(send, session, end)
         except ServerError as error:
-            self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
+            if not (hurried and isinstance(error.__cause__, TimeoutError)):
+                self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
             raise
         self._breaker.record(answered=True)
         return answer
@@ -393,13 +478,23 @@ class OpenAIModel:
 
     async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
         """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
-        response = await session.client.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            content=pieces(request),
-            options={"headers": {"content-length": str(len(request))}},
-        )
-        return await session.apart(lambda: read(read_json(response.content)))
+        meter = current_meter()
+        meter.count()
+        try:
+            response = await session.client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=pieces(request),
+                options={"headers": {"content-length": str(len(request))}},
+            )
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+                meter.count(-1)
+            raise
+
+        body = await session.apart(lambda: read_json(response.content))
+        meter.add(read_usage(body))
+        return await session.apart(lambda: read(body))
 
     async def _list(self, session: _Session) -> list[dict[str, str]]:
         response = await session.client.get("/models", cast_to=httpx2.Response)

@@ -20,6 +20,7 @@ import openai
 from zoomagent.errors import (
     BadServerResponse,
     ContextTooLong,
+    ModelBlind,
     ModelNotFound,
     ModelUnavailable,
     RateLimited,
@@ -30,6 +31,7 @@ from zoomagent.models.server.keys import HOW
 from zoomagent.text import storable
 
 BAD_REQUEST = "bad_request"
+SAID = " It said: "
 
 MAX_SAID = 4096
 """Characters of an error's words that are looked at (ours)."""
@@ -104,6 +106,46 @@ _ROLES = re.compile(
 )
 
 
+# vLLM, llama.cpp, Ollama and LM Studio, OpenAI, servers in Rust. A format, a size or a place of images is no such word.
+_TEXT_ONLY = re.compile(
+    r"not a multi-?modal (?:\w+ )?model|mmproj|image_url is only supported by|unknown variant `?image_url"
+    r"|at most 0 image"
+    r"|(?:(?:images?|vision|multi-?modal)(?: inputs?| contents?| data)? (?:is|are) not (?:supported|enabled)"
+    r"|(?:(?:does|do|is|are) not|n't|cannot|can not) (?:support|accept|take|process|handle|see)(?:ing)? "
+    r"(?:any )?(?:images?|vision|pictures?|multi-?modal)(?: inputs?| contents?| data)?"
+    r"|(?:no|without) (?:support for )?(?:vision|multi-?modal) (?:support|capabilit\w+))"
+    r"(?=\s*(?:$|[^\w\s]|(?:by|for|yet|at)\b))",
+    re.IGNORECASE,
+)
+BLIND = (
+    "This model takes no pictures. Serve a vision-language model, as Qwen/Qwen3-VL-8B-Instruct; llama.cpp needs its "
+    "--mmproj file besides."
+)
+
+_SCORES = re.compile(
+    r"prompt.?log.?prob|continue_final_message|add_generation_prompt|unexpected field|unknown field|unrecogni[sz]ed"
+    r"|extra (?:inputs|fields)",
+    re.IGNORECASE,
+)
+_TOO_MANY = re.compile(
+    r"(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:greater|more|less|fewer|larger|smaller|lower|higher) than"
+    r".{0,60}\d|(?<!prompt_)(?<!prompt )log[ _-]?prob.{0,120}(?:at most|up to|max(?:imum)?\b|exceed"
+    r"|in range|between|<=?).{0,60}\d",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def refuses_scores(error: ServerError) -> bool:
+    """Whether the refusal is of what asks for the likelihood of given text."""
+    return _SCORES.search(str(error)) is not None
+
+
+def allowed_below(error: ServerError, asked: int) -> int | None:
+    """The largest number below `asked` that the refusal's words hold: what the server would take."""
+    said = str(error).partition(SAID)[2]
+    return max((int(digits) for digits in re.findall(r"\d{1,3}", said) if 0 < int(digits) < asked), default=None)
+
+
 def refuses_roles(error: ServerError) -> bool:
     """Whether the server's template does not take turns in the order that they were sent in."""
     return error.code == BAD_REQUEST and _ROLES.search(str(error)) is not None
@@ -117,7 +159,9 @@ def translate(error: Exception, about_key: str = HOW) -> ServerError:
     """Our error for one of theirs. `about_key` is what to do when the key was refused."""
     if isinstance(error, openai.APIStatusError):
         return from_status(error.status_code, _body(error), about_key)
-    if isinstance(error, openai.APIConnectionError) and isinstance(error.__cause__, httpx2.DecodingError):
+    if isinstance(error, openai.APIConnectionError) and isinstance(
+        error.__cause__, httpx2.DecodingError | httpx2.ConnectError
+    ):
         error = error.__cause__
     for kinds, ours, message in _KINDS:
         if isinstance(error, kinds):
@@ -128,7 +172,9 @@ def translate(error: Exception, about_key: str = HOW) -> ServerError:
 def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:
     """Our error for an HTTP status and the body that came with it: JSON, or text that is none."""
     said = quotation(body)
-    quoted = f" It said: {said}" if said else ""
+    quoted = f"{SAID}{said}" if said else ""
+    if status in _REFUSALS and _TEXT_ONLY.search(body[:MAX_SAID] if isinstance(body, str) else _message(body)):
+        return ModelBlind(f"{BLIND}{quoted}")
     refused = refused_parameters(body, strictly=status in (403, 404) or status >= 500) if status in _REFUSALS else None
     if refused and not _TOO_LONG.search(_message(body)):
         error = ServerError(f"The server refused the request ({status}).{quoted}{_hint(said)}", code=BAD_REQUEST)
@@ -176,6 +222,8 @@ def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
     if named:
         return frozenset(named)
     said = body[:MAX_SAID] if isinstance(body, str) else " ".join(islice(_words(body, 6), 16))[:MAX_SAID]
+    if not strictly and _TOO_MANY.search(said):
+        return frozenset({"top_logprobs"})
     if not (_NOT_SUPPORTED if strictly else _NOT_TAKEN).search(said) or _ROLES.search(said):
         return frozenset()
     return frozenset(name for name, words in PARAMETERS.items() if words.search(said))
@@ -269,6 +317,12 @@ _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[ServerEr
         (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError),
         ModelUnavailable,
         "The server sent nothing in time. See whether it is busy or stuck; allow more time for slow servers.",
+    ),
+    (
+        httpx2.ConnectError,
+        ModelUnavailable,
+        "Nothing answers at the server's address: is it still loading? Large models need minutes. Check that it runs "
+        "and that the base URL is right.",
     ),
     (
         (openai.APIConnectionError, httpx2.HTTPError),
