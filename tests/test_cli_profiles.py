@@ -14,9 +14,9 @@ import zoomagent.models.doctor as doctor_module
 from zoomagent import SettingInvalid, ZoomAgent
 from zoomagent.cli import main as cli
 from zoomagent.cli import serve as serving
-from zoomagent.models.loading import NANO_WEIGHTS, load_model, use_profile
+from zoomagent.models.loading import NANO_WEIGHTS, load_model, profile_in, use_profile
 from zoomagent.models.local.checkpoint import folder_profile
-from zoomagent.models.profiles import profile_for, profile_in
+from zoomagent.models.profiles import profile_for
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

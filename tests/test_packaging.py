@@ -22,8 +22,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
     {"errors", "files", "geometry", "journal", "run_record", "strategy", "text"},
     {"media"},
-    {"models", "confidence"},
-    {"prompts", "tools"},
+    {"models", "confidence", "prompts"},
+    {"tools"},
     {"graphs"},
     {"answer", "background", "store", "running", "agent", "nodes"}
     | {"page.words", "page.tree", "page.pictures", "page.saving"},

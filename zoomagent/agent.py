@@ -40,9 +40,9 @@ from zoomagent.media import Picture, open_picture
 from zoomagent.media.file_names import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
-from zoomagent.models.loading import identify, load_model, use_profile
+from zoomagent.models.loading import identify, load_model, profile_in, use_profile
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import UNKNOWN, Profile, check_fields, profile_in
+from zoomagent.models.profiles import UNKNOWN, Profile, check_fields
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors

@@ -23,7 +23,7 @@ import typer
 from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
 from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
-from zoomagent.models.loading import identify, load_model, use_profile
+from zoomagent.models.loading import identify, load_model, profile_in, use_profile
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
     BoxProbe,
@@ -37,7 +37,6 @@ from zoomagent.models.probes import (
     shrink,
     square_probes,
 )
-from zoomagent.models.profiles import profile_in
 from zoomagent.models.words.parsing import parse_boxes
 from zoomagent.prompts import SEE, ground_prompt, macro_prompt
 from zoomagent.text import printable

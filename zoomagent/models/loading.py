@@ -8,10 +8,12 @@
 Only the implementation that is needed gets imported.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,30 @@ def fingerprint(model: str) -> str:
     if not any(folder.glob("*.safetensors")):
         return model
     return f"{model} {weights_hash(folder)[:12]}"
+
+
+def profile_in(path: str | Path) -> dict[str, Any]:
+    """The fields in a file of `zoomagent doctor --save-profile`, or those of the checkpoint in a folder, which a server
+    does not tell. SettingInvalid where it holds none that can be."""
+    path = Path(path)
+    if path.is_dir():
+        from zoomagent.models.local.checkpoint import folder_profile
+
+        try:
+            found = folder_profile(path)
+        except (ModelNotFound, OSError) as error:
+            raise SettingInvalid(f"The folder {path.name!r} holds no checkpoint's profile: {error}") from error
+        # `extra_body` and `source` say how and where it is served, not what it takes.
+        return {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("extra_body", "source")}
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SettingInvalid(f"The profile {path.name!r} cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise SettingInvalid(
+            f"{path.name!r} is no profile. Write one with zoomagent doctor --save-profile, or by hand: "
+            'a JSON object of profile fields, as {"space": "pixels"}.'
+        )
+    return value

@@ -299,36 +299,6 @@ def own_overrides(folder: Path) -> dict[str, Any]:
     return content
 
 
-def profile_in(path: str | Path) -> dict[str, Any]:
-    """The fields in a file of `zoomagent doctor --save-profile`, or those of the checkpoint in a folder, which a server
-    does not tell. SettingInvalid where it holds none that can be."""
-    if Path(path).is_dir():
-        return _fields_of(Path(path))
-    try:
-        value = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise SettingInvalid(f"The profile {Path(path).name!r} cannot be read ({error.strerror}).") from None
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise SettingInvalid(
-            f"{Path(path).name!r} is no profile. Write one with zoomagent doctor --save-profile, or by hand: "
-            'a JSON object of profile fields, as {"space": "pixels"}.'
-        )
-    return value
-
-
-def _fields_of(folder: Path) -> dict[str, Any]:
-    """The profile that the checkpoint in a folder has in this process; its weights are not needed."""
-    from zoomagent.models.local.checkpoint import folder_profile
-
-    try:
-        found = folder_profile(folder)
-    except (ModelNotFound, OSError) as error:
-        raise SettingInvalid(f"The folder {folder.name!r} holds no checkpoint's profile: {error}") from error
-    return {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("extra_body", "source")}
-
-
 def environment_overrides() -> dict[str, Any]:
     """The fields set in `ZOOMAGENT_PROFILE`, a JSON object."""
     text = os.environ.get("ZOOMAGENT_PROFILE", "")

@@ -329,6 +329,7 @@ class OpenAIModel:
         options = {"max_tokens": 1, "temperature": 0.0, **extra}
 
         def read(body: dict[str, Any]) -> tuple[bool, Likelihood | None]:
+            read_replies(body, 0)  # what holds no reply is an error of the server, and not a text without a likelihood
             return isinstance(body.get("prompt_logprobs"), list), given_likelihood(body, neutral(text))
 
         scores, likelihood = await self._complete(told, options, (), deadline, read, attempts)
