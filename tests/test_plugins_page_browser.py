@@ -19,6 +19,7 @@ from sign_model import sign_model, sign_picture
 from zoomagent import ZoomAgent
 from zoomagent.page.gallery import Gallery
 from zoomagent.page.server import EXAMPLE
+from zoomagent.plugins.offers.public import public_model
 
 pytestmark = needs_chromium
 
@@ -296,15 +297,17 @@ def planted_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
     """The address of a kept run with markup in every text, and those texts."""
     folder = tmp_path_factory.mktemp("planted")
     with ZoomAgent(sign_model()) as agent:
-        answer, texts = planted(agent.ask(sign_picture(), "What is written on the red sign?"))
+        answer, texts = planted(agent.ask(encoded(sign_picture()), "What is written on the red sign?"))
         assert answer.picture is not None
         gallery = Gallery(folder / "pictures")
         gallery.keep(gallery.add(encoded(sign_picture())))
         gallery.close()
         (folder / "20260101-000000-abcdef").mkdir()
         (folder / "20260101-000000-abcdef" / "answer.json").write_text(answer.model_dump_json())
+        sign_picture().resize((160, 107)).save(folder / "20260101-000000-abcdef" / "thumbnail.jpg")
         with served(agent, folder) as url:
-            yield f"{url}/#run=20260101-000000-abcdef", texts
+            shown = [text.replace(answer.model, public_model(answer.model)) for text in texts]
+            yield f"{url}/#run=20260101-000000-abcdef", shown
 
 
 def test_every_text_of_a_run_is_only_text_in_both_pages(
@@ -340,7 +343,7 @@ def test_a_run_that_would_act_is_not_shown(opened: Open, planted_run: tuple[str,
         route.fulfill(json={**run, "html": run["html"] + piece})
 
     address = planted_run[0]
-    page = opened(address.split("/#")[0])
+    page = opened(address.split("/#")[0], expected="Content Security Policy")
     page.wait_for_selector("#strategy option", state="attached")
     page.route("**/api/runs/2026*", altered)
     page.click("#open-saved")
