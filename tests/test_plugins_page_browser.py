@@ -157,6 +157,12 @@ def test_saved_runs_open_again_and_leave_as_one_page(opened: Open, address: str,
     download.value.save_as(path)
     alone = opened(path.as_uri())
     assert text(alone, ".answer") == "21"
+    whole = alone.get_attribute("#stage", "viewBox")
+    alone.keyboard.press("z")
+    alone.locator(f"#stage:not([viewBox='{whole}'])").wait_for()
+    for key in "jjk":
+        alone.keyboard.press(key)
+    assert alone.evaluate("document.activeElement.innerText") == alone.locator(".step").first.inner_text()
 
 
 def test_saved_runs_show_their_picture_and_are_found_and_deleted(opened: Open, address: str) -> None:

@@ -117,7 +117,7 @@ def step_html(step: Step) -> str:
 
 def view_html(node: Node, steps: dict[Corners, tuple[int, Step]]) -> str:
     """A view of a run that goes on, without those that were cut from it."""
-    return str(_pieces().branch({**_card(node, steps, FETCHED), "children": []}))
+    return str(_pieces().branch({**_card(node, steps, FETCHED), "inner": [], "children": []}))
 
 
 def one_page(name: str, values: dict[str, Any], script: str = "") -> str:
