@@ -19,7 +19,7 @@ from zoomagent.run_record import Outcome, Region
 
 BOX = "[500, 500, 600, 600]"
 HOSTILE = "<script>alert(1)</script>\"'>\u202e &amp; {{ 7*7 }} </style>"
-PAGE = Path(__file__).parent.parent / "zoomagent" / "page" / "saved"
+PAGE = Path(__file__).parent.parent / "zoomagent" / "page" / "web"
 
 
 def answering(macro: str, micro: str) -> FakeModel:
@@ -332,7 +332,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("ink", ["--ink", "--muted", "--macro", "--micro", "--good", "--warn", "--bad"])
 def test_colours_have_enough_contrast(theme: int, ground: str, ink: str) -> None:
     """WCAG 2 AA: 4.5 to 1 for text, in both themes."""
-    block = (PAGE / "page.css").read_text().split(":root {")[1 + theme]
+    block = (PAGE / "run.css").read_text().split(":root {")[1 + theme]
     colours = dict(re.findall(r"(--[a-z]+): (#[0-9a-f]{6});", block))
     bright, dark = sorted((luminance(colours[ground]), luminance(colours[ink])), reverse=True)
     assert (bright + 0.05) / (dark + 0.05) >= 4.5

@@ -26,7 +26,7 @@ LAYERS = [
     {"tools"},
     {"graphs"},
     {"answer", "background", "store", "running", "agent", "nodes"}
-    | {"page.words", "page.tree", "page.pictures", "page.saving"},
+    | {"page.words", "page.tree", "page.run_html", "page.pictures", "page.saving"},
     {"page", "plugins", "batch"},
 ]
 """The agent's side: imports point up this list only, or stay within a line of it."""
@@ -291,7 +291,7 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> 
     expected = {f"{name.replace('.', '/')}.py" for name, file in sources() if file.stem != "__init__"}
     missing = {name for name in expected if name not in names and _tracked(name, listed)}
     assert missing == set()
-    assert {"zoomagent/py.typed", "zoomagent/page/saved/page.html", "zoomagent/page/saved/page.css"} <= names
+    assert {"zoomagent/py.typed", "zoomagent/page/templates/saved.html", "zoomagent/page/web/run.css"} <= names
     assert {"zoomagent/data/example/scene.jpg", "zoomagent/models/nano_weights/model.safetensors"} <= names
     assert {"zoomagent/confidence/arbiters/README.md", "zoomagent/page/web/index.html"} <= names
 

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx2
 import numpy as np
 import pytest
 from page_browser import MOMENT, Open, launched, needs_chromium, opening
+from page_texts import planted
 from page_world import HOSTILE, Slow, served
 from PIL import Image
+from sign_model import sign_model, sign_picture
 
 from zoomagent import ZoomAgent
+from zoomagent.page.gallery import Gallery
 from zoomagent.page.server import EXAMPLE
+from zoomagent.plugins.offers.public import public_model
 
 pytestmark = needs_chromium
 
@@ -87,10 +92,14 @@ def drop(page: Any, content: bytes, name: str, kind: str) -> None:
     page.locator("body").evaluate(DROP, [base64.b64encode(content).decode(), name, kind])
 
 
-def png() -> bytes:
+def encoded(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    Image.effect_noise((900, 700), 60).convert("RGB").save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def png() -> bytes:
+    return encoded(Image.effect_noise((900, 700), 60).convert("RGB"))
 
 
 def test_a_dropped_picture_is_asked_about_and_watched(opened: Open, address: str) -> None:
@@ -148,6 +157,12 @@ def test_saved_runs_open_again_and_leave_as_one_page(opened: Open, address: str,
     download.value.save_as(path)
     alone = opened(path.as_uri())
     assert text(alone, ".answer") == "21"
+    whole = alone.get_attribute("#stage", "viewBox")
+    alone.keyboard.press("z")
+    alone.locator(f"#stage:not([viewBox='{whole}'])").wait_for()
+    for key in "jjk":
+        alone.keyboard.press(key)
+    assert alone.evaluate("document.activeElement.innerText") == alone.locator(".step").first.inner_text()
 
 
 def test_saved_runs_show_their_picture_and_are_found_and_deleted(opened: Open, address: str) -> None:
@@ -281,6 +296,75 @@ def test_a_models_text_is_never_markup(opened: Open, hostile: str) -> None:
     page.wait_for_selector(".answer")
     assert text(page, ".answer") == HOSTILE
     assert page.locator("img[src=x]").count() == 0 and page.title() == "zoomagent"
+
+
+@pytest.fixture(scope="module")
+def planted_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The address of a kept run with markup in every text, and those texts."""
+    folder = tmp_path_factory.mktemp("planted")
+    with ZoomAgent(sign_model()) as agent:
+        answer, texts = planted(agent.ask(encoded(sign_picture()), "What is written on the red sign?"))
+        assert answer.picture is not None
+        gallery = Gallery(folder / "pictures")
+        gallery.keep(gallery.add(encoded(sign_picture())))
+        gallery.close()
+        (folder / "20260101-000000-abcdef").mkdir()
+        (folder / "20260101-000000-abcdef" / "answer.json").write_text(answer.model_dump_json())
+        sign_picture().resize((160, 107)).save(folder / "20260101-000000-abcdef" / "thumbnail.jpg")
+        with served(agent, folder) as url:
+            shown = [text.replace(answer.model, public_model(answer.model)) for text in texts]
+            yield f"{url}/#run=20260101-000000-abcdef", shown
+
+
+def test_every_text_of_a_run_is_only_text_in_both_pages(
+    opened: Open, planted_run: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    address, texts = planted_run
+    page = opened(address)
+    page.wait_for_selector(".answer")
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(tmp_path / "run.html")
+    for one in (page, opened((tmp_path / "run.html").as_uri())):
+        said = " ".join(one.locator(".run").first.evaluate("run => run.textContent").split())
+        assert [words for words in texts if " ".join(words.split()) not in said] == []
+        assert one.evaluate("window.owned") is None and one.locator("img[src=x], .run script").count() == 0
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<img src=x onerror=alert(1)>",
+        "<p onclick=alert(1)>x</p>",
+        "<script>alert(1)</script>",
+        "<a href=javascript:alert(1)>x</a>",
+        "<svg><a xlink:href=javascript:alert(1)>x</a></svg>",
+        "<p style=color:red>x</p>",
+        "<form><button formaction=/x>x</button></form>",
+    ],
+)
+def test_a_run_that_would_act_is_not_shown(opened: Open, planted_run: tuple[str, list[str]], piece: str) -> None:
+    def altered(route: Any) -> None:
+        run = route.fetch().json()
+        route.fulfill(json={**run, "html": run["html"] + piece})
+
+    address = planted_run[0]
+    page = opened(address.split("/#")[0], expected="Content Security Policy")
+    page.wait_for_selector("#strategy option", state="attached")
+    page.route("**/api/runs/2026*", altered)
+    page.click("#open-saved")
+    page.get_by_text("Open", exact=True).click()
+    page.get_by_text("more than text").wait_for()
+    assert page.locator(".answer").count() == 0
+
+
+def test_a_saved_page_can_be_read_without_its_script(opened: Open, planted_run: tuple[str, list[str]]) -> None:
+    """Words, pictures and the tree are there, and nothing can be pressed that would do nothing."""
+    host, run = planted_run[0].split("/#run=")
+    page = opened("about:blank", java_script_enabled=False)
+    page.set_content(httpx2.get(f"{host}/api/runs/{run}/page.html").text)
+    assert "Step by step" in text(page, ".run") and page.locator(".look").count() >= 4
+    assert page.locator(".run button:visible, .run [tabindex]").count() == 0
 
 
 def test_cancelling_stops_the_model_and_says_so(opened: Open, hostile: str, scripted: Slow) -> None:

@@ -23,6 +23,23 @@ WORDS = "rows => rows.map((row) => [row.ariaLevel, row.innerText])"
 FOCUS = "document.activeElement.closest('[role=treeitem]')?.querySelector('.number').textContent"
 
 
+TWICE = """async () => {
+  const { Tree } = await import("/tree.js");
+  const { el } = await import("/dom.js");
+  const item = (box, ...below) => el("li", { "data-box": box },
+    el("div.look", {}, el("h4.title", {}, el("b", {}, box))), below.length ? el("ul", {}, ...below) : null);
+  const list = () => el("ul", {}, item("0,0,9,9", item("1,1,2,2")));
+  const tree = new Tree({ picked: () => {} });
+  const open = () => tree.list.querySelector(".look").ariaExpanded;
+  tree.take(list());
+  tree.list.querySelector(".twist").click();
+  tree.take(list());
+  const before = open();
+  tree.select([1, 1, 2, 2]);
+  return [before, open()];
+}"""
+
+
 @pytest.fixture(scope="module")
 def model() -> Hesitant:
     return Hesitant()
@@ -111,11 +128,11 @@ def test_the_tree_grows_before_there_is_an_answer(opened: Open, address: str, mo
     pictures = page.locator(".tree img").evaluate_all(
         "all => Promise.all(all.map((i) => i.decode().then(() => i.width)))"
     )
-    assert len(pictures) == 5 and min(pictures) > 0
+    assert len(pictures) >= 3 and min(pictures) > 0
     assert "Looked at the whole" in page.locator(".look").first.inner_text()
     model.let.set()
     page.wait_for_selector(".answer")
-    assert "Crop 1" in page.locator(".tree ul ul .look").inner_text()
+    assert "Crop 1" in page.locator(".tree ul ul .look").last.inner_text()
 
 
 def test_a_run_opened_again_shows_the_same_tree(opened: Open, address: str, model: Hesitant) -> None:
@@ -126,15 +143,15 @@ def test_a_run_opened_again_shows_the_same_tree(opened: Open, address: str, mode
     page.reload()
     page.wait_for_selector(".answer")
     assert page.locator(".look").evaluate_all(WORDS) == before
-    assert len(before) == 5
+    assert len(before) >= 4
 
 
 def test_a_view_chosen_in_the_tree_is_shown_on_the_picture(opened: Open, finished: str) -> None:
     page = shown(opened, finished)
-    row = page.locator(".look", has_text="[0, 2253, 1843, 4096]")
+    row = page.locator(".look").nth(1)
     row.click(position={"x": 40, "y": 40})
     assert row.get_attribute("aria-selected") == "true"
-    assert page.inner_text(".caption").startswith("step 9 of ")
+    assert page.inner_text(".caption").startswith(row.locator(".title .note").inner_text() + " of ")
     assert "search" in page.inner_text(".step[aria-current=step]")
 
 
@@ -142,20 +159,29 @@ def test_a_box_chosen_on_the_picture_is_shown_in_the_tree(opened: Open, finished
     page = shown(opened, finished)
     page.click("button[aria-label^='The whole']")
     page.wait_for_selector("canvas[data-ready=true]")
+    boxes = page.locator(".tree li").evaluate_all("all => all.map((item) => item.dataset.box.split(',').map(Number))")
+    right, top = boxes[1][2] - 60, boxes[1][1] + 60
+    assert not any(box[0] <= right <= box[2] and box[1] <= top <= box[3] for box in boxes[2:])
     spot = page.locator("canvas").first.evaluate(
-        "canvas => { const s = Math.min(canvas.clientWidth, canvas.clientHeight) / 4096;"
-        "return [canvas.clientWidth / 2 + (500 - 2048) * s, canvas.clientHeight / 2 + (500 - 2048) * s]; }"
+        "(canvas, [x, y]) => { const s = Math.min(canvas.clientWidth, canvas.clientHeight) / 4096;"
+        "return [canvas.clientWidth / 2 + (x - 2048) * s, canvas.clientHeight / 2 + (y - 2048) * s]; }",
+        [right, top],
     )
     page.locator("canvas").first.click(position={"x": spot[0], "y": spot[1]})
-    assert "[0, 0, 1843, 1843]" in page.inner_text(".look[aria-selected=true]")
+    assert str(boxes[1]) in page.inner_text(".look[aria-selected=true]")
 
 
 def test_the_tree_is_walked_by_arrow_keys(opened: Open, finished: str) -> None:
     page = shown(opened, finished)
+    above = "all => all.map((item) => item.parentNode.closest('li')?.querySelector('.number').textContent)"
+    parents = page.locator(".tree li").evaluate_all(above)
+    last = len(parents) - 1
+    up = str(int(parents[-1]) - 1)
     page.locator(".look[tabindex='0']").focus()
     page.keyboard.press("Home")
     assert page.evaluate(FOCUS) == "0"
-    for key, number in (("ArrowRight", "1"), ("ArrowDown", "2"), ("End", "4"), ("ArrowLeft", "3"), ("ArrowUp", "2")):
+    keys = {"ArrowRight": "1", "ArrowDown": "2", "End": str(last), "ArrowLeft": parents[-1], "ArrowUp": up}
+    for key, number in keys.items():
         page.keyboard.press(key)
         assert page.evaluate(FOCUS) == number
         assert page.locator(".look[aria-selected=true] .number").inner_text() == number
@@ -165,7 +191,7 @@ def test_the_tree_is_walked_by_arrow_keys(opened: Open, finished: str) -> None:
     page.keyboard.press("ArrowDown")
     assert page.evaluate(FOCUS) == "0"
     page.keyboard.press("ArrowRight")
-    assert page.locator(".look:visible").count() == 5
+    assert page.locator(".look:visible").count() == len(parents)
     assert page.locator(".look[tabindex='0']").count() == 1
 
 
@@ -177,6 +203,13 @@ def test_the_focus_stays_in_the_tree_when_the_answer_comes(opened: Open, address
     model.let.set()
     page.wait_for_selector(".answer")
     assert page.evaluate(FOCUS) == "1"
+
+
+def test_what_was_closed_stays_closed_when_the_tree_comes_once_more(opened: Open, address: str) -> None:
+    """Unless it holds what is chosen, which is opened to be seen."""
+    page = opened(address)
+    page.wait_for_selector("#strategy option", state="attached")
+    assert page.evaluate(TWICE) == ["false", "true"]
 
 
 def test_a_screen_reader_is_not_flooded(opened: Open, address: str, model: Hesitant) -> None:
@@ -198,6 +231,6 @@ def test_a_screen_reader_is_not_flooded(opened: Open, address: str, model: Hesit
 
 def test_a_phone_keeps_the_picture_in_sight_while_the_tree_is_read(opened: Open, finished: str) -> None:
     page = shown(opened, finished, width=375, height=812, has_touch=True)
-    page.locator(".tree ul ul .look").tap()
+    page.locator(".tree ul ul .look").first.tap()
     assert page.locator("canvas").first.evaluate("canvas => canvas.getBoundingClientRect().top") >= 0
     assert page.evaluate("document.documentElement.scrollWidth") == 375

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoomagent.answer import Answer
-from zoomagent.page.words import confidence_kind, mattered, mattered_words, no_confidence, percent
+from zoomagent.page.words import NOT_SURE, confidence_kind, mattered, mattered_words, no_confidence, percent
 from zoomagent.run_record import Candidate, Step
 from zoomagent.text import printable as printable
 
@@ -66,7 +66,7 @@ def summary(answer: Answer) -> list[tuple[str, str]]:
     if answer.perspective:
         rows.append(("chosen", answer.perspective))
     if answer.withheld is not None:
-        rows.append(("withheld", f"{answer.withheld}: not sure enough for the error rate asked for"))
+        rows.append(("withheld", f"{answer.withheld}: {NOT_SURE}"))
     rows += [("why" if i == 0 else "", reason) for i, reason in enumerate(answer.reasons)]
     rows.append(("confidence", confidence_words(answer)))
     proof = mattered(answer)

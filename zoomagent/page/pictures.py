@@ -1,7 +1,7 @@
 """What a run looked at, rendered again from the original picture for the page: the stage, the crops, the tree's cards.
 
 Each view is rendered as the model saw it; on the stage also as sharp as the original allows. Pictures leave here as
-`data:` URLs. Left out: drawing on files (`saving.py`), the page's looks (`page/`).
+`data:` URLs. Left out: drawing on files (`saving.py`), HTML (`run_html.py`).
 """
 
 import base64
@@ -13,7 +13,8 @@ from PIL import Image
 
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture
-from zoomagent.page.tree import Node, fate_words, path, tree, walk
+from zoomagent.page.run_html import Shot, Shots
+from zoomagent.page.tree import Node, path, shown_size, tree, walk
 from zoomagent.run_record import Corners, Evidence, RunRecord
 
 PREVIEW_SIDE = 1600
@@ -73,14 +74,18 @@ def stage(pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def crops(pictures: Pictures) -> list[dict[str, Any]]:
-    """The crops that were answered from, as the model saw them."""
-    return [{"e": item, "url": _url(image, "PNG"), "box": list(item.box)} for item, image in pictures.crops]
+def inlined(pictures: Pictures) -> Shots:
+    """The pictures of a page that is one file."""
+    by_view = {item.view: image for item, image in pictures.crops}
+    return Shots(
+        view=lambda node: inlined_shot(pictures.seen[node.box], "JPEG"),
+        crop=lambda item: inlined_shot(by_view[item.view], "PNG"),
+    )
 
 
-def top(pictures: Pictures) -> dict[str, Any] | None:
-    """The tree of views as nested cards, each with its picture and the boxes in it; None when nothing was shown."""
-    return _card(pictures, pictures.root) if pictures.root.sizes or pictures.root.children else None
+def inlined_shot(image: Image.Image, form: str) -> Shot:
+    """A picture inside a page."""
+    return Shot(image.width, image.height, src=_url(image, form))
 
 
 def png(image: Image.Image) -> bytes:
@@ -89,9 +94,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def _seen(picture: Picture, node: Node) -> Image.Image:
-    box = Box(*node.box)
-    shown = node.evidence.size if node.evidence else node.sizes[0] if node.sizes else (box.width, box.height)
-    return picture.view(box, _within(Size(*shown), CARD_SIDE))
+    return picture.view(Box(*node.box), _within(Size(*shown_size(node)), CARD_SIDE))
 
 
 def _sharp(picture: Picture, node: Node) -> Image.Image:
@@ -109,31 +112,6 @@ def _leg(pictures: Pictures, node: Node) -> dict[str, Any]:
     """One step of the zoom: where it lies, sharp and as the model saw it."""
     detail, seen = _url(pictures.details[node.box], "JPEG"), _url(pictures.seen[node.box], "PNG")
     return {"box": _rectangle(node.box), "detail": detail, "seen": seen}
-
-
-def _card(pictures: Pictures, node: Node) -> dict[str, Any]:
-    image = pictures.seen[node.box]
-    scale = image.width / (node.box[2] - node.box[0])
-    return {
-        "n": node,
-        "url": _url(image, "JPEG"),
-        "width": image.width,
-        "height": image.height,
-        "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),
-        "inner": [
-            {"number": child.number, "crop": child.crop, **_inside(child, node, scale)} for child in node.children
-        ],
-        "children": [_card(pictures, child) for child in node.children],
-        "regions": [{"r": region, "fate": fate_words(region, node)} for region in node.regions],
-    }
-
-
-def _inside(child: Node, node: Node, scale: float) -> dict[str, float]:
-    """The child's box in its parent's picture; search regions may reach a little beyond it."""
-    left, top, right, bottom = child.box
-    x, y = max(left, node.box[0]) - node.box[0], max(top, node.box[1]) - node.box[1]
-    width, height = min(right, node.box[2]) - node.box[0] - x, min(bottom, node.box[3]) - node.box[1] - y
-    return {"x": x * scale, "y": y * scale, "width": max(width * scale, 1), "height": max(height * scale, 1)}
 
 
 def _rectangle(box: Corners) -> dict[str, float]:

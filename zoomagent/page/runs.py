@@ -1,9 +1,9 @@
 """The page's runs: those that go on, as lines of JSON that can be stopped, and those that are kept, one folder each.
 
-    {"event": "begun", "id": "20260101-120000-1f2e3d"}
-    {"event": "view", "view": {"id", "under", "node"}}      # as the model is shown it, under the box it was cut from
-    {"event": "step", "step": {...}}                        # as they happen
-    {"event": "ended", "run": {...}}                        # or {"event": "cancelled"}
+    {"event": "begun", "id": "20260101-120000-1f2e3d", "html"}
+    {"event": "view", "view": {"id", "under", "node", "html"}}  # as the model is shown it, below what it was cut from
+    {"event": "step", "step": {...}, "html", "views": [...]}    # as they happen; the HTML of the views they tell of
+    {"event": "ended", "run": {..., "html"}}                    # or {"event": "cancelled"}
 
 A kept run is `<runs>/<id>/answer.json`, as `Answer.save` writes it, beside a small picture. Left out: pictures
 (`gallery.py`), words (`run_json.py`).
@@ -29,7 +29,8 @@ from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture
 from zoomagent.media.file_names import LONGEST
 from zoomagent.page.gallery import Gallery, thumbnail
-from zoomagent.page.run_json import Growing, told, told_short, told_step
+from zoomagent.page.run_html import begun_html
+from zoomagent.page.run_json import Growing, told, told_short
 from zoomagent.page.watching import watched
 from zoomagent.run_record import Looked, Step
 from zoomagent.strategy import Rule, Strategy
@@ -79,7 +80,7 @@ class Runs:
             raise RateLimited(f"{AT_ONCE} runs are going on already. Wait for one, or cancel it.")
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        lines.put_nowait({"event": "begun", "id": name})
+        lines.put_nowait({"event": "begun", "id": name, "html": begun_html()})
         self._going[name] = task = asyncio.create_task(self._run(name, asked, lines))
         task.add_done_callback(lambda _: self._over(name, lines))  # also where nobody ever reads the lines
         return self._lines(task, lines)
@@ -194,8 +195,8 @@ def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Cal
 
     def tell(item: Step | Looked) -> None:
         if isinstance(item, Step):
-            lines.put_nowait({"event": "step", "step": told_step(item)})
-        elif view := tree.told(item):
+            lines.put_nowait({"event": "step", **tree.step(item)})
+        elif view := tree.view(item):
             lines.put_nowait({"event": "view", "view": view})
 
     return tell

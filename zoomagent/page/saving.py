@@ -5,45 +5,26 @@
     crop-N.png    what was zoomed into and answered from, as the model saw it, in the order of answer.evidence
     page.html     the run as one page that needs no network
 
-The page inlines its pictures, all text in it is escaped, and its policy allows nothing but its own style and script.
-All files appear whole, or none of them; those of a run that was saved there before go. Left out: rendering
-(`pictures.py`), words (`words.py`), the tree of views (`tree.py`), the page's looks (`saved/`).
+All files appear whole, or none of them; those of a run that was saved there before go. Left out: the page's HTML
+(`run_html.py`), its pictures (`pictures.py`).
 """
 
-import base64
-import hashlib
 import re
-from importlib.metadata import version
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_together
 from zoomagent.media import Picture, open_picture
-from zoomagent.page.pictures import Pictures, crops, png, rendered, stage, top
-from zoomagent.page.tree import unlooked
-from zoomagent.page.words import (
-    checks,
-    circumstances,
-    confidence_kind,
-    costs,
-    mattered,
-    no_confidence,
-    outcome_words,
-    percent,
-    sides,
-    timeline,
-)
+from zoomagent.page.pictures import Pictures, inlined, png, rendered, stage
+from zoomagent.page.run_html import TEMPLATES, one_page, run_values
 from zoomagent.run_record import Corners, RunRecord, Source
 
 NAMES = ("answer.json", "page.html", "macro.png", "crop-1.png")
 """What a folder that holds a run has at least one of."""
 CROP = re.compile(r"crop-\d+\.png")
-PAGE = Path(__file__).parent / "saved"
 AMBER, WHITE, BLACK = (255, 176, 32), (255, 255, 255), (0, 0, 0)
 
 
@@ -94,32 +75,9 @@ def drawn(pictures: Pictures) -> Image.Image:
 
 def render_page(answer: RunRecord, pictures: Pictures | None) -> str:
     """The page as text."""
-    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["percent"] = percent
-    return environment.get_template("page.html").render(
-        a=answer,
-        outcome_words=outcome_words(answer),
-        kind=confidence_kind(answer),
-        no_confidence=no_confidence(answer),
-        mattered=mattered(answer),
-        stage=stage(pictures) if pictures else None,
-        crops=crops(pictures) if pictures else [],
-        top=top(pictures) if pictures else None,
-        unlooked=unlooked(answer),
-        sides=sides(answer),
-        checks=checks(answer),
-        steps=timeline(answer),
-        costs=costs(answer),
-        circumstances=circumstances(answer),
-        version=version("zoomagent"),
-        style=Markup(style),
-        style_hash=_hash(style),
-        script=Markup(script),
-        script_hash=_hash(script),
-    )
+    values = run_values(answer, inlined(pictures) if pictures else None)
+    script = (TEMPLATES / "saved.js").read_text(encoding="utf-8")
+    return one_page("saved.html", {**values, "stage": stage(pictures) if pictures else None}, script)
 
 
 def _pictures(answer: RunRecord, source: Source) -> Pictures:
@@ -148,8 +106,3 @@ def _outline(pen: ImageDraw.ImageDraw, box: Corners, scale: float, colour: tuple
 
 def _wider(box: Corners, by: int) -> Corners:
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
-
-
-def _hash(text: str) -> str:
-    """The content-security-policy name of an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

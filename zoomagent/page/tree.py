@@ -3,13 +3,13 @@
     root = tree(answer)         # the whole picture, its children, theirs
 
 Views of one box are one node, whatever sizes they were shown at. Regions that a search thought of and did not look at
-are counted, not listed. Left out: pixels (`pictures.py`), looks (`saved/`, `web/`).
+are counted, not listed. Left out: pixels (`pictures.py`), HTML (`run_html.py`).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from zoomagent.run_record import Corners, Evidence, Looked, Region, RunRecord
+from zoomagent.run_record import Corners, Evidence, Looked, Region, RunRecord, Step
 
 MOST = 60
 """Views shown in a tree; the rest is counted."""
@@ -79,6 +79,24 @@ def path(root: Node) -> list[Node]:
 def unlooked(answer: RunRecord) -> int:
     """How many regions a search thought of and never looked at."""
     return sum(region.here is None for region in answer.regions)
+
+
+def first_steps(answer: RunRecord) -> dict[Corners, tuple[int, Step]]:
+    """The step that looked at each box first, and its number."""
+    boxes = {looked.view: looked.box for looked in answer.views}
+    found: dict[Corners, tuple[int, Step]] = {}
+    for number, step in enumerate(answer.steps, start=1):
+        for view in step.views:
+            if view in boxes:
+                found.setdefault(boxes[view], (number, step))
+    return found
+
+
+def shown_size(node: Node) -> tuple[int, int]:
+    """The size at which the model saw the node's box; its own where it was not shown by itself."""
+    if node.evidence:
+        return node.evidence.size
+    return node.sizes[0] if node.sizes else (node.box[2] - node.box[0], node.box[3] - node.box[1])
 
 
 def fate_words(region: Region, node: Node) -> str:

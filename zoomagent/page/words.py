@@ -24,6 +24,9 @@ KINDS = {
     "agreement": "share of the samples that agree, not calibrated",
 }
 CHECKS = {"seen": "Is it there?", "reads": "Does reading agree?", "mattered": "Did the crops matter?"}
+NOT_SURE = "not sure enough for the error rate asked for"
+LONG = 24
+"""Characters of an answer above which it is set smaller, in every page (ours): so many fit one line of a wide page."""
 FINEST = 0.999
 """Probabilities above are shown as "over 99.9 %": nothing is certain."""
 
@@ -70,6 +73,11 @@ def mattered_words(item: Evidence) -> str:
     return f"yes: {less}" if item.mattered else f"hardly: {less}"
 
 
+def is_long(text: str) -> bool:
+    """Whether an answer is shown as a sentence rather than as a word."""
+    return len(text) > LONG
+
+
 def percent(share: float) -> str:
     """A probability as people read it; never rounded to certainty."""
     if share > FINEST:
@@ -104,9 +112,26 @@ def timeline(answer: RunRecord) -> list[dict[str, Any]]:
     entries, start = [], 0.0
     for step in answer.steps:
         share = max(0.4, 100 * step.seconds / total)
-        entries.append(_entry(answer, step, min(start, 99.6), share))
+        entries.append({**step_entry(step, answer.perspective), "start": min(start, 99.6), "share": share})
         start += 100 * step.seconds / total
     return entries
+
+
+def step_entry(step: Step, perspective: str | None = None) -> dict[str, Any]:
+    """A step in words; without a share of a whole that is not known while the run goes on."""
+    return {
+        "name": step.name,
+        "text": step.text,
+        "side": side_of(step, perspective),
+        "marks": bool(step.boxes),
+        "time": f"{step.seconds:.2f} s" if step.seconds >= 1 else f"{1000 * step.seconds:.0f} ms",
+        "share": None,
+    }
+
+
+def side_of(step: Step, perspective: str | None = None) -> str:
+    """To which of the two answers a step belongs; what decides between them belongs to the one chosen."""
+    return SIDE_OF_STEP.get(step.name) or (perspective if step.name == "arbitrate" else None) or ""
 
 
 def costs(answer: RunRecord) -> list[tuple[str, str]]:
@@ -157,13 +182,6 @@ def _measure(check: Check) -> dict[str, Any]:
     if check.kind == "reads":
         return {"words": "agrees" if check.value >= 0.5 else "differs", "percent": 100 * check.value}
     return {"words": percent(check.value), "percent": 100 * check.value}
-
-
-def _entry(answer: RunRecord, step: Step, start: float, share: float) -> dict[str, Any]:
-    side = SIDE_OF_STEP.get(step.name) or (answer.perspective if step.name == "arbitrate" else "")
-    time = f"{step.seconds:.2f} s" if step.seconds >= 1 else f"{1000 * step.seconds:.0f} ms"
-    bar = {"start": start, "share": share, "time": time}
-    return {"s": step, "side": side or "", "marks": bool(step.boxes), **bar}
 
 
 def _bars(answer: RunRecord, candidate: Candidate) -> list[dict[str, Any]]:

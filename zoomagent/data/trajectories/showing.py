@@ -3,19 +3,18 @@
     zoomagent data view OUT --n 6 --out look.html
 
 Boxes: amber is what a view shows, green the target, white the nested boxes. Pictures are opened as in a run and
-rendered from the original. All text is escaped, and the page needs no network. Left out: counts (`card.py`).
+rendered from the original. The page is made of the pieces of a run's page (`page/run_html.py`). Left out: counts
+(`card.py`).
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 import orjson
-from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
 from zoomagent.data.trajectories.splits import SPLITS
@@ -24,21 +23,13 @@ from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.limits import own_limits
+from zoomagent.page.pictures import inlined_shot
+from zoomagent.page.run_html import one_page
 
 WHOLE, CROP = 420, 200
 """Longer sides of the pictures, in pixels."""
 AMBER, GREEN, WHITE = "#f5a623", "#2ecc40", "#ffffff"
 PAD, LINE, WIDTH = 12, 18, 1100
-
-PAGE = Markup(
-    '<!doctype html><meta charset="utf-8"><title>Trajectories</title>'
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-    "style-src 'unsafe-inline'\">"
-    "<style>body{{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:72em;background:#fafafa;color:#222}}"
-    "section{{background:#fff;border:1px solid #ddd;border-radius:8px;padding:1em;margin:1em 0}}"
-    "img{{margin:0 .6em .6em 0;vertical-align:top}}p{{margin:.2em 0;white-space:pre-wrap}}b{{color:#666}}"
-    ".wrong{{color:#b00}}</style>{}"
-)
 
 
 @dataclass(frozen=True)
@@ -106,25 +97,21 @@ def _text(turn: Turn) -> str:
 
 
 def as_page(sheets: Sequence[Sheet]) -> str:
-    """One HTML page."""
-    return str(PAGE.format(Markup("").join(_section(one) for one in sheets)))
+    """One HTML page, of the pieces that a run's page is made of."""
+    shown = [
+        {
+            "title": one.title,
+            "shots": [inlined_shot(image, "PNG") for image in one.pictures],
+            "turns": [_turn(role, text, wrong) for role, text, wrong in one.lines],
+        }
+        for one in sheets
+    ]
+    return one_page("trajectories.html", {"sheets": shown})
 
 
-def _section(one: Sheet) -> Markup:
-    pictures = Markup("").join(
-        Markup('<img alt="" src="data:image/png;base64,{}">').format(_base64(p)) for p in one.pictures
-    )
-    lines = Markup("").join(
-        Markup('<p class="{}"><b>{}</b> {}</p>').format("wrong" if wrong else "", role, text)
-        for role, text, wrong in one.lines
-    )
-    return Markup("<section><h3>{}</h3>{}{}</section>").format(one.title, pictures, lines)
-
-
-def _base64(image: Image.Image) -> str:
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return base64.b64encode(data.getvalue()).decode()
+def _turn(role: str, text: str, wrong: bool) -> dict[str, Any]:
+    words = {"name": role, "text": text, "time": "not to be learned" if wrong else ""}
+    return {**words, "side": "wrong" if wrong else "", "marks": False, "share": None}
 
 
 def as_picture(sheets: Sequence[Sheet]) -> Image.Image:

@@ -145,10 +145,13 @@ function begin(pane, what) {
 }
 
 function happened(pane, event) {
-  if (event.event === "begun") going.id = event.id;
+  if (event.event === "begun") {
+    going.id = event.id;
+    pane.begun(event.html);
+  }
   if (event.event === "view") pane.view(event.view);
   if (event.event !== "step") return;
-  pane.step(event.step);
+  pane.step(event);
   hearSometime(`${event.step.name}: ${event.step.text} ${pane.tree.told}`);
 }
 

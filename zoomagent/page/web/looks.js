@@ -17,15 +17,21 @@ export class Looks {
     this.name = name;
   }
 
-  // The view of a node.
-  image(node) {
-    const [width, height] = node.size;
-    const image = el("img", { alt: "", class: width < 200 ? "tiny" : "", width, height, draggable: "false" });
-    this.#address(`box=${node.box.join(",")}&size=${width},${height}`).then(
+  // Fetches the pictures that a piece of a run only names. Those that `before` shows are taken over from it.
+  fill(piece, before) {
+    for (const image of piece.querySelectorAll("img[data-look]")) {
+      const had = before?.querySelector(`img[src][data-look="${image.dataset.look}"]`);
+      if (had) image.replaceWith(had);
+      else this.#fetch(image);
+    }
+  }
+
+  #fetch(image) {
+    image.draggable = false;
+    this.#address(image.dataset.look).then(
       (address) => { image.src = address; },
       () => image.replaceWith(el("span.note", {}, "The picture is no longer here.")),
     );
-    return image;
   }
 
   #address(query) {

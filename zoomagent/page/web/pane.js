@@ -1,8 +1,7 @@
 // One picture with one run: the canvas, its tools, and the story beside it. A comparison has two.
 
-import { el } from "./dom.js";
+import { el, pieces } from "./dom.js";
 import { Looks } from "./looks.js";
-import * as story from "./story.js";
 import { Tree } from "./tree.js";
 import { Viewer } from "./viewer.js";
 
@@ -21,7 +20,7 @@ export class Pane {
     this.viewer.addEventListener("moved", () => this.#say());
     this.viewer.addEventListener("tapped", ({ detail }) => this.#tapped(detail));
     this.looks = new Looks();
-    this.tree = new Tree(this.looks, { picked: (node) => this.pick(node), stepOf: (node) => this.#stepOf(node) });
+    this.tree = new Tree({ picked: (node) => this.pick(node) });
     this.canvas.addEventListener("pointermove", ({ offsetX, offsetY, buttons }) => {
       if (!buttons && this.picture) this.canvas.classList.toggle("on-box", Boolean(this.#there(this.viewer.toPicture(offsetX, offsetY), 5 / this.viewer.at.scale)));
     });
@@ -47,6 +46,7 @@ export class Pane {
     clearInterval(this.clock);
     this.run = null;
     this.steps = [];
+    this.list = el("ol");
     this.views = {};
     this.at = -1;
     this.following = true;
@@ -65,36 +65,41 @@ export class Pane {
     const began = performance.now();
     const time = el("span", {}, "");
     this.status = el("span", {}, "Asking; the first question waits for the model");
-    this.list = story.steps([], (index) => this.choose(index));
     this.story.replaceChildren(
       el("section.verdict", {}, el("h2", { dir: "auto" }, question)),
       el("div.going", {}, el("span.spinner", { "aria-hidden": "true" }), el("p", {}, el("b", {}, strategy), " ", this.status, " ", time),
-        el("button", { type: "button", id: "cancel", onclick: stop }, "Cancel")),
-      this.tree.element,
-      el("section", {}, el("h3", {}, "Step by step"), this.list));
+        el("button", { type: "button", id: "cancel", onclick: stop }, "Cancel")));
     this.clock = setInterval(() => { time.textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`; }, 100);
   }
 
+  // The server took the question: a tree without views, a list without steps.
+  begun(html) {
+    const begun = pieces(html);
+    this.#adopt(begun);
+    this.story.append(...begun);
+  }
+
   // A view that the model is shown now.
-  view({ id, under, node }) {
+  view({ id, under, node, html }) {
     this.views[id] = node.box;
-    this.tree.put(node, under);
+    this.tree.settle();
+    this.#put(html, under);
     if (!this.following) return;
     this.tree.select(node.box, this.#scrolls());
     this.#draw(this.#proper([node.box]), node.title);
   }
 
-  step(step) {
+  // A step, and the views of which it tells something.
+  step({ step, html, views }) {
     this.steps.push(step);
     if (step.boxes.length === step.views.length) step.views.forEach((view, i) => { this.views[view] = step.boxes[i]; });
     this.status.textContent = step.name;
-    const item = story.steps([step], () => {}).firstChild;
-    const index = this.steps.length - 1;
-    item.firstChild.dataset.step = index;
-    item.firstChild.addEventListener("click", () => this.choose(index));
+    const [item] = pieces(html);
     this.list.append(item);
+    this.#button(item.firstChild, this.steps.length - 1);
     this.tree.settle();
-    if (this.following) this.#mark(index);
+    for (const view of views) this.#put(view);
+    if (this.following) this.#mark(this.steps.length - 1);
     else this.#say();
   }
 
@@ -103,20 +108,42 @@ export class Pane {
     this.run = run;
     this.steps = run.steps;
     Object.assign(this.views, run.boxes_of_views);
-    this.list = story.steps(run.steps, (index) => this.choose(index));
-    this.tree.fill(run.tree, run.unlooked);
+    const whole = pieces(run.html);
     const held = document.activeElement;
-    this.story.replaceChildren(...[
-      story.verdict(run), this.actions = el("div.actions"), run.picture && story.evidence(run, this.looks, (node) => this.pick(node)),
-      this.tree.element, run.steps.length ? el("section", {}, el("h3", {}, "Step by step"), this.list) : null,
-      story.sides(run), story.checks(run), story.cost(run), story.circumstances(run),
-    ].filter(Boolean));
-    if (held.isConnected) held.focus({ preventScroll: true });
+    const focused = this.tree.focused;
+    this.#adopt(whole);
+    this.story.replaceChildren(...whole);
+    this.story.firstChild.after(this.actions = el("div.actions"));
+    this.tree.focus(focused);
+    if (held.isConnected && !focused) held.focus({ preventScroll: true });
     this.before.hidden = this.after.hidden = !run.steps.length;
     this.rest.hidden = !run.boxes.length;
     if (run.steps.length) this.select(run.steps.length - 1, false);
     if (this.following) this.column.scrollTop = 0;
     if (run.boxes.length) this.viewer.glide(around(run.boxes), 0.3);
+  }
+
+  // Makes what the server wrote into what can be stepped through.
+  #adopt(sections) {
+    const piece = el("div", {}, ...sections);
+    this.looks.fill(piece, this.story);
+    this.list = piece.querySelector(".steps") ?? el("ol");
+    piece.querySelectorAll(".step").forEach((step, index) => this.#button(step, index));
+    this.tree.take(piece.querySelector(".tree") ?? el("ul"));
+    for (const crop of piece.querySelectorAll("figure[data-box]")) {
+      const node = this.tree.nodes.get(crop.dataset.box);
+      if (node) button(crop.querySelector(".pic"), { "aria-label": `Show ${node.title} in the picture`, onclick: () => this.pick(node) });
+    }
+  }
+
+  #button(step, index) {
+    button(step, { "data-step": index, onclick: () => this.choose(index) });
+  }
+
+  #put(html, under) {
+    const [item] = pieces(html);
+    this.looks.fill(item, this.tree.list);
+    this.tree.put(item, under);
   }
 
   stopped(words, again) {
@@ -155,8 +182,7 @@ export class Pane {
   // A view of the tree: its box on the picture, its step, and the tree itself.
   pick(node, moving = true) {
     this.following = false;
-    const step = this.#stepOf(node);
-    this.at = step ? step.index : -1;
+    this.at = this.#stepOf(node);
     this.#current();
     this.tree.select(node.box, !moving && this.#scrolls());
     const proper = this.#proper([node.box]);
@@ -182,10 +208,9 @@ export class Pane {
     return getComputedStyle(this.column).overflowY === "auto";
   }
 
-  // The step that looked at a node first, in words.
+  // The step that looked at a node first; -1 for none.
   #stepOf({ box }) {
-    const index = this.steps.findIndex((step) => step.views.some((view) => this.views[view] && same(this.views[view], box)));
-    return index < 0 ? null : { index, text: this.steps[index].text };
+    return this.steps.findIndex((step) => step.views.some((view) => this.views[view] && same(this.views[view], box)));
   }
 
   #last() {
@@ -250,6 +275,11 @@ export class Pane {
     const text = `${step}${this.picture.width} × ${this.picture.height} · ${Math.round(this.viewer.at.scale * 100) || "<1"} %${notes}`;
     if (this.caption.textContent !== text) this.caption.textContent = text;
   }
+}
+
+// An element that is pressed, in place of one that is only read.
+function button(old, attributes) {
+  old.replaceWith(el(`button.${old.className}`, { type: "button", ...attributes }, ...old.childNodes));
 }
 
 const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);

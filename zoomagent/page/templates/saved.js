@@ -32,9 +32,10 @@
   }
 
   const mark = document.getElementById("crop-mark");
-  const steps = [...document.querySelectorAll(".steps li")];
+  const steps = [...document.querySelectorAll(".step")];
   for (const step of steps) {
-    const light = (on) => mark && "marks" in step.dataset && mark.classList.toggle("lit", on);
+    step.tabIndex = 0;
+    const light = (on) => mark && "marks" in step.parentNode.dataset && mark.classList.toggle("lit", on);
     for (const name of ["focus", "mouseenter"]) step.addEventListener(name, () => light(true));
     for (const name of ["blur", "mouseleave"]) step.addEventListener(name, () => light(false));
   }

@@ -1,0 +1,195 @@
+"""The HTML of a run, written here for every page: the saved one, the served one, and what is shown like a run.
+
+    run_html(answer, shots)                  # a finished run, as `templates/run.html` says it
+    one_page("saved.html", values)           # a file of its own, with `web/run.css` inlined
+
+All text is escaped by the templates; nothing from outside is ever marked as safe. A picture is inlined where a page
+must be complete in itself, else it names its view and the page's script fetches it. Left out: words (`words.py`),
+pixels (`pictures.py`), what moves (`web/`, `templates/saved.js`).
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from zoomagent.page.tree import Node, fate_words, first_steps, shown_size, tree, unlooked
+from zoomagent.page.words import (
+    NOT_SURE,
+    checks,
+    circumstances,
+    confidence_kind,
+    costs,
+    is_long,
+    mattered,
+    mattered_words,
+    no_confidence,
+    outcome_words,
+    percent,
+    sides,
+    step_entry,
+    timeline,
+)
+from zoomagent.run_record import Corners, Evidence, RunRecord, Step
+
+TEMPLATES = Path(__file__).parent / "templates"
+STYLE = Path(__file__).parent / "web" / "run.css"
+TINY = 200
+"""Pictures that are narrower, in pixels, are shown pixel by pixel, not smoothed."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The picture of a view in a page: inlined as a `data:` URL, or named by the query it is to be fetched by."""
+
+    width: int
+    height: int
+    src: str = ""
+    look: str = ""
+
+    @property
+    def tiny(self) -> bool:
+        return self.width < TINY
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Where a page gets its pictures: those of the tree, and the crops that were answered from."""
+
+    view: Callable[[Node], Shot]
+    crop: Callable[[Evidence], Shot]
+
+
+def _fetched(box: Corners, size: tuple[int, int]) -> Shot:
+    return Shot(*size, look=f"box={','.join(map(str, box))}&size={size[0]},{size[1]}")
+
+
+FETCHED = Shots(lambda node: _fetched(node.box, shown_size(node)), lambda item: _fetched(item.box, item.size))
+"""Pictures that the served page asks its server for."""
+
+
+def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
+    """What `run.html` shows. Without `shots` there are no pictures, and no tree of them."""
+    root = tree(answer) if shots else None
+    seen = root is not None and bool(root.sizes or root.children)
+    crops = [item for item in answer.evidence if item.perspective == "micro"]
+    return {
+        "a": answer,
+        "outcome_words": outcome_words(answer),
+        "not_sure": NOT_SURE,
+        "kind": confidence_kind(answer),
+        "no_confidence": no_confidence(answer),
+        "stage": None,
+        "crops": [_crop(item, shots) for item in crops] if shots else [],
+        "sides": sides(answer),
+        "checks": checks(answer),
+        "mattered": mattered(answer),
+        "top": _card(root, first_steps(answer), shots) if root and shots and seen else None,
+        "unlooked": unlooked(answer),
+        "steps": timeline(answer),
+        "costs": costs(answer),
+        "circumstances": circumstances(answer),
+    }
+
+
+def run_html(answer: RunRecord, shots: Shots | None) -> str:
+    """A finished run."""
+    return _templates().get_template("run.html").render(run_values(answer, shots))
+
+
+def begun_html() -> str:
+    """A run of which nothing is known yet: a tree without views, a list without steps."""
+    pieces = _pieces()
+    return str(pieces.views(None) + pieces.steps([]))
+
+
+def step_html(step: Step) -> str:
+    """A step of a run that goes on."""
+    return str(_pieces().step(step_entry(step)))
+
+
+def view_html(node: Node, steps: dict[Corners, tuple[int, Step]]) -> str:
+    """A view of a run that goes on, without those that were cut from it."""
+    return str(_pieces().branch({**_card(node, steps, FETCHED), "inner": [], "children": []}))
+
+
+def one_page(name: str, values: dict[str, Any], script: str = "") -> str:
+    """A page that is one file. Its policy allows its own style and script by hash, and nothing else."""
+    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "alone.css").read_text(encoding="utf-8")
+    inlined = {"style": style, "script": script}
+    return (
+        _templates()
+        .get_template(name)
+        .render(
+            values,
+            **{kind: Markup(text) for kind, text in inlined.items()},
+            **{f"{kind}_hash": _hash(text) for kind, text in inlined.items()},
+            version=version("zoomagent"),
+        )
+    )
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.tests["long"] = is_long
+    return environment
+
+
+def _pieces() -> Any:
+    """The macros of `parts.html`, as functions."""
+    return _templates().get_template("parts.html").module
+
+
+def _crop(item: Evidence, shots: Shots) -> dict[str, Any]:
+    words = mattered_words(item) if item.delta is not None else ""
+    return {"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]}
+
+
+def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> dict[str, Any]:
+    """A view with its picture, what was found in it, and the views inside it. Until something is found, what its step
+    said stands for it."""
+    shot = shots.view(node)
+    number, step = steps.get(node.box, (None, None))
+    found = node.regions or (node.evidence and (node.evidence.text or node.evidence.phrase))
+    return {
+        "node": node,
+        "shot": shot,
+        "step": number,
+        "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),
+        "inner": [
+            {"number": child.number, "crop": child.crop, **_inside(child, node, shot.width)} for child in node.children
+        ],
+        "regions": [{**region.model_dump(), "fate": fate_words(region, node)} for region in node.regions],
+        "otherwise": "" if found or step is None else step.text,
+        "looking": step is None and not found,
+        "children": [_card(child, steps, shots) for child in node.children],
+    }
+
+
+def _inside(child: Node, node: Node, width: int) -> dict[str, float]:
+    """The child's box in its parent's picture; search regions may reach a little beyond it."""
+    left, top, right, bottom = child.box
+    scale = width / (node.box[2] - node.box[0])
+    x, y = max(left, node.box[0]) - node.box[0], max(top, node.box[1]) - node.box[1]
+    across, down = min(right, node.box[2]) - node.box[0] - x, min(bottom, node.box[3]) - node.box[1] - y
+    return {"x": x * scale, "y": y * scale, "width": max(across * scale, 1), "height": max(down * scale, 1)}
+
+
+def _hash(text: str) -> str:
+    """The content-security-policy name of an inline style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
