@@ -115,7 +115,19 @@ def build(settings: Settings, rows: Rows, say: Callable[[str], None], **changes:
     from zoomagent.training.sft.processing import load_processor
 
     processor = prepare(load_processor(settings.model))
-    model = _load_model(settings)
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from zoomagent.models.local.checkpoint import refuse_pickles
+    from zoomagent.training.sft.processing import source_of
+
+    source = source_of(settings.model)
+    refuse_pickles(source)
+    half = torch.cuda.is_available() and settings.lora
+    dtype = torch.bfloat16 if half else torch.float32
+    model = AutoModelForImageTextToText.from_pretrained(
+        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
     env = environment(settings, rows, profile_of(settings.model, model.config, processor.image_processor))
     guard = Guard(settings.guard, settings.out, say)
     guard.trainer = ZoomTrainer(
@@ -236,22 +248,6 @@ def arguments(settings: Settings, env: EnvConfig, config: Any, weights: list[flo
         "remove_unused_columns": False,
     }
     return GRPOConfig(**{**chosen, **changes})
-
-
-def _load_model(settings: Settings) -> Any:
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    from zoomagent.models.local.checkpoint import refuse_pickles
-    from zoomagent.training.sft.processing import source_of
-
-    source = source_of(settings.model)
-    refuse_pickles(source)
-    half = torch.cuda.is_available() and settings.lora
-    dtype = torch.bfloat16 if half else torch.float32
-    return AutoModelForImageTextToText.from_pretrained(
-        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
-    )
 
 
 FREE = {"out", "steps", "save_every", "guard"}

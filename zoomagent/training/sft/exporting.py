@@ -34,7 +34,10 @@ def export(model: str, trained: Path, out: Path, processor: ViewProcessor) -> Pa
     merged.generation_config = GenerationConfig.from_pretrained(source)
     with whole_folder(out) as draft:
         merged.save_pretrained(draft)
-        _side_files(source, draft)
+        for name in SIDE_FILES:
+            file = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+            if file is not None:
+                shutil.copyfile(file, draft / name)
         (draft / "chat_template.jinja").write_text(processor.chat_template, encoding="utf-8")
     return out
 
@@ -62,10 +65,3 @@ def _merged(source: str, adapter: Path) -> Any:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(_load(source, None), adapter).merge_and_unload()
-
-
-def _side_files(source: str, out: Path) -> None:
-    for name in SIDE_FILES:
-        file = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
-        if file is not None:
-            shutil.copyfile(file, out / name)

@@ -83,13 +83,24 @@ class Settings:
 
 def train(settings: Settings) -> Path:
     """Run or resume; returns the folder of the finished checkpoint."""
-    _quiet_when_piped()
+    # No progress bars in a log file.
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
     begin(settings)
     trainer = make_trainer(settings)
     found = newest(settings.out / "state")
     trainer.train(resume_from_checkpoint=str(found) if found else None)
     all_made(trainer.state.global_step, settings.steps)
-    return _finish(trainer, settings)
+    # Save what was trained and turn it into a plain checkpoint.
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trained, out = settings.out / "trained", settings.out / "checkpoint"
+    trainer.save_model(str(trained))
+    if trainer.is_world_process_zero():
+        export(settings.model, trained, out, trainer.processing_class)
+    trainer.accelerator.wait_for_everyone()
+    return out
 
 
 def begin(settings: Settings) -> None:
@@ -108,7 +119,33 @@ def make_trainer(settings: Settings) -> Any:
     collator = Collator(processor, profile_of(settings.model, processor), pictures(settings.data), settings.max_length)
     rows = usable(settings, collator, "train")
     held_out = usable(settings, collator, "held-out") if settings.held_out else None
-    arguments = _arguments(settings, held_out is not None)
+    arguments = SFTConfig(
+        output_dir=str(settings.out / "state"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.rows,
+        per_device_eval_batch_size=settings.rows,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.peak,
+        lr_scheduler_type="linear",
+        warmup_steps=max(1, round(0.03 * settings.steps)),
+        bf16=settings.mixed,
+        activation_checkpointing=_checkpoints(settings),
+        max_length=None,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_num_workers=settings.workers,
+        dataloader_persistent_workers=settings.workers > 0,
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        eval_strategy="steps" if (held_out is not None) else "no",
+        eval_steps=settings.save_every,
+        logging_steps=max(1, min(10, settings.steps // 20)),
+        logging_first_step=True,
+        disable_tqdm=not sys.stderr.isatty(),
+        report_to=["tensorboard"] if find_spec("tensorboard") else "none",
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
+    )
     return SFTTrainer(
         model=load_weights(settings),
         args=arguments,
@@ -164,36 +201,6 @@ def load_weights(settings: Settings) -> Any:
     )
 
 
-def _arguments(settings: Settings, evaluate: bool) -> Any:
-    return SFTConfig(
-        output_dir=str(settings.out / "state"),
-        max_steps=settings.steps,
-        per_device_train_batch_size=settings.rows,
-        per_device_eval_batch_size=settings.rows,
-        gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.peak,
-        lr_scheduler_type="linear",
-        warmup_steps=max(1, round(0.03 * settings.steps)),
-        bf16=settings.mixed,
-        activation_checkpointing=_checkpoints(settings),
-        max_length=None,
-        remove_unused_columns=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        dataloader_num_workers=settings.workers,
-        dataloader_persistent_workers=settings.workers > 0,
-        save_steps=settings.save_every,
-        save_total_limit=2,
-        eval_strategy="steps" if evaluate else "no",
-        eval_steps=settings.save_every,
-        logging_steps=max(1, min(10, settings.steps // 20)),
-        logging_first_step=True,
-        disable_tqdm=not sys.stderr.isatty(),
-        report_to=["tensorboard"] if find_spec("tensorboard") else "none",
-        use_cpu=not torch.cuda.is_available(),
-        seed=settings.seed,
-    )
-
-
 def _checkpoints(settings: Settings) -> bool:
     if settings.checkpointing is not None:
         return settings.checkpointing
@@ -201,13 +208,6 @@ def _checkpoints(settings: Settings) -> bool:
         config = AutoConfig.from_pretrained(source_of(settings.model), trust_remote_code=False)
         model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     return bool(model.num_parameters() >= LARGE)
-
-
-def _quiet_when_piped() -> None:
-    """No progress bars in a log file."""
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-        transformers.utils.logging.disable_progress_bar()
 
 
 def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
@@ -219,15 +219,3 @@ def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
     told[name] = {"rows": len(refusals), "dropped": dict(Counter(reason for reason in refusals if reason))}
     file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     print(f"{name}: {json.dumps(told[name])}")
-
-
-def _finish(trainer: Any, settings: Settings) -> Path:
-    """Save what was trained and turn it into a plain checkpoint."""
-    if trainer.is_fsdp_enabled:
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trained, out = settings.out / "trained", settings.out / "checkpoint"
-    trainer.save_model(str(trained))
-    if trainer.is_world_process_zero():
-        export(settings.model, trained, out, trainer.processing_class)
-    trainer.accelerator.wait_for_everyone()
-    return out
