@@ -14,7 +14,6 @@ from zoomagent.cli.options import AgentOptions, MaxBytes, MaxPixels, Model, take
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, Limits
 
 if TYPE_CHECKING:
-
     from zoomagent.agent import ZoomAgent
     from zoomagent.plugins.offers.inputs import Allowed
 

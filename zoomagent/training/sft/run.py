@@ -20,19 +20,16 @@ import datasets
 import torch
 import transformers
 from accelerate import PartialState
-from transformers import AutoConfig, AutoModelForImageTextToText
 from trl import SFTConfig, SFTTrainer
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.files import check_settings
-from zoomagent.models.local.checkpoint import MODEL_TYPES, checkpoint_profile, refuse_pickles
-from zoomagent.models.profiles import Profile, own_overrides
 from zoomagent.training.adapters import LORA_TARGETS, lora
+from zoomagent.training.base import Base
 from zoomagent.training.curve import JsonLines
 from zoomagent.training.resuming import SETTINGS, all_made, newest, remember
 from zoomagent.training.sft.collating import Collator
 from zoomagent.training.sft.exporting import export
-from zoomagent.training.sft.processing import ViewProcessor, load_processor, source_of
 from zoomagent.training.sft.reading import digest, pictures, split
 
 Precision = Literal["bf16", "fp32"]
@@ -83,24 +80,13 @@ class Settings:
 
 def train(settings: Settings) -> Path:
     """Run or resume; returns the folder of the finished checkpoint."""
-    # No progress bars in a log file.
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-        transformers.utils.logging.disable_progress_bar()
+    _quiet_when_piped()
     begin(settings)
     trainer = make_trainer(settings)
     found = newest(settings.out / "state")
     trainer.train(resume_from_checkpoint=str(found) if found else None)
     all_made(trainer.state.global_step, settings.steps)
-    # Save what was trained and turn it into a plain checkpoint.
-    if trainer.is_fsdp_enabled:
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trained, out = settings.out / "trained", settings.out / "checkpoint"
-    trainer.save_model(str(trained))
-    if trainer.is_world_process_zero():
-        export(settings.model, trained, out, trainer.processing_class)
-    trainer.accelerator.wait_for_everyone()
-    return out
+    return _finish(trainer, settings)
 
 
 def begin(settings: Settings) -> None:
@@ -115,59 +101,23 @@ def begin(settings: Settings) -> None:
 
 def make_trainer(settings: Settings) -> Any:
     """The SFTTrainer of a run: model, data and collator are all it is given."""
-    processor = load_processor(settings.model)
-    collator = Collator(processor, profile_of(settings.model, processor), pictures(settings.data), settings.max_length)
+    base = Base.open(settings.model)
+    collator = Collator(base.processor, base.profile, pictures(settings.data), settings.max_length)
     rows = usable(settings, collator, "train")
     held_out = usable(settings, collator, "held-out") if settings.held_out else None
-    arguments = SFTConfig(
-        output_dir=str(settings.out / "state"),
-        max_steps=settings.steps,
-        per_device_train_batch_size=settings.rows,
-        per_device_eval_batch_size=settings.rows,
-        gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.peak,
-        lr_scheduler_type="linear",
-        warmup_steps=max(1, round(0.03 * settings.steps)),
-        bf16=settings.mixed,
-        activation_checkpointing=_checkpoints(settings),
-        max_length=None,
-        remove_unused_columns=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        dataloader_num_workers=settings.workers,
-        dataloader_persistent_workers=settings.workers > 0,
-        save_steps=settings.save_every,
-        save_total_limit=2,
-        eval_strategy="steps" if (held_out is not None) else "no",
-        eval_steps=settings.save_every,
-        logging_steps=max(1, min(10, settings.steps // 20)),
-        logging_first_step=True,
-        disable_tqdm=not sys.stderr.isatty(),
-        report_to=["tensorboard"] if find_spec("tensorboard") else "none",
-        use_cpu=not torch.cuda.is_available(),
-        seed=settings.seed,
-    )
+    # An adapter's base is kept in the precision of the arithmetic; full training needs all of float32.
+    dtype = torch.bfloat16 if settings.lora and settings.mixed else torch.float32
+    arguments = _arguments(settings, base, held_out is not None)
     return SFTTrainer(
-        model=load_weights(settings),
+        model=base.weights(dtype),
         args=arguments,
         train_dataset=rows,
         eval_dataset=held_out,
         data_collator=collator,
-        processing_class=processor,
+        processing_class=base.processor,
         peft_config=lora(settings.lora, settings.lora_targets),
         callbacks=[JsonLines(settings.out / "log.jsonl")],
     )
-
-
-def profile_of(model: str, processor: ViewProcessor) -> Profile:
-    """What the checkpoint expects of views and boxes: as the in-process model reads it."""
-    source = source_of(model)
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if config.model_type not in MODEL_TYPES:
-        raise SettingInvalid(
-            f"{model!r} is of type {config.model_type!r}, which takes other views. "
-            f"Train one of {', '.join(MODEL_TYPES)}."
-        )
-    return checkpoint_profile(model, config, processor.image_processor, own_overrides(Path(source)))
 
 
 def usable(settings: Settings, collator: Collator, name: str) -> Any | None:
@@ -191,23 +141,42 @@ def usable(settings: Settings, collator: Collator, name: str) -> Any | None:
     return rows.select(kept) if kept else None
 
 
-def load_weights(settings: Settings) -> Any:
-    """The model: float32 weights for full training; the base of an adapter in the precision of the arithmetic."""
-    source = source_of(settings.model)
-    refuse_pickles(source)
-    dtype = torch.bfloat16 if settings.lora and settings.mixed else torch.float32
-    return AutoModelForImageTextToText.from_pretrained(
-        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+def _arguments(settings: Settings, base: Base, evaluate: bool) -> Any:
+    checkpointing = base.parameters() >= LARGE if settings.checkpointing is None else settings.checkpointing
+    return SFTConfig(
+        output_dir=str(settings.out / "state"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.rows,
+        per_device_eval_batch_size=settings.rows,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.peak,
+        lr_scheduler_type="linear",
+        warmup_steps=max(1, round(0.03 * settings.steps)),
+        bf16=settings.mixed,
+        activation_checkpointing=checkpointing,
+        max_length=None,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_num_workers=settings.workers,
+        dataloader_persistent_workers=settings.workers > 0,
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        eval_strategy="steps" if evaluate else "no",
+        eval_steps=settings.save_every,
+        logging_steps=max(1, min(10, settings.steps // 20)),
+        logging_first_step=True,
+        disable_tqdm=not sys.stderr.isatty(),
+        report_to=["tensorboard"] if find_spec("tensorboard") else "none",
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
     )
 
 
-def _checkpoints(settings: Settings) -> bool:
-    if settings.checkpointing is not None:
-        return settings.checkpointing
-    with torch.device("meta"):
-        config = AutoConfig.from_pretrained(source_of(settings.model), trust_remote_code=False)
-        model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
-    return bool(model.num_parameters() >= LARGE)
+def _quiet_when_piped() -> None:
+    """No progress bars in a log file."""
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
 
 
 def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
@@ -219,3 +188,15 @@ def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
     told[name] = {"rows": len(refusals), "dropped": dict(Counter(reason for reason in refusals if reason))}
     file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     print(f"{name}: {json.dumps(told[name])}")
+
+
+def _finish(trainer: Any, settings: Settings) -> Path:
+    """Save what was trained and turn it into a plain checkpoint."""
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trained, out = settings.out / "trained", settings.out / "checkpoint"
+    trainer.save_model(str(trained))
+    if trainer.is_world_process_zero():
+        export(Base.open(settings.model), trained, out)
+    trainer.accelerator.wait_for_everyone()
+    return out
