@@ -20,8 +20,9 @@ import torch
 from training import peak_bytes
 from transformers import TrainerCallback
 
+from zoomagent.training.base import Base
 from zoomagent.training.rl.environment import ZoomEnv
-from zoomagent.training.rl.run import LFPC, NANO, Settings, build, is_nano, rows_of
+from zoomagent.training.rl.run import LFPC, NANO, Settings, build, rows_of
 
 PARTS = ("sampling", "tools and images", "blanked crops", "forward", "backward", "optimizer", "the rest")
 THEIRS = {"bf16": True, "activation_checkpointing": True, "loss_type": "dapo", "lr_scheduler_type": "linear"}
@@ -89,7 +90,7 @@ def costs_of(ours: bool, model: str, data: Path, steps: int, prompts: int, group
 
 def _trainer(ours: bool, settings: Settings, prompts: int, group: int) -> Any:
     """As `train` builds it; for TRL's row with its own settings and without our proof."""
-    recipe = replace(NANO if is_nano(settings.model) else LFPC, prompts=prompts, group=group)
+    recipe = replace(NANO if Base.open(settings.model).is_nano else LFPC, prompts=prompts, group=group)
     chosen = replace(settings, recipe=recipe, save_every=10**6, proof_every=int(ours), search="annotated")
     rollouts = prompts * group
     micro = gcd(MICRO, rollouts)

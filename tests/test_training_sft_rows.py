@@ -23,11 +23,11 @@ from zoomagent.tools.cropping import locate
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.tools.dispatch import cut_out
 from zoomagent.tools.viewing import ViewStore, as_view
+from zoomagent.training.base import Base
 from zoomagent.training.sft.chat_rows import read, told, unusable, views
 from zoomagent.training.sft.collating import BLANK, Collator, labels
-from zoomagent.training.sft.processing import load_processor
 from zoomagent.training.sft.reading import pictures, split
-from zoomagent.training.sft.run import Settings, profile_of, usable
+from zoomagent.training.sft.run import Settings, usable
 
 FAMILIES = ["nano", "qwen3_vl", "qwen2_5_vl"]
 
@@ -40,8 +40,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=FAMILIES)
 def collator(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Collator:
     name = request.param if request.param == "nano" else str(save_tiny(tmp_path_factory.mktemp("tiny"), request.param))
-    processor = load_processor(name)
-    profile = profile_of(name, processor)
+    base = Base.open(name)
+    processor, profile = base.processor, base.profile
     if name != "nano":
         profile = override(profile, {"crop_pixels": 96 * 96, "crop_margin": 0.6})
     return Collator(processor, profile, pictures(data), max_length=16_384)
@@ -154,8 +154,8 @@ def test_a_rows_own_resolution_is_what_its_whole_is_shown_at(collator: Collator)
 
 @pytest.fixture(scope="module")
 def nano(data: Path) -> Collator:
-    processor = load_processor("nano")
-    return Collator(processor, profile_of("nano", processor), pictures(data), 8192)
+    base = Base.open("nano")
+    return Collator(base.processor, base.profile, pictures(data), 8192)
 
 
 def test_rows_that_can_not_be_told_are_dropped_and_counted(nano: Collator, data: Path, tmp_path: Path) -> None:

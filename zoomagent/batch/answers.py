@@ -51,7 +51,19 @@ class AnswerFile:
                 if not stat.S_ISREG(os.fstat(self._journal.descriptor).st_mode):
                     raise SettingInvalid("Answers are kept in a regular file. Name one with --out.")
                 stack.enter_context(only_process(self._path, "these answers"))
-                _check_settings(Path(f"{self._path}.run.json"), self._settings, self._journal.is_empty)
+                # Settings are written down where nothing was answered yet; to go on with others is refused.
+                path = Path(f"{self._path}.run.json")
+                if self._journal.is_empty:
+                    path.unlink(missing_ok=True)
+                elif not path.exists():
+                    raise StoreError(UNKNOWN, code="run_mismatch")
+                try:
+                    differs = changed_settings(path, self._settings)
+                except ValueError as error:
+                    raise StoreError(UNKNOWN, code="run_mismatch") from error
+                if differs:
+                    text = f"These answers were made with another {', '.join(differs)}."
+                    raise StoreError(f"{text} Name another file, or set it as it was.", code="run_mismatch")
                 for number, line in enumerate(self._journal.lines(), 1):
                     self._read(line, number)
             self._stack = stack.pop_all()
@@ -60,7 +72,8 @@ class AnswerFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        with self._lock:
+            self._stack.close()
 
     def has(self, row: Row) -> bool:
         """Whether the row was answered. Raises StoreError (run_mismatch) when it asked something else then."""
@@ -96,25 +109,6 @@ class AnswerFile:
         self.done[record["id"]] = record["row"]
         if record.get("file"):
             self.files[record["id"]] = record["file"]
-
-    def _close(self) -> None:
-        with self._lock:
-            self._stack.close()
-
-
-def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
-    """Refuses to go on with other settings; writes them where nothing was answered yet."""
-    if empty:
-        path.unlink(missing_ok=True)
-    elif not path.exists():
-        raise StoreError(UNKNOWN, code="run_mismatch")
-    try:
-        differs = changed_settings(path, settings)
-    except ValueError as error:
-        raise StoreError(UNKNOWN, code="run_mismatch") from error
-    if differs:
-        text = f"These answers were made with another {', '.join(differs)}. Name another file, or set it as it was."
-        raise StoreError(text, code="run_mismatch")
 
 
 @contextlib.contextmanager

@@ -139,7 +139,12 @@ def count_lines(path: Path) -> int:
     """How many lines are not blank, at the price of reading the file once."""
     try:
         with path.open("rb") as file:
-            return _filled(file)
+            lines, filled = 0, False
+            while part := file.readline(CHUNK):
+                filled = filled or bool(part.strip())
+                if part.endswith(b"\n"):
+                    lines, filled = lines + filled, False
+            return lines + filled
     except OSError as error:
         raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
 
@@ -150,15 +155,6 @@ def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
         yield line if len(line.rstrip(b"\n")) <= MAX_LINE else None
         while line and not line.endswith(b"\n"):
             line = file.readline(CHUNK)
-
-
-def _filled(file: IO[bytes]) -> int:
-    lines, filled = 0, False
-    while part := file.readline(CHUNK):
-        filled = filled or bool(part.strip())
-        if part.endswith(b"\n"):
-            lines, filled = lines + filled, False
-    return lines + filled
 
 
 def _read(line: bytes, number: int) -> Row | NoRow:

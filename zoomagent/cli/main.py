@@ -61,20 +61,16 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in self.commands or cmd_name not in GROUPS:
             return super().get_command(ctx, cmd_name)
-        return typer.main.get_command(_stub(cmd_name))
+        # Stands for a group in the list of commands.
+        stub = typer.Typer(help=GROUPS[cmd_name][1], add_completion=False)
+        stub.callback(invoke_without_command=True)(lambda: None)
+        return typer.main.get_command(stub)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] in GROUPS and args[0] not in self.commands:
             module = import_module(GROUPS[args[0]][0])
             self.add_command(typer.main.get_command(module.app), args[0])
         return super().resolve_command(ctx, args)
-
-
-def _stub(name: str) -> typer.Typer:
-    """Stands for a group in the list of commands."""
-    stub = typer.Typer(help=GROUPS[name][1], add_completion=False)
-    stub.callback(invoke_without_command=True)(lambda: None)
-    return stub
 
 
 app = typer.Typer(
@@ -318,21 +314,17 @@ def _answer(
         typer.echo(_printed(answer) if form == "json" else _words(answer))
         _saved(answer, save)
     if answer.outcome.code in SERVERS_FAULT:
-        _tell_server(agent.context.model)
+        # Where a model was asked for that did not answer: a person at the terminal may know what is wrong there. No
+        # name, key or path of the address is shown.
+        from urllib.parse import urlsplit
+
+        from zoomagent.cli.terminal import complain
+
+        parts = urlsplit(agent.context.model)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            place = parts.netloc.rpartition("@")[2]
+            complain(f"The model's server is {parts.scheme}://{place}, by --model or the settings.")
     raise typer.Exit(answer.outcome.exit_status)
-
-
-def _tell_server(model: str) -> None:
-    """Where a model was asked for that did not answer: a person at the terminal may know what is wrong there. No name,
-    key or path of the address is shown."""
-    from urllib.parse import urlsplit
-
-    from zoomagent.cli.terminal import complain
-
-    parts = urlsplit(model)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        place = parts.netloc.rpartition("@")[2]
-        complain(f"The model's server is {parts.scheme}://{place}, by --model or the settings.")
 
 
 def _followed(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str]) -> "Answer":

@@ -6,7 +6,7 @@ machine only, unless ZOOMAGENT_API_KEY is set. A port that is taken and a model 
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,6 @@ from zoomagent.cli.options import AgentOptions, MaxBytes, MaxPixels, Model, take
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, Limits
 
 if TYPE_CHECKING:
-    from mcp.server.lowlevel import Server
-
     from zoomagent.agent import ZoomAgent
     from zoomagent.plugins.offers.inputs import Allowed
 
@@ -63,7 +61,17 @@ def mcp(
     with ZoomAgent(model, **how.settings, opener=opener) as agent:
         server = mcp_server(agent, opener)
         if not http:
-            _talk(server, model)
+            # Serve one host over stdin and stdout. Hosts wait some seconds for the first word, so the model is only
+            # looked for; it is loaded with the first question.
+            import asyncio
+            import signal
+
+            from zoomagent.models.loading import check_model
+            from zoomagent.plugins.mcp.server import serve_stdio
+
+            check_model(model)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line can not be interrupted
+            asyncio.run(serve_stdio(server))
             return
         rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS, max_body=body_for(max_bytes))
         _serve(agent, http_app(server, rules), host, port, PATH)
@@ -134,20 +142,6 @@ def _allowed(roots: list[str] | None, hosts: list[str] | None, max_bytes: int, m
         if not os.path.isdir(root):
             raise typer.BadParameter(f"{root!r} is no folder", param_hint="--root")
     return Allowed(tuple(roots or ()), tuple(hosts or ()), max_bytes, max_pixels)
-
-
-def _talk(server: "Server[Any]", model: str) -> None:
-    """Serve one host over stdin and stdout. Hosts wait some seconds for the first word, so the model is only looked
-    for; it is loaded with the first question."""
-    import asyncio
-    import signal
-
-    from zoomagent.models.loading import check_model
-    from zoomagent.plugins.mcp.server import serve_stdio
-
-    check_model(model)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line can not be interrupted
-    asyncio.run(serve_stdio(server))
 
 
 def _serve(agent: "ZoomAgent", app: object, host: str, port: int, path: str) -> None:

@@ -67,17 +67,16 @@ def settings() -> dict[str, Setting]:
 
 def defaults_of_commands(found: Mapping[str, Setting]) -> dict[str, Any]:
     """The settings as the command line takes them: by command, and below a group by its commands."""
-    given = {name: _typed(setting.value) for name, setting in found.items()}
+    given = {
+        name: (json.dumps(setting.value) if isinstance(setting.value, dict) else setting.value)
+        for name, setting in found.items()
+    }
     tree: dict[str, Any] = {}
     for command in COMMANDS:
         group, _, name = command.rpartition(" ")
         place = tree.setdefault(group, {}) if group else tree
         place[name] = {**given, "model": [given["model"]]} if name == "batch" and "model" in given else given
     return tree
-
-
-def _typed(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _from_file(path: Path) -> dict[str, Any]:

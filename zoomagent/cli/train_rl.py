@@ -83,11 +83,12 @@ def rl(
     """
     from dataclasses import replace
 
+    from zoomagent.training.base import Base
     from zoomagent.training.rl.guard import GuardConfig
-    from zoomagent.training.rl.run import LFPC, NANO, STAGES, Settings, is_nano
+    from zoomagent.training.rl.run import LFPC, NANO, STAGES, Settings
     from zoomagent.training.rl.run import train as run
 
-    base = NANO if recipe == "nano" or (recipe == "auto" and is_nano(model)) else LFPC
+    base = NANO if recipe == "nano" or (recipe == "auto" and Base.open(model).is_nano) else LFPC
     numbers: dict[str, Any] = {
         "prompts": prompts,
         "group": group,

@@ -82,6 +82,7 @@ async def _one(agent: ZoomAgent, scene: Scene, case: Case, level: str, name: str
     side, title = SIDES[level], f"{level} {case.seed} {case.scene}"
     with drawn_picture(scene, side, title) as picture:
         answer = await agent.aask(picture, case.question.text)
+    proven = [item.mattered for item in answer.evidence if item.mattered is not None]
     return Driven(
         policy=name,
         weights=weights,
@@ -92,7 +93,7 @@ async def _one(agent: ZoomAgent, scene: Scene, case: Case, level: str, name: str
         called=len(answer.views) > 1 or any(step.name == "drive" and step.boxes for step in answer.steps),
         calls=answer.cost.model_calls,
         overlap=overlap(answer, case, scene, side),
-        mattered=_mattered(answer),
+        mattered=(any(proven) if proven else None),
     )
 
 
@@ -104,16 +105,10 @@ def overlap(answer: Answer, case: Case, scene: Scene, side: int) -> float | None
     pointed = [item.target or item.box for item in answer.evidence if item.view == zoomed[-1].view]
     last = Box(*(pointed[-1] if pointed else zoomed[-1].box))
     left, top, right, bottom = (round(v * side) for v in true_box(case.question, scene))
-    return iou(last, _within(Box(left, top, right, bottom), Size(side, side)))
-
-
-def _within(box: Box, size: Size) -> Box:
-    return Box(max(0, box.left), max(0, box.top), min(size.width, box.right), min(size.height, box.bottom))
-
-
-def _mattered(answer: Answer) -> bool | None:
-    proven = [item.mattered for item in answer.evidence if item.mattered is not None]
-    return any(proven) if proven else None
+    box = Box(left, top, right, bottom)
+    size = Size(side, side)
+    within = Box(max(0, box.left), max(0, box.top), min(size.width, box.right), min(size.height, box.bottom))
+    return iou(last, within)
 
 
 def table(found: Sequence[Driven]) -> str:

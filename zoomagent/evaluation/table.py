@@ -57,6 +57,25 @@ def rows(results: Sequence[Result]) -> list[Row]:
 def _row(strategy: str, kind: str, mine: Sequence[Result], base: Sequence[Result | None]) -> Row:
     n, hits = len(mine), sum(r.right for r in mine)
     low, high = wilson(hits, n)
+    known = [(r.confidence, r.right) for r in mine if r.confidence is not None]
+    calibrated = [(r.confidence, r.right) for r in mine if r.confidence is not None and r.calibrated]
+    confidence = {
+        "ece": ece([c for c, _ in known], [right for _, right in known]) if known else None,
+        "aurc": aurc([c for c, _ in known], [right for _, right in known]) if known else None,
+        "confident": len(known) / len(mine),
+        "ece_calibrated": ece([c for c, _ in calibrated], [right for _, right in calibrated]) if calibrated else None,
+    }
+    told = [r for r in mine if r.answered and not r.abstained]
+    coverage = {
+        "coverage": len(told) / len(mine),
+        "abstained": sum(r.abstained for r in mine) / len(mine),
+        "selective": sum(r.right for r in told) / len(told) if told else None,
+    }
+    shown = [(r, b) for r, b in zip(mine, base, strict=True) if r.zoomed and r.mattered is not None]
+    changed = [r for r, b in shown if b is not None and not same_answer(r.given, b.given)]
+    mattered = {"mattered": _share([r for r, _ in shown]), "mattered_changed": _share(changed)}
+    seeds = {seed: [r.right for r in mine if r.key.seed == seed] for seed in sorted({r.key.seed for r in mine})}
+    by_seed = {str(seed): sum(rights) / len(rights) for seed, rights in seeds.items()}
     return {
         "strategy": strategy,
         "kind": kind,
@@ -68,11 +87,11 @@ def _row(strategy: str, kind: str, mine: Sequence[Result], base: Sequence[Result
         "calls": sum(r.calls for r in mine) / n,
         "visual_tokens": sum(r.visual_tokens for r in mine) / n,
         "seconds": sum(r.seconds for r in mine) / n,
-        **_confidence(mine),
-        **_coverage(mine),
-        **_mattered(mine, base),
+        **confidence,
+        **coverage,
+        **mattered,
         "errors": sum(not r.answered for r in mine),
-        "by_seed": _by_seed(mine),
+        "by_seed": by_seed,
     }
 
 
@@ -85,39 +104,8 @@ def _moved(mine: Sequence[Result], base: Sequence[Result | None]) -> Row:
     return {"gain": gain, "harm": harm}
 
 
-def _confidence(mine: Sequence[Result]) -> Row:
-    known = [(r.confidence, r.right) for r in mine if r.confidence is not None]
-    calibrated = [(r.confidence, r.right) for r in mine if r.confidence is not None and r.calibrated]
-    return {
-        "ece": ece([c for c, _ in known], [right for _, right in known]) if known else None,
-        "aurc": aurc([c for c, _ in known], [right for _, right in known]) if known else None,
-        "confident": len(known) / len(mine),
-        "ece_calibrated": ece([c for c, _ in calibrated], [right for _, right in calibrated]) if calibrated else None,
-    }
-
-
-def _coverage(mine: Sequence[Result]) -> Row:
-    told = [r for r in mine if r.answered and not r.abstained]
-    return {
-        "coverage": len(told) / len(mine),
-        "abstained": sum(r.abstained for r in mine) / len(mine),
-        "selective": sum(r.right for r in told) / len(told) if told else None,
-    }
-
-
-def _mattered(mine: Sequence[Result], base: Sequence[Result | None]) -> Row:
-    shown = [(r, b) for r, b in zip(mine, base, strict=True) if r.zoomed and r.mattered is not None]
-    changed = [r for r, b in shown if b is not None and not same_answer(r.given, b.given)]
-    return {"mattered": _share([r for r, _ in shown]), "mattered_changed": _share(changed)}
-
-
 def _share(results: Sequence[Result]) -> float | None:
     return sum(bool(r.mattered) for r in results) / len(results) if results else None
-
-
-def _by_seed(mine: Sequence[Result]) -> dict[str, float]:
-    seeds = {seed: [r.right for r in mine if r.key.seed == seed] for seed in sorted({r.key.seed for r in mine})}
-    return {str(seed): sum(rights) / len(rights) for seed, rights in seeds.items()}
 
 
 def report(settings: Settings, results: Sequence[Result], keep_answers: bool = False) -> dict[str, Any]:

@@ -70,7 +70,24 @@ def open_picture(
     if isinstance(source, Image.Image):
         return _open_image(source, limits, options)
     if isinstance(source, str | Path | bytes | Readable):
-        return _open_spool(_spool(source, limits, allow_urls), limits, options)
+        spool = _spool(source, limits, allow_urls)
+        try:
+            check_format(spool.at(0, START))
+            header = header_of(spool, limits, options.frame)
+            _check(header, limits, options)
+            decoding = Decoding(spool, header, options, limits)
+            name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
+            if header.format == "TIFF" and reads_parts():
+                return _open_tiff(name, decoding)
+            if header.size.pixels > LARGE_PIXELS:
+                notes = (*_notes(header, options), *_layout_notes(header))
+                return Picture(name, header.upright, notes, LargeFile(decoding))
+            image, converted = _decode_whole(decoding)
+        except BaseException:
+            spool.close()
+            raise
+        spool.close()
+        return Picture(name, header.upright, (*_notes(header, options), *converted), InMemory(image))
     return _open_array(source, limits, options)
 
 
@@ -97,26 +114,6 @@ def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
     from zoomagent.media.fetching.fetch import fetch
 
     return fetch(url, rules, limits.max_bytes)
-
-
-def _open_spool(spool: Spool, limits: Limits, options: Options) -> Picture:
-    try:
-        check_format(spool.at(0, START))
-        header = header_of(spool, limits, options.frame)
-        _check(header, limits, options)
-        decoding = Decoding(spool, header, options, limits)
-        name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
-        if header.format == "TIFF" and reads_parts():
-            return _open_tiff(name, decoding)
-        if header.size.pixels > LARGE_PIXELS:
-            notes = (*_notes(header, options), *_layout_notes(header))
-            return Picture(name, header.upright, notes, LargeFile(decoding))
-        image, converted = _decode_whole(decoding)
-    except BaseException:
-        spool.close()
-        raise
-    spool.close()
-    return Picture(name, header.upright, (*_notes(header, options), *converted), InMemory(image))
 
 
 def _open_tiff(name: str, decoding: Decoding) -> Picture:
@@ -171,7 +168,16 @@ def _decode_whole(decoding: Decoding) -> tuple[Image.Image, list[str]]:
     """All pixels of a small file, upright, in memory."""
     with _shared_memory() as target:
         notes = decoding.upright_rows(target)
-        return _mapped(target, decoding.header.upright), notes
+        # The pixels, larger ones without a copy: that of 24 megapixels costs 50 ms. Small ones are copied, for a
+        # mapping holds a descriptor.
+        if os.fstat(target.fileno()).st_size != 4 * decoding.header.upright.pixels:
+            raise refusal("decode_crashed")
+        rows: Any = mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ)
+        image = Image.frombuffer(
+            "RGBX", (decoding.header.upright.width, decoding.header.upright.height), rows, "raw", "RGBX", 0, 1
+        )
+        mapped = image if decoding.header.upright.pixels > _COPIED_PIXELS else image.convert("RGB")
+        return mapped, notes
 
 
 def _shared_memory() -> IO[bytes]:
@@ -181,16 +187,6 @@ def _shared_memory() -> IO[bytes]:
     fd = os.memfd_create("zoomagent-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     return os.fdopen(fd, "w+b")
-
-
-def _mapped(target: IO[bytes], size: Size) -> Image.Image:
-    """The pixels, larger ones without a copy: that of 24 megapixels costs 50 ms. Small ones are copied, for a mapping
-    holds a descriptor."""
-    if os.fstat(target.fileno()).st_size != 4 * size.pixels:
-        raise refusal("decode_crashed")
-    rows: Any = mmap.mmap(target.fileno(), 0, access=mmap.ACCESS_READ)
-    image = Image.frombuffer("RGBX", (size.width, size.height), rows, "raw", "RGBX", 0, 1)
-    return image if size.pixels > _COPIED_PIXELS else image.convert("RGB")
 
 
 def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture:

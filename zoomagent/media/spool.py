@@ -138,11 +138,7 @@ def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
         fd = os.open(real, flags)
     except (OSError, ValueError) as error:
         raise _refused("it does not exist or can not be read") from error
-    return _checked(fd, roots)
-
-
-def _checked(fd: int, roots: tuple[str, ...] | None) -> int:
-    """The descriptor, if it is a regular file and (asked of the kernel, after opening) inside the roots."""
+    # The descriptor, if it is a regular file and (asked of the kernel, after opening) inside the roots.
     is_file = stat.S_ISREG(os.fstat(fd).st_mode)
     opened = f"/proc/self/fd/{fd}"
     if is_file and roots is not None and os.path.exists(opened):

@@ -164,23 +164,20 @@ class Shallow:
     def read(self, count: int = -1) -> bytes:
         block = self._stream.read(count)
         if block:
-            self._count(block)
+            # Follow the depth, brackets in texts left out. A quote after a backslash ends no text.
+            plain = (b" " + block[1:]) if self._escaped else block
+            plain = _ESCAPE.sub(b"  ", plain)
+            self._escaped = plain.endswith(b"\\")
+            signs = np.frombuffer(plain, np.uint8)
+            in_text = (np.cumsum(signs == ord('"')) + self._in_text) % 2 == 1
+            steps = ((signs | 32) == ord("{")).astype(np.int8) - ((signs | 32) == ord("}"))
+            depths = self._depth + np.cumsum(np.where(in_text, 0, steps))
+            if depths.max() > MAX_DEPTH:
+                raise InputRefused(
+                    f"JSON is nested deeper than {MAX_DEPTH} levels. Fetch the file again.", code="data_corrupt"
+                )
+            self._depth, self._in_text = int(depths[-1]), bool(in_text[-1])
         return block
-
-    def _count(self, block: bytes) -> None:
-        """Follow the depth, brackets in texts left out. A quote after a backslash ends no text."""
-        plain = (b" " + block[1:]) if self._escaped else block
-        plain = _ESCAPE.sub(b"  ", plain)
-        self._escaped = plain.endswith(b"\\")
-        signs = np.frombuffer(plain, np.uint8)
-        in_text = (np.cumsum(signs == ord('"')) + self._in_text) % 2 == 1
-        steps = ((signs | 32) == ord("{")).astype(np.int8) - ((signs | 32) == ord("}"))
-        depths = self._depth + np.cumsum(np.where(in_text, 0, steps))
-        if depths.max() > MAX_DEPTH:
-            raise InputRefused(
-                f"JSON is nested deeper than {MAX_DEPTH} levels. Fetch the file again.", code="data_corrupt"
-            )
-        self._depth, self._in_text = int(depths[-1]), bool(in_text[-1])
 
 
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)

@@ -33,11 +33,6 @@ def make_card(
 
 def write_card(card: Mapping[str, Any], out: Path) -> None:
     """Write card.md, then card.json: the second says that all is done."""
-    (out / "card.md").write_text(_tables(card), encoding="utf-8")
-    write_whole(out / "card.json", orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-
-
-def _tables(card: Mapping[str, Any]) -> str:
     heads = " | ".join(SPLITS)
     lines = ["# Trajectories", "", f"| kind | {heads} |", "|---|" + "--:|" * len(SPLITS)]
     for kind in KINDS:
@@ -48,4 +43,5 @@ def _tables(card: Mapping[str, Any]) -> str:
     lines += [f"| {reason} | {n} |" for reason, n in card["counts"].items()]
     lines += ["", "Pictures are in `" + card["images"] + "`, seen from this folder. Made with:", "", "```json"]
     text = orjson.dumps(card["settings"], option=orjson.OPT_INDENT_2).decode()
-    return "\n".join([*lines, text, "```"]) + "\n"
+    (out / "card.md").write_text(("\n".join([*lines, text, "```"]) + "\n"), encoding="utf-8")
+    write_whole(out / "card.json", orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -49,11 +49,7 @@ def choose(entries: Sequence[Entry], kinds: Collection[Kind], limit: int | None,
             if len(chosen) < most and index not in chosen and open_kinds:
                 chosen[index] = min(open_kinds, key=lambda k: taken[k] / SHARES[k])
                 taken[chosen[index]] += 1
-    return _capped(chosen, order)
-
-
-def _capped(chosen: dict[int, Kind], order: Sequence[int]) -> dict[int, Kind]:
-    """Without what the capped kinds hold beyond their share of the rest. When there is no rest, all stays."""
+    # Without what the capped kinds hold beyond their share of the rest. When there is no rest, all stays.
     rest = sum(kind not in CAPPED for kind in chosen.values())
     free = 1 - sum(SHARES[kind] for kind in CAPPED)
     room = Counter({kind: ceil(rest * SHARES[kind] / free) if rest else len(chosen) for kind in CAPPED})

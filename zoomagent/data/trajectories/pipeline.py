@@ -166,7 +166,7 @@ def _curated(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> byte
         if path is None:
             counts["curation: candidates lost with their picture"] += len(found)
         else:
-            lines += [as_line(_at(candidate, path)) for candidate in found]
+            lines += [as_line(Candidate(**{**vars(candidate), "path": path})) for candidate in found]
     return b"".join([orjson.dumps(dict(+counts), option=orjson.OPT_APPEND_NEWLINE), *lines])
 
 
@@ -177,10 +177,6 @@ def _usable(shot: Shot, settings: Settings, counts: Counts) -> str | None:
     path, problem = look_up(settings.images, shot)
     counts[problem or "pictures: usable"] += 1
     return None if problem else path
-
-
-def _at(candidate: Candidate, path: str) -> Candidate:
-    return Candidate(**{**vars(candidate), "path": path})
 
 
 def _candidates(work: Path, shard: int) -> Iterator[bytes]:

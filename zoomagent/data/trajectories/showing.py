@@ -126,7 +126,11 @@ def as_picture(sheets: Sequence[Sheet]) -> Image.Image:
 
 
 def _drawn(one: Sheet) -> Image.Image:
-    text = [(line, wrong) for role, said, wrong in one.lines for line in _wrapped(f"{role}: {said}")]
+    text = [
+        (line, wrong)
+        for role, said, wrong in one.lines
+        for line in [line for part in f"{role}: {said}".split("\n") for line in wrap(part, 150) or [""]]
+    ]
     rows = max(image.height for image in one.pictures)
     canvas = Image.new("RGB", (WIDTH, rows + LINE * (len(text) + 1) + 4 * PAD), WHITE)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
@@ -138,7 +142,3 @@ def _drawn(one: Sheet) -> Image.Image:
     for i, (line, wrong) in enumerate(text):
         draw.text((PAD, top + rows + PAD + LINE * i), line, "#bb0000" if wrong else "#333333", font)
     return canvas
-
-
-def _wrapped(text: str) -> list[str]:
-    return [line for part in text.split("\n") for line in wrap(part, 150) or [""]]

@@ -237,7 +237,12 @@ async def _looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:
             first = await telling.look(boxes[0], labels[0], _wide(boxes[0], telling))
             await telling.zoom(boxes[0], labels[0], first)
         case "recovered":
-            await telling.zoom(_missing(telling, candidate), labels[0], learn=False)
+            # A decoy whose close view does not show the target; ToolArgsInvalid when there is none.
+            fitting = [box for decoy in candidate.decoys if _misses(telling, candidate, box := Box(*decoy.box))]
+            if not fitting:
+                raise ToolArgsInvalid("No other thing lies far enough away.")
+            missing = fitting[min(int(telling.rng.expovariate(1.0)), len(fitting) - 1)]
+            await telling.zoom(missing, labels[0], learn=False)
             await telling.look(boxes[0], labels[0])
         case "verify":
             close = await telling.look(boxes[0], labels[0])
@@ -267,14 +272,6 @@ def _wide(target: Box, telling: Telling) -> Box:
     left = rng.randint(min(target.right - side, target.left), target.left)
     top = rng.randint(min(target.bottom - side, target.top), target.top)
     return moved_inside(Box(left, top, left + side, top + side), picture)
-
-
-def _missing(telling: Telling, candidate: Candidate) -> Box:
-    """A decoy whose close view does not show the target; ToolArgsInvalid when there is none."""
-    fitting = [box for decoy in candidate.decoys if _misses(telling, candidate, box := Box(*decoy.box))]
-    if not fitting:
-        raise ToolArgsInvalid("No other thing lies far enough away.")
-    return fitting[min(int(telling.rng.expovariate(1.0)), len(fitting) - 1)]
 
 
 def _misses(telling: Telling, candidate: Candidate, box: Box) -> bool:

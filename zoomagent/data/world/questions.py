@@ -69,9 +69,30 @@ def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator, style:
     """A question of this kind, or None when the scene allows no unambiguous one."""
     match kind:
         case "read" | "side":
-            return _about_one(kind, scene, rng, style)
+            counts = Counter(item.name for item in scene.items)
+            unique = [i for i, item in enumerate(scene.items) if counts[item.name] == 1 and item.inside]
+            if not unique:
+                return None
+            index = _pick(unique, rng)
+            item = scene.items[index]
+            if kind == "side" and abs(item.x - 0.5) < 0.04:
+                return None
+            answer = item.text if kind == "read" else "Left" if item.x < 0.5 else "Right"
+            return Question(
+                wording(kind, style, rng).format(name=item.name), answer, kind, (index,), (item.name,), item.size
+            )
         case "colour" | "shape":
-            return _attribute(kind, scene, rng, style)
+            # The colour of the only circle, or the shape of the only red one.
+            known = [item.shape if kind == "colour" else item.colour for item in scene.items]
+            counts = Counter(known)
+            indices = [i for i, item in enumerate(scene.items) if counts[known[i]] == 1 and item.inside]
+            if not indices:
+                return None
+            index = _pick(indices, rng)
+            name = known[index] if kind == "colour" else f"{known[index]} one"
+            item = scene.items[index]
+            answer = item.colour if kind == "colour" else item.shape
+            return Question(wording(kind, style, rng).format(name=name), answer, kind, (index,), (name,), item.size)
         case "count":
             return _count(scene, level, rng, style)
         case "more":
@@ -90,42 +111,19 @@ def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator, style:
             return Question(text, CANNOT_TELL, "absent", (), (name,), size)
 
 
-def _about_one(kind: Literal["read", "side"], scene: Scene, rng: np.random.Generator, style: Style) -> Question | None:
-    counts = Counter(item.name for item in scene.items)
-    unique = [i for i, item in enumerate(scene.items) if counts[item.name] == 1 and item.inside]
-    if not unique:
-        return None
-    index = _pick(unique, rng)
-    item = scene.items[index]
-    if kind == "side" and abs(item.x - 0.5) < 0.04:
-        return None
-    answer = item.text if kind == "read" else "Left" if item.x < 0.5 else "Right"
-    return Question(wording(kind, style, rng).format(name=item.name), answer, kind, (index,), (item.name,), item.size)
-
-
-def _attribute(
-    kind: Literal["colour", "shape"], scene: Scene, rng: np.random.Generator, style: Style
-) -> Question | None:
-    """The colour of the only circle, or the shape of the only red one."""
-    known = [item.shape if kind == "colour" else item.colour for item in scene.items]
-    counts = Counter(known)
-    indices = [i for i, item in enumerate(scene.items) if counts[known[i]] == 1 and item.inside]
-    if not indices:
-        return None
-    index = _pick(indices, rng)
-    name = known[index] if kind == "colour" else f"{known[index]} one"
-    item = scene.items[index]
-    answer = item.colour if kind == "colour" else item.shape
-    return Question(wording(kind, style, rng).format(name=name), answer, kind, (index,), (name,), item.size)
-
-
 def _count(scene: Scene, level: Level, rng: np.random.Generator, style: Style) -> Question | None:
-    name = _any_name(level, rng)
+    # A shape, a colour's "one", or now and then both together.
+    shape, colour = str(rng.choice(level.shapes)), str(rng.choice(level.colours))
+    draw = rng.random()
+    name = shape if draw < 0.45 else f"{colour} one" if draw < 0.9 else f"{colour} {shape}"
     hits = hits_of(name, scene)
     if not all(scene.items[i].inside for i in hits):
         return None
     text = wording("count", style, rng).format(names=f"{name}s")
-    size = min((scene.items[i].size for i in hits), default=_some_size(scene, rng))
+    size = min(
+        (scene.items[i].size for i in hits),
+        default=(scene.items[int(rng.integers(len(scene.items)))].size if scene.items else None),
+    )
     return Question(text, str(len(hits)), "count", hits, (name,), size)
 
 
@@ -188,13 +186,6 @@ def hits_of(name: str, scene: Scene) -> tuple[int, ...]:
     return tuple(i for i, item in enumerate(scene.items) if words <= set(item.name.split()))
 
 
-def _any_name(level: Level, rng: np.random.Generator) -> str:
-    """A shape, a colour's "one", or now and then both together."""
-    shape, colour = str(rng.choice(level.shapes)), str(rng.choice(level.colours))
-    draw = rng.random()
-    return shape if draw < 0.45 else f"{colour} one" if draw < 0.9 else f"{colour} {shape}"
-
-
 def _shortened(name: str, rng: np.random.Generator) -> str:
     """Mostly the name itself, sometimes its shape or its colour alone."""
     colour, shape = name.split()
@@ -211,10 +202,6 @@ def _missing(scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str,
     close = [n for n in every if n not in names and any(word in n.split() for word in words)]
     rest = close if close and rng.random() < 0.7 else [n for n in every if n not in names]
     return str(rng.choice(rest)), near.size if near else None
-
-
-def _some_size(scene: Scene, rng: np.random.Generator) -> float | None:
-    return scene.items[int(rng.integers(len(scene.items)))].size if scene.items else None
 
 
 def _pick(indices: list[int], rng: np.random.Generator) -> int:

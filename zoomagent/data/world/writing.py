@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from zoomagent.data.world.questions import LEGIBLE, Kind, Question, ask, group_of
+from zoomagent.data.world.questions import LEGIBLE, Kind, ask, group_of
 from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import Item, Level, Scene, draw_scene
 
@@ -152,7 +152,12 @@ def _questions(
     asked: set[str] = set()
     for kind in KINDS:
         question = ask(kind, scene, level, rng)
-        if question is None or question.text in asked or _unreadable(question, scene, size):
+        # Whether the letters asked for are too small even in the full picture.
+        if (
+            question is None
+            or question.text in asked
+            or (question.kind == "read" and scene.items[question.targets[0]].text_height * size < LEGIBLE)
+        ):
             continue
         asked.add(question.text)
         number = image * 1000 + len(rows)
@@ -167,17 +172,8 @@ def _questions(
                 "a_objects": [],
             }
         )
-        _note(files, number, question, scene, regions, size)
+        group = group_of(question, scene, MACRO_SIDE)
+        files.question_kinds[str(number)] = {"kind": question.kind, "needs": group}
+        if len(question.targets) == 1:
+            files.qa_to_region_mapping[str(number)] = regions[question.targets[0]]["region_id"]
     files.question_answers.append({"id": image, "qas": rows})
-
-
-def _unreadable(question: Question, scene: Scene, size: int) -> bool:
-    """Whether the letters asked for are too small even in the full picture."""
-    return question.kind == "read" and scene.items[question.targets[0]].text_height * size < LEGIBLE
-
-
-def _note(files: Files, number: int, question: Question, scene: Scene, regions: list[Json], size: int) -> None:
-    group = group_of(question, scene, MACRO_SIDE)
-    files.question_kinds[str(number)] = {"kind": question.kind, "needs": group}
-    if len(question.targets) == 1:
-        files.qa_to_region_mapping[str(number)] = regions[question.targets[0]]["region_id"]

@@ -24,33 +24,30 @@ async def attention(model: InProcessModel, messages: Sequence[Message], layer: i
 
     def work(clock: Clock) -> Map:
         clock.check()
-        return _weights(model, model.encode(messages, ()), layer)
+        prompt = model.encode(messages, ())
+        loaded = model._loaded.model
+        before = loaded.config._attn_implementation
+        loaded.set_attn_implementation("eager")
+        try:
+            outputs = loaded(
+                input_ids=prompt.ids,
+                position_ids=model._positions(prompt.ids, prompt.views),
+                mm_encoder_outputs={"image": _features(prompt)},
+                use_cache=False,
+                output_attentions=True,
+                logits_to_keep=1,
+            )
+        finally:
+            loaded.set_attn_implementation(before)
+        [view] = prompt.views
+        _, rows, columns = view.grid
+        merge = round((rows * columns / len(view.tokens)) ** 0.5)
+        visual = prompt.ids[0] == model._loaded.image_id
+        depth = len(outputs.attentions)
+        weights = outputs.attentions[depth * 3 // 4 if layer is None else layer][0, :, -1, visual].float().mean(0)
+        return np.asarray(weights.double().cpu().numpy()).reshape(rows // merge, columns // merge)
 
     return await model._alone(work, None)
-
-
-def _weights(model: InProcessModel, prompt: Prompt, layer: int | None) -> Map:
-    loaded = model._loaded.model
-    before = loaded.config._attn_implementation
-    loaded.set_attn_implementation("eager")
-    try:
-        outputs = loaded(
-            input_ids=prompt.ids,
-            position_ids=model._positions(prompt.ids, prompt.views),
-            mm_encoder_outputs={"image": _features(prompt)},
-            use_cache=False,
-            output_attentions=True,
-            logits_to_keep=1,
-        )
-    finally:
-        loaded.set_attn_implementation(before)
-    [view] = prompt.views
-    _, rows, columns = view.grid
-    merge = round((rows * columns / len(view.tokens)) ** 0.5)
-    visual = prompt.ids[0] == model._loaded.image_id
-    depth = len(outputs.attentions)
-    weights = outputs.attentions[depth * 3 // 4 if layer is None else layer][0, :, -1, visual].float().mean(0)
-    return np.asarray(weights.double().cpu().numpy()).reshape(rows // merge, columns // merge)
 
 
 def _features(prompt: Prompt) -> SimpleNamespace:

@@ -71,12 +71,20 @@ def other_scene(seed: int, index: int, materials: Materials, split: str = "test"
         font = materials.fonts[number] if number < len(materials.fonts) else ""
         tilt = float(rng.uniform(-TILT, TILT)) if tilted else 0.0
         text = f"{int(rng.integers(100)):02d}"
-        _paste(canvas, item.shape, _tone(item.colour, rng), x, y, side, text, font, tilt)
+        tones = TONES[item.colour]
+        tone = np.array(tones[int(rng.integers(len(tones)))]) + rng.integers(-10, 11, 3)
+        red, green, blue = (int(v) for v in np.clip(tone, 0, 255))
+        _paste(canvas, item.shape, (red, green, blue), x, y, side, text, font, tilt)
         placed = Item(item.shape, item.colour, x / width, y / height, side / width, text, 0, 0)
         items.append(placed)
     if rng.random() < 0.5:
         canvas = canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 2.0))))
-    return _coded(canvas, int(rng.integers(30, 96))), Scene(index, "photograph", "gray", tuple(items))
+    # The picture as a JPEG file of this quality gives it back.
+    quality = int(rng.integers(30, 96))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "JPEG", quality=quality)
+    coded = Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
+    return coded, Scene(index, "photograph", "gray", tuple(items))
 
 
 def _named(seed: int, index: int, split: str) -> tuple[Item, ...]:
@@ -115,13 +123,6 @@ def _ground(family: str, width: int, height: int, materials: Materials, rng: np.
     return Image.blend(small.convert("L").convert("RGB"), small, 0.6)
 
 
-def _tone(colour: str, rng: np.random.Generator) -> tuple[int, int, int]:
-    tones = TONES[colour]
-    tone = np.array(tones[int(rng.integers(len(tones)))]) + rng.integers(-10, 11, 3)
-    red, green, blue = (int(v) for v in np.clip(tone, 0, 255))
-    return red, green, blue
-
-
 def _paste(
     canvas: Image.Image,
     shape: str,
@@ -153,10 +154,3 @@ def _paste(
     draw.text((middle, down), text, fill=(10, 10, 10, 255) if light else (250, 250, 250, 255), font=face, anchor="mm")
     turned = patch.rotate(-tilt, Image.Resampling.BICUBIC).resize((patch.width // 2, patch.height // 2))
     canvas.paste(turned, (round(x - turned.width / 2), round(y - turned.height / 2)), turned)
-
-
-def _coded(canvas: Image.Image, quality: int) -> Image.Image:
-    """The picture as a JPEG file of this quality gives it back."""
-    buffer = io.BytesIO()
-    canvas.save(buffer, "JPEG", quality=quality)
-    return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")

@@ -48,23 +48,16 @@ def open_image(source: IO[bytes], format: Format) -> "Image.Image":
 def read_image(source: IO[bytes], format: Format, frame: int, max_metadata: int) -> Header:
     """The header of a HEIC, AVIF or JPEG 2000 file; of its first picture where it has no such frame."""
     with plain_errors():
-        return _image_header(open_image(source, format), format, frame, max_metadata)
-
-
-def _image_header(image: "Image.Image", format: Format, frame: int, max_metadata: int) -> Header:
-    _weigh(image.info, max_metadata)
-    frames = min(MAX_FRAMES, getattr(image, "n_frames", 1))
-    if 0 < frame < frames:
-        image.seek(frame)
-    turn = image.getexif().get(_ORIENTATION, 1) if format == "AVIF" else 1  # libheif turns pictures itself
-    layout = image.mode + (" alpha" if image.has_transparency_data else "")
-    turn = turn if turn in range(1, 9) else 1
-    return Header(format, Size(*image.size), layout, turn, frames, bool(image.info.get("icc_profile")))
-
-
-def _weigh(info: dict[Any, Any], most: int) -> None:
-    if sum(len(value) for value in info.values() if isinstance(value, bytes | str)) > most:
-        raise too_heavy()
+        image = open_image(source, format)
+        if sum(len(value) for value in image.info.values() if isinstance(value, bytes | str)) > max_metadata:
+            raise too_heavy()
+        frames = min(MAX_FRAMES, getattr(image, "n_frames", 1))
+        if 0 < frame < frames:
+            image.seek(frame)
+        turn = image.getexif().get(_ORIENTATION, 1) if format == "AVIF" else 1  # libheif turns pictures itself
+        layout = image.mode + (" alpha" if image.has_transparency_data else "")
+        turn = turn if turn in range(1, 9) else 1
+        return Header(format, Size(*image.size), layout, turn, frames, bool(image.info.get("icc_profile")))
 
 
 def open_pdf(source: IO[bytes]) -> Any:

@@ -35,10 +35,26 @@ def read_png(cursor: Cursor) -> Header:
         length, name = int.from_bytes(head[:4], "big"), head[4:]
         if not found.ihdr and (name != b"IHDR" or length != 13):
             raise corrupt("its header is broken")
-        body, sound = _body(cursor, name, length)
+        # The chunk's first 64 kB, and whether it is whole and its checksum right.
+        checksum, kept, left = zlib.crc32(name), b"", length
+        while left and (block := cursor.maybe(min(left, _BLOCK))):
+            checksum, kept, left = zlib.crc32(block, checksum), kept or block[:_KEPT], left - len(block)
+        body, sound = kept, left == 0 and cursor.maybe(4) == checksum.to_bytes(4, "big")
         if name in _METADATA:
             cursor.weigh(length + _inflated(name, body, cursor.left))
-        _note(found, name, body, length, sound)
+        if name == b"IHDR" and not found.ihdr:
+            if not sound:
+                raise corrupt("its header's checksum is wrong")
+            found.ihdr = body
+        elif name in (b"PLTE", b"IDAT", b"tRNS", b"IEND") and not sound:
+            found.damaged = found.damaged or "a part of it is cut or changed"
+        elif name == b"eXIf":
+            found.orientation = orientation_of(body)
+        elif name == b"acTL" and length == 8:
+            found.frames = max(1, int.from_bytes(body[:4], "big"))
+        found.icc = found.icc or name == b"iCCP"
+        found.trns = found.trns or name == b"tRNS"
+        found.ended = name == b"IEND"
     if len(found.ihdr) != 13:
         raise corrupt("its header is broken")
     size = Size(int.from_bytes(found.ihdr[:4], "big"), int.from_bytes(found.ihdr[4:8], "big"))
@@ -46,30 +62,6 @@ def read_png(cursor: Cursor) -> Header:
     layout = f"{colour}-{depth}{'t' if found.trns else ''}{'i' if interlaced else ''}"
     damaged = found.damaged or ("" if found.ended else "it ends too early")
     return Header("PNG", size, layout, found.orientation, found.frames, found.icc, damaged)
-
-
-def _body(cursor: Cursor, name: bytes, length: int) -> tuple[bytes, bool]:
-    """The chunk's first 64 kB, and whether it is whole and its checksum right."""
-    checksum, kept, left = zlib.crc32(name), b"", length
-    while left and (block := cursor.maybe(min(left, _BLOCK))):
-        checksum, kept, left = zlib.crc32(block, checksum), kept or block[:_KEPT], left - len(block)
-    return kept, left == 0 and cursor.maybe(4) == checksum.to_bytes(4, "big")
-
-
-def _note(found: _Found, name: bytes, body: bytes, length: int, sound: bool) -> None:
-    if name == b"IHDR" and not found.ihdr:
-        if not sound:
-            raise corrupt("its header's checksum is wrong")
-        found.ihdr = body
-    elif name in (b"PLTE", b"IDAT", b"tRNS", b"IEND") and not sound:
-        found.damaged = found.damaged or "a part of it is cut or changed"
-    elif name == b"eXIf":
-        found.orientation = orientation_of(body)
-    elif name == b"acTL" and length == 8:
-        found.frames = max(1, int.from_bytes(body[:4], "big"))
-    found.icc = found.icc or name == b"iCCP"
-    found.trns = found.trns or name == b"tRNS"
-    found.ended = name == b"IEND"
 
 
 def _inflated(name: bytes, body: bytes, most: int) -> int:

@@ -53,8 +53,21 @@ class _Directory:
 
 def read_tiff(cursor: Cursor, frame: int) -> Header:
     """The header of page `frame`, counted from 0; of the first where there is no such page."""
-    layout = _layout(cursor)
-    chain = _chain(cursor, layout)
+    order = "<" if cursor.take(2) == b"II" else ">"
+    version = _number(cursor, order, "H")
+    if version == 43 and _number(cursor, order, "I") != 8:
+        raise corrupt("its header is broken")
+    layout = _Layout(order, version == 43)
+    # The directories of the main chain. One that names an earlier one as its next ends it.
+    cursor.place = 8 if layout.big else 4
+    place, seen, found = _number(cursor, layout.order, "Q" if layout.big else "I"), set[int](), list[_Directory]()
+    while place and place not in seen and len(found) < MAX_PAGES:
+        seen.add(place)
+        found.append(_directory(cursor, layout, place, len(found)))
+        place = _number(cursor, layout.order, "Q" if layout.big else "I")
+    if not found:
+        raise corrupt("it holds no page")
+    chain = found
     pages = [directory for directory in chain if not directory.reduced] or chain[:1]
     page = pages[frame] if frame < len(pages) else pages[0]
     bits = max(page.tags.get(_BITS, (1,)))
@@ -73,27 +86,6 @@ def read_tiff(cursor: Cursor, frame: int) -> Header:
         page.icc,
         levels=_levels(cursor, layout, chain, page),
     )
-
-
-def _layout(cursor: Cursor) -> _Layout:
-    order = "<" if cursor.take(2) == b"II" else ">"
-    version = _number(cursor, order, "H")
-    if version == 43 and _number(cursor, order, "I") != 8:
-        raise corrupt("its header is broken")
-    return _Layout(order, version == 43)
-
-
-def _chain(cursor: Cursor, layout: _Layout) -> list[_Directory]:
-    """The directories of the main chain. One that names an earlier one as its next ends it."""
-    cursor.place = 8 if layout.big else 4
-    place, seen, found = _number(cursor, layout.order, "Q" if layout.big else "I"), set[int](), list[_Directory]()
-    while place and place not in seen and len(found) < MAX_PAGES:
-        seen.add(place)
-        found.append(_directory(cursor, layout, place, len(found)))
-        place = _number(cursor, layout.order, "Q" if layout.big else "I")
-    if not found:
-        raise corrupt("it holds no page")
-    return found
 
 
 def _directory(cursor: Cursor, layout: _Layout, place: int, index: int) -> _Directory:

@@ -56,11 +56,34 @@ def _fetch(url: str, rules: UrlRules, max_bytes: int, network: Network) -> bytes
     while True:
         with _mapped_errors(), _response(target, network, deadline) as response:
             if response.status == 200:
-                return _body(response, max_bytes)
+                # The body, at most `max_bytes`; read only if its declared length allows it.
+                declared = _header(response, b"content-length")
+                if declared is not None and int(declared) > max_bytes:
+                    raise _too_large(max_bytes)
+                if _header(response, b"content-encoding") not in (None, "identity"):
+                    raise FetchRefused("The host compresses though asked not to. Give the file.", code="fetch_failed")
+                body = bytearray()
+                try:
+                    for block in response.iter_stream():
+                        body += block
+                        if len(body) > max_bytes:
+                            raise _too_large(max_bytes)
+                except (httpcore2.ReadError, httpcore2.ProtocolError) as error:
+                    raise FetchRefused(
+                        "The picture broke off on its way. Try again.", code="fetch_incomplete"
+                    ) from error
+                return bytes(body)
             location = _header(response, b"location")
         if response.status in _REDIRECTS and location is not None:
             hops += 1
-            target = _next_hop(target, location, rules, hops)
+            if hops > rules.max_redirects:
+                raise not_allowed("it was passed on too often")
+            if not location.isascii() or not location.isprintable() or " " in location:
+                raise not_allowed("it was passed on to an oddly written address")
+            following = check_url(urljoin(target.url, location), rules)
+            if following.scheme != target.scheme:
+                raise not_allowed("it was passed on from one scheme to another")
+            target = following
         elif 500 <= response.status <= 599 and tries < _RETRIES:
             tries += 1
             target = first
@@ -87,35 +110,6 @@ def _mapped_errors() -> Iterator[None]:
         raise timed_out() from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         raise FetchRefused("The host's answer makes no sense or broke off.", code="fetch_failed") from error
-
-
-def _next_hop(target: Target, location: str, rules: UrlRules, hops: int) -> Target:
-    if hops > rules.max_redirects:
-        raise not_allowed("it was passed on too often")
-    if not location.isascii() or not location.isprintable() or " " in location:
-        raise not_allowed("it was passed on to an oddly written address")
-    following = check_url(urljoin(target.url, location), rules)
-    if following.scheme != target.scheme:
-        raise not_allowed("it was passed on from one scheme to another")
-    return following
-
-
-def _body(response: httpcore2.Response, max_bytes: int) -> bytes:
-    """The body, at most `max_bytes`; read only if its declared length allows it."""
-    declared = _header(response, b"content-length")
-    if declared is not None and int(declared) > max_bytes:
-        raise _too_large(max_bytes)
-    if _header(response, b"content-encoding") not in (None, "identity"):
-        raise FetchRefused("The host compresses though asked not to. Give the file.", code="fetch_failed")
-    body = bytearray()
-    try:
-        for block in response.iter_stream():
-            body += block
-            if len(body) > max_bytes:
-                raise _too_large(max_bytes)
-    except (httpcore2.ReadError, httpcore2.ProtocolError) as error:
-        raise FetchRefused("The picture broke off on its way. Try again.", code="fetch_incomplete") from error
-    return bytes(body)
 
 
 def _header(response: httpcore2.Response, name: bytes) -> str | None:

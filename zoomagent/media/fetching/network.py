@@ -55,19 +55,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        addresses = self._resolve(host, port)
-        if not addresses or not all(is_public(address) for address in addresses):
-            raise not_allowed("its host has no public address, or not only public ones")
-        for address in addresses[:3]:
-            try:
-                stream = self._network.connect(address, port, remaining(self._deadline))
-            except httpcore2.ConnectError:
-                continue
-            return _BoundedStream(stream, self._deadline)
-        raise FetchRefused("The picture's host can not be reached. Try later.", code="fetch_failed")
-
-    def _resolve(self, host: str, port: int) -> list[str]:
-        """The resolver has no time limit of its own, so it runs beside us."""
+        # The resolver has no time limit of its own, so it runs beside us.
         answer: list[list[str]] = []
 
         def ask() -> None:
@@ -83,7 +71,16 @@ class GuardedBackend(httpcore2.NetworkBackend):
             raise timed_out()
         if not answer[0]:
             raise FetchRefused("The picture's host is not known. Check its name.", code="fetch_failed")
-        return answer[0]
+        addresses = answer[0]
+        if not addresses or not all(is_public(address) for address in addresses):
+            raise not_allowed("its host has no public address, or not only public ones")
+        for address in addresses[:3]:
+            try:
+                stream = self._network.connect(address, port, remaining(self._deadline))
+            except httpcore2.ConnectError:
+                continue
+            return _BoundedStream(stream, self._deadline)
+        raise FetchRefused("The picture's host can not be reached. Try later.", code="fetch_failed")
 
 
 class _BoundedStream(httpcore2.NetworkStream):

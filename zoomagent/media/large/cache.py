@@ -78,7 +78,19 @@ def _find(path: Path, size: int) -> IO[bytes] | None:
 def _make_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
     """Fill a file beside its place, then move it there: no reader ever sees half of it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _make_room(folder, size)
+    # Remove what was used longest ago, of ours alone, until `size` fits under the cap.
+    if size > _cap():
+        raise OSError("larger than the whole cache")
+    ours = [entry for entry in os.scandir(folder) if _OURS.fullmatch(entry.name) and entry.is_file()]
+    files = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in ours)
+    total = sum(entry[1] for entry in files)
+    for _, length, path in files:
+        if total + size <= _cap():
+            break
+        os.unlink(path)
+        total -= length
+    if shutil.disk_usage(folder).free < size + _SPARE:
+        raise OSError("no room on the disk")
     handle, draft = tempfile.mkstemp(prefix=f"{name}.draft-", dir=folder)
     try:
         file = _filled(os.fdopen(handle, "w+b"), size, make)
@@ -102,22 +114,6 @@ def _filled(file: IO[bytes], size: int, make: Make) -> IO[bytes]:
         file.close()
         raise StoreError("Decoded pixels could not be kept: the disk may be full. Free space.", code="store_full")
     return file
-
-
-def _make_room(folder: Path, size: int) -> None:
-    """Remove what was used longest ago, of ours alone, until `size` fits under the cap."""
-    if size > _cap():
-        raise OSError("larger than the whole cache")
-    ours = [entry for entry in os.scandir(folder) if _OURS.fullmatch(entry.name) and entry.is_file()]
-    files = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in ours)
-    total = sum(entry[1] for entry in files)
-    for _, length, path in files:
-        if total + size <= _cap():
-            break
-        os.unlink(path)
-        total -= length
-    if shutil.disk_usage(folder).free < size + _SPARE:
-        raise OSError("no room on the disk")
 
 
 def _check_room(folder: Path, size: int) -> None:

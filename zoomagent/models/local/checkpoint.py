@@ -68,19 +68,30 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
         _check_type(name, config)
         # Decided here: a checkpoint may name a library that is not there, or code on the hub.
         config._attn_implementation = "sdpa"
-        _check_room(name, config)
+        # There is room for a conversation, and positions use all of a head.
+        text = config.text_config
+        if not isinstance(text.max_position_embeddings, int) or text.max_position_embeddings < MIN_ROOM:
+            raise ModelNotFound(f"{name!r} has room for {text.max_position_embeddings!r} tokens only.")
+        sections = (text.rope_parameters or {}).get("mrope_section")
+        head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        if sections is not None and 2 * sum(sections) != head:
+            raise ModelNotFound(f"The mrope_section of {name!r} does not add up to half of a head's size.")
         _check_size(name, config, tensors)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
         profile = checkpoint_profile(name, config, image_processor, own_overrides(folder))
         model = _load_weights(name, folder, config, device, dtype)
+        configured = model.generation_config.eos_token_id
+        listed = configured if isinstance(configured, list) else [configured]
+        turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+        found = {*listed, tokenizer.eos_token_id, turn_end} - {None, tokenizer.unk_token_id}
         return Checkpoint(
             name=name,
             model=model,
             tokenizer=tokenizer,
             image_processor=image_processor,
             profile=profile,
-            stop_ids=_stop_ids(model, tokenizer),
+            stop_ids=frozenset(found),
             never=(config.image_token_id, config.video_token_id, *range(len(tokenizer), config.text_config.vocab_size)),
             image_id=config.image_token_id,
             max_tokens=config.text_config.max_position_embeddings,
@@ -125,17 +136,6 @@ def _check_type(name: str, config: Any) -> None:
             f"{name!r} is of type {str(config.model_type)[:80]!r}, which can not run in-process. "
             f"Serve it and give its base URL, or take one of {', '.join(MODEL_TYPES)}."
         )
-
-
-def _check_room(name: str, config: Any) -> None:
-    """There is room for a conversation, and positions use all of a head."""
-    text = config.text_config
-    if not isinstance(text.max_position_embeddings, int) or text.max_position_embeddings < MIN_ROOM:
-        raise ModelNotFound(f"{name!r} has room for {text.max_position_embeddings!r} tokens only.")
-    sections = (text.rope_parameters or {}).get("mrope_section")
-    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    if sections is not None and 2 * sum(sections) != head:
-        raise ModelNotFound(f"The mrope_section of {name!r} does not add up to half of a head's size.")
 
 
 def _check_size(name: str, config: Any, tensors: Mapping[str, tuple[int, ...]]) -> None:
@@ -199,7 +199,18 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
     """The family's profile with the checkpoint's own patch size and pixel limits; then the overrides of its
     `zoomagent.json`; then the user's."""
     family = profile_for(MODEL_TYPES[config.model_type], {})
-    _check_processor(name, config, image_processor)
+    # What cuts pictures into patches agrees with what reads them.
+    vision = config.vision_config
+    pairs = {
+        "patch_size": (image_processor.patch_size, vision.patch_size),
+        "merge_size": (image_processor.merge_size, vision.spatial_merge_size),
+        "temporal_patch_size": (image_processor.temporal_patch_size, vision.temporal_patch_size),
+    }
+    for field, (ours, its) in pairs.items():
+        if ours != its or not isinstance(ours, int) or not 0 < ours <= 256:
+            raise ModelNotFound(f"{field!r} of {name!r} is {ours!r} for pictures and {its!r} for the model.")
+    if image_processor.size["shortest_edge"] > image_processor.size["longest_edge"]:
+        raise ModelNotFound(f"The fewest pixels that {name!r} takes are more than the most.")
     multiple = image_processor.patch_size * image_processor.merge_size
     small = image_processor.size["longest_edge"] < family.min_pixels
     limits = {
@@ -223,26 +234,3 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
     except SettingInvalid as error:
         raise ModelNotFound(f"{name!r} says of itself in its JSON files what can not be: {error}") from error
     return override(profile, environment_overrides())
-
-
-def _check_processor(name: str, config: Any, image_processor: Any) -> None:
-    """What cuts pictures into patches agrees with what reads them."""
-    vision = config.vision_config
-    pairs = {
-        "patch_size": (image_processor.patch_size, vision.patch_size),
-        "merge_size": (image_processor.merge_size, vision.spatial_merge_size),
-        "temporal_patch_size": (image_processor.temporal_patch_size, vision.temporal_patch_size),
-    }
-    for field, (ours, its) in pairs.items():
-        if ours != its or not isinstance(ours, int) or not 0 < ours <= 256:
-            raise ModelNotFound(f"{field!r} of {name!r} is {ours!r} for pictures and {its!r} for the model.")
-    if image_processor.size["shortest_edge"] > image_processor.size["longest_edge"]:
-        raise ModelNotFound(f"The fewest pixels that {name!r} takes are more than the most.")
-
-
-def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    found = {*listed, tokenizer.eos_token_id, turn_end} - {None, tokenizer.unk_token_id}
-    return frozenset(found)

@@ -61,7 +61,7 @@ async def collect(
     progress: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Append one record a question to `out`; returns how many there are. What is there already is not asked again."""
-    known = {line.split('"', 4)[3] for line in _lines(out)}
+    known = {line.split('"', 4)[3] for line in (out.read_text(encoding="utf-8").splitlines() if out.exists() else [])}
     kept = len(known)
     with out.open("a", encoding="utf-8") as handle:
         for done, task in enumerate(asked, 1):
@@ -73,10 +73,6 @@ async def collect(
                     kept += 1
             progress(done)
     return kept
-
-
-def _lines(out: Path) -> list[str]:
-    return out.read_text(encoding="utf-8").splitlines() if out.exists() else []
 
 
 async def ask_for_record(model: Model, task: Task, ocr: bool = False) -> State:

@@ -10,7 +10,7 @@ right one whenever there is one. `raw` is the model's own probability of the sam
 from collections.abc import Sequence
 from typing import Any
 
-from zoomagent.confidence.arbiter import Arbiter, Judgement
+from zoomagent.confidence.arbiter import Arbiter
 from zoomagent.confidence.metrics import aurc, brier, ece
 from zoomagent.confidence.records import Record
 from zoomagent.evaluation.intervals import clopper_pearson
@@ -25,11 +25,18 @@ def evaluate(arbiter: Arbiter, records: Sequence[Record], delta: float = 0.1) ->
     right = [right_of(record, j.perspective == "micro") for record, j in zip(records, judged, strict=True)]
     confidence = [j.confidence for j in judged]
     gate = [arbiter.gate_confidence(record.features) for record in records]
+    # The quality of the model's own probability of the answer taken, where it gave one.
+    own = [
+        r.features.micro_prob if j.perspective == "micro" else r.features.macro_prob
+        for r, j in zip(records, judged, strict=True)
+    ]
+    known = [(p, y) for p, y in zip(own, right, strict=True) if p is not None]
+    raw = _quality([p for p, _ in known], [y for _, y in known])
     return {
         "n": len(records),
         "accuracy": {name: _share(hits) for name, hits in _accuracies(records, right).items()},
         "calibrated": _quality(confidence, right),
-        "raw": _raw(records, judged, right),
+        "raw": raw,
         "gate": _quality(gate, [record.macro_right for record in records]),
         "selective": [_selective(arbiter, confidence, right, alpha, delta) for alpha in ALPHAS],
     }
@@ -69,16 +76,6 @@ def _likelier(record: Record) -> bool:
         return bool(f.agree) or (f.macro_valid is False and f.micro_valid is not False)
     a, b = (f.shared_macro, f.shared_micro) if f.shared_macro is not None else (f.macro_mean, f.micro_mean)
     return a is not None and b is not None and b > a
-
-
-def _raw(records: Sequence[Record], judged: Sequence[Judgement], right: Sequence[bool]) -> dict[str, float]:
-    """The quality of the model's own probability of the answer taken, where it gave one."""
-    own = [
-        r.features.micro_prob if j.perspective == "micro" else r.features.macro_prob
-        for r, j in zip(records, judged, strict=True)
-    ]
-    known = [(p, y) for p, y in zip(own, right, strict=True) if p is not None]
-    return _quality([p for p, _ in known], [y for _, y in known])
 
 
 def _quality(confidence: Sequence[float], right: Sequence[bool]) -> dict[str, float]:

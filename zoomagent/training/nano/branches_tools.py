@@ -5,7 +5,6 @@ or zoomed into again; a search in vain. Calls are learned but for the wrong ones
 (`branches.py`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +56,25 @@ def with_tools(dialogues: Dialogues, scene: Scene, rng: np.random.Generator) -> 
         region = looks[-1].region if looks else None
         answer = dialogues.closer_answer(question, scene, region)
         if answer is not None and (answer != CANNOT_TELL or question.kind == "absent"):
-            return _practice(dialogues, question, looks, answer)
+            words, side = dialogues.words, dialogues.config.crop_side
+            branch: list[Any] = [words.text(macro_prompt(question.text))]
+            views: list[View] = []
+            regions: list[Region] = [(0.0, 0.0, 1.0, 1.0)]
+            for look in looks:
+                call = ToolCall("", look.name, orjson.dumps(look.arguments).decode())
+                branch += words.turn("", calls_text([call]), look.learn)
+                said = NOT_FOUND
+                if look.region is not None:
+                    inner = [round(v * 1000) for v in relative(look.region, regions[look.source])]
+                    regions.append(look.region)
+                    said = shown(len(regions) - 1, inner, look.source)
+                branch.append(words.text(f"\n<|im_start|>user\n{response_text(said)}"))
+                if look.region is not None:
+                    views.append(View(side, look.region))
+                    branch += (words.text("<|im_end|>"), *words.next_user(views[-1:]))
+            turn: Branch = words.turn("", answer)
+            sort = "+".join(look.name.removeprefix("image_").removesuffix("_tool") for look in looks) or "none"
+            return Practice(f"tools/{sort}", (*branch, *turn), tuple(views), about(question))
 
 
 def _looks(dialogues: Dialogues, question: Question, scene: Scene, rng: np.random.Generator) -> list[Look]:
@@ -68,7 +85,13 @@ def _looks(dialogues: Dialogues, question: Question, scene: Scene, rng: np.rando
         return []
     box = true_box(question, scene)
     if dialogues.hidden(question, scene):
-        return _searched(phrases[0], box, rng)
+        # A search that shows the thing, or a wide region around it that has to be zoomed into.
+        phrase = phrases[0]
+        found = {"label": phrase, "img_idx": 0}
+        if rng.random() > COARSE:
+            return [Look(SEARCH, found, crop_region(located(box, rng)))]
+        wide = crop_region(located(box, rng), margin=float(rng.uniform(1.5, 2.5)))
+        return [Look(SEARCH, found, wide), _zoom(box, phrase, wide, 1)]
     looks = [_zoom(box, phrases[0], (0.0, 0.0, 1.0, 1.0), 0)]
     if rng.random() < RECOVERED:
         other = scene.items[int(rng.integers(len(scene.items)))]
@@ -78,15 +101,6 @@ def _looks(dialogues: Dialogues, question: Question, scene: Scene, rng: np.rando
     return looks
 
 
-def _searched(phrase: str, box: Region, rng: np.random.Generator) -> list[Look]:
-    """A search that shows the thing, or a wide region around it that has to be zoomed into."""
-    found = {"label": phrase, "img_idx": 0}
-    if rng.random() > COARSE:
-        return [Look(SEARCH, found, crop_region(located(box, rng)))]
-    wide = crop_region(located(box, rng), margin=float(rng.uniform(1.5, 2.5)))
-    return [Look(SEARCH, found, wide), _zoom(box, phrase, wide, 1)]
-
-
 def _zoom(box: Region, phrase: str, source: Region, index: int, learn: bool = True) -> Look:
     """A zoom call into image `index`, which shows `source`."""
     inner = thousandths(np.array(relative(box, source)))
@@ -94,25 +108,3 @@ def _zoom(box: Region, phrase: str, source: Region, index: int, learn: bool = Tr
     meant = tuple(source[i % 2] + v / 1000 * side for i, v in enumerate(inner))
     region = crop_region((meant[0], meant[1], meant[2], meant[3]))
     return Look(ZOOM_IN, {"bbox_2d": inner, "label": phrase, "img_idx": index}, region, index, learn)
-
-
-def _practice(dialogues: Dialogues, question: Question, looks: Sequence[Look], answer: str) -> Practice:
-    words, side = dialogues.words, dialogues.config.crop_side
-    branch: list[Any] = [words.text(macro_prompt(question.text))]
-    views: list[View] = []
-    regions: list[Region] = [(0.0, 0.0, 1.0, 1.0)]
-    for look in looks:
-        call = ToolCall("", look.name, orjson.dumps(look.arguments).decode())
-        branch += words.turn("", calls_text([call]), look.learn)
-        said = NOT_FOUND
-        if look.region is not None:
-            inner = [round(v * 1000) for v in relative(look.region, regions[look.source])]
-            regions.append(look.region)
-            said = shown(len(regions) - 1, inner, look.source)
-        branch.append(words.text(f"\n<|im_start|>user\n{response_text(said)}"))
-        if look.region is not None:
-            views.append(View(side, look.region))
-            branch += (words.text("<|im_end|>"), *words.next_user(views[-1:]))
-    turn: Branch = words.turn("", answer)
-    sort = "+".join(look.name.removeprefix("image_").removesuffix("_tool") for look in looks) or "none"
-    return Practice(f"tools/{sort}", (*branch, *turn), tuple(views), about(question))

@@ -83,7 +83,16 @@ def cell_items(scene: Scene, region: Region, side: int, cell: int) -> Targets:
     count = side // cell
     shares, items = np.full((count, count), 0.12), np.full((count, count), -1, np.int64)
     for index, item in enumerate(scene.items):
-        score = _cover(_corners(item, region), count)
+        # Share of each cell that the box covers, with a bonus for the cell of its centre; shape (count, count).
+        corners = _corners(item, region)
+        edges = np.arange(count + 1) / count
+        across = np.clip(np.minimum(edges[1:], corners[2]) - np.maximum(edges[:-1], corners[0]), 0, None)
+        down = np.clip(np.minimum(edges[1:], corners[3]) - np.maximum(edges[:-1], corners[1]), 0, None)
+        area: npt.NDArray[np.float64] = np.outer(down, across) * count**2
+        cx, cy = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
+        if 0 <= cx < 1 and 0 <= cy < 1:
+            area[int(cy * count), int(cx * count)] += 0.3
+        score = area
         items[score > shares] = index
         shares = np.maximum(shares, score)
     return items.reshape(-1)
@@ -92,18 +101,6 @@ def cell_items(scene: Scene, region: Region, side: int, cell: int) -> Targets:
 def _corners(item: Item, region: Region) -> npt.NDArray[np.float64]:
     width = region[2] - region[0]
     return np.array([(v - region[i % 2]) / width for i, v in enumerate(item.box)])
-
-
-def _cover(corners: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
-    """Share of each cell that the box covers, with a bonus for the cell of its centre; shape (count, count)."""
-    edges = np.arange(count + 1) / count
-    across = np.clip(np.minimum(edges[1:], corners[2]) - np.maximum(edges[:-1], corners[0]), 0, None)
-    down = np.clip(np.minimum(edges[1:], corners[3]) - np.maximum(edges[:-1], corners[1]), 0, None)
-    area: npt.NDArray[np.float64] = np.outer(down, across) * count**2
-    cx, cy = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
-    if 0 <= cx < 1 and 0 <= cy < 1:
-        area[int(cy * count), int(cx * count)] += 0.3
-    return area
 
 
 def cell_targets(scene: Scene, level: Level, region: Region, side: int, items: Targets) -> Targets:
@@ -115,26 +112,23 @@ def cell_targets(scene: Scene, level: Level, region: Region, side: int, items: T
     scale = side / (region[2] - region[0])
     for index in set(items.tolist()) - {-1}:
         item = scene.items[index]
-        targets[items == index, :-1] = _describe(item, level, _corners(item, region), scale)
+        # Shape, colour, characters, and hundreds and tens digit of each box corner (0-1000, outward to tens).
+        corners = _corners(item, region)
+        height = item.text_height * scale
+        inside = corners.min() > -0.02 and corners.max() < 1.02
+        characters = [IGNORE] * max(level.text_lengths)
+        if height <= ILLEGIBLE:
+            characters = [0] * len(characters)
+        elif height >= LEGIBLE and inside:
+            ids = [level.alphabet.index(c) + 1 for c in item.text]
+            characters = ids + [0] * (len(characters) - len(ids))
+        tens = [v // 10 for v in thousandths(corners)]
+        digits = [digit for v in tens for digit in (v // 10, v % 10)]
+        targets[items == index, :-1] = np.array(
+            [level.shapes.index(item.shape) + 1, level.colours.index(item.colour) + 1, *characters, *digits],
+            np.int64,
+        )
     return targets
-
-
-def _describe(item: Item, level: Level, corners: npt.NDArray[np.float64], scale: float) -> Targets:
-    """Shape, colour, characters, and hundreds and tens digit of each box corner (0-1000, outward to tens)."""
-    height = item.text_height * scale
-    inside = corners.min() > -0.02 and corners.max() < 1.02
-    characters = [IGNORE] * max(level.text_lengths)
-    if height <= ILLEGIBLE:
-        characters = [0] * len(characters)
-    elif height >= LEGIBLE and inside:
-        ids = [level.alphabet.index(c) + 1 for c in item.text]
-        characters = ids + [0] * (len(characters) - len(ids))
-    tens = [v // 10 for v in thousandths(corners)]
-    digits = [digit for v in tens for digit in (v // 10, v % 10)]
-    return np.array(
-        [level.shapes.index(item.shape) + 1, level.colours.index(item.colour) + 1, *characters, *digits],
-        np.int64,
-    )
 
 
 def thousandths(corners: npt.NDArray[np.float64]) -> list[int]:

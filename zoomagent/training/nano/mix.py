@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from zoomagent.data.world.scene import DEEP, FULL, SMALL, Level, Region, Scene, cut_out, draw_scene
+from zoomagent.data.world.scene import DEEP, FULL, SMALL, Level, Scene, cut_out, draw_scene
 from zoomagent.data.world.varied import Variety, varied
 from zoomagent.training.nano.branches import Dialogues, Practice, Words
 from zoomagent.training.nano.branches_search import every, searched
 from zoomagent.training.nano.branches_tools import tools_prompt, with_tools
 from zoomagent.training.nano.located import close_region
-from zoomagent.training.nano.looks import TEXT, Look, Row, View, draw
+from zoomagent.training.nano.looks import TEXT, Row, View, draw
 from zoomagent.training.nano.model import NanoConfig
-from zoomagent.training.nano.packing import Branch, Packed, pack
+from zoomagent.training.nano.packing import Branch, pack
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,12 @@ class Mix:
         if rng.random() > self.shapes.cut:
             return scene
         side = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6)))) if deep else float(rng.uniform(0.3, 0.75))
-        return cut_out(scene, _somewhere(scene, side, rng))
+        # A square region of this side: mostly around one of the items, else anywhere.
+        x, y = rng.uniform(0, 1 - side, 2).tolist()
+        if rng.random() < 0.75:
+            item = scene.items[int(rng.integers(len(scene.items)))]
+            x, y = (float(np.clip(c - side * rng.uniform(0.1, 0.9), 0, 1 - side)) for c in (item.x, item.y))
+        return cut_out(scene, (x, y, x + side, y + side))
 
     def _row(self, scene: Scene, before: str, practices: Sequence[Practice], side: int = 0) -> Row:
         side = side or self.config.macro_side
@@ -101,12 +106,9 @@ class Mix:
         looks = tuple(draw(view, scene, self.level, self.config) for view in views)
         masks = np.array([0, *(practice.about for practice in practices)], np.int64)[packed.branch]
         names = tuple(practice.name for practice in practices)
-        return Row(looks, packed, names, self._items(packed, looks), masks)
-
-    def _items(self, packed: Packed, looks: Sequence[Look]) -> Any:
         items = np.full(len(packed.ids), TEXT, np.int64)
         items[packed.ids == self.words.image] = np.concatenate([look.items for look in looks])
-        return items
+        return Row(looks, packed, names, items, masks)
 
     def _prefix(self, before: str, side: int) -> Branch:
         start = self.words.text(f"{before}<|im_start|>user\n")
@@ -140,12 +142,3 @@ def practices_of(shapes: Shapes, talk: Dialogues, scene: Scene, rng: np.random.G
         (partial(searched, talk), shapes.searched),
     )
     return [build(scene, rng) for build, count in sorts for _ in range(count)]
-
-
-def _somewhere(scene: Scene, side: float, rng: np.random.Generator) -> Region:
-    """A square region of this side: mostly around one of the items, else anywhere."""
-    x, y = rng.uniform(0, 1 - side, 2).tolist()
-    if rng.random() < 0.75:
-        item = scene.items[int(rng.integers(len(scene.items)))]
-        x, y = (float(np.clip(c - side * rng.uniform(0.1, 0.9), 0, 1 - side)) for c in (item.x, item.y))
-    return x, y, x + side, y + side

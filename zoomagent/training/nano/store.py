@@ -60,7 +60,13 @@ def start(folder: Path, modules: dict[str, nn.Module], tokenizer: Any) -> None:
         own, found = module.state_dict(), load_file(path)
         for key, value in found.items():
             if rows is not None and key.endswith(("embed_tokens.weight", "lm_head.weight")):
-                found[key] = _moved(value.float(), own[key], rows)
+                old = value.float()
+                new = own[key]
+                moved = new.clone()
+                for place, sources in enumerate(rows):
+                    if sources:
+                        moved[place] = old[sources].mean(0)
+                found[key] = moved
         module.load_state_dict(found)
 
 
@@ -76,14 +82,6 @@ def _rows(folder: Path, tokenizer: Any) -> list[list[int]]:
         [known[token]] if token in known else old.encode(text, add_special_tokens=False)
         for token, text in zip(tokens, spelled, strict=True)
     ]
-
-
-def _moved(old: torch.Tensor, new: torch.Tensor, rows: list[list[int]]) -> torch.Tensor:
-    moved = new.clone()
-    for place, sources in enumerate(rows):
-        if sources:
-            moved[place] = old[sources].mean(0)
-    return moved
 
 
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -210,21 +210,18 @@ class ZoomEnv:
             raise ToolArgsInvalid(f"{call.name} is not available here. Zoom in, or answer.")
         episode.looks.append(attempt.look)
         if isinstance(arguments, Search):
-            return self._search(views, arguments.img_idx)
+            # By the annotation: the first target in the view that was not yet shown, or that there is none.
+            if self.config.search == "refused":
+                raise ToolArgsInvalid(f"{SEARCH} is not available here. Zoom in, or answer.")
+            view = self.episode.indexed[arguments.img_idx]
+            source = box_of(views.record(view))
+            targets = [Box(*corners) for corners in self.episode.row["targets"]]
+            hidden = [b for b in targets if coverage(b, source) > 0.5 and b not in self.episode.shown]
+            if not hidden:
+                return ToolResult(NOT_FOUND)
+            region = surroundings(hidden[0], views.picture.size, views.profile.crop_margin, 0)
+            return worded(views, self.episode.indexed, arguments.img_idx, show(views, view, region, hidden[0]))
         return cut_out(views, episode.indexed, arguments)
-
-    def _search(self, views: GapViews, index: int) -> ToolResult:
-        """By the annotation: the first target in the view that was not yet shown, or that there is none."""
-        if self.config.search == "refused":
-            raise ToolArgsInvalid(f"{SEARCH} is not available here. Zoom in, or answer.")
-        view = self.episode.indexed[index]
-        source = box_of(views.record(view))
-        targets = [Box(*corners) for corners in self.episode.row["targets"]]
-        hidden = [b for b in targets if coverage(b, source) > 0.5 and b not in self.episode.shown]
-        if not hidden:
-            return ToolResult(NOT_FOUND)
-        region = surroundings(hidden[0], views.picture.size, views.profile.crop_margin, 0)
-        return worded(views, self.episode.indexed, index, show(views, view, region, hidden[0]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config, "_episode": self._episode, "_views": None}

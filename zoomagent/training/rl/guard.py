@@ -75,7 +75,11 @@ class Guard(TrainerCallback):  # type: ignore[misc]
             return
         main = state.is_world_process_zero
         if main:
-            self._write(state.global_step, logs)
+            self._append({"step": state.global_step, "time": time.time(), **logs})
+            figures = (
+                f"{short} {logs[name]:.3g}" for name, short in SHOWN.items() if isinstance(logs.get(name), float)
+            )
+            self._say(f"step {state.global_step}: {', '.join(figures)}")
         self.watch.rate = float(logs[RATE])
         self.watch.low = self.watch.low + 1 if self.watch.rate < self.config.floor else 0
         if self.watch.low >= self.config.patience:
@@ -118,11 +122,6 @@ class Guard(TrainerCallback):  # type: ignore[misc]
     def _tell(self, step: int, text: str) -> None:
         self._say(text)
         self._append({"step": step, "guard": text})
-
-    def _write(self, step: int, logs: dict[str, Any]) -> None:
-        self._append({"step": step, "time": time.time(), **logs})
-        figures = (f"{short} {logs[name]:.3g}" for name, short in SHOWN.items() if isinstance(logs.get(name), float))
-        self._say(f"step {step}: {', '.join(figures)}")
 
     def _append(self, line: dict[str, Any]) -> None:
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:

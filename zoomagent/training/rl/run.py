@@ -15,19 +15,21 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.files import check_settings
 from zoomagent.geometry import Size
-from zoomagent.models.local.checkpoint import checkpoint_profile
-from zoomagent.models.profiles import Profile, own_overrides
+from zoomagent.models.profiles import Profile
 from zoomagent.training.adapters import lora
 from zoomagent.training.resuming import SETTINGS, all_made, newest
 from zoomagent.training.rl.environment import WITHOUT_MODEL, EnvConfig
 from zoomagent.training.rl.guard import Guard, GuardConfig
 from zoomagent.training.rl.rewards import BOX, GAP, RewardConfig
 from zoomagent.training.rl.rows import Rows, alike, load_rows
+
+if TYPE_CHECKING:
+    from zoomagent.training.base import Base
 
 Stage = Literal["gap", "box"]
 STAGES: dict[Stage, RewardConfig] = {"gap": GAP, "box": BOX}
@@ -86,8 +88,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Path:
     be."""
     from transformers.utils import logging as progress
 
+    from zoomagent.training.base import Base
     from zoomagent.training.sft.exporting import export
-    from zoomagent.training.sft.processing import load_processor
 
     rows = rows_of(settings, say)
     _check_same(settings)
@@ -100,31 +102,32 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Path:
         raise RunError(guard.watch.stopped, code="tool_collapse")
     all_made(trainer.state.global_step, settings.steps)
     trainer.save_model(str(settings.out / "trained"))
-    return export(settings.model, settings.out / "trained", settings.out / "checkpoint", load_processor(settings.model))
+    return export(Base.open(settings.model), settings.out / "trained", settings.out / "checkpoint")
 
 
 def build(settings: Settings, rows: Rows, say: Callable[[str], None], **changes: Any) -> tuple[Any, Guard]:
     """The trainer, ready to run, and its guard. `changes` replace what TRL is configured with."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback
 
+    from zoomagent.training.base import Base
     from zoomagent.training.rl.dialogue import prepare
     from zoomagent.training.rl.trainer import ZoomTrainer
     from zoomagent.training.rl.trl_env import reward_functions, weights
-    from zoomagent.training.sft.processing import load_processor
 
-    processor = prepare(load_processor(settings.model))
-    model = _load_model(settings)
-    env = environment(settings, rows, profile_of(settings.model, model.config, processor.image_processor))
+    base = Base.open(settings.model)
+    model = base.weights(torch.bfloat16 if torch.cuda.is_available() and settings.lora else torch.float32)
+    env = environment(settings, rows, base)
     guard = Guard(settings.guard, settings.out, say)
     guard.trainer = ZoomTrainer(
         env=env,
         proof_every=settings.proof_every,
         model=model,
-        processing_class=processor,
+        processing_class=prepare(base.processor),
         train_dataset=Dataset.from_dict({"row": [json.dumps(row) for row in rows.rows]}),
-        reward_funcs=reward_functions(env.rewards, {processor.tokenizer.eos_token_id}),
+        reward_funcs=reward_functions(env.rewards, {base.processor.tokenizer.eos_token_id}),
         args=arguments(settings, env, model.config, weights(env.rewards), **changes),
         callbacks=[guard],
         peft_config=lora(settings.lora),
@@ -151,32 +154,11 @@ def rows_of(settings: Settings, say: Callable[[str], None] = print) -> Rows:
     return replace(found, rows=kept)
 
 
-def profile_of(model: str, config: Any, image_processor: Any) -> Profile:
-    """The checkpoint's profile, as when it answers in this process."""
-    from zoomagent.training.sft.processing import source_of
-
-    return checkpoint_profile(model, config, image_processor, own_overrides(Path(source_of(model))))
-
-
-def is_nano(model: str) -> bool:
-    """Whether a checkpoint is of nano's size: views of so few pixels that its rollouts are short."""
-    from transformers import AutoConfig, Qwen2VLImageProcessorPil
-
-    from zoomagent.training.sft.processing import source_of
-
-    source = source_of(model)
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    processor = Qwen2VLImageProcessorPil.from_pretrained(source)
-    return profile_of(model, config, processor).family == "nano"
-
-
-def environment(settings: Settings, rows: Rows, profile: Profile) -> EnvConfig:
+def environment(settings: Settings, rows: Rows, base: "Base") -> EnvConfig:
     """How episodes are run. A checkpoint that names its tools was trained with exactly these in its prompt, so it is
     offered them; others are offered what needs no model."""
-    from zoomagent.training.sft.processing import source_of
-
-    named = "tools" in own_overrides(Path(source_of(settings.model)))
-    otherwise = profile.tools if named else tuple(tool for tool in profile.tools if tool in WITHOUT_MODEL)
+    profile = base.profile
+    otherwise = profile.tools if base.names_tools else tuple(tool for tool in profile.tools if tool in WITHOUT_MODEL)
     tools = settings.tools or alike(rows.rows)[1] or otherwise
     return EnvConfig(
         profile, rows.images, tools, rewards=settings.rewards or STAGES[settings.stage], search=settings.search
@@ -236,22 +218,6 @@ def arguments(settings: Settings, env: EnvConfig, config: Any, weights: list[flo
         "remove_unused_columns": False,
     }
     return GRPOConfig(**{**chosen, **changes})
-
-
-def _load_model(settings: Settings) -> Any:
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    from zoomagent.models.local.checkpoint import refuse_pickles
-    from zoomagent.training.sft.processing import source_of
-
-    source = source_of(settings.model)
-    refuse_pickles(source)
-    half = torch.cuda.is_available() and settings.lora
-    dtype = torch.bfloat16 if half else torch.float32
-    return AutoModelForImageTextToText.from_pretrained(
-        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
-    )
 
 
 FREE = {"out", "steps", "save_every", "guard"}

@@ -55,20 +55,18 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
                 "no longer fit its tokens. Raise --turns or lower the pixels of crops.",
                 code="context",
             )
-        for name, values in self._figures().items():
+        episodes = [rollout._env.episode for rollout in self.environments]
+        figures = {
+            "zoom/tool_rate": [float(bool(episode.shown)) for episode in episodes],
+            "zoom/crops": [float(len(episode.shown)) for episode in episodes],
+            "zoom/refused": [float(episode.refused) for episode in episodes],
+        }
+        for name, values in figures.items():
             self._note(name, values)
         self._batches += 1
         if self._proof_every and self._batches % self._proof_every == 0:
             self._note("zoom/mattered", [float(delta >= MATTERS) for delta in self._proof(output)])
         return output
-
-    def _figures(self) -> dict[str, list[float]]:
-        episodes = [rollout._env.episode for rollout in self.environments]
-        return {
-            "zoom/tool_rate": [float(bool(episode.shown)) for episode in episodes],
-            "zoom/crops": [float(len(episode.shown)) for episode in episodes],
-            "zoom/refused": [float(episode.refused) for episode in episodes],
-        }
 
     def _note(self, name: str, values: Sequence[float]) -> None:
         """Log the mean over all processes, of which some may have no values."""

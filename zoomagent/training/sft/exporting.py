@@ -1,6 +1,6 @@
 """A finished run as a plain checkpoint: stock transformers files that every server and the agent load unchanged.
 
-    export("nano", Path("runs/sft/trained"), Path("runs/sft/checkpoint"), processor)
+    export(Base.open("nano"), Path("runs/sft/trained"), Path("runs/sft/checkpoint"))
 
 Adapters are merged into the base in float32. Tokenizer, image processor and generation settings are the base's own
 files, the weights have the base's number format, and `zoomagent.json` travels along. Left out: uploading.
@@ -12,11 +12,11 @@ from shlex import quote
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
+from transformers import AutoModelForImageTextToText, GenerationConfig
 from transformers.utils import cached_file
 
 from zoomagent.files import whole_folder
-from zoomagent.training.sft.processing import ViewProcessor, source_of
+from zoomagent.training.base import Base
 
 SIDE_FILES = (
     "preprocessor_config.json", "video_preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",
@@ -24,10 +24,9 @@ SIDE_FILES = (
 )  # fmt: skip
 
 
-def export(model: str, trained: Path, out: Path, processor: ViewProcessor) -> Path:
-    """Write what was trained from `model` and saved in `trained` (weights, or a peft adapter) to `out`."""
-    source = source_of(model)
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+def export(base: Base, trained: Path, out: Path) -> Path:
+    """Write what was trained from `base` and saved in `trained` (weights, or a peft adapter) to `out`."""
+    source, config = base.source, base.config
     merged = _merged(source, trained) if (trained / "adapter_config.json").is_file() else _load(str(trained), config)
     merged = merged.to(config.dtype or torch.float32)
     merged.config = config
@@ -35,7 +34,7 @@ def export(model: str, trained: Path, out: Path, processor: ViewProcessor) -> Pa
     with whole_folder(out) as draft:
         merged.save_pretrained(draft)
         _side_files(source, draft)
-        (draft / "chat_template.jinja").write_text(processor.chat_template, encoding="utf-8")
+        (draft / "chat_template.jinja").write_text(base.processor.chat_template, encoding="utf-8")
     return out
 
 

@@ -20,19 +20,16 @@ import datasets
 import torch
 import transformers
 from accelerate import PartialState
-from transformers import AutoConfig, AutoModelForImageTextToText
 from trl import SFTConfig, SFTTrainer
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.files import check_settings
-from zoomagent.models.local.checkpoint import MODEL_TYPES, checkpoint_profile, refuse_pickles
-from zoomagent.models.profiles import Profile, own_overrides
 from zoomagent.training.adapters import LORA_TARGETS, lora
+from zoomagent.training.base import Base
 from zoomagent.training.curve import JsonLines
 from zoomagent.training.resuming import SETTINGS, all_made, newest, remember
 from zoomagent.training.sft.collating import Collator
 from zoomagent.training.sft.exporting import export
-from zoomagent.training.sft.processing import ViewProcessor, load_processor, source_of
 from zoomagent.training.sft.reading import digest, pictures, split
 
 Precision = Literal["bf16", "fp32"]
@@ -104,33 +101,23 @@ def begin(settings: Settings) -> None:
 
 def make_trainer(settings: Settings) -> Any:
     """The SFTTrainer of a run: model, data and collator are all it is given."""
-    processor = load_processor(settings.model)
-    collator = Collator(processor, profile_of(settings.model, processor), pictures(settings.data), settings.max_length)
+    base = Base.open(settings.model)
+    collator = Collator(base.processor, base.profile, pictures(settings.data), settings.max_length)
     rows = usable(settings, collator, "train")
     held_out = usable(settings, collator, "held-out") if settings.held_out else None
-    arguments = _arguments(settings, held_out is not None)
+    # An adapter's base is kept in the precision of the arithmetic; full training needs all of float32.
+    dtype = torch.bfloat16 if settings.lora and settings.mixed else torch.float32
+    arguments = _arguments(settings, base, held_out is not None)
     return SFTTrainer(
-        model=load_weights(settings),
+        model=base.weights(dtype),
         args=arguments,
         train_dataset=rows,
         eval_dataset=held_out,
         data_collator=collator,
-        processing_class=processor,
+        processing_class=base.processor,
         peft_config=lora(settings.lora, settings.lora_targets),
         callbacks=[JsonLines(settings.out / "log.jsonl")],
     )
-
-
-def profile_of(model: str, processor: ViewProcessor) -> Profile:
-    """What the checkpoint expects of views and boxes: as the in-process model reads it."""
-    source = source_of(model)
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if config.model_type not in MODEL_TYPES:
-        raise SettingInvalid(
-            f"{model!r} is of type {config.model_type!r}, which takes other views. "
-            f"Train one of {', '.join(MODEL_TYPES)}."
-        )
-    return checkpoint_profile(model, config, processor.image_processor, own_overrides(Path(source)))
 
 
 def usable(settings: Settings, collator: Collator, name: str) -> Any | None:
@@ -154,17 +141,8 @@ def usable(settings: Settings, collator: Collator, name: str) -> Any | None:
     return rows.select(kept) if kept else None
 
 
-def load_weights(settings: Settings) -> Any:
-    """The model: float32 weights for full training; the base of an adapter in the precision of the arithmetic."""
-    source = source_of(settings.model)
-    refuse_pickles(source)
-    dtype = torch.bfloat16 if settings.lora and settings.mixed else torch.float32
-    return AutoModelForImageTextToText.from_pretrained(
-        source, dtype=dtype, use_safetensors=True, trust_remote_code=False
-    )
-
-
-def _arguments(settings: Settings, evaluate: bool) -> Any:
+def _arguments(settings: Settings, base: Base, evaluate: bool) -> Any:
+    checkpointing = base.parameters() >= LARGE if settings.checkpointing is None else settings.checkpointing
     return SFTConfig(
         output_dir=str(settings.out / "state"),
         max_steps=settings.steps,
@@ -175,7 +153,7 @@ def _arguments(settings: Settings, evaluate: bool) -> Any:
         lr_scheduler_type="linear",
         warmup_steps=max(1, round(0.03 * settings.steps)),
         bf16=settings.mixed,
-        activation_checkpointing=_checkpoints(settings),
+        activation_checkpointing=checkpointing,
         max_length=None,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -192,15 +170,6 @@ def _arguments(settings: Settings, evaluate: bool) -> Any:
         use_cpu=not torch.cuda.is_available(),
         seed=settings.seed,
     )
-
-
-def _checkpoints(settings: Settings) -> bool:
-    if settings.checkpointing is not None:
-        return settings.checkpointing
-    with torch.device("meta"):
-        config = AutoConfig.from_pretrained(source_of(settings.model), trust_remote_code=False)
-        model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
-    return bool(model.num_parameters() >= LARGE)
 
 
 def _quiet_when_piped() -> None:
@@ -228,6 +197,6 @@ def _finish(trainer: Any, settings: Settings) -> Path:
     trained, out = settings.out / "trained", settings.out / "checkpoint"
     trainer.save_model(str(trained))
     if trainer.is_world_process_zero():
-        export(settings.model, trained, out, trainer.processing_class)
+        export(Base.open(settings.model), trained, out)
     trainer.accelerator.wait_for_everyone()
     return out
