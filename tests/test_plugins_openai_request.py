@@ -8,7 +8,7 @@ import pytest
 from mcp_world import QUESTION
 from openai_world import asking
 
-from zoomagent.agent import MAX_QUESTION
+from zoomagent.graphs.checking import MAX_QUESTION
 from zoomagent.errors import ModelNotFound
 from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused, read_request
 

@@ -31,8 +31,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
-from zoomagent.confidence.replies import plain
-from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
+from zoomagent.errors import RunError, SettingInvalid, StoreError
+from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
@@ -50,10 +50,6 @@ from zoomagent.strategy import GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
-MAX_QUESTION = 8000
-MAX_OPTIONS = 26
-MAX_OPTION = 2000
-"""Characters of an option (ours): all of them are told with every question."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 UNKNOWN_FAMILY = (
@@ -240,7 +236,7 @@ class ZoomAgent:
         async def one(item: Item) -> Answer:
             async with free:
                 if not isinstance(item, Sequence) or not 2 <= len(item) <= 3:
-                    return self._refusal("", (), None, _bad("An item is (picture, question) or with options as third."))
+                    return self._refusal("", (), None, bad_question("An item is (picture, question) or with options as third."))
                 image, question, *options = item
                 return await self._ask(image, question, options[0] if options else (), None)
 
@@ -382,23 +378,3 @@ def _is_unknown(profile: Profile) -> bool:
     """Whether nothing is known of a model, neither by its name nor by measuring; which dialect a server takes is no
     knowledge of its pictures."""
     return replace(profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN
-
-
-def check_question(question: str, options: Sequence[str]) -> None:
-    """Raises InputRefused (bad_question) for what can not be asked."""
-    if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
-        raise _bad(f"A question is text of 1 to {MAX_QUESTION} characters.")
-    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
-        raise _bad(f"Options are a list of at most {MAX_OPTIONS} texts.")
-    if any(not isinstance(option, str) or not option.strip() for option in options):
-        raise _bad("Every option is a text that says something.")
-    if any(len(option) > MAX_OPTION for option in options):
-        raise _bad(f"An option has at most {MAX_OPTION} characters.")
-    if len({plain(option) for option in options}) < len(options):
-        raise _bad("Two options say the same. Give each once.")
-    if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
-        raise _bad("The question holds half a character (a lone surrogate). Send valid Unicode.")
-
-
-def _bad(text: str) -> InputRefused:
-    return InputRefused(text, code="bad_question")
