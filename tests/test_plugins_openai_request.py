@@ -8,8 +8,8 @@ import pytest
 from mcp_world import QUESTION
 from openai_world import asking
 
-from zoomagent.graphs.checking import MAX_QUESTION
 from zoomagent.errors import ModelNotFound
+from zoomagent.graphs.checking import MAX_QUESTION
 from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused, read_request
 
 URL = "data:image/png;base64,AAAA"

@@ -15,6 +15,7 @@ finished one returns its answer. Left out: the state machine itself (zoomagent/g
 
 import asyncio
 import copy
+import logging
 import re
 import time
 import uuid
@@ -61,6 +62,8 @@ Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
 """A picture, a question and, where given, its options."""
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -236,9 +239,18 @@ class ZoomAgent:
         async def one(item: Item) -> Answer:
             async with free:
                 if not isinstance(item, Sequence) or not 2 <= len(item) <= 3:
-                    return self._refusal("", (), None, bad_question("An item is (picture, question) or with options as third."))
+                    return self._refusal(
+                        "", (), None, bad_question("An item is (picture, question) or with options as third.")
+                    )
                 image, question, *options = item
-                return await self._ask(image, question, options[0] if options else (), None)
+                given = options[0] if options else ()
+                try:
+                    return await self._ask(image, question, given, None)
+                # Not narrower: a bug that one question meets must not lose the answers of the others.
+                except Exception as error:
+                    log.exception("a bug in one question of a batch")
+                    text = f"A bug of zoomagent's ({type(error).__name__}). The log has all of it; please report it."
+                    return self._refusal(question, given, None, RunError(text, code="bug"))
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item)) for item in items]

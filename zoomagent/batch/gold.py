@@ -77,9 +77,7 @@ def _meant(gold: str, row: Row) -> str | None:
     if index < len(row.options):
         return row.options[index]
     lettered = [
-        o
-        for i, o in enumerate(row.options)
-        if stands_after(rf"\(?{chr(97 + i)}[).:]\s*", plain(o), plain(gold))
+        o for i, o in enumerate(row.options) if stands_after(rf"\(?{chr(97 + i)}[).:]\s*", plain(o), plain(gold))
     ]
     return lettered[0] if lettered else None
 

@@ -22,10 +22,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION, check_question
 from zoomagent.answer import Answer
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.files import write_together
+from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION, check_question
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture
 from zoomagent.media.file_names import LONGEST

@@ -43,9 +43,9 @@ from zoomagent.models.server.completion import (
     read_replies,
 )
 from zoomagent.models.server.keys import ModelKey, key_for
-from zoomagent.models.server.reply_bytes import bound, pieces
+from zoomagent.models.server.reply_bytes import bound, hide, pieces
 from zoomagent.models.server.retrying import Breaker, RetryPolicy, with_retries
-from zoomagent.models.server.server_errors import BAD_REQUEST, refuses_roles, retry_after, translate
+from zoomagent.models.server.server_errors import BAD_REQUEST, received, refuses_roles, retry_after, translate
 from zoomagent.models.server.surroundings import certificates, proxy_for
 from zoomagent.models.server.wire import to_wire, wire_urls
 from zoomagent.models.words.calls import find_calls
@@ -227,6 +227,7 @@ class OpenAIModel:
     ) -> list[Reply]:
         def read(body: dict[str, Any]) -> list[Reply]:
             replies = read_replies(body, self._visual_tokens(messages))
+            replies = [replace(reply, text=hide(reply.text, self._key.secret)) for reply in replies]
             return [_with_text_calls(reply) for reply in replies] if tools else replies
 
         return await self._complete(messages, options, tools, deadline, read)
@@ -393,16 +394,17 @@ class OpenAIModel:
 
     async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
         """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
-        response = await session.client.post(
+        sending = session.client.post(
             "/chat/completions",
             cast_to=httpx2.Response,
             content=pieces(request),
             options={"headers": {"content-length": str(len(request))}},
         )
+        response = await received(sending)
         return await session.apart(lambda: read(read_json(response.content)))
 
     async def _list(self, session: _Session) -> list[dict[str, str]]:
-        response = await session.client.get("/models", cast_to=httpx2.Response)
+        response = await received(session.client.get("/models", cast_to=httpx2.Response))
         return await session.apart(lambda: read_listed(read_json(response.content)))
 
     def _current_session(self) -> _Session:

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, get_args
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION
 from zoomagent.errors import InputRefused, ModelNotFound
+from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION
 from zoomagent.strategy import Rule, Strategy
 
 NAME = "zoomagent"
