@@ -1,8 +1,8 @@
 """What a run may be given from outside: a question, and a state that somebody else kept or wrote.
 
-`check_question` is for every caller. `check_state` is for checkpoints, and for servers of graphs whose clients may write
-a thread's state: every value has its type and can be written as JSON, every view that is named is there and lies in the
-picture. Left out: whether the views are of the picture that is open (`context.py`).
+`check_question` is for every caller. `check_state` is for checkpoints, and for servers of graphs whose clients may
+write a thread's state: every value has its type and can be written as JSON, every view that is named is there and lies
+in the picture. Left out: whether the views are of the picture that is open (`context.py`).
 """
 
 import json

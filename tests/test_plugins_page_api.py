@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from page_world import HOSTILE, Slow, served
 from PIL import Image, ImageDraw
+from pydantic import ValidationError
 
 from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited
@@ -131,6 +132,17 @@ def test_questions_out_of_bounds_are_refused_by_field(
     got = http.post("/api/runs", json={"picture": name, "question": "What?", **change})
     assert got.status_code == 422
     assert next(iter(change)) in got.json()["error"]["message"] and "/etc" not in got.text
+
+
+@pytest.mark.parametrize(
+    "flood", [{f"k{i}": 0 for i in range(45_000)}, {"options": [0] * 45_000}], ids=["fields", "items"]
+)
+def test_a_question_of_very_many_values_is_one_error(http: httpx2.Client, name: str, flood: dict[str, object]) -> None:
+    got = http.post("/api/runs", json={"picture": name, "question": "What?", **flood})
+    assert got.status_code in (413, 422) and len(got.text) < 500
+    with pytest.raises(ValidationError) as caught:
+        Asked.model_validate({"picture": name, "question": "What?", **flood})
+    assert caught.value.error_count() == 1
 
 
 def test_a_run_streams_its_steps_and_is_kept(http: httpx2.Client, name: str, folder: Path) -> None:

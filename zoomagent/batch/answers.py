@@ -52,7 +52,7 @@ class AnswerFile:
                     raise SettingInvalid("Answers are kept in a regular file. Name one with --out.")
                 stack.enter_context(only_process(self._path, "these answers"))
                 _check_settings(Path(f"{self._path}.run.json"), self._settings, self._journal.is_empty)
-                for number, line in enumerate(self._journal.lines(), 1):
+                for number, line in enumerate(self._journal.lines(ours=True), 1):
                     self._read(line, number)
             self._stack = stack.pop_all()
         return self

@@ -19,10 +19,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
+from zoomagent.bounds import within
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.files import write_together
 from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION, check_question
@@ -41,6 +42,8 @@ AT_ONCE = 4
 """Runs that may go on at the same time (ours)."""
 THUMBNAIL = "thumbnail.jpg"
 SAYS = r"\S"
+MAX_VALUES = 200
+"""Values of a question (ours): the largest has fifty."""
 LISTED = 200
 """Saved runs that are listed, newest first."""
 
@@ -63,6 +66,14 @@ class Asked(BaseModel):
     proof: bool | None = None
     check: bool | None = None
     name: Annotated[str, Field(max_length=LONGEST)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        """Each wrong item would be an error of its own."""
+        if not within(given, MAX_VALUES):
+            raise ValueError(f"more than {MAX_VALUES} values")
+        return given
 
 
 class Runs:

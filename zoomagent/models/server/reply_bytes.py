@@ -3,7 +3,8 @@
     httpx2.AsyncClient(event_hooks={"response": [bound]})
     client.post(…, content=pieces(request))
 
-Headers are not believed: bytes are counted as they come, and are UTF-8, as JSON is. Left out: what the bytes mean (`completion.py`).
+Headers are not believed: bytes are counted as they come, and are UTF-8, as JSON is. Left out: what the
+bytes mean (`completion.py`).
 """
 
 import re
