@@ -141,7 +141,7 @@ async def _opened(image: str, context: Context) -> Bench:
     if key not in _benches:
         picture = await opened_in_time(open_picture, path, context.budget.seconds)
         model = await asyncio.to_thread(load_model, context.model)
-        await identify(model)
+        await identify(model, context.budget.seconds)
         while len(_benches) >= _KEPT:
             _benches.pop(next(iter(_benches)))
         _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)

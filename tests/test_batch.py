@@ -444,3 +444,17 @@ def test_a_torn_last_line_is_cut_after_the_others_were_read(tmp_path: Path) -> N
         lines = journal.lines()
         assert next(lines) == b"1" and file.read_bytes() == b"1\n2\n3"
         assert list(lines) == [b"2"] and file.read_bytes() == b"1\n2\n"
+
+
+DEEP = "[" * 260 + "]" * 260
+TOO_DEEP = [f'"meta": {DEEP}', f'"meta": {DEEP}, "options": ["a", "b"]', f'"image": {DEEP}']
+
+
+@pytest.mark.parametrize("field", TOO_DEEP)
+def test_a_row_of_an_array_that_is_nested_too_deep_loses_no_other_row(tmp_path: Path, field: str) -> None:
+    good = '{"id": "%s", "image": "a.png", "question": "good?"}'
+    file = tmp_path / "q.json"
+    file.write_text(f'[{good % 1}, {{"id": "2", "image": "a.png", "question": "q", {field}}}, {good % 3}]')
+    first, second, third = read_rows(file)
+    assert isinstance(first, Row) and isinstance(second, NoRow) and isinstance(third, Row)
+    assert (second.line, third.line) == (2, 3)

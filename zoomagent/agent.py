@@ -294,22 +294,22 @@ class ZoomAgent:
 
     async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
         """The open picture and the model. A Picture that is passed in stays open."""
-        picture = image
+        picture, began = image, time.monotonic()
+        seconds = self.context.budget.seconds
         if not isinstance(image, Picture):
-            seconds = self.context.budget.seconds
             picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
-        model = await self._loaded()
+        model = await self._loaded(None if seconds is None else seconds - (time.monotonic() - began))
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 
-    async def _loaded(self) -> Model:
-        """The model, loaded with the first question."""
+    async def _loaded(self, seconds: float | None = None) -> Model:
+        """The model, loaded with the first question, which has `seconds` left for what its server says of it."""
         async with self._loading:
             if self._held.model is None:
                 extra: dict[str, Any] = {"extra_body": self.context.extra_body} if self.context.extra_body else {}
                 self._held.model = await asyncio.to_thread(
                     load_model, self.context.model, connections=self._connections, **extra
                 )
-                await identify(self._held.model)
+                await identify(self._held.model, seconds)
                 use_profile(self._held.model, self.context.profile)
             return self._held.model
 

@@ -13,6 +13,7 @@ import orjson
 from zoomagent.data.genome.rows import Counts
 from zoomagent.data.trajectories.splits import SPLITS, Split
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS
+from zoomagent.errors import SettingInvalid
 from zoomagent.files import write_whole
 
 
@@ -49,3 +50,15 @@ def _tables(card: Mapping[str, Any]) -> str:
     lines += ["", "Pictures are in `" + card["images"] + "`, seen from this folder. Made with:", "", "```json"]
     text = orjson.dumps(card["settings"], option=orjson.OPT_INDENT_2).decode()
     return "\n".join([*lines, text, "```"]) + "\n"
+
+
+def read_card(file: Path) -> dict[str, Any]:
+    """A card that was written before; SettingInvalid where it is damaged or names no folder of pictures."""
+    try:
+        card = orjson.loads(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise SettingInvalid("The card.json of these trajectories is damaged. Write them again.") from error
+    images = card.get("images") if isinstance(card, dict) else None
+    if not isinstance(images, str) or "\0" in images:
+        raise SettingInvalid("The card.json of these trajectories names no folder of images. Write them again.")
+    return dict(card)

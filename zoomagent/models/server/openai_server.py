@@ -173,12 +173,12 @@ class OpenAIModel:
         known = known or await self._score_given(messages, continuations, deadline)
         return known if known or short else await self._score_first_tokens(messages, continuations, deadline)
 
-    async def identify(self) -> None:
+    async def identify(self, seconds: float | None = None) -> None:
         """Find out before the first view is drawn which model this is, where its name does not say: from the only one
         that is served, or from the root that the server lists for it. A server that lists nothing is no error here."""
         if self._profile_given or (self.name and profile_for(self.name, {}) != UNKNOWN):
             return
-        until = time.monotonic() + IDENTIFY_SECONDS
+        until = time.monotonic() + (IDENTIFY_SECONDS if seconds is None else min(seconds, IDENTIFY_SECONDS))
         try:
             listed = await self._entries(until, attempts=1)
         except ServerError:
