@@ -338,3 +338,18 @@ def test_a_picture_may_hold_any_bytes(start: bytes) -> None:
     assert (
         asked(Rules(), [HOST], body=[start, *[b",[{" * 30_000] * 2] if start else [b"\x00", b"," * 120_000])[0] == 200
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (b"bearer sesame", 200),
+        (b"BEARER sesame", 200),
+        (b"Bearer  sesame", 401),
+        (b"Basic sesame", 401),
+        (b"sesame", 401),
+        (b"bearer", 401),
+    ],
+)
+def test_the_scheme_of_the_key_is_written_in_any_case(given: bytes, status: int) -> None:
+    assert asked(LOCKED, [HOST, (b"authorization", given)])[0] == status

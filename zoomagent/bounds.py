@@ -14,13 +14,11 @@ def within(value: object, most: int) -> bool:
         item = waiting.pop()
         if isinstance(item, dict):
             left -= 2 * len(item)
-            found = item.values()
         elif isinstance(item, list | tuple):
             left -= len(item)
-            found = item
         else:
             continue
         if left < 0:
             return False
-        waiting += [inner for inner in found if isinstance(inner, dict | list | tuple)]
+        waiting += item.values() if isinstance(item, dict) else item
     return True

@@ -14,10 +14,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoomagent.confidence.words import MAX_TEXT, places, words
+from zoomagent.confidence.words import places, words
 from zoomagent.confidence.words import plain as plain
 from zoomagent.models.words.phrases import ABSTAIN, CLAUSE_ENDS, DENIES_NOTHING, DENY, DENY_UNSPACED, LEAD, NAME
 from zoomagent.models.words.unwrapping import is_call, unwrapped
+from zoomagent.text import MAX_TEXT
 
 CANNOT_TELL = "Cannot tell"
 
