@@ -26,23 +26,10 @@ from zoomagent.plugins.openai.request import read_request
 
 FLOODS, CODECS, STATES, CARDS = 400, 400, 2000, 1000
 UNITS = ("\n", " ", ".\n", " \n", "\t", "`", "\ufdfa", "\u200b", "A\n", "** ", "{", "1,", "'d ", "<answer>", "\\boxed{")
-CODEC = [
-    "idna",
-    "undefined",
-    "rot13",
-    "base64",
-    "uu",
-    "zlib",
-    "bz2",
-    "quopri",
-    "hex",
-    "punycode",
-    "unicode_escape",
-    "utf-16",
-    "mbcs",
-    "x",
-    "ÿ",
-]
+CODEC = (
+    *("idna", "undefined", "rot13", "base64", "uu", "zlib", "bz2", "quopri", "hex", "punycode", "unicode_escape"),
+    *("utf-16", "mbcs", "x", "\xff"),
+)
 
 
 def flood_cases(scale: float) -> Iterator[Case]:

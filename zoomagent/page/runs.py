@@ -229,7 +229,8 @@ def _can_be(answer: Answer) -> bool:
         or max(len(answer.views), len(answer.regions), len(answer.steps)) > MOST_VIEWS
     ):
         return False
-    shown = [*answer.evidence, *answer.views]
-    boxes = [item.box for item in shown] + [item.target for item in answer.evidence if item.target]
+    boxes = [item.box for item in answer.evidence] + [item.box for item in answer.views]
+    boxes += [item.target for item in answer.evidence if item.target]
+    sides = [side for size in [e.size for e in answer.evidence] + [v.size for v in answer.views] for side in size]
     inside = (0 <= x < right <= picture.width and 0 <= y < bottom <= picture.height for x, y, right, bottom in boxes)
-    return all(inside) and all(0 < side <= MOST_SIDE for item in shown for side in item.size)
+    return all(inside) and all(0 < side <= MOST_SIDE for side in sides)
