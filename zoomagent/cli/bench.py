@@ -168,13 +168,13 @@ def promise(
 
     from zoomagent.evaluation.promise import LETTERS, markdown, measure, report
     from zoomagent.evaluation.sets.other_world import Materials
-    from zoomagent.geometry import Size
     from zoomagent.models.loading import load_model
+    from zoomagent.models.profiles import whole_side
 
     if not sets or not set(sets) <= set(LETTERS):
         raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
     loaded = load_model(model)
-    side = loaded.profile.fit(Size(4096, 4096)).width
+    side = whole_side(loaded.profile, 4096)
     materials = Materials.packaged().with_folders(fonts, photographs)
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n * len(sets))

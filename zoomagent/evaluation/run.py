@@ -29,6 +29,7 @@ from zoomagent.geometry import Size, whole
 from zoomagent.media.picture import InMemory, Picture, Request
 from zoomagent.models.base import Model
 from zoomagent.models.local.in_process import InProcessModel
+from zoomagent.models.profiles import whole_side
 
 BAND = 1024
 """Least rows that are drawn at a time; fewer would be drawn finer than the rest."""
@@ -146,7 +147,7 @@ def measure(
     model = load()
     shared = isinstance(model, InProcessModel)
     forget = model.forget if isinstance(model, InProcessModel) else lambda: None
-    settings = replace(settings, macro_side=model.profile.fit(Size(settings.size, settings.size)).width)
+    settings = replace(settings, macro_side=whole_side(model.profile, settings.size))
     names = [name for name in settings.strategies if name != ORACLE]
     agents = {name: make_agent(model if shared else load(), name) for name in names if name in AGENT}
     contestants = {

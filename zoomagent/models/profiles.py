@@ -299,6 +299,11 @@ def own_overrides(folder: Path) -> dict[str, Any]:
     return content
 
 
+def whole_side(profile: Profile, side: int) -> int:
+    """Pixels a side at which a square picture of this side is shown as the whole."""
+    return profile.fit(Size(side, side), profile.whole_pixels or None).width
+
+
 def environment_overrides() -> dict[str, Any]:
     """The fields set in `ZOOMAGENT_PROFILE`, a JSON object."""
     text = os.environ.get("ZOOMAGENT_PROFILE", "")

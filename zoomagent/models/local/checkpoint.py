@@ -212,7 +212,7 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
     if image_processor.size["shortest_edge"] > image_processor.size["longest_edge"]:
         raise ModelNotFound(f"The fewest pixels that {name!r} takes are more than the most.")
     multiple = image_processor.patch_size * image_processor.merge_size
-    small = image_processor.size["longest_edge"] < family.min_pixels
+    small = image_processor.size["longest_edge"] <= family.min_pixels
     limits = {
         "multiple": multiple,
         "min_pixels": image_processor.size["shortest_edge"],

@@ -19,11 +19,11 @@ from zoomagent.data.world.wordings import Style
 from zoomagent.evaluation.scoring import same_answer
 from zoomagent.evaluation.sets.asked import Task, World, tasks
 from zoomagent.evaluation.sets.other_world import Materials
-from zoomagent.geometry import Size
 from zoomagent.graphs.context import Bench, Live
 from zoomagent.graphs.judging import NEUTRAL, features_of
 from zoomagent.graphs.state import Question, State
 from zoomagent.models.base import Model
+from zoomagent.models.profiles import whole_side
 from zoomagent.running import run
 from zoomagent.tools.viewing import ViewStore
 
@@ -111,6 +111,6 @@ def collect_all(
     progress: Callable[[int], None] = lambda done: None,
 ) -> int:
     """`collect` from where no event loop runs."""
-    side = model.profile.fit(Size(4096, 4096)).width
+    side = whole_side(model.profile, 4096)
     asked = list(held_out(n, worlds, side, materials, variety))
     return asyncio.run(collect(model, asked, out, ocr, progress))
