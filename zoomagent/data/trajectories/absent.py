@@ -1,4 +1,4 @@
-"""Questions that a picture can not answer: those of other pictures, about things that nobody has seen here.
+"""Questions that a picture cannot answer: those of other pictures, about things that nobody has seen here.
 
 Visual Genome does not name all that is in a picture. So a thing counts as absent only where none of its words occurs in
 anything that is said of the picture: objects, attributes, regions, questions, answers. Left out: things taken out of a
@@ -32,7 +32,7 @@ def donor_of(candidate: Candidate) -> Donor | None:
 
 
 def from_donors(page: Page, donors: Sequence[Donor]) -> Candidate | None:
-    """The first question that the picture can not answer."""
+    """The first question that the picture cannot answer."""
     known = said_of(page)
     for donor in donors:
         if donor.image_id != page.shot.id and not known & set(words(donor.phrase)):
