@@ -12,8 +12,7 @@ from fake_server import choice, completion, token_logprobs
 from hostile_case import ODD, Case, spoiled, times, written
 
 from zoomagent.errors import FetchRefused, ServerError, ToolError
-from zoomagent.media.fetching.addresses import is_public
-from zoomagent.media.fetching.url_rules import UrlRules, check_url
+from zoomagent.media.fetching.url_rules import UrlRules, check_url, is_public
 from zoomagent.models.base import Reply
 from zoomagent.models.server.completion import (
     first_token_likelihoods,

@@ -15,8 +15,7 @@ import numpy as np
 from zoomagent.agent import ZoomAgent
 from zoomagent.data.world.render import Pixels, render
 from zoomagent.data.world.scene import Scene
-from zoomagent.evaluation.intervals import wilson
-from zoomagent.evaluation.scoring import same_answer
+from zoomagent.evaluation.scoring import same_answer, wilson
 from zoomagent.evaluation.sets.haystack import Settings, cases
 
 SIDE = 2048

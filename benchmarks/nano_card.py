@@ -23,8 +23,7 @@ from zoomagent.data.world.questions import ILLEGIBLE, LEGIBLE, SMALLEST, Questio
 from zoomagent.data.world.render import WHOLE, Region, render
 from zoomagent.data.world.scene import DEEP, SPLITS, Item, Scene, draw_scene
 from zoomagent.data.world.scene import SMALL as LEVEL
-from zoomagent.evaluation.intervals import wilson
-from zoomagent.evaluation.scoring import same_answer
+from zoomagent.evaluation.scoring import same_answer, wilson
 from zoomagent.evaluation.sets.other_world import Materials
 from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.loading import NANO_WEIGHTS

@@ -21,8 +21,7 @@ from zoomagent import ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.batch import rows
 from zoomagent.batch.answers import AnswerFile
-from zoomagent.batch.asking import Agents, Ask, Setup
-from zoomagent.batch.routing import ranked
+from zoomagent.batch.asking import Agents, Ask, Setup, ranked
 from zoomagent.batch.rows import NoRow, Row, count_lines, read_rows
 from zoomagent.batch.running import answer_all, record_of
 from zoomagent.batch.tally import Tally

@@ -27,7 +27,7 @@ from zoomagent.confidence.features import Features
 from zoomagent.confidence.looks import LENGTH, looks_of
 from zoomagent.confidence.records import Record
 from zoomagent.confidence.scope import Among, Near, Tree
-from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.data.world.varied import Variety
 from zoomagent.evaluation import promise

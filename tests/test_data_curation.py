@@ -9,8 +9,7 @@ from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.genome.index import Page
 from zoomagent.data.genome.rows import Asked, Region, Relation, Shot, Thing
 from zoomagent.data.genome.words import label, occurs
-from zoomagent.data.trajectories.absent import donor_of, from_donors
-from zoomagent.data.trajectories.choice import CAPPED, Entry, choose
+from zoomagent.data.trajectories.choice import CAPPED, Entry, choose, donor_of, from_donors
 from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line, judge
 from zoomagent.data.trajectories.trajectory import KINDS, Kind
 from zoomagent.geometry import Size

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 from zoomagent.agent import ZoomAgent
 from zoomagent.cli.data import _profile, app
 from zoomagent.data.trajectories import pipeline
+from zoomagent.data.trajectories.card import check_leak, split_of
 from zoomagent.data.trajectories.pipeline import Settings, make
-from zoomagent.data.trajectories.splits import check_leak, split_of
 from zoomagent.data.trajectories.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
 from zoomagent.data.world.scene import SMALL
 from zoomagent.data.world.writing import write_world

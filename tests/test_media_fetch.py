@@ -17,9 +17,9 @@ from zoo import jpeg, png
 
 from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.media import UrlRules, open_picture
-from zoomagent.media.fetching.addresses import is_public
 from zoomagent.media.fetching.fetch import fetch
 from zoomagent.media.fetching.network import Network, system_connect
+from zoomagent.media.fetching.url_rules import is_public
 
 RULES = UrlRules(hosts=("pics.example.com", ".cdn.example.com"), seconds=5)
 PUBLIC = "93.184.216.34"

@@ -11,7 +11,7 @@ from fake_server import Action, FakeServer, choice, completion
 from PIL import Image
 
 from zoomagent import ZoomAgent
-from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.models.loading import NANO_WEIGHTS, load_model, weights_of
 from zoomagent.models.profiles import UNKNOWN, profile_for

@@ -14,8 +14,8 @@ import pytest
 import zoomagent
 from zoomagent import Budget, ZoomAgent
 from zoomagent.confidence.arbiter import load
-from zoomagent.data.world.pictures import drawn_picture
 from zoomagent.data.world.questions import ask
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import DEEP, draw_scene
 from zoomagent.evaluation.contestants import of_agent
 from zoomagent.evaluation.run import run

@@ -9,8 +9,7 @@ import jsonschema
 import pytest
 
 from zoomagent.errors import ToolArgsInvalid
-from zoomagent.plugins.offers.offers import OFFERS, Offer, offer_of, read_offer
-from zoomagent.plugins.offers.schema import Format, tool_schemas
+from zoomagent.plugins.offers.offers import OFFERS, Format, Offer, offer_of, read_offer, tool_schemas
 
 EXAMPLES: dict[str, Any] = {
     "image": "a.png",

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from zoomagent.errors import InputRefused
-from zoomagent.training.sft.opened import Opened
+from zoomagent.training.sft.reading import Opened
 
 SIDE = 100
 EACH = 3 * SIDE * SIDE

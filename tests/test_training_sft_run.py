@@ -22,8 +22,7 @@ from zoomagent.cli.main import app
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.loading import NANO_WEIGHTS
 from zoomagent.training.adapters import LORA_TARGETS
-from zoomagent.training.curve import JsonLines
-from zoomagent.training.resuming import newest
+from zoomagent.training.resuming import JsonLines, newest
 from zoomagent.training.sft import run as supervised
 from zoomagent.training.sft.run import Settings, train
 

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from zoomagent.plugins.langchain import ZoomTool, all_tools
     from zoomagent.plugins.offers.inputs import Allowed, named_opener, picture_opener
     from zoomagent.plugins.offers.offering import Opener, Told, answer_told, looking
-    from zoomagent.plugins.offers.offers import AnswerAboutImage, read_offer
-    from zoomagent.plugins.offers.schema import tool_schemas
+    from zoomagent.plugins.offers.offers import AnswerAboutImage, read_offer, tool_schemas
     from zoomagent.run_record import (
         Candidate,
         Check,

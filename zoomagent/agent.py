@@ -37,7 +37,7 @@ from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
-from zoomagent.media.file_names import file_name
+from zoomagent.media.paths import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model, profile_in, use_profile

@@ -8,7 +8,8 @@ any other is taken as it is: whoever runs a batch may read what its rows name.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any, Self
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
-from zoomagent.batch.routing import ranked
 from zoomagent.batch.rows import Row
 from zoomagent.errors import ModelUnavailable, RateLimited
 from zoomagent.media import Limits, UrlRules, open_picture
@@ -88,3 +88,8 @@ class Agents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.gather(*(asyncio.to_thread(agent.close) for agent in self._agents.values()))
+
+
+def ranked(image: str, servers: Sequence[str]) -> list[str]:
+    """The servers, the one for this picture first."""
+    return sorted(servers, key=lambda server: hashlib.sha256(f"{server}\0{image}".encode(errors="replace")).digest())

@@ -16,8 +16,7 @@ from typing import Any
 import ray
 
 from zoomagent.answer import Answer
-from zoomagent.batch.asking import Agents, Ask, Setup
-from zoomagent.batch.routing import ranked
+from zoomagent.batch.asking import Agents, Ask, Setup, ranked
 from zoomagent.batch.rows import Row
 from zoomagent.batch.running import LOST
 from zoomagent.run_record import Outcome

@@ -206,7 +206,7 @@ def schema(
 
     Example: zoomagent schema --format anthropic
     """
-    from zoomagent.plugins.offers.schema import tool_schemas
+    from zoomagent.plugins.offers.offers import tool_schemas
 
     typer.echo(json.dumps(tool_schemas(format), indent=2))
 

@@ -12,7 +12,7 @@ El-Yaniv 2017 (SGR), whose search costs a Bonferroni factor instead.
 
 It assumes that the questions calibrated on and those to come are exchangeable and independent, that the calibration set
 was not used for fitting, and that `grid` was chosen without looking at it. It says nothing about other pictures, other
-models, or any single question. numpy alone. Left out: intervals of a measured share (`evaluation/intervals.py`).
+models, or any single question. numpy alone. Left out: intervals of a measured share (`evaluation/scoring.py`).
 """
 
 import math

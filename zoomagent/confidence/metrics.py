@@ -4,7 +4,7 @@
     aurc(confidence, right)                        area under the risk-coverage curve; lower is better
 
 numpy alone. Equal confidences are treated as one group, so no figure depends on the order of the questions. Left out:
-intervals (`evaluation/intervals.py`), thresholds (`abstention.py`), drawing.
+intervals (`evaluation/scoring.py`), thresholds (`abstention.py`), drawing.
 """
 
 from collections.abc import Sequence

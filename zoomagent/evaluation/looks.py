@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from zoomagent.confidence.looks import looks_of
-from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import LEVELS, SPLITS, draw_scene
 from zoomagent.data.world.varied import Variety, varied
 from zoomagent.errors import InputRefused

@@ -21,10 +21,9 @@ import orjson
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
-from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import Scene
-from zoomagent.evaluation.intervals import wilson
-from zoomagent.evaluation.scoring import same_answer
+from zoomagent.evaluation.scoring import same_answer, wilson
 from zoomagent.evaluation.sets.haystack import Case, Settings, cases
 from zoomagent.geometry import Box, Size, iou
 from zoomagent.journal import Journal

@@ -23,8 +23,7 @@ from zoomagent.confidence.metrics import ece
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.wordings import Style
 from zoomagent.errors import SettingInvalid
-from zoomagent.evaluation.intervals import clopper_pearson
-from zoomagent.evaluation.scoring import same_answer
+from zoomagent.evaluation.scoring import clopper_pearson, same_answer
 from zoomagent.evaluation.sets.asked import Task, World, tasks
 from zoomagent.evaluation.sets.haystack import size_name
 from zoomagent.evaluation.sets.other_world import Materials

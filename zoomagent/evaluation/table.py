@@ -12,9 +12,8 @@ from typing import Any, get_args
 
 from zoomagent.confidence.metrics import aurc, ece
 from zoomagent.evaluation.contestants import ORACLE
-from zoomagent.evaluation.intervals import wilson
 from zoomagent.evaluation.results import Result
-from zoomagent.evaluation.scoring import gain_and_harm, same_answer
+from zoomagent.evaluation.scoring import gain_and_harm, same_answer, wilson
 from zoomagent.evaluation.sets.haystack import SIZES, Group, Settings, size_name
 
 Row = dict[str, Any]

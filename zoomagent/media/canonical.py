@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageChops
 
 from zoomagent.errors import InputRefused
+from zoomagent.geometry import Box, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,3 +145,28 @@ def value_range(least: float, most: float, fractions: bool = False, flags: bool 
     if least >= 0 and not fractions and top <= 65535 and (most == least or most - least >= top / 8):
         return 0.0, top
     return least, most
+
+
+def stored_box(box: Box, orientation: int, stored: Size) -> Box:
+    """Where `box` of the upright picture lies in the stored one."""
+    w, h = stored.width, stored.height
+    left, top, right, bottom = box.left, box.top, box.right, box.bottom
+    return {
+        2: Box(w - right, top, w - left, bottom),
+        3: Box(w - right, h - bottom, w - left, h - top),
+        4: Box(left, h - bottom, right, h - top),
+        5: Box(top, left, bottom, right),
+        6: Box(top, h - right, bottom, h - left),
+        7: Box(w - bottom, h - right, w - top, h - left),
+        8: Box(w - bottom, left, w - top, right),
+    }.get(orientation, box)
+
+
+def stored_size(size: Size, orientation: int) -> Size:
+    """The size at which to render stored pixels so that the upright result has `size`."""
+    return Size(size.height, size.width) if orientation >= 5 else size
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Stored pixels made upright."""
+    return upright(image, orientation)[0]

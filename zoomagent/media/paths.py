@@ -5,9 +5,11 @@ Nothing is opened or looked for here, and nothing is allowed: `spool.py` checks 
 
 import os
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from zoomagent.errors import FetchRefused
+from zoomagent.text import storable
 
 
 def is_file_uri(text: str) -> bool:
@@ -26,3 +28,29 @@ def local_path(text: str) -> Path:
             raise FetchRefused("A file: address names a file of this machine: file:///folder/picture.jpg.")
         rest = slash + rest
     return Path(unquote(rest))
+
+
+LONGEST = 200
+"""Characters of a name that are kept (ours)."""
+
+
+def file_name(source: Any) -> str:
+    """The file's name, or "" where the source is none."""
+    if isinstance(source, Path):
+        return storable(source.name)[:LONGEST]
+    if not isinstance(source, str) or source[:5].lower() == "data:":
+        return ""
+    if source[:8].lower().startswith(("http://", "https://", "file:/")):
+        return storable(_last(unquote(_path_of(source))))[:LONGEST]
+    return storable(_last(source))[:LONGEST]
+
+
+def _path_of(address: str) -> str:
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -27,7 +27,7 @@ from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.files import write_together
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture
-from zoomagent.media.file_names import LONGEST
+from zoomagent.media.paths import LONGEST
 from zoomagent.page.gallery import Gallery, thumbnail
 from zoomagent.page.run_html import begun_html
 from zoomagent.page.run_json import Growing, told, told_short

@@ -1,14 +1,16 @@
 """Going on where a run left off: the newest whole checkpoint, and the settings it was begun with.
 
 `settings.json` in the run's folder says what the run is; a run goes on with its own settings only
-(`files.check_settings`). Left out: writing checkpoints
-(`nano/store.py`, and the trainers of other libraries).
+(`files.check_settings`). `JsonLines` keeps a trainer's log without steps that were made twice. Left out: writing
+checkpoints (`nano/store.py`, and the trainers of other libraries).
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from transformers import TrainerCallback
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.files import write_whole
@@ -44,3 +46,23 @@ def _is_whole(checkpoint: Path) -> bool:
         return "global_step" in json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+
+
+class JsonLines(TrainerCallback):  # type: ignore[misc]
+    """Appends every log of a transformers Trainer to `file`, on the main process."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Forget what was logged after the checkpoint that the run goes on from."""
+        if state.is_world_process_zero and self.file.exists():
+            kept = [
+                line for line in self.file.read_text().splitlines() if json.loads(line)["step"] <= state.global_step
+            ]
+            self.file.write_text("".join(line + "\n" for line in kept))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if state.is_world_process_zero and logs:
+            with self.file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({"step": state.global_step, **logs}) + "\n")

@@ -4,16 +4,19 @@
 same as tables. No times and no addresses: the same input gives the same card.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from zoomagent.data.genome.rows import Counts
-from zoomagent.data.trajectories.splits import SPLITS, Split
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS
+from zoomagent.errors import RunError
 from zoomagent.files import write_whole
+
+Split = Literal["train", "held-out"]
 
 
 def make_card(
@@ -45,3 +48,21 @@ def write_card(card: Mapping[str, Any], out: Path) -> None:
     text = orjson.dumps(card["settings"], option=orjson.OPT_INDENT_2).decode()
     (out / "card.md").write_text(("\n".join([*lines, text, "```"]) + "\n"), encoding="utf-8")
     write_whole(out / "card.json", orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+SPLITS: tuple[Split, ...] = ("train", "held-out")
+
+
+def split_of(image_id: int, held_out: float) -> Split:
+    """The side of a picture, of which about the share `held_out` is held out."""
+    digest = hashlib.sha256(f"zoomagent split {image_id}".encode()).digest()
+    return "held-out" if int.from_bytes(digest[:8]) < held_out * 2**64 else "train"
+
+
+def check_leak(pictures: Mapping[Split, set[str]]) -> None:
+    """Raise RunError when a picture (by its file or its id) is on both sides."""
+    shared = pictures["train"] & pictures["held-out"]
+    if shared:
+        some = ", ".join(sorted(shared)[:3])
+        text = f"{len(shared)} pictures are in both splits, {some} among them. Do not train on this; make it anew."
+        raise RunError(text, code="split_leak")

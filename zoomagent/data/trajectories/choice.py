@@ -12,7 +12,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from zoomagent.data.trajectories.trajectory import Kind
+from zoomagent.data.genome.index import Page
+from zoomagent.data.genome.words import OPEN, vocabulary, words
+from zoomagent.data.trajectories.curation import Candidate, cannot_tell
+from zoomagent.data.trajectories.trajectory import Corners, Kind
+from zoomagent.geometry import Box, Size, moved_inside, square_around, whole, with_margin
+from zoomagent.tools.zooming import DUALFOCUS_PIXELS
 
 SHARES: dict[Kind, float] = {
     "one_zoom": 0.30,
@@ -65,3 +70,58 @@ def choose(entries: Sequence[Entry], kinds: Collection[Kind], limit: int | None,
 
 def _rank(entry: Entry, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}|{entry.image_id}|{entry.qa}".encode()).digest()
+
+
+WIDER = (2.0, 4.0)
+"""Sides of the wider boxes, in sides of the second (ours)."""
+
+
+def nested(target: Corners, picture: Size) -> tuple[Corners, ...]:
+    """Boxes in original pixels; those that would be the same, or the whole picture, are left out."""
+    inner = Box(*target)
+    crop = with_margin(square_around(inner, picture), picture, pixels=DUALFOCUS_PIXELS)
+    side = max(crop.width, crop.height)
+    found = [inner, crop, *(_around(crop, round(side * factor), picture) for factor in WIDER)]
+    kept = [box for i, box in enumerate(found) if box not in found[:i] and (i == 0 or box != whole(picture))]
+    return tuple((box.left, box.top, box.right, box.bottom) for box in kept)
+
+
+def _around(box: Box, side: int, picture: Size) -> Box:
+    left, top = (box.left + box.right - side) // 2, (box.top + box.bottom - side) // 2
+    return moved_inside(Box(left, top, left + side, top + side), picture)
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A question of another picture about a thing that may not be here."""
+
+    image_id: int
+    qa: int
+    question: str
+    phrase: str
+
+
+def donor_of(candidate: Candidate) -> Donor | None:
+    """The question as one to ask of other pictures. None where it names nothing, or where No would be an answer."""
+    targets = candidate.targets
+    if len(targets) != 1 or not targets[0].named or not OPEN & set(words(candidate.question)[:1]):
+        return None
+    return Donor(candidate.image_id, candidate.qa, candidate.question, targets[0].label)
+
+
+def from_donors(page: Page, donors: Sequence[Donor]) -> Candidate | None:
+    """The first question that the picture can not answer."""
+    known = said_of(page)
+    for donor in donors:
+        if donor.image_id != page.shot.id and not known & set(words(donor.phrase)):
+            return cannot_tell(page, donor.question, donor.qa, donor.phrase, "asked of another picture")
+    return None
+
+
+def said_of(page: Page) -> set[str]:
+    """Every word that is said of a picture."""
+    texts = [name for thing in page.things for name in thing.names]
+    texts += [region.phrase for region in page.regions]
+    texts += [text for asked in page.asked for text in (asked.question, asked.answer)]
+    texts += [word for said in page.attributes.values() for word in said]
+    return vocabulary(texts)

@@ -6,7 +6,7 @@ A question is joined with what it is about: the objects that the file links (v1.
 else the one object that it names. It is left out where several objects of that name are there and the question does not
 tell them apart (DualFocus' "ambiguity filtration"), by an attribute or a relation. What it is about decides what it can
 teach: small things are to be zoomed into, large ones and questions about nothing in particular are answered from the
-whole. The sizes are ours; DualFocus published none. Left out: questions of other pictures (`absent.py`), and which
+whole. The sizes are ours; DualFocus published none. Left out: questions of other pictures (`choice.py`), and which
 candidates become trajectories (`choice.py`).
 """
 

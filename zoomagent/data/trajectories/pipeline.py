@@ -23,12 +23,10 @@ from zoomagent.data.genome.files import Source, find
 from zoomagent.data.genome.index import GenomeIndex, build
 from zoomagent.data.genome.pictures import look_up
 from zoomagent.data.genome.rows import Counts, Shot
-from zoomagent.data.trajectories.absent import Donor, donor_of, from_donors
-from zoomagent.data.trajectories.card import make_card, write_card
-from zoomagent.data.trajectories.choice import CAPPED, Entry, choose
+from zoomagent.data.trajectories.card import SPLITS, Split, check_leak, make_card, split_of, write_card
+from zoomagent.data.trajectories.choice import CAPPED, Donor, Entry, choose, donor_of, from_donors
 from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line
 from zoomagent.data.trajectories.judging import teaches
-from zoomagent.data.trajectories.splits import SPLITS, Split, check_leak, split_of
 from zoomagent.data.trajectories.telling import Teller
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
 from zoomagent.errors import InputRefused, SettingInvalid, ToolError

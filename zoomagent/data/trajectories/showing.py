@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from PIL import Image, ImageDraw, ImageFont
 
-from zoomagent.data.trajectories.splits import SPLITS
+from zoomagent.data.trajectories.card import SPLITS
 from zoomagent.data.trajectories.trajectory import ImagePart, Trajectory, Turn, read_parquet
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size

@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 from PIL import Image
 
+from zoomagent.data.trajectories.choice import nested
 from zoomagent.data.trajectories.curation import Candidate
-from zoomagent.data.trajectories.nested import nested
 from zoomagent.data.trajectories.trajectory import (
     CallPart,
     Function,

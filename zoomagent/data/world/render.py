@@ -5,13 +5,17 @@ gives. Photographic noise is white at full size and shrinks with averaging. Leav
 """
 
 import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from zoomagent.data.world.scene import COLOURS, DARK_TEXT, GROUNDS, TEXT_HEIGHT, Item, Region, Scene, within
+from zoomagent.geometry import Size
+from zoomagent.media.picture import Picture, Request
 
 Pixels = npt.NDArray[np.uint8]
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
@@ -247,3 +251,27 @@ def _worn(view: Pixels, wear: float) -> Pixels:
 
 
 __all__ = ["TEXT_HEIGHT", "WHOLE", "Region", "render"]
+
+
+class Drawn:
+    """Satisfies `zoomagent.media.picture.Pixels`."""
+
+    def __init__(self, scene: Scene, side: int) -> None:
+        self._scene, self._side = scene, side
+
+    def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        for box, size in requests:
+            left, top, right, bottom = (v / self._side for v in box.as_list())
+            region = (left, top, right, bottom)
+            yield Image.fromarray(render(self._scene, size.width, size.height, region, full_side=self._side))
+
+    def prepare(self) -> None:
+        """All is ready."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def drawn_picture(scene: Scene, side: int, name: str) -> Picture:
+    """The scene as a picture of `side` x `side` pixels, called `name`."""
+    return Picture(name, Size(side, side), (), Drawn(scene, side))

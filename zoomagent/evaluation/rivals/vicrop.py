@@ -13,18 +13,23 @@ LLaVA-1.5; the default is the layer at three quarters, or what `layer` says.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
+import numpy.typing as npt
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.evaluation.rivals.asking import Desk, Tried
-from zoomagent.evaluation.rivals.attention import Map, attention
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
-from zoomagent.models.base import Model
-from zoomagent.models.local.in_process import InProcessModel
+from zoomagent.models.base import Message, Model
+from zoomagent.models.local.in_process import Clock, InProcessModel, Prompt
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.viewing import ViewStore
+
+Map = npt.NDArray[np.float64]
+"""Weights over a view's visual tokens, shape (rows, columns)."""
+
 
 GENERAL = "Write a general description of the image."
 """Their words: what attention goes to anyway. A question that names things draws it to all things alike, and cancels
@@ -107,4 +112,43 @@ def to_box(window: Window, grid: tuple[int, ...], size: Size) -> Box:
         size.height * window.row // rows,
         size.width * (window.column + window.columns) // columns,
         size.height * (window.row + window.rows) // rows,
+    )
+
+
+async def attention(model: InProcessModel, messages: Sequence[Message], layer: int | None) -> Map:
+    """Mean over heads of the attention that the last token of the prompt pays to each visual token, in one layer of
+    the text model (0 is the first, -1 the last; None is the one at three quarters)."""
+
+    def work(clock: Clock) -> Map:
+        clock.check()
+        prompt = model.encode(messages, ())
+        loaded = model._loaded.model
+        before = loaded.config._attn_implementation
+        loaded.set_attn_implementation("eager")
+        try:
+            outputs = loaded(
+                input_ids=prompt.ids,
+                position_ids=model._positions(prompt.ids, prompt.views),
+                mm_encoder_outputs={"image": _features(prompt)},
+                use_cache=False,
+                output_attentions=True,
+                logits_to_keep=1,
+            )
+        finally:
+            loaded.set_attn_implementation(before)
+        [view] = prompt.views
+        _, rows, columns = view.grid
+        merge = round((rows * columns / len(view.tokens)) ** 0.5)
+        visual = prompt.ids[0] == model._loaded.image_id
+        depth = len(outputs.attentions)
+        weights = outputs.attentions[depth * 3 // 4 if layer is None else layer][0, :, -1, visual].float().mean(0)
+        return np.asarray(weights.double().cpu().numpy()).reshape(rows // merge, columns // merge)
+
+    return await model._alone(work, None)
+
+
+def _features(prompt: Prompt) -> SimpleNamespace:
+    return SimpleNamespace(
+        pooler_output=tuple(view.tokens for view in prompt.views),
+        deepstack_features=[list(layer) for layer in zip(*(view.deepstack for view in prompt.views), strict=True)],
     )

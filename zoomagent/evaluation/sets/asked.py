@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.data.world.pictures import drawn_picture
 from zoomagent.data.world.questions import Question, ask, legible, options_for
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import LEVELS, SMALL, SPLITS, Scene, draw_scene
 from zoomagent.data.world.varied import Variety, varied
 from zoomagent.data.world.wordings import PLAIN, Style

@@ -14,8 +14,7 @@ from typing import Any
 import httpcore2
 
 from zoomagent.errors import FetchRefused
-from zoomagent.media.fetching.addresses import is_public
-from zoomagent.media.fetching.url_rules import not_allowed
+from zoomagent.media.fetching.url_rules import is_public, not_allowed
 
 Resolve = Callable[[str, int], list[str]]
 Connect = Callable[[str, int, float], httpcore2.NetworkStream]

@@ -17,11 +17,11 @@ from PIL import Image
 
 from zoomagent.errors import ZoomAgentError
 from zoomagent.geometry import Box, Size, whole
+from zoomagent.media.canonical import stored_box, stored_size, turned
 from zoomagent.media.decoding.jobs import Decoding
 from zoomagent.media.large.cache import cached, present
 from zoomagent.media.large.growing import GrowingLevel, Watch
 from zoomagent.media.large.rawfile import RawFile
-from zoomagent.media.orientation import stored_box, stored_size, turned
 
 LARGE_PIXELS = 24_000_000
 """Pictures up to this size are decoded whole and kept in memory (ours)."""

@@ -12,10 +12,10 @@ from typing import Any
 from PIL import Image
 
 from zoomagent.geometry import Box, Size, whole
+from zoomagent.media.canonical import stored_box, stored_size, turned
 from zoomagent.media.decoding.header_types import Level
 from zoomagent.media.decoding.jobs import Decoding
 from zoomagent.media.large.rawfile import RawFile
-from zoomagent.media.orientation import stored_box, stored_size, turned
 from zoomagent.media.picture import Request
 from zoomagent.media.rendering import render
 

@@ -38,8 +38,7 @@ from zoomagent.errors import RunError, ToolError
 from zoomagent.plugins.http.guard import Guarded, Rules
 from zoomagent.plugins.mcp.sessions import Sessions
 from zoomagent.plugins.offers.offering import Opener, Told, answering, looking
-from zoomagent.plugins.offers.offers import OFFERS, AnswerAboutImage, Offer, read_offer
-from zoomagent.plugins.offers.schema import input_schema
+from zoomagent.plugins.offers.offers import OFFERS, AnswerAboutImage, Offer, input_schema, read_offer
 from zoomagent.run_record import Step
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@
 Arguments are strict pydantic models: nothing unknown is taken, and null is as good as left out. Nothing is converted
 but arrays and numbers that a host sends as JSON text, as several do.
 A picture is named by text. A box is `[left, top, right, bottom]` of the upright original, in shares of its width and
-height (0 to 1), or in its pixels where `units` says so. Left out: running (`offering.py`), writing them down for a
-provider (`schema.py`).
+height (0 to 1), or in its pixels where `units` says so. `tool_schemas` writes them as providers want
+them. Left out: running (`offering.py`).
 """
 
 import json
@@ -234,3 +234,27 @@ def unfit(name: str, error: ValidationError) -> ToolArgsInvalid:
 
 def _place(where: tuple[int | str, ...]) -> str:
     return str(where[0])[:80] if where else "arguments"
+
+
+Format = Literal["openai", "anthropic", "json"]
+
+
+def tool_schemas(format: Format) -> list[dict[str, Any]]:
+    """Every tool that zoomagent offers, as plain JSON."""
+    return [_schema(offer, format) for offer in OFFERS]
+
+
+def _schema(offer: Offer, format: Format) -> dict[str, Any]:
+    if format == "openai":
+        import openai
+
+        return dict(openai.pydantic_function_tool(offer.arguments, name=offer.name, description=offer.text))
+    plain = {"name": offer.name, "description": offer.text, "input_schema": input_schema(offer)}
+    if format == "anthropic":
+        return plain
+    return {**plain, "output_schema": offer.result.model_json_schema(mode="serialization")}
+
+
+def input_schema(offer: Offer) -> dict[str, Any]:
+    """The JSON schema of the tool's arguments; only those without a default are required."""
+    return offer.arguments.model_json_schema()

@@ -13,7 +13,7 @@ from typing import Any
 from zoomagent.confidence.arbiter import Arbiter
 from zoomagent.confidence.metrics import aurc, brier, ece
 from zoomagent.confidence.records import Record
-from zoomagent.evaluation.intervals import clopper_pearson
+from zoomagent.evaluation.scoring import clopper_pearson
 from zoomagent.training.calibration.fitting import right_of
 
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2)

@@ -22,7 +22,7 @@ from zoomagent.confidence.looks import LENGTH
 from zoomagent.confidence.records import Record, draw
 from zoomagent.confidence.scope import Among, Near, Tree
 from zoomagent.errors import SettingInvalid
-from zoomagent.evaluation.intervals import clopper_pearson
+from zoomagent.evaluation.scoring import clopper_pearson
 
 Array = NDArray[np.float64]
 

@@ -37,7 +37,7 @@ from zoomagent.tools.progress import Look
 from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
 from zoomagent.tools.zooming import surroundings
 from zoomagent.training.rl.rewards import GAP, Reward, RewardConfig, Rollout, judge
-from zoomagent.training.sft.opened import opened
+from zoomagent.training.sft.reading import opened
 
 WITHOUT_MODEL = (ZOOM_IN, ZOOM_OUT)
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zoomagent.evaluation.intervals import wilson
+from zoomagent.evaluation.scoring import wilson
 from zoomagent.geometry import Box
 from zoomagent.models.base import Model
 from zoomagent.tools.viewing import size_of

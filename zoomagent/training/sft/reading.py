@@ -3,22 +3,26 @@
     rows = split(Path("OUT"), "train")                # datasets.Dataset; "held-out" may be None
     images = cut(pictures(Path("OUT")) / row["image"], {"view-0": (box, size)})
 
-Arrow holds references only; a view is cut from the original when its batch is made. Left out: what the rows mean
+Arrow holds references only; a view is cut from the original when its batch is made, and pictures stay open for the next
+view within a bound of bytes. Left out: what the rows mean
 (`zoomagent/data/trajectories/trajectory.py`).
 """
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from PIL import Image
 
 from zoomagent.data.trajectories.trajectory import FORMAT
 from zoomagent.errors import SettingInvalid
+from zoomagent.media import Picture, open_picture
+from zoomagent.media.limits import own_limits
 from zoomagent.media.picture import Request
-from zoomagent.training.sft.opened import opened
 
 
 def split(data: Path, name: str) -> Any | None:
@@ -59,3 +63,35 @@ def digest(data: Path) -> str:
 def cut(file: Path, requests: Mapping[str, Request]) -> dict[str, Image.Image]:
     """The requested views of a picture, by name, each from original pixels."""
     return dict(zip(requests, opened(str(file)).views(list(requests.values())), strict=True))
+
+
+MOST_BYTES = 192_000_000
+"""64 megapixels decoded (ours): a hundred and more of Visual Genome's pictures, or four of 4,000 x 4,000."""
+
+
+class Opened:
+    """A least-recently-used cache bounded by bytes. May be called from several threads."""
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, Picture] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, path: str) -> Picture:
+        """The picture in a file. Raises InputRefused when it can not be opened."""
+        with self._lock:
+            found = self._kept.pop(path, None)
+        picture = found or open_picture(Path(path), limits=own_limits())
+        with self._lock:
+            self._kept[path] = picture
+            while len(self._kept) > 1 and self.bytes > self._most:
+                self._kept.popitem(last=False)
+        return picture
+
+    @property
+    def bytes(self) -> int:
+        """What the kept pictures hold decoded: three bytes a pixel, those that lie in files too."""
+        return sum(3 * picture.size.pixels for picture in self._kept.values())
+
+
+opened = Opened()

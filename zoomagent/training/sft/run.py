@@ -26,8 +26,7 @@ from zoomagent.errors import SettingInvalid
 from zoomagent.files import check_settings
 from zoomagent.training.adapters import LORA_TARGETS, lora
 from zoomagent.training.base import Base
-from zoomagent.training.curve import JsonLines
-from zoomagent.training.resuming import SETTINGS, all_made, newest, remember
+from zoomagent.training.resuming import SETTINGS, JsonLines, all_made, newest, remember
 from zoomagent.training.sft.collating import Collator
 from zoomagent.training.sft.exporting import export
 from zoomagent.training.sft.reading import digest, pictures, split

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zoomagent.confidence.records import read_records
-from zoomagent.data.world.pictures import drawn_picture
+from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import DEEP, draw_scene
 from zoomagent.evaluation.sets.asked import Task
 from zoomagent.evaluation.sets.haystack import Settings, cases

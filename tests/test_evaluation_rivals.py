@@ -16,10 +16,9 @@ from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import Item, Scene
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.evaluation.rivals.asking import Desk, Procedure, Tried
-from zoomagent.evaluation.rivals.attention import attention
 from zoomagent.evaluation.rivals.p2r import p2r
 from zoomagent.evaluation.rivals.tiling import depth_for, tiles, tiling_to
-from zoomagent.evaluation.rivals.vicrop import sharpest, to_box, vicrop
+from zoomagent.evaluation.rivals.vicrop import attention, sharpest, to_box, vicrop
 from zoomagent.evaluation.rivals.zoomeye import PER_ROUND, Region, Search, parts, zoomeye, zoomeye_with
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.graphs.context import Budget

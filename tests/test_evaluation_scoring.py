@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.evaluation.intervals import clopper_pearson, wilson
 from zoomagent.evaluation.plots import plots
 from zoomagent.evaluation.results import Key, Result
-from zoomagent.evaluation.scoring import gain_and_harm, same_answer
+from zoomagent.evaluation.scoring import clopper_pearson, gain_and_harm, same_answer, wilson
 from zoomagent.evaluation.sets.haystack import Settings
 from zoomagent.evaluation.table import markdown, report, rows, with_oracle
 
