@@ -4,8 +4,8 @@
     python benchmarks/hostile.py --scale 0.1 mutations  # a tenth of one kind
 
 Each input has one right outcome, or one of a few; an exception that is none of zoomagent's own is "untyped". Inputs are
-drawn with fixed seeds. The exit status is 1 where anything was not right. Left out: sockets, kept runs, training data
-and Studio, which have tests only.
+drawn with fixed seeds. The exit status is 1 where anything was not right. Left out: sockets and kept runs, which have
+tests only.
 """
 
 import argparse
@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import hostile_files  # noqa: E402
+import hostile_floods  # noqa: E402
 import hostile_media  # noqa: E402
 import hostile_replies  # noqa: E402
 import hostile_runs  # noqa: E402
@@ -38,6 +39,7 @@ KINDS: dict[str, Callable[[float], Iterator[Case]]] = {
     **hostile_runs.KINDS,
     **hostile_serving.KINDS,
     **hostile_files.KINDS,
+    **hostile_floods.KINDS,
 }
 
 SETTLED = 5.0

@@ -76,6 +76,9 @@ def _guarded(path: str, headers: list[tuple[bytes, bytes]], body: list[bytes]) -
     return _let_through(path, headers, taken[0]) if taken else ""
 
 
+ALLOWED = [[scheme + KEY.encode()] for scheme in (b"Bearer ", b"bearer ", b"BEARER ")]
+
+
 def _let_through(path: str, headers: list[tuple[bytes, bytes]], size: int) -> str:
     """What is wrong with a request that the app has seen."""
     given = {name: [value for key, value in headers if key.lower() == name] for name in (b"host", b"authorization")}
@@ -84,7 +87,7 @@ def _let_through(path: str, headers: list[tuple[bytes, bytes]], size: int) -> st
         return f"a foreign host: {given[b'host']}"
     if any(origin != b"https://app.example" for origin in origins):
         return f"a foreign page: {origins}"
-    if path not in (*OPEN, *RULES.free) and given[b"authorization"] != [f"Bearer {KEY}".encode()]:
+    if path not in (*OPEN, *RULES.free) and given[b"authorization"] not in ALLOWED:
         return f"without the key: {given[b'authorization']}"
     return f"a body of {size} bytes" if size > RULES.max_body else ""
 

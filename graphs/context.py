@@ -17,12 +17,14 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
 from zoomagent.errors import InputRefused, SettingInvalid
+from zoomagent.graphs.checking import bad_question, check_question, check_state
 from zoomagent.graphs.state import State
 from zoomagent.media import open_picture
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model
 from zoomagent.strategy import CALLS, DEPTH, GATE, MAX_TOKENS, SECONDS, Rule, Strategy
+from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
 
@@ -94,23 +96,35 @@ _KEPT = 4
 
 
 async def bench_of(state: State, runtime: Runtime[Context]) -> Bench:
-    """The run's picture and model, which know every view of the state."""
+    """The run's picture and model, which know every view of the state, and no view of another run."""
     context = runtime.context
     if isinstance(context, Live):
         bench = context.bench
     else:
-        _check_asked(state)
-        bench = await _opened(state["image"], context)
+        check_asked(state)
+        kept = await _opened(state["image"], context)
+        bench = Bench(kept.views.emptied(), kept.model)
+    if not all(bench.views.holds(view) for view in state.get("views", [])):
+        text = "The state holds views of another picture, or larger ones than can be. Start another thread."
+        raise InputRefused(text, code="bad_state")
     bench.views.know(state.get("views", []))
     return bench
 
 
-def _check_asked(state: State) -> None:
-    """Whoever reaches a graph server writes its input, with or without what a run needs."""
+def check_asked(state: State) -> None:
+    """Whoever reaches a graph server writes its input and the state, with or without what a run needs."""
     for name in ("image", "question"):
         value = state.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise InputRefused(f"The input has no {name}. Give one, as text.", code="bad_question")
+            raise bad_question(f"The input has no {name}. Give one, as text.")
+    if storable(state["image"], len(state["image"])) != state["image"]:
+        raise bad_question("The input's image holds half a character (a lone surrogate). Send valid Unicode.")
+    check_question(state["question"], state.get("options", []))
+    try:
+        check_state(state)
+    except (ValueError, TypeError, RecursionError) as error:
+        text = "The state of this thread is not one that a run leaves. Start another thread."
+        raise InputRefused(text, code="bad_state") from error
 
 
 async def _opened(image: str, context: Context) -> Bench:
@@ -118,16 +132,16 @@ async def _opened(image: str, context: Context) -> Bench:
     _check_named("model", context.model, ("nano", *named_in("ZOOMAGENT_MODELS")), "ZOOMAGENT_MODELS")
     if context.arbiter is not None:
         _check_named("arbiter", context.arbiter, named_in("ZOOMAGENT_ARBITERS"), "ZOOMAGENT_ARBITERS")
-    if context.profile:
+    if context.profile or context.extra_body:
+        # Both decide what a server is sent under the operator's key.
         raise SettingInvalid("This server's models have their profiles. Its operator sets ZOOMAGENT_PROFILE.")
     path = await asyncio.to_thread(_allowed, image)
-    stamp = 0 if isinstance(path, str) else (await asyncio.to_thread(path.stat)).st_mtime_ns
-    key = (image, stamp, context.model, repr(context.extra_body), context.max_view_pixels)
+    stamp = 0 if isinstance(path, str) else await asyncio.to_thread(_changed, path)
+    key = (image, stamp, context.model, context.max_view_pixels)
     if key not in _benches:
         picture = await opened_in_time(open_picture, path, context.budget.seconds)
-        extra: dict[str, Any] = {"extra_body": context.extra_body} if context.extra_body else {}
-        model = await asyncio.to_thread(load_model, context.model, **extra)
-        await identify(model)
+        model = await asyncio.to_thread(load_model, context.model)
+        await identify(model, context.budget.seconds)
         while len(_benches) >= _KEPT:
             _benches.pop(next(iter(_benches)))
         _benches[key] = Bench(ViewStore(picture, model.profile, max_pixels=context.max_view_pixels), model)
@@ -148,15 +162,30 @@ def _check_named(what: str, name: str, allowed: tuple[str, ...], variable: str) 
         )
 
 
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # gone since it was looked at
+        raise _no_file() from None
+
+
+def _no_file() -> InputRefused:
+    return InputRefused("There is no such picture. Name a file or send a data: URL.", code="not_a_file")
+
+
 def _allowed(image: str) -> str | Path:
     """Whoever reaches a server may name pictures: data: URLs, and files below one folder, no others."""
     if image[:5].lower() == "data:":
         return image
     root = Path(os.environ.get("ZOOMAGENT_IMAGES", ".")).resolve()
-    path = Path("/") if "\0" in image else (root / image).resolve()
+    try:
+        path = Path("/") if "\0" in image else (root / image).resolve()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, half a character, links in a circle
+        path, there = root, False
     if not path.is_relative_to(root):
         text = "Pictures are opened below the folder ZOOMAGENT_IMAGES (the working folder) only. Send a data: URL."
         raise InputRefused(text, code="path_not_allowed")
-    if not path.is_file():
-        raise InputRefused("There is no such picture. Name a file or send a data: URL.", code="not_a_file")
+    if not there:
+        raise _no_file()
     return path

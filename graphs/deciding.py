@@ -15,7 +15,7 @@ from langgraph.runtime import Runtime
 
 from zoomagent.confidence import claims
 from zoomagent.confidence.learned import gated
-from zoomagent.errors import RunError
+from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.graphs.asking import Desk, desk_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import said, step
@@ -48,6 +48,9 @@ WORDS: dict[Policy, str] = {
 @step
 async def decide(state: State, runtime: Runtime[Context]) -> Update:
     """Whether to look closer, and how."""
+    if runtime.context.strategy not in ORDERS:
+        text = f"The graph `zoom` has no strategy {runtime.context.strategy!r}. Ask the graph `macro_micro`."
+        raise SettingInvalid(text)
     desk = await desk_of("decide", state, runtime)
     if desk.context.budget.depth < 1:
         raise RunError("The budget allows no zoom. Raise its depth.", code="budget_depth")

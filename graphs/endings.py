@@ -16,7 +16,7 @@ from langgraph.runtime import Runtime
 
 from zoomagent.errors import ContextTooLong, InputRefused, RunError, SettingInvalid
 from zoomagent.graphs.billing import new_bill
-from zoomagent.graphs.context import Context
+from zoomagent.graphs.context import Context, Live, check_asked
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
 
 STOPPED = "Stopped. "
@@ -37,6 +37,12 @@ def step(node: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Update]])
     @functools.wraps(node)
     async def run(state: State, runtime: Runtime[Context]) -> Update:
         began, bill = time.monotonic(), new_bill()
+        if not isinstance(runtime.context, Live):
+            try:
+                check_asked(state)
+            except InputRefused as error:
+                # Nothing of such a state may be read, so its steps are not counted either.
+                return Update(outcome=ended(error), steps=said(f"{STOPPED}{error}"))
         try:
             update = await node(state, runtime)
         except RunError as error:

@@ -116,6 +116,19 @@ def test_a_batch_keeps_its_order_and_outlives_a_bad_item(agent: ZoomAgent, image
     assert [answer.outcome.kind for answer in answers] == ["answered", "refused", "answered"]
 
 
+def test_a_bug_that_one_question_meets_loses_no_other_answer(
+    image: Image.Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(call: Call) -> str | Exception:
+        return TypeError("a bug") if "two" in call.text else "Exit"
+
+    with ZoomAgent(FakeModel(respond=answer), strategy="macro") as agent:
+        first, second, third = agent.batch([(image, "one?"), (image, "two?"), (image, "three?")])
+    assert first.text == third.text == "Exit"
+    assert (second.outcome.kind, second.outcome.code, second.question) == ("failed", "bug", "two?")
+    assert "a bug" in caplog.text
+
+
 def test_a_batch_runs_as_many_as_it_was_allowed_and_never_more(image: Image.Image) -> None:
     running, most, three = 0, 0, asyncio.Barrier(3)
 

@@ -22,10 +22,12 @@ from zoomagent.answer import Answer
 from zoomagent.batch import rows
 from zoomagent.batch.answers import AnswerFile
 from zoomagent.batch.asking import Agents, Ask, Setup, ranked
+from zoomagent.batch.records import RecordFile
 from zoomagent.batch.rows import NoRow, Row, count_lines, read_rows
 from zoomagent.batch.running import answer_all, record_of
 from zoomagent.batch.tally import Tally
 from zoomagent.errors import InputRefused, RunError, StoreError
+from zoomagent.journal import Journal
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
 from zoomagent.run_record import Cost, Outcome
@@ -442,3 +444,49 @@ def test_a_batch_whose_server_is_away_says_so_and_keeps_nothing(questions: Path)
     done = command(questions, "--model", "http://127.0.0.1:9/v1#qwen3-vl", "--deadline", "3")
     assert done.returncode == 75 and "Run the same command again" in done.stderr, done.stderr
     assert lines_of(questions.parent / "answers.jsonl") == []
+
+
+PRECIOUS = ['{"precious": "one line, no line end"}', "x", "a\x00b", "x" * (3 << 20)]
+
+
+@pytest.mark.parametrize("text", PRECIOUS, ids=len)
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "model.json"
+    file.write_text(text)
+    with Journal(file) as journal, pytest.raises(StoreError):
+        list(journal.lines())
+    with pytest.raises(StoreError), RecordFile(file):
+        pass
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["# Notes\n\nof a user", '{"a": 1}\n{"b": 2', "\n\nx"])
+def test_lines_of_somebody_else_are_left_as_they_are(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "notes.md"
+    file.write_text(text)
+    with pytest.raises(StoreError), RecordFile(file):
+        pass
+    assert file.read_text() == text
+
+
+def test_a_torn_last_line_is_cut_after_the_others_were_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"1\n2\n3")
+    with Journal(file) as journal:
+        lines = journal.lines()
+        assert next(lines) == b"1" and file.read_bytes() == b"1\n2\n3"
+        assert list(lines) == [b"2"] and file.read_bytes() == b"1\n2\n"
+
+
+DEEP = "[" * 260 + "]" * 260
+TOO_DEEP = [f'"meta": {DEEP}', f'"meta": {DEEP}, "options": ["a", "b"]', f'"image": {DEEP}']
+
+
+@pytest.mark.parametrize("field", TOO_DEEP)
+def test_a_row_of_an_array_that_is_nested_too_deep_loses_no_other_row(tmp_path: Path, field: str) -> None:
+    good = '{"id": "%s", "image": "a.png", "question": "good?"}'
+    file = tmp_path / "q.json"
+    file.write_text(f'[{good % 1}, {{"id": "2", "image": "a.png", "question": "q", {field}}}, {good % 3}]')
+    first, second, third = read_rows(file)
+    assert isinstance(first, Row) and isinstance(second, NoRow) and isinstance(third, Row)
+    assert (second.line, third.line) == (2, 3)

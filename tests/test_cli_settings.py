@@ -129,6 +129,17 @@ def test_config_shows_where_each_setting_comes_from_and_no_secret(
     assert "OPENAI_API_KEY is set" in said and "sk-very" not in said
 
 
+@pytest.mark.parametrize("mark", ["\x1b[31m", "\x9b", "\u202e", "\u200b", "\x85"])
+def test_config_prints_nothing_that_moves_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: Path, mark: str
+) -> None:
+    odd = file.with_name(f"a{mark}b.toml")
+    odd.write_text(f"model = {json.dumps(chr(97) + mark)}\n")
+    monkeypatch.setenv("ZOOMAGENT_CONFIG", str(odd))
+    assert run(monkeypatch, "config") == 0
+    assert mark not in capsys.readouterr().out
+
+
 def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import zoomagent
 

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from zoomagent.confidence.replies import CANNOT_TELL, Answered, abstains, read, same_answer
+from zoomagent.confidence.replies import CANNOT_TELL, Answered, abstains, read, read_published, same_answer
 from zoomagent.confidence.words import words
 from zoomagent.graphs.locating import named
-from zoomagent.models.words.unwrapping import ends_in_thought, is_call, unwrapped, without_thoughts
+from zoomagent.models.words.unwrapping import ends_in_thought, is_call, listed, unwrapped, without_thoughts
 
 COLOURS = ["red", "blue", "green"]
 
@@ -205,6 +205,40 @@ def test_pathological_replies_are_read_in_linear_time(unit: str) -> None:
     read(text, COLOURS)
     read(text)
     unwrapped(text)
+    assert time.process_time() - start < 4
+
+
+FLOODS = [
+    *(f"{start}{unit * 60_000}{end}"[:64_000] for start in ("```", "x", "") for unit in "\n .\t" for end in ("x", "")),
+    *("x" + unit * 30_000 + "y" for unit in (" \n", ".\n", "\n\t")),
+    *("```text" + "\n" * 60_000 + "`", "\ufdfa" * 60_000, "\ufdfa\n" * 30_000, "\u3300 " * 30_000),
+]
+
+
+@pytest.mark.parametrize("text", FLOODS, ids=lambda text: f"{text[:9]!r}-{len(text)}")
+def test_floods_of_blanks_and_of_characters_that_grow_are_read_in_linear_time(text: str) -> None:
+    start = time.process_time()
+    for reading in (read, read_published):
+        reading(text, COLOURS)
+        reading(text)
+    unwrapped(text)
+    listed(text)
+    same_answer(text, text + "x")
+    assert time.process_time() - start < 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [("A\n\nsaid", "A"), ("so\n\n (B) \n.", "B"), ("x\n**B**", "B"), ("A\n \nB", None), ("x\n\n.\n\ny", None)],
+)
+def test_a_letter_alone_on_its_line_is_an_option(reply: str, letter: str | None) -> None:
+    assert read(reply, ["one", "two"]).letter == letter
+
+
+def test_long_options_are_compared_without_making_patterns_of_them() -> None:
+    options = [f"{i} " + "\ufdfa" * 1990 for i in range(26)]
+    start = time.process_time()
+    assert read(f"c) {options[2]}", options).letter == "C"
     assert time.process_time() - start < 4
 
 

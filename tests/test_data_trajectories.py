@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 from zoomagent.agent import ZoomAgent
 from zoomagent.cli.data import _profile, app
 from zoomagent.data.trajectories import pipeline
-from zoomagent.data.trajectories.card import check_leak, split_of
+from zoomagent.data.trajectories.card import check_leak, read_card, split_of
 from zoomagent.data.trajectories.pipeline import Settings, make
+from zoomagent.data.trajectories.showing import show
 from zoomagent.data.trajectories.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
 from zoomagent.data.world.scene import SMALL
 from zoomagent.data.world.writing import write_world
@@ -384,3 +385,16 @@ def test_a_folders_own_tools_and_sizes_are_taken(world: Path, tmp_path: Path) ->
 def test_rows_for_nano_judge_sizes_by_the_whole_that_nano_is_shown() -> None:
     assert _profile("nano").fit(Size(2048, 2048)) == load_model("nano").profile.fit(Size(2048, 2048)) == Size(128, 128)
     assert _profile("qwen3-vl").family == "qwen3-vl"
+
+
+CARDS = [b"{", b"[]", b"5", b"", b'{"format": 1}', b'{"images": 5}', b'{"images": "a\\u0000"}', b"\xff\xfe"]
+CARDS.append(b"[" * 5000)
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: repr(card[:20]))
+def test_a_damaged_card_is_told_in_words(tmp_path: Path, card: bytes) -> None:
+    (tmp_path / "card.json").write_bytes(card)
+    with pytest.raises(SettingInvalid):
+        read_card(tmp_path / "card.json")
+    with pytest.raises(SettingInvalid):
+        show(tmp_path, 1, tmp_path / "a.html")

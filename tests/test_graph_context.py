@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from fake_model import FakeModel
+from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 import zoomagent.graphs.context as context_module
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.macro_micro import graph
+from zoomagent.graphs.zoom import builder
+from zoomagent.graphs.zoom import graph as zoom
+from zoomagent.tools.viewing import id_of
 
 
 @pytest.fixture
@@ -120,3 +124,119 @@ def test_a_graph_server_takes_no_profile_from_its_clients(opened: Path) -> None:
     asked: Any = {"image": "in.png", "question": "What?"}
     ended: Any = asyncio.run(graph.ainvoke(asked, context=context))
     assert ended["outcome"]["code"] == "setting_invalid"
+
+
+def asked(given: dict[str, Any], on: Any = graph, **settings: Any) -> Any:
+    return asyncio.run(on.ainvoke(given, context=Context(**{"strategy": "macro", **settings})))["outcome"]
+
+
+IN = {"image": "in.png", "question": "What?"}
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"options": [1, 2]}, "bad_question"),
+        ({"options": "red"}, "bad_question"),
+        ({"options": {"a": 1}}, "bad_question"),
+        ({"options": [None]}, "bad_question"),
+        ({"options": ["a", "A"]}, "bad_question"),
+        ({"options": [HALF]}, "bad_question"),
+        ({"options": ["a"] * 200_000}, "bad_question"),
+        ({"question": "a" * 100_000}, "bad_question"),
+        ({"question": HALF}, "bad_question"),
+        ({"image": "a" * 100_000}, "not_a_file"),
+        ({"image": "a/" * 5000}, "not_a_file"),
+        ({"image": HALF}, "bad_question"),
+        ({"image": "circle/a.png"}, "not_a_file"),
+        ({"image": "in.png/a.png"}, "not_a_file"),
+        ({"image": f"data:image/png;base64,{HALF}"}, "bad_question"),
+    ],
+)
+def test_an_input_that_can_not_be_is_refused_with_its_code(opened: Path, given: dict[str, Any], code: str) -> None:
+    (opened / "circle").symlink_to("circle")
+    ended = asked({**IN, **given})
+    assert (ended["kind"], ended["code"]) == ("refused", code)
+
+
+@pytest.mark.parametrize("strategy", ["macro", "micro", "dualfocus", "dualfocus-published"])
+def test_a_strategy_of_the_other_graph_is_an_invalid_setting(opened: Path, strategy: str) -> None:
+    assert asked(IN, zoom, strategy=strategy)["code"] == "setting_invalid"
+
+
+@pytest.mark.parametrize("extra", [{"model": "dear"}, {"n": 128}, {"messages": []}, {"enable_thinking": True}])
+def test_what_the_models_server_is_sent_besides_is_the_operators_alone(opened: Path, extra: dict[str, Any]) -> None:
+    assert asked(IN, extra_body=extra)["code"] == "setting_invalid"
+
+
+# States that a client of the server wrote
+
+
+def whole_view(image: str) -> dict[str, Any]:
+    kept = asyncio.run(graph.ainvoke({**IN, "image": image}, context=Context(strategy="macro")))  # type: ignore[call-overload]
+    return dict(kept["views"][0])
+
+
+def kept_thread(values: dict[str, Any]) -> Any:
+    """The outcome of a thread whose state a client wrote before it ran on."""
+
+    async def done() -> Any:
+        runner = builder.compile(checkpointer=InMemorySaver())
+        config: Any = {"configurable": {"thread_id": "t"}}
+        await runner.aupdate_state(config, IN, as_node="__start__")
+        await runner.aupdate_state(config, values, as_node="look")
+        return await runner.ainvoke(None, config, context=Context(strategy="locate"))
+
+    return asyncio.run(done())
+
+
+def test_a_view_that_a_client_wrote_is_no_other_runs_view(opened: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (100, 80), "red").save(opened / "in.png")
+    view = whole_view("in.png")
+    for changed in ({"blank": True}, {"marks": [[0, 0, 90, 70]]}, {"box": [0, 0, 9, 9]}, {"depth": 7}):
+        monkeypatch.setattr(context_module, "_benches", {})
+        kept_thread(state_with({**view, **changed}))
+        after = whole_view("in.png")
+        bench = next(iter(context_module._benches.values()))
+        assert after == view and not bench.views.emptied()._records
+
+
+def state_with(*views: dict[str, Any]) -> dict[str, Any]:
+    """What a run knows that has looked at the whole."""
+    macro = {"text": "Exit", "reply": "Exit", "letter": None, "valid": True, "likelihood": None}
+    picture = {"width": 100, "height": 80, "notes": [], "id": views[0]["picture"]}
+    return {"picture": picture, "views": list(views), "macro": {**macro, "views": [views[0]["id"]]}}
+
+
+def named(view: dict[str, Any]) -> dict[str, Any]:
+    return {**view, "id": id_of(view)}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda view: {"views": [{**view, "blank": True}]},
+        lambda view: {"views": [{**view, "id": "view-a"}]},
+        lambda view: {"views": [named({**view, "blank": True, "size": [20_000, 20_000]})]},
+        lambda view: {"views": [named({**view, "size": [60_000, 60_000]})]},
+        lambda view: {"views": [named({**view, "picture": "another"})]},
+        lambda view: {"views": [named({**view, "box": [0, 0, 101, 80]})]},
+        lambda view: {"views": [named({**view, "marks": [[1, 2]]})]},
+        lambda view: {"views": [{"id": "a"}]},
+        lambda view: {"macro": {"text": 1}},
+        lambda view: {"calls": [{"id": "a"}]},
+        lambda view: {"steps": [{"id": "a", "seconds": "x"}]},
+        lambda view: {"tried": [0] * 200_000},
+    ],
+)
+def test_a_state_that_no_run_leaves_is_refused(opened: Path, wrong: Any) -> None:
+    view = whole_view("in.png")
+    ended = kept_thread({**state_with(view), **wrong(view)})["outcome"]
+    assert (ended["kind"], ended["code"]) == ("refused", "bad_state")
+
+
+def test_a_state_that_a_run_left_is_gone_on_with(opened: Path) -> None:
+    view = whole_view("in.png")
+    kept = state_with(view, named({**view, "blank": True}))
+    assert kept_thread(kept)["outcome"]["kind"].startswith("answered")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 from fake_server import Action, FakeServer, choice, completion
 from PIL import Image
 
-from zoomagent import ZoomAgent
+from zoomagent import Budget, ZoomAgent
 from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.models.loading import NANO_WEIGHTS, load_model, weights_of
 from zoomagent.models.profiles import UNKNOWN, profile_for
-from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.openai_server import IDENTIFY_SECONDS, OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
 
 FAMILIES = {
@@ -121,3 +122,20 @@ def test_the_packaged_arbiter_judges_the_packaged_weights_and_no_others_of_that_
         answer = agent.ask(scene, "What colour is the background?")
         assert answer.confidence_from != "calibrated"
     assert weights_of(load_model("nano"))
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.05, 0.05), (0.0, 0.0), (-1.0, 0.0), (60.0, IDENTIFY_SECONDS)])
+def test_a_server_has_no_longer_to_list_its_models_than_the_run_has(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, most: float
+) -> None:
+    ends: list[float] = []
+
+    async def entries(self: OpenAIModel, deadline: float, attempts: int) -> list[dict[str, str]]:
+        ends.append(deadline - time.monotonic())
+        return []
+
+    monkeypatch.setattr(OpenAIModel, "_entries", entries)
+    with ZoomAgent("http://x/v1#vision", strategy="macro", budget=Budget(seconds=max(seconds, 1e-9))) as agent:
+        agent.ask(Image.new("RGB", (80, 60)), "What colour?")
+    asyncio.run(OpenAIModel("http://x/v1", "vision").identify(seconds))
+    assert len(ends) == 2 and all(end <= max(most, 1e-9) for end in ends)

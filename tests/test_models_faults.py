@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from fake_server import Body, FakeServer, Fault, Status, error, serve
+from fake_server import Action, Body, FakeServer, Fault, Status, error, serve
 from PIL import Image
 
 from zoomagent.errors import (
@@ -215,18 +215,43 @@ def test_s10_a_redirect_is_not_followed() -> None:
 def test_s11_the_breaker_opens_by_progress_and_closes_by_a_real_call() -> None:
     async def scenario() -> None:
         server = FakeServer()
-        server.enqueue([Status(503)] * 5)
+        server.enqueue([Status(503)] * 6)
         model = model_of(server, retries=RetryPolicy(attempts=1), breaker=Breaker(failures=5, cooldown=0.1))
-        for _ in range(5):
+        for _ in range(6):  # the last of them is a probe
             with pytest.raises(ModelUnavailable):
                 await ask(model)
         with pytest.raises(ModelUnavailable, match="no more are sent"):
             await ask(model)
-        assert len(server.requests) == 5
+        assert len(server.requests) == 6
         assert await model.served() == ["qwen3-vl"]
         await asyncio.sleep(0.15)
         assert await ask(model) == "Yes"
-        assert server.requests[5]["max_tokens"] == 1 and len(server.requests) == 7
+        assert [r["max_tokens"] == 1 for r in server.requests[5:]] == [True, True, False]
+
+    run(scenario())
+
+
+def test_s11_questions_that_always_fail_stop_no_others() -> None:
+    """A picture may crash a server's preprocessor each time: it is the question that fails, not the server."""
+
+    class Choosy(FakeServer):
+        def decide(self, path: str, body: bytes) -> Action:
+            return Status(500) if b"crash" in body else super().decide(path, body)
+
+    async def scenario() -> None:
+        breaker, retries = Breaker(failures=5, cooldown=60), RetryPolicy(attempts=1)
+        model = model_of(Choosy(), retries=retries, breaker=breaker)
+
+        async def bad() -> None:
+            for _ in range(8):
+                with pytest.raises(ModelUnavailable, match="500"):
+                    await model.generate([Message("user", (Text("crash"),))])
+
+        async def good() -> list[str]:
+            return [await ask(model) for _ in range(8)]
+
+        results = await asyncio.gather(*(bad() for _ in range(12)), good(), good())
+        assert results[-1] == results[-2] == ["Yes"] * 8
 
     run(scenario())
 
@@ -323,7 +348,7 @@ def test_a_server_that_is_not_there_costs_nothing() -> None:
 def test_s19_frozen_calls_hold_few_sockets_and_recover() -> None:
     async def scenario() -> None:
         server = FakeServer()
-        server.enqueue([Fault("stall")] * 8)
+        server.enqueue([Fault("stall")] * 9)  # the last of them stalls a probe
         async with serve(server) as url:
             model = OpenAIModel(
                 url, "qwen3-vl", idle=0.3, retries=RetryPolicy(attempts=1), concurrency=8, breaker=Breaker(5, 0.2)
@@ -331,7 +356,7 @@ def test_s19_frozen_calls_hold_few_sockets_and_recover() -> None:
             started = time.monotonic()
             results = await asyncio.gather(*(ask(model) for _ in range(100)), return_exceptions=True)
             assert all(isinstance(result, ModelUnavailable) for result in results)
-            assert len(server.requests) == 8 and time.monotonic() - started < 3
+            assert len(server.requests) == 9 and time.monotonic() - started < 3
             await asyncio.sleep(0.25)
             assert await ask(model) == "Yes" and time.monotonic() - started < 5
             await model.aclose()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import orjson
 import pytest
 from fake_server import Action, Body, FakeServer, Status, choice, completion, serve, token_logprobs
@@ -208,6 +209,73 @@ def test_odd_headers_of_a_refusal_are_no_bug(headers: dict[str, str]) -> None:
     server.enqueue([Status(429, headers)])
     with pytest.raises(ServerError):
         asyncio.run(model_of(server, RetryPolicy(attempts=1)).generate(QUESTION))
+
+
+CODECS = "idna undefined rot13 base64 uu zlib bz2 quopri hex punycode unicode_escape utf-16 mbcs x cp037".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("codec", [*CODECS, "utf-7", '"idna"', "a\0b", "\xff"])
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_codec_that_a_header_names_decides_nothing(codec: str, status: int) -> None:
+    server = FakeServer()
+    for kind in ("text/plain", "application/json", "text/html"):
+        for data in (b"\xff\xfe", b"", b'{"error": "a"}', "é\udcff".encode("utf-8", "surrogatepass")):
+            headers = {"content-type": f"{kind}; charset={codec}"}
+            said = data.decode("latin-1")
+            server.enqueue([Body(data, headers["content-type"]) if status == 200 else Status(status, headers, said)])
+            with pytest.raises(ServerError):
+                asyncio.run(model_of(server, RetryPolicy(attempts=1)).generate(QUESTION))
+
+
+@pytest.mark.parametrize("kind", [UnicodeError, TypeError, LookupError, AssertionError, AttributeError, RecursionError])
+def test_whatever_the_sdk_stumbles_over_is_the_servers_fault(kind: type[Exception]) -> None:
+    class Broken(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            raise kind("what")
+
+    model = OpenAIModel("http://fake/v1", "m", retries=RetryPolicy(attempts=1), transport=Broken())
+    with pytest.raises(ServerError):
+        asyncio.run(model.generate(QUESTION))
+
+
+KEY = 'Zq8/AbCd"Ef\\Gh1Jk+LmNoPq-RsT9'
+SPELLED = {
+    "plain": KEY.replace("\\", "\\\\").replace('"', '\\"'),
+    "slashes": KEY.replace("\\", "\\\\").replace('"', '\\"').replace("/", "\\/"),
+    "numbers": "".join(f"\\u{ord(c):04x}" for c in KEY),
+    "capitals": "".join(f"\\u{ord(c):04X}" for c in KEY),
+    "mixed": "".join(c if c.isalnum() and i % 2 else f"\\u{ord(c):04x}" for i, c in enumerate(KEY)),
+}
+
+
+@pytest.mark.parametrize("spelled", SPELLED.values(), ids=SPELLED)
+def test_a_key_that_a_server_repeats_in_any_spelling_is_in_no_text(spelled: str) -> None:
+    assert json.loads(f'"{spelled}"') == KEY
+    reply = json.dumps(body_of()).replace('"Yes"', f'"it is {spelled}"')
+    assert spelled in reply
+    inside = json.dumps(f'{{"text": "{spelled}"}}')
+    for answer in (Body(reply.encode()), Body(calls_body(inside))):
+        server = FakeServer()
+        server.enqueue([answer])
+        found = str(asyncio.run(keyed(server).generate(QUESTION)))
+        assert "(the key)" in found and not any(part in found for part in ("LmNoPq", "u004c"))
+    server = FakeServer()
+    server.enqueue([Status(400, body=f'{{"error": {{"message": "the token {spelled} is used"}}}}')])
+    with pytest.raises(ServerError) as caught:
+        asyncio.run(keyed(server).generate(QUESTION))
+    assert "LmNoPq" not in str(caught.value)
+
+
+def test_a_key_that_a_reply_tells_in_parts_is_in_no_text() -> None:
+    server = FakeServer()
+    parts = [{"type": "text", "text": KEY[:9]}, {"type": "text", "text": KEY[9:]}]
+    server.enqueue([{"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}])
+    assert KEY not in str(asyncio.run(keyed(server).generate(QUESTION)))
+
+
+def keyed(server: FakeServer) -> OpenAIModel:
+    retries = RetryPolicy(attempts=1)
+    return OpenAIModel("http://fake/v1", "qwen3-vl", api_key=KEY, retries=retries, transport=server.transport())
 
 
 def model_of(server: FakeServer, retries: RetryPolicy = QUICK) -> OpenAIModel:

@@ -20,7 +20,7 @@ from zoomagent.errors import ZoomAgentError
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
-    {"errors", "files", "geometry", "journal", "run_record", "strategy", "text"},
+    {"bounds", "errors", "files", "geometry", "journal", "run_record", "strategy", "text"},
     {"media"},
     {"models", "confidence", "prompts"},
     {"tools"},

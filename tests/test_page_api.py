@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from page_world import HOSTILE, Slow, served
 from PIL import Image, ImageDraw
+from pydantic import ValidationError
 
 from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited
@@ -131,6 +132,17 @@ def test_questions_out_of_bounds_are_refused_by_field(
     got = http.post("/api/runs", json={"picture": name, "question": "What?", **change})
     assert got.status_code == 422
     assert next(iter(change)) in got.json()["error"]["message"] and "/etc" not in got.text
+
+
+@pytest.mark.parametrize(
+    "flood", [{f"k{i}": 0 for i in range(45_000)}, {"options": [0] * 45_000}], ids=["fields", "items"]
+)
+def test_a_question_of_very_many_values_is_one_error(http: httpx2.Client, name: str, flood: dict[str, object]) -> None:
+    got = http.post("/api/runs", json={"picture": name, "question": "What?", **flood})
+    assert got.status_code in (413, 422) and len(got.text) < 500
+    with pytest.raises(ValidationError) as caught:
+        Asked.model_validate({"picture": name, "question": "What?", **flood})
+    assert caught.value.error_count() == 1
 
 
 def test_a_run_streams_its_steps_and_is_kept(http: httpx2.Client, name: str, folder: Path) -> None:
@@ -404,3 +416,49 @@ def test_nothing_but_a_run_can_be_deleted(http: httpx2.Client, folder: Path, nam
     before = sorted(folder.rglob("*"))
     assert http.delete(f"/api/kept/{named}").status_code in (307, 404, 405)
     assert sorted(folder.rglob("*")) == before
+
+
+def odd_run(folder: Path, **changed: object) -> str:
+    """A kept run as damage or somebody else left it."""
+    known = json.loads(next(iter(sorted(folder.glob("*/answer.json")))).read_text())
+    name = "20250101-000000-abcdef"
+    (folder / name).mkdir(exist_ok=True)
+    known["picture"] |= changed.pop("picture", {})
+    known["made"]["settings"] |= changed.pop("settings", {})
+    (folder / name / "answer.json").write_text(json.dumps(known | changed))
+    return name
+
+
+VIEW = {"view": "v", "source": "", "box": [0, 0, 9, 9], "size": [5, 5], "depth": 0}
+PIECE = {"perspective": "micro", "view": "v", "box": [0, 0, 9, 9], "size": [5, 5]}
+ODD_RUNS: dict[str, dict[str, Any]] = {
+    "no width": {"picture": {"width": 0, "height": 0}},
+    "negative": {"picture": {"width": -5}},
+    "a view outside": {"views": [VIEW | {"box": [-5, -5, 10**9, 3]}]},
+    "a view of no size": {"views": [VIEW | {"size": [0, 0]}]},
+    "evidence outside": {"evidence": [PIECE | {"box": [5, 5, 1, 1]}]},
+    "a target outside": {"evidence": [PIECE | {"target": [5, 5, 10**6, 9]}]},
+    "evidence without end": {"evidence": [PIECE] * 2000},
+    "views without end": {"views": [VIEW] * 20_000},
+    "a budget of 5": {"settings": {"budget": 5}},
+}
+
+
+@pytest.mark.parametrize("changed", ODD_RUNS.values(), ids=ODD_RUNS)
+def test_a_damaged_run_is_told_and_left_out(
+    http: httpx2.Client, name: str, folder: Path, changed: dict[str, Any]
+) -> None:
+    list(lines(http, picture=name, question="What is it?", strategy="macro"))
+    odd = odd_run(folder, **json.loads(json.dumps(changed)))
+    for path in ("", "/page.html"):
+        got = http.get(f"/api/runs/{odd}{path}")
+        assert got.status_code != 500 and got.json()["error"]["code"] == "checkpoint_corrupt"
+    listed = http.get("/api/runs")
+    assert listed.status_code == 200 and odd not in listed.text and len(listed.json()) >= 1
+
+
+def test_a_run_whose_answer_is_no_file_is_left_out(http: httpx2.Client, name: str, folder: Path) -> None:
+    list(lines(http, picture=name, question="What is it?", strategy="macro"))
+    (folder / "20250102-000000-abcdef" / "answer.json").mkdir(parents=True)
+    listed = http.get("/api/runs")
+    assert listed.status_code == 200 and len(listed.json()) >= 1

@@ -324,3 +324,32 @@ def test_websockets_are_not_served() -> None:
 
     asyncio.run(Guarded(echo, LOCKED)({"type": "websocket", "path": "/", "headers": [HOST]}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize("start", [b"[", b'{"a":[', b" \n [", b"[["])
+def test_a_body_of_very_many_values_is_refused_while_it_arrives(start: bytes) -> None:
+    flood = [start, *[b"0," * 30_000] * 4, b"0]"]
+    assert asked(Rules(), [HOST], body=flood)[0] == 413
+    assert asked(Rules(), [HOST], body=[b" ", start, b"[" * 120_000])[0] == 413
+
+
+@pytest.mark.parametrize("start", [b"\x89PNG", b"\xff\xd8", b"", b"a"])
+def test_a_picture_may_hold_any_bytes(start: bytes) -> None:
+    assert (
+        asked(Rules(), [HOST], body=[start, *[b",[{" * 30_000] * 2] if start else [b"\x00", b"," * 120_000])[0] == 200
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (b"bearer sesame", 200),
+        (b"BEARER sesame", 200),
+        (b"Bearer  sesame", 401),
+        (b"Basic sesame", 401),
+        (b"sesame", 401),
+        (b"bearer", 401),
+    ],
+)
+def test_the_scheme_of_the_key_is_written_in_any_case(given: bytes, status: int) -> None:
+    assert asked(LOCKED, [HOST, (b"authorization", given)])[0] == status

@@ -1,6 +1,7 @@
 """MCP as hosts really use it: arrays as text, names as people type them, and results that no host drops."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,22 @@ def test_a_dense_page_of_text_is_cut_and_says_so(text: str) -> None:
     value = json.dumps([line.model_dump(mode="json") for line in kept])
     words = json.dumps("\n".join(f"{line.text!r} at {list(line.box.pixels)}" for line in kept))
     assert len(kept) < 20_000 and len(value) + len(words) < 400_000
+
+
+ZEROS = [0] * 200_000
+MANY: list[Any] = [
+    {f"k{i}": 0 for i in range(100_000)},
+    {"image": "a", "question": "q", "options": ZEROS},
+    {"image": "a", "question": "q", "options": [[0] * 400] * 400},
+    {"image": "a", "question": "q", "options": str([0] * 30_000)},
+    {"image": {"a": ZEROS}, "question": "q"},
+]
+
+
+@pytest.mark.parametrize("arguments", MANY, ids=range(len(MANY)))
+@pytest.mark.parametrize("name", ["answer_about_image", "crop"])
+def test_arguments_of_very_many_values_are_refused_before_they_are_looked_at(arguments: Any, name: str) -> None:
+    start = time.process_time()
+    with pytest.raises(ToolArgsInvalid) as caught:
+        read_offer(name, arguments)
+    assert time.process_time() - start < 0.1 and len(str(caught.value)) < 1000

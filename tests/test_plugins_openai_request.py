@@ -8,8 +8,8 @@ import pytest
 from mcp_world import QUESTION
 from openai_world import asking
 
-from zoomagent.agent import MAX_QUESTION
 from zoomagent.errors import ModelNotFound
+from zoomagent.graphs.checking import MAX_QUESTION
 from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused, read_request
 
 URL = "data:image/png;base64,AAAA"
@@ -219,3 +219,18 @@ def test_a_conversation_far_too_long_costs_little_more_than_reading_it() -> None
 def test_what_this_endpoint_said_can_be_sent_back_as_it_came() -> None:
     back = {**said("42"), "reasoning_content": "look: …", "refusal": None, "tool_calls": None, "annotations": []}
     assert read([ASKING, back, user("Sure?")]).image == URL
+
+
+FLOODS = ["modalities", "stop", "messages", "logit_bias", "metadata", "tools", "unknown"]
+
+
+@pytest.mark.parametrize("field", FLOODS)
+@pytest.mark.parametrize(
+    "items", ["[" + "0," * 300_000 + "0]", "{" + ",".join(f'"{i}":0' for i in range(100_000)) + "}"]
+)
+def test_a_request_of_very_many_values_is_refused_before_they_are_looked_at(field: str, items: str) -> None:
+    body = f'{{"model":"zoomagent","messages":[{{"role":"user","content":"a"}}],"{field}":{items}}}'
+    start = time.process_time()
+    with pytest.raises(RequestRefused):
+        read_request(body.encode())
+    assert time.process_time() - start < 0.5

@@ -2,6 +2,7 @@
 an answer that was not earned.
 """
 
+import contextlib
 import copy
 import json
 import random
@@ -277,3 +278,24 @@ def test_another_thread_of_a_damaged_file_is_answered(path: Path) -> None:
     change(path, "UPDATE checkpoints SET checkpoint=x'00'")
     assert assert_sound(ask(path))
     assert not assert_sound(ask(path, thread="two"))
+
+
+ENDLESS = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
+QUERIES = [
+    f"CREATE VIEW checkpoints AS {ENDLESS} SELECT 't' AS thread_id, '' AS checkpoint_ns, 'c' AS checkpoint_id, "
+    "NULL AS parent_checkpoint_id, 'msgpack' AS type, x'00' AS checkpoint, '{}' AS metadata FROM r WHERE x < 0",
+    "CREATE VIEW writes AS SELECT 1",
+    f"CREATE TABLE t (a); CREATE TRIGGER g AFTER INSERT ON t BEGIN {ENDLESS.replace('WITH', 'INSERT INTO t WITH')} "
+    "SELECT x FROM r; END",
+    "CREATE VIRTUAL TABLE checkpoints USING fts5(thread_id)",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=["view", "other view", "trigger", "virtual"])
+def test_a_file_that_holds_queries_is_refused_before_they_run(tmp_path: Path, query: str) -> None:
+    file = tmp_path / "runs.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as base:
+        base.executescript(query)
+    with ZoomAgent(FakeModel(respond=respond), strategy="macro", checkpointer=file) as agent:
+        answer = agent.ask(Image.new("RGB", (60, 60)), "q?", thread_id="t")
+    assert (answer.outcome.kind, answer.outcome.code) == ("failed", "checkpoint_corrupt")

@@ -27,6 +27,13 @@ BLANK = (127, 127, 127)
 MAGNIFY = 4.0
 """A small crop is drawn at most this much larger than it is (ours): more costs tokens and shows nothing."""
 
+MOST_SIDE = 1 << 16
+"""Pixels of a view's side, as in profiles."""
+MOST_PIXELS = 1 << 26
+"""Pixels of a view that somebody else wrote down (ours), where the model takes no larger ones."""
+KEPT = 64
+"""Rendered views that are kept from run to run (ours)."""
+
 
 class ViewRecord(TypedDict):
     """A view as plain JSON. `source` is the id of the view it was cut from, "" for the whole picture. `marks` are
@@ -73,13 +80,14 @@ class ViewStore:
         size = view_size(self.profile, box, max_pixels, self.max_pixels)
         depth = self._records[source]["depth"] + 1 if source else 0
         record = ViewRecord(
-            id=view_id(f"{self.picture.id}|{size.width}x{size.height}", box),
+            id="",
             picture=self.picture.id,
             box=box.as_list(),
             size=[size.width, size.height],
             source=source,
             depth=depth,
         )
+        record["id"] = id_of(record)
         return self._records.setdefault(record["id"], record)
 
     def largest(self, name: str) -> ViewRecord:
@@ -89,21 +97,37 @@ class ViewStore:
 
     def marked(self, name: str, boxes: Sequence[Box]) -> ViewRecord:
         """The same view with `boxes` (original pixels) drawn in."""
-        record = self.record(name)
-        marks = [box.as_list() for box in boxes]
-        record = ViewRecord(**{**record, "marks": marks, "id": view_id(record["id"], *boxes)})
+        record = ViewRecord(**{**self.record(name), "marks": [box.as_list() for box in boxes]})
+        record["id"] = id_of(record)
         return self._records.setdefault(record["id"], record)
 
     def blank(self, name: str) -> ViewRecord:
         """A view of the same size that shows nothing: the counterfactual of an evidence proof."""
-        record = self.record(name)
-        record = ViewRecord(**{**record, "blank": True, "id": view_id(record["id"])})
+        record = ViewRecord(**{**self.record(name), "blank": True})
+        record["id"] = id_of(record)
         return self._records.setdefault(record["id"], record)
 
     def know(self, records: Iterable[ViewRecord]) -> None:
         """Take in the records of a checkpoint."""
         for record in records:
             self._records.setdefault(record["id"], record)
+
+    def holds(self, record: ViewRecord) -> bool:
+        """Whether a record from outside is a view of this picture that can be rendered here."""
+        left, top, right, bottom = record["box"]
+        size = self.picture.size
+        inside = 0 <= left < right <= size.width and 0 <= top < bottom <= size.height
+        most = max(MOST_PIXELS, self.profile.max_pixels)
+        return record["picture"] == self.picture.id and inside and size_of(record).pixels <= most
+
+    def emptied(self) -> "ViewStore":
+        """A store for another run on the same picture. It knows no view of this one, but shares what was rendered: an
+        id promises its pixels, and says nothing of whose they are."""
+        other = ViewStore(self.picture, self.profile, max_pixels=self.max_pixels)
+        for name in list(self._images)[:-KEPT]:
+            self._images.pop(name, None)
+        other._images = self._images
+        return other
 
     def record(self, name: str) -> ViewRecord:
         """The record of a view; ToolArgsInvalid names the views there are."""
@@ -152,10 +176,17 @@ def view_size(profile: Profile, box: Box, *max_pixels: int | None) -> Size:
     return profile.fit(box.size, min(limit for limit in limits if limit is not None))
 
 
-def view_id(what: str, *boxes: Box) -> str:
-    """The content name of a view: `boxes` of `what`."""
-    text = f"{what}|{[box.as_list() for box in boxes]}"
-    return f"view-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+def id_of(record: ViewRecord) -> str:
+    """The content name of a view: what decides its pixels, and nothing else."""
+    width, height = record["size"]
+    name = _hashed(f"{record['picture']}|{width}x{height}", [record["box"]])
+    if record.get("marks"):
+        name = _hashed(name, record["marks"])
+    return _hashed(name, []) if record.get("blank") else name
+
+
+def _hashed(what: str, boxes: list[list[int]]) -> str:
+    return f"view-{hashlib.sha256(f'{what}|{boxes}'.encode()).hexdigest()[:20]}"
 
 
 def _share(mark: list[int], box: list[int]) -> tuple[float, float, float, float]:

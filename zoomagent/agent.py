@@ -15,6 +15,7 @@ finished one returns its answer. Left out: the state machine itself (zoomagent/g
 
 import asyncio
 import copy
+import logging
 import re
 import time
 import uuid
@@ -31,8 +32,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
-from zoomagent.confidence.replies import plain
-from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
+from zoomagent.errors import RunError, SettingInvalid, StoreError
+from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import ended
 from zoomagent.graphs.state import Question, State
@@ -50,10 +51,6 @@ from zoomagent.strategy import GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
-MAX_QUESTION = 8000
-MAX_OPTIONS = 26
-MAX_OPTION = 2000
-"""Characters of an option (ours): all of them are told with every question."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 UNKNOWN_FAMILY = (
@@ -65,6 +62,8 @@ Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
 """A picture, a question and, where given, its options."""
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -240,9 +239,18 @@ class ZoomAgent:
         async def one(item: Item) -> Answer:
             async with free:
                 if not isinstance(item, Sequence) or not 2 <= len(item) <= 3:
-                    return self._refusal("", (), None, _bad("An item is (picture, question) or with options as third."))
+                    return self._refusal(
+                        "", (), None, bad_question("An item is (picture, question) or with options as third.")
+                    )
                 image, question, *options = item
-                return await self._ask(image, question, options[0] if options else (), None)
+                given = options[0] if options else ()
+                try:
+                    return await self._ask(image, question, given, None)
+                # Not narrower: a bug that one question meets must not lose the answers of the others.
+                except Exception as error:
+                    log.exception("a bug in one question of a batch")
+                    text = f"A bug of zoomagent's ({type(error).__name__}). The log has all of it; please report it."
+                    return self._refusal(question, given, None, RunError(text, code="bug"))
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item)) for item in items]
@@ -286,22 +294,22 @@ class ZoomAgent:
 
     async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
         """The open picture and the model. A Picture that is passed in stays open."""
-        picture = image
+        picture, began = image, time.monotonic()
+        seconds = self.context.budget.seconds
         if not isinstance(image, Picture):
-            seconds = self.context.budget.seconds
             picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
-        model = await self._loaded()
+        model = await self._loaded(None if seconds is None else seconds - (time.monotonic() - began))
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 
-    async def _loaded(self) -> Model:
-        """The model, loaded with the first question."""
+    async def _loaded(self, seconds: float | None = None) -> Model:
+        """The model, loaded with the first question, which has `seconds` left for what its server says of it."""
         async with self._loading:
             if self._held.model is None:
                 extra: dict[str, Any] = {"extra_body": self.context.extra_body} if self.context.extra_body else {}
                 self._held.model = await asyncio.to_thread(
                     load_model, self.context.model, connections=self._connections, **extra
                 )
-                await identify(self._held.model)
+                await identify(self._held.model, seconds)
                 use_profile(self._held.model, self.context.profile)
             return self._held.model
 
@@ -382,23 +390,3 @@ def _is_unknown(profile: Profile) -> bool:
     """Whether nothing is known of a model, neither by its name nor by measuring; which dialect a server takes is no
     knowledge of its pictures."""
     return replace(profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN
-
-
-def check_question(question: str, options: Sequence[str]) -> None:
-    """Raises InputRefused (bad_question) for what can not be asked."""
-    if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
-        raise _bad(f"A question is text of 1 to {MAX_QUESTION} characters.")
-    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
-        raise _bad(f"Options are a list of at most {MAX_OPTIONS} texts.")
-    if any(not isinstance(option, str) or not option.strip() for option in options):
-        raise _bad("Every option is a text that says something.")
-    if any(len(option) > MAX_OPTION for option in options):
-        raise _bad(f"An option has at most {MAX_OPTION} characters.")
-    if len({plain(option) for option in options}) < len(options):
-        raise _bad("Two options say the same. Give each once.")
-    if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
-        raise _bad("The question holds half a character (a lone surrogate). Send valid Unicode.")
-
-
-def _bad(text: str) -> InputRefused:
-    return InputRefused(text, code="bad_question")

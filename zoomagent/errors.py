@@ -65,7 +65,8 @@ class OutputTruncated(ToolError):
 
 class RunError(ZoomAgentError):
     """Not the model's mistake: the run ends with this error's code. Codes of its own: budget_calls,
-    budget_visual_tokens, budget_seconds, budget_depth, no_answer, cut_in_thought, other_picture, split_leak."""
+    budget_visual_tokens, budget_seconds, budget_depth, no_answer, cut_in_thought, other_picture, split_leak,
+    bug."""
 
     code = "run_error"
 

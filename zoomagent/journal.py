@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from zoomagent.errors import StoreError
+
 CHUNK = 1 << 20
 """Bytes that are looked through at a time for the last line's end (ours)."""
 
@@ -43,22 +45,32 @@ class Journal:
     def is_empty(self) -> bool:
         return os.fstat(self._file).st_size == 0
 
-    def lines(self) -> Iterator[bytes]:
-        """Every whole line, without its end. What a kill left of a last one is cut off the file first."""
-        size = end = os.fstat(self._file).st_size
+    def lines(self, ours: bool = False) -> Iterator[bytes]:
+        """Every whole line, without its end. What a kill left of a last one is cut off the file after the caller took
+        all of them as its own. A file of bytes without one whole line may be anything: StoreError, and nothing is cut,
+        but where the caller knows it to be `ours`."""
+        size, end = os.fstat(self._file).st_size, self._whole()
+        if size and not end and not ours:
+            text = f"{self._path.name} holds something else: not one whole line. Name another file."
+            raise StoreError(text, code="store_io")
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line.rstrip(b"\n")
+        if end < size:
+            os.ftruncate(self._file, end)
+            os.fsync(self._file)
+
+    def _whole(self) -> int:
+        """Where the last whole line ends."""
+        end = os.fstat(self._file).st_size
         while end > 0:
             begin = max(0, end - CHUNK)
             at = os.pread(self._file, end - begin, begin).rfind(b"\n")
             if at >= 0:
-                end = begin + at + 1
-                break
+                return begin + at + 1
             end = begin
-        if end < size:
-            os.ftruncate(self._file, end)
-            os.fsync(self._file)
-        with self._path.open("rb") as file:
-            for line in file:
-                yield line.rstrip(b"\n")
+        return 0
 
     def add(self, lines: Sequence[bytes]) -> None:
         """Put lines at the end; they are on disk when this returns."""

@@ -7,30 +7,24 @@ lists only) has done nothing and starts anew. What a saver gives may be damaged 
 run until it was looked at: `checkpoint_corrupt`.
 """
 
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, cast
 
-import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from pydantic import TypeAdapter
 
 from zoomagent.answer import from_state, steps_from
 from zoomagent.errors import RunError, StoreError
 from zoomagent.graphs import macro_micro, zoom
+from zoomagent.graphs.checking import check_state
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, Question, State
 from zoomagent.run_record import Step
 
 OPEN = OutcomeRecord(kind="failed", reasons=[], code=None, exit_status=0)
 """Stands for the outcome of a run that has none yet."""
-
-MOST_SIDE = 1 << 16
-"""Pixels of a view's side, as in profiles."""
 
 
 async def run(
@@ -94,39 +88,15 @@ def _corrupt(what: str) -> StoreError:
     return StoreError(text, code="checkpoint_corrupt")
 
 
-@cache
-def _shape() -> TypeAdapter[State]:
-    return TypeAdapter(State)
-
-
 def _state_in(stored: Any) -> State:
-    """The state that a checkpoint holds, empty where nothing was done yet. Raises where it is none: every value has its
-    type and can be written as JSON, every view that is named is there, and an answer can be made of it."""
+    """The state that a checkpoint holds, empty where nothing was done yet. Raises where it is none, or no answer can be
+    made of it."""
     if "question" not in stored:
         if any(stored.values()):
             raise ValueError("a state without its question")
         return cast(State, {})
-    _shape().validate_python(stored, strict=True)
-    json.dumps(stored, allow_nan=False)
-    orjson.dumps(stored)
     state = cast(State, stored)
-    views = {view["id"]: view for view in state.get("views", [])}
-    named = [name for side in ("macro", "micro") if side in state for name in state[side]["views"]]
-    named += [name for turn in state.get("messages", []) for name in turn["views"]]
-    named += [view["source"] for view in views.values() if view["source"]]
-    named += [name for target in state.get("targets", []) for name in (target["source"], target["crop"]) if name]
-    named += [state["crop"]] if "crop" in state else []
-    if not all(name in views for name in named):
-        raise ValueError("a view that is not there")
-    if ("target" in state) != ("crop" in state):
-        raise ValueError("a box without its view")
-    picture = state.get("picture")
-    for view in views.values():
-        left, top, right, bottom = view["box"]
-        width, height = view["size"]
-        inside = picture and 0 <= left < right <= picture["width"] and 0 <= top < bottom <= picture["height"]
-        if not inside or not 0 < width <= MOST_SIDE or not 0 < height <= MOST_SIDE or view["depth"] < 0:
-            raise ValueError("a view that can not be")
+    check_state(state)
     from_state(cast(State, {"outcome": OPEN, **state}), model="", strategy="")
     return state
 

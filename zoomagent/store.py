@@ -82,6 +82,7 @@ class CheckpointFile:
             stack.enter_context(only_process(self._path, "this checkpoint file"))
             stack.enter_context(store_errors())
             connection = await stack.enter_async_context(aiosqlite.connect(self._path, timeout=BUSY_SECONDS))
+            await _check_plain(connection)
             saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
             try:
                 await saver.setup()
@@ -90,6 +91,18 @@ class CheckpointFile:
             self._stack = stack.pop_all()
         self._saver = saver
         return saver
+
+
+async def _check_plain(connection: aiosqlite.Connection) -> None:
+    """Tables and their indices only: views, triggers and virtual tables would run queries of others, which may never
+    end."""
+    async with connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+    ) as found:
+        row = await found.fetchone()
+    if row is None or row[0]:
+        text = "The checkpoint file holds other things than tables of checkpoints. Move it away, or name another."
+        raise StoreError(text, code="checkpoint_corrupt")
 
 
 @contextlib.contextmanager

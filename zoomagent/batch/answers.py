@@ -64,7 +64,7 @@ class AnswerFile:
                 if differs:
                     text = f"These answers were made with another {', '.join(differs)}."
                     raise StoreError(f"{text} Name another file, or set it as it was.", code="run_mismatch")
-                for number, line in enumerate(self._journal.lines(), 1):
+                for number, line in enumerate(self._journal.lines(ours=True), 1):
                     self._read(line, number)
             self._stack = stack.pop_all()
         return self

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoomagent.batch.rows import Row
-from zoomagent.confidence.replies import CANNOT_TELL, abstains, plain, same_answer
+from zoomagent.confidence.replies import CANNOT_TELL, abstains, plain, same_answer, stands_after
 
 VQA_ANSWERS = 10
 """People whose answers VQA has for a question; three of them make an answer wholly right."""
@@ -77,9 +77,7 @@ def _meant(gold: str, row: Row) -> str | None:
     if index < len(row.options):
         return row.options[index]
     lettered = [
-        o
-        for i, o in enumerate(row.options)
-        if re.fullmatch(rf"\(?{chr(97 + i)}[).:]\s*{re.escape(plain(o))}", plain(gold))
+        o for i, o in enumerate(row.options) if stands_after(rf"\(?{chr(97 + i)}[).:]\s*", plain(o), plain(gold))
     ]
     return lettered[0] if lettered else None
 

@@ -100,7 +100,7 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
     seen: dict[str, int] = {}
     try:
         if is_array(path) and (rows := _array(path)) is not None:
-            yield from (_first(_read(orjson.dumps(row), number), seen) for number, row in enumerate(rows, 1))
+            yield from (_first(_of_array(row, number), seen) for number, row in enumerate(rows, 1))
             return
         with path.open("rb") as file:
             for number, line in enumerate(_lines(file), 1):
@@ -110,6 +110,13 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
                     yield _first(_read(line, number), seen)
     except OSError as error:
         raise InputRefused(f"The questions cannot be read: {error.strerror}.", code="not_a_file") from error
+
+
+def _of_array(row: object, number: int) -> Row | NoRow:
+    try:
+        return _read(orjson.dumps(row), number)
+    except TypeError:  # deeper than any row, or a number that no store takes
+        return NoRow(number, "nested too deep, or with a number that is too large")
 
 
 def with_files(rows: Iterator[Row | NoRow], folder: Path) -> Iterator[Row | NoRow]:

@@ -9,6 +9,7 @@ import typer
 from zoomagent.cli.extras import need
 from zoomagent.cli.options import AgentOptions, Format, Json, MaxBytes, MaxPixels, Ocr, takes
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
+from zoomagent.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -161,7 +162,7 @@ def _tell(tally: "Tally", as_json: bool) -> None:
         return
     for name, value in summary.items():
         if value not in ([], {}) and name not in ("first_no_rows", "first_unscored"):
-            typer.echo(f"{name.replace('_', ' '):18} {_worded(value)}")
+            typer.echo(f"{name.replace('_', ' '):18} {printable(_worded(value))}")
 
 
 def _worded(value: Any) -> str:

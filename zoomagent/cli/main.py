@@ -218,16 +218,18 @@ def config() -> None:
     Example: zoomagent config
     """
     from zoomagent.cli.settings import KINDS, SECRETS, config_file, settings
+    from zoomagent.text import printable
 
     path = config_file()
-    typer.echo(f"# {path}{'' if path.exists() else ' (not there; make it to set defaults)'}")
+    typer.echo(f"# {printable(str(path))}{'' if path.exists() else ' (not there; make it to set defaults)'}")
     found = settings()
     for name in KINDS:
         setting = found.get(name)
         line = (
             f"# {name} is not set" if setting is None else f"{name} = {json.dumps(setting.value, ensure_ascii=False)}"
         )
-        typer.echo(line if setting is None or setting.source == "file" else f"{line}  # from {setting.source}")
+        line = line if setting is None or setting.source == "file" else f"{line}  # from {setting.source}"
+        typer.echo(printable(line))
     for name in SECRETS:
         typer.echo(f"# {name} is {'set' if os.environ.get(name) else 'not set'}")
 

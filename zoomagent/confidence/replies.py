@@ -18,6 +18,7 @@ from zoomagent.confidence.words import places, words
 from zoomagent.confidence.words import plain as plain
 from zoomagent.models.words.phrases import ABSTAIN, CLAUSE_ENDS, DENIES_NOTHING, DENY, DENY_UNSPACED, LEAD, NAME
 from zoomagent.models.words.unwrapping import is_call, unwrapped
+from zoomagent.text import MAX_TEXT
 
 CANNOT_TELL = "Cannot tell"
 
@@ -37,7 +38,7 @@ _BRACKETED = re.compile(r"[(\[【]\s?([A-Za-z])\s?[)\]】]")
 _STANDING = re.compile(
     r"(?<![A-Za-z0-9'])([A-Z])(?![A-Za-z0-9'])(?=\s*(?:$|[).:;,、。\]】\n!?/]|(?:or|and|oder|ou|und|et|o|y|e|或|和)\b))"
 )
-_OWN_LINE = re.compile(r"^[\W_]*([A-Z])[\W_]*$", re.MULTILINE)
+_ALONE = re.compile(r"[\W_]*+([A-Z])[\W_]*+")
 
 _DENIES = frozenset(word for line in DENY for word in line.split())
 _DENIES_UNSPACED = tuple(words(text) for text in DENY_UNSPACED.split())
@@ -114,13 +115,19 @@ def _by_text(reply: str, options: Sequence[str]) -> int | None:
     texts = [plain(option) for option in options]
     if said in texts:
         return texts.index(said)
-    lettered = [i for i, text in enumerate(texts) if re.fullmatch(rf"\(?{chr(97 + i)}[).:]?\s?{re.escape(text)}", said)]
+    lettered = [i for i, text in enumerate(texts) if stands_after(rf"\(?{chr(97 + i)}[).:]?\s?", text, said)]
     return lettered[0] if len(lettered) == 1 else None
+
+
+def stands_after(lead: str, text: str, said: str) -> bool:
+    """Whether `said` is `text` with what the pattern `lead` allows before it. No pattern is made of the text itself,
+    which may be long."""
+    return said.endswith(text) and re.fullmatch(lead, said.removesuffix(text)) is not None
 
 
 def _named(reply: str, options: Sequence[str]) -> int | None:
     """The one option that the reply names by its letter or mentions; None where they differ, or two are named."""
-    reply = unicodedata.normalize("NFKC", reply)
+    reply = unicodedata.normalize("NFKC", reply)[:MAX_TEXT]
     letters, start = _letters(reply, len(options))
     if len(letters) > 1:
         return None
@@ -140,9 +147,10 @@ def _letters(reply: str, count: int) -> tuple[set[int], int]:
     first = None if lower else first
     found = [match[1] for pattern in (_NAMED, _BRACKETED) for match in pattern.finditer(reply)]
     found = [letter for letter in found if letter.isupper()]
-    if first is not None or found or _OWN_LINE.search(reply):
+    alone = [match[1] for line in reply.split("\n") if (match := _ALONE.fullmatch(line))]
+    if first is not None or found or alone:
         found += [match[1] for match in _STANDING.finditer(reply)]
-        found += [match[1] for match in _OWN_LINE.finditer(reply)]
+        found += alone
     if first is not None:
         found.append(first[1].upper())
     indices = {ord(letter) - ord("A") for letter in found}

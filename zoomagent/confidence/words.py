@@ -13,6 +13,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from zoomagent.text import MAX_TEXT
+
 _SAME = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
     | dict.fromkeys("\u2018\u2019\u02bc\u201b`\u00b4", "'")
@@ -96,8 +98,9 @@ def places(part: Sequence[str], whole: Sequence[str]) -> list[int]:
 
 
 def _folded(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text.translate(_SAME)).casefold()
-    folded = unicodedata.normalize("NFKC", folded).translate(_SAME)
+    """Bounded before and after: a character's compatibility form may be eighteen."""
+    folded = unicodedata.normalize("NFKC", text[:MAX_TEXT].translate(_SAME))[:MAX_TEXT].casefold()
+    folded = unicodedata.normalize("NFKC", folded).translate(_SAME)[:MAX_TEXT]
     if folded.isascii():
         return folded
     return "".join(str(unicodedata.decimal(mark, mark)) for mark in folded)

@@ -1,7 +1,7 @@
 """Scores that can be trusted: exact match, gain and harm against the same model without zoom, intervals of a share.
 
-An answer is right when it is the same one (`confidence/replies.py`); there is no judge. Wilson's interval is for tables,
-Clopper and Pearson's, which is exact, for promises.
+An answer is right when it is the same one (`confidence/replies.py`); there is no judge. Wilson's interval is for
+tables, Clopper and Pearson's, which is exact, for promises.
 """
 
 from collections.abc import Sequence

@@ -71,14 +71,15 @@ def _had_from_the_hub(spec: str) -> Iterator[None]:
         ) from error
 
 
-async def identify(model: Model) -> None:
-    """Have a server say which model it serves, before anything depends on its profile."""
+async def identify(model: Model, seconds: float | None = None) -> None:
+    """Have a server say which model it serves, before anything depends on its profile, in the seconds that a run has
+    for it."""
     if "zoomagent.models.server.openai_server" not in sys.modules:  # then no model is one of a server
         return
     from zoomagent.models.server.openai_server import OpenAIModel
 
     if isinstance(model, OpenAIModel):
-        await model.identify()
+        await model.identify(seconds)
 
 
 def use_profile(model: Model, fields: Mapping[str, Any]) -> None:

@@ -19,12 +19,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION, ZoomAgent, check_question
+from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
+from zoomagent.bounds import within
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.files import write_together
+from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION, check_question
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture
 from zoomagent.media.paths import LONGEST
@@ -35,12 +37,17 @@ from zoomagent.page.watching import watched
 from zoomagent.run_record import Looked, Step
 from zoomagent.strategy import Rule, Strategy
 from zoomagent.text import storable
+from zoomagent.tools.viewing import MOST_SIDE
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 AT_ONCE = 4
 """Runs that may go on at the same time (ours)."""
 THUMBNAIL = "thumbnail.jpg"
 SAYS = r"\S"
+MAX_VALUES = 200
+"""Values of a question (ours): the largest has fifty."""
+MOST_EVIDENCE, MOST_VIEWS = 200, 5000
+"""What one kept run holds (ours); the longest have a tenth."""
 LISTED = 200
 """Saved runs that are listed, newest first."""
 
@@ -63,6 +70,14 @@ class Asked(BaseModel):
     proof: bool | None = None
     check: bool | None = None
     name: Annotated[str, Field(max_length=LONGEST)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        """Each wrong item would be an error of its own."""
+        if not within(given, MAX_VALUES):
+            raise ValueError(f"more than {MAX_VALUES} values")
+        return given
 
 
 class Runs:
@@ -96,16 +111,19 @@ class Runs:
         if not ID.fullmatch(name) or not path.is_file():
             raise InputRefused("There is no such run. Open another one.", code="unknown_run")
         try:
-            return Answer.model_validate_json(path.read_bytes())
-        except ValidationError as error:
+            answer = Answer.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
             raise StoreError("This run's file is no answer of zoomagent's.", code="checkpoint_corrupt") from error
+        if not _can_be(answer):
+            raise StoreError("This run's file is damaged: no run leaves such views.", code="checkpoint_corrupt")
+        return answer
 
     def listed(self, words: str = "") -> list[dict[str, Any]]:
         """The kept runs that hold all the words, newest first. Files that are no answers are left out."""
         names = sorted((path.parent.name for path in self._folder.glob("*/answer.json")), reverse=True)
         runs: list[dict[str, Any]] = []
         for name in filter(ID.fullmatch, names):
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(StoreError, InputRefused):
                 run = told_short(self.kept(name), name)
                 if all(word in _searched(run) for word in words.casefold().split()):
                     runs.append(run)
@@ -200,3 +218,20 @@ def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Cal
             lines.put_nowait({"event": "view", "view": view})
 
     return tell
+
+
+def _can_be(answer: Answer) -> bool:
+    """Whether a page can be made of a kept run: its views lie in the picture, and there are as many as a run makes."""
+    picture, settings = answer.picture, answer.made.settings if answer.made else {}
+    if picture is None or picture.width < 1 or picture.height < 1 or not isinstance(settings.get("budget", {}), dict):
+        return False
+    if (
+        len(answer.evidence) > MOST_EVIDENCE
+        or max(len(answer.views), len(answer.regions), len(answer.steps)) > MOST_VIEWS
+    ):
+        return False
+    boxes = [item.box for item in answer.evidence] + [item.box for item in answer.views]
+    boxes += [item.target for item in answer.evidence if item.target]
+    sides = [side for size in [e.size for e in answer.evidence] + [v.size for v in answer.views] for side in size]
+    inside = (0 <= x < right <= picture.width and 0 <= y < bottom <= picture.height for x, y, right, bottom in boxes)
+    return all(inside) and all(0 < side <= MOST_SIDE for side in sides)

@@ -13,7 +13,7 @@ import orjson
 
 from zoomagent.data.genome.rows import Counts
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS
-from zoomagent.errors import RunError
+from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.files import write_whole
 
 Split = Literal["train", "held-out"]
@@ -66,3 +66,15 @@ def check_leak(pictures: Mapping[Split, set[str]]) -> None:
         some = ", ".join(sorted(shared)[:3])
         text = f"{len(shared)} pictures are in both splits, {some} among them. Do not train on this; make it anew."
         raise RunError(text, code="split_leak")
+
+
+def read_card(file: Path) -> dict[str, Any]:
+    """A card that was written before; SettingInvalid where it is damaged or names no folder of pictures."""
+    try:
+        card = orjson.loads(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise SettingInvalid("The card.json of these trajectories is damaged. Write them again.") from error
+    images = card.get("images") if isinstance(card, dict) else None
+    if not isinstance(images, str) or "\0" in images:
+        raise SettingInvalid("The card.json of these trajectories names no folder of images. Write them again.")
+    return dict(card)

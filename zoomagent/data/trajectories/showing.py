@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from PIL import Image, ImageDraw, ImageFont
 
-from zoomagent.data.trajectories.card import SPLITS
+from zoomagent.data.trajectories.card import SPLITS, read_card
 from zoomagent.data.trajectories.trajectory import ImagePart, Trajectory, Turn, read_parquet
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size
@@ -48,7 +48,7 @@ def show(folder: Path, n: int, out: Path) -> int:
         raise InputRefused(
             "The folder holds no card.json. Give one that `data trajectories` finished.", code="not_a_file"
         )
-    images = folder / orjson.loads(card.read_bytes())["images"]
+    images = folder / read_card(card)["images"]
     sheets = [sheet(one, images) for one in mixed(folder, n)]
     if out.suffix == ".png":
         as_picture(sheets).save(out)

@@ -32,7 +32,7 @@ import openai
 
 from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
 from zoomagent.geometry import Size
-from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Usage
 from zoomagent.models.metering import current_meter
 from zoomagent.models.naming import shown
 from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
@@ -45,11 +45,12 @@ from zoomagent.models.server.completion import (
     read_usage,
 )
 from zoomagent.models.server.keys import ModelKey, key_for
-from zoomagent.models.server.reply_bytes import bound, pieces
+from zoomagent.models.server.reply_bytes import bound, hide, pieces
 from zoomagent.models.server.retrying import Breaker, RetryPolicy, with_retries
 from zoomagent.models.server.server_errors import (
     BAD_REQUEST,
     allowed_below,
+    received,
     refuses_roles,
     refuses_scores,
     retry_after,
@@ -199,12 +200,12 @@ class OpenAIModel:
             await self._score_first_tokens(messages, continuations, deadline) if tokens and not short else None
         )
 
-    async def identify(self) -> None:
+    async def identify(self, seconds: float | None = None) -> None:
         """Find out before the first view is drawn which model this is, where its name does not say: from the only one
         that is served, or from the root that the server lists for it. A server that lists nothing is no error here."""
         if self._profile_given or (self.name and profile_for(self.name, {}) != UNKNOWN):
             return
-        until = time.monotonic() + IDENTIFY_SECONDS
+        until = time.monotonic() + (IDENTIFY_SECONDS if seconds is None else min(seconds, IDENTIFY_SECONDS))
         try:
             listed = await self._entries(until, attempts=1)
         except ServerError:
@@ -258,6 +259,7 @@ class OpenAIModel:
     ) -> list[Reply]:
         def read(body: dict[str, Any]) -> list[Reply]:
             replies = read_replies(body, self._visual_tokens(messages))
+            replies = [replace(reply, text=hide(reply.text, self._key.secret)) for reply in replies]
             return [_with_text_calls(reply) for reply in replies] if tools else replies
 
         return await self._complete(messages, options, tools, deadline, read)
@@ -481,24 +483,36 @@ class OpenAIModel:
         """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
         meter = current_meter()
         meter.count()
+        sending = session.client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            content=pieces(request),
+            options={"headers": {"content-length": str(len(request))}},
+        )
         try:
-            response = await session.client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=pieces(request),
-                options={"headers": {"content-length": str(len(request))}},
-            )
+            response = await received(sending)
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
                 meter.count(-1)
             raise
 
-        body = await session.apart(lambda: read_json(response.content))
-        meter.add(read_usage(body))
-        return await session.apart(lambda: read(body))
+        def parse() -> tuple[Usage, T | ServerError]:
+            # Millions of values are freed where they were made: freeing them holds up the event loop too.
+            body = read_json(response.content)
+            usage = read_usage(body)
+            try:
+                return usage, read(body)
+            except ServerError as error:
+                return usage, error.with_traceback(None)
+
+        usage, found = await session.apart(parse)
+        meter.add(usage)
+        if isinstance(found, ServerError):
+            raise found
+        return found
 
     async def _list(self, session: _Session) -> list[dict[str, str]]:
-        response = await session.client.get("/models", cast_to=httpx2.Response)
+        response = await received(session.client.get("/models", cast_to=httpx2.Response))
         return await session.apart(lambda: read_listed(read_json(response.content)))
 
     def _current_session(self) -> _Session:

@@ -3,9 +3,11 @@
     httpx2.AsyncClient(event_hooks={"response": [bound]})
     client.post(…, content=pieces(request))
 
-Headers are not believed: bytes are counted as they come. Left out: what the bytes mean (`completion.py`).
+Headers are not believed: bytes are counted as they come, and are UTF-8, as JSON is. Left out: what the
+bytes mean (`completion.py`).
 """
 
+import re
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -40,13 +42,28 @@ async def bound(response: httpx2.Response, hidden: str = "") -> None:
     is_error = response.status_code >= 400
     if response.headers.pop("content-encoding", "identity").lower() != "identity" and not is_error:
         raise httpx2.DecodingError("compressed, though that was not asked for")
+    response.encoding = "utf-8"  # else a header names the codec: one that raises, or that is none of text
     if isinstance(response.stream, httpx2.AsyncByteStream):
-        secret = hidden.encode() if len(hidden) >= SECRET else b""
-        response.stream = _Bounded(response.stream, is_error, secret)
+        response.stream = _Bounded(response.stream, is_error, spellings(hidden) if len(hidden) >= SECRET else None)
+
+
+def hide(text: str, secret: str) -> str:
+    """`text` without a secret that was put together from parts of a reply."""
+    return text.replace(secret, HIDDEN.decode()) if len(secret) >= SECRET else text
+
+
+def spellings(secret: str) -> re.Pattern[bytes]:
+    """The secret as JSON may write it, also in a text inside a text: any character may be escaped."""
+    return re.compile("".join(rf"\\{{0,8}}{_spellings(character)}" for character in secret).encode())
+
+
+def _spellings(character: str) -> str:
+    digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):04x}")
+    return f"(?:{re.escape(character)}|(?:(?<=\\\\)|\\\\)u{digits})"
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, is_error: bool, secret: bytes) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, is_error: bool, secret: re.Pattern[bytes] | None) -> None:
         self._inner, self._is_error, self._secret = inner, is_error, secret
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -59,7 +76,7 @@ class _Bounded(httpx2.AsyncByteStream):
                 raise ReplyTooLarge(f"more than {MAX_REPLY_BYTES} bytes")
             chunks.append(chunk)
         whole = b"".join(chunks)
-        yield whole.replace(self._secret, HIDDEN) if self._secret else whole
+        yield self._secret.sub(HIDDEN, whole) if self._secret else whole
 
     async def aclose(self) -> None:
         await self._inner.aclose()

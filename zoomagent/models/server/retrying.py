@@ -15,6 +15,8 @@ from typing import TypeVar
 from zoomagent.errors import ModelUnavailable, ServerError
 
 T = TypeVar("T")
+PAUSE = 0.02
+"""Seconds after which a call looks again whether the probe that it waits for is done (ours); loops may be several."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ def _wait(policy: RetryPolicy, attempt: int, asked: float | None) -> float:
 
 
 class Breaker:
-    """Opens after `failures` calls in a row that brought no answer; then only a probe may find out whether
-    it is back.
+    """Closed until a probe failed, too, after `failures` calls in a row that brought no answer: calls may fail by what
+    they ask, over and over, while the server answers everybody else.
 
     A health check of 200 does not mean that a model answers, so the probe is a real call of one token.
     """
@@ -69,13 +71,13 @@ class Breaker:
         self._cooldown = cooldown
         self._in_a_row = 0
         self._opened = 0.0
+        self._away = False
         self._probing = False
 
     def record(self, answered: bool) -> None:
         """Note the outcome of a call or a probe. Only answers count as progress."""
         self._in_a_row = 0 if answered else self._in_a_row + 1
-        if not answered:
-            self._opened = time.monotonic()
+        self._away = self._away and not answered
 
     @property
     def is_open(self) -> bool:
@@ -83,9 +85,11 @@ class Breaker:
 
     async def admit(self, probe: Callable[[], Awaitable[object]]) -> None:
         """Return when calls may go out; else raise ModelUnavailable at once."""
+        while self._probing and not self._away:
+            await asyncio.sleep(PAUSE)
         if not self.is_open:
             return
-        if self._probing or time.monotonic() - self._opened < self._cooldown:
+        if self._away and (self._probing or time.monotonic() - self._opened < self._cooldown):
             raise ModelUnavailable(
                 f"The model's server does not answer: the last {self._in_a_row} calls brought nothing, so no more are "
                 "sent for now. See whether it runs, and at this address, then try again."
@@ -93,5 +97,8 @@ class Breaker:
         self._probing = True
         try:
             await probe()
+        except ServerError:
+            self._away, self._opened = self.is_open, time.monotonic()
+            raise
         finally:
             self._probing = False

@@ -8,7 +8,7 @@ and keys; never other fields, headers, or a body that is no JSON.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from time import time
@@ -167,6 +167,23 @@ def translate(error: Exception, about_key: str = HOW) -> ServerError:
         if isinstance(error, kinds):
             return ours(message)
     raise error
+
+
+async def received(sending: Awaitable[httpx2.Response]) -> httpx2.Response:
+    """The response that the HTTP library and the SDK make of a server's bytes. What they stumble over, while they read
+    headers and bodies that can be anything, is the server's fault."""
+    try:
+        return await sending
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise BadServerResponse(_UNREADABLE) from error
 
 
 def from_status(status: int, body: Any, about_key: str = HOW) -> ServerError:

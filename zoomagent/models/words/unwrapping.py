@@ -51,7 +51,7 @@ _TAGGED = re.compile(rf"<({_TAG})>(.*?)(?:</\1>|$)|<\|begin_of_box\|>(.*?)(?:<\|
 _LATEX_BOX = re.compile(r"\\f?boxed\s?\{")
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathbf|mathrm|boldsymbol|mbox)\{([^{}]*)\}")
 _MATH = re.compile(r"\$\$?([^$]{1,200})\$\$?|\\\((.{1,200})\\\)|\\\[(.{1,200})\\\]", re.DOTALL)
-_FENCE = re.compile(r"```(?!tool_)\w{0,16}\s*((?:[^`]|`(?!``))*)```")
+_FENCE = re.compile(r"```(?!tool_)\w{0,16}\s*+((?:[^`]++|`(?!``))*+)```")
 _ANSWER_KEYS = ("answer", "final_answer", "result", "choice", "option", "response")
 
 _BOLD = re.compile(

@@ -203,8 +203,8 @@ def _declared(headers: list[tuple[bytes, bytes]]) -> int:
 
 def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
     given = [value for name, value in headers if name == b"authorization"]
-    expected = b"Bearer " + key.encode()
-    return len(given) == 1 and hmac.compare_digest(given[0], expected)
+    scheme, _, secret = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(secret, key.encode())
 
 
 async def tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:

@@ -20,6 +20,11 @@ Refusal = tuple[int, str, str]
 """Status, code and text."""
 
 
+MAX_VALUES = 100_000
+"""Commas and opening brackets of a body that is JSON (ours): each may be a value, which costs far more than its byte.
+Text has them too, so the faces bound what they read of it more narrowly."""
+
+
 class BodyRefused(Exception):
     """The body grew beyond its bound, stopped coming, or took too long."""
 
@@ -54,6 +59,8 @@ class Incoming:
         self._receive, self._bounds, self._room = receive, bounds, room
         self._ahead: deque[Message] = deque()
         self._arrived, self._whole = 0, False
+        self._is_json: bool | None = None
+        self._values = 0
         self._until: float | None = None
         self.refusal: Refusal | None = None
 
@@ -74,7 +81,17 @@ class Incoming:
         self._whole = not message.get("more_body", False)
         if self._arrived > self._bounds.size:
             raise self._refused(too_large(self._bounds.size))
+        self._count(message.get("body", b""))
         return message
+
+    def _count(self, body: bytes) -> None:
+        """A picture begins neither as an object nor as a list does."""
+        if self._is_json is None and (start := body.lstrip()[:1]):
+            self._is_json = start in (b"{", b"[")
+        if self._is_json:
+            self._values += body.count(b",") + body.count(b"[") + body.count(b"{")
+        if self._values > MAX_VALUES:
+            raise self._refused((413, "too_large", f"The body has more than {MAX_VALUES} values. Send fewer."))
 
     def dropped(self) -> None:
         """Give back the room of what nobody read."""

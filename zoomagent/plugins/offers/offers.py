@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from zoomagent.bounds import within
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.plugins.offers.public import Public, PublicAnswer, PublicBox
 from zoomagent.strategy import Rule, Strategy
@@ -29,6 +30,8 @@ FourNumbers = Annotated[
 UnitsOf = Annotated[Units | None, Field(description="of the box: relative (0 to 1, the default) or pixels")]
 
 
+MAX_VALUES = 1000
+"""Values that the arguments of a call hold (ours): the largest have thirty."""
 MAX_THING = 2000
 """Characters that name a thing to look for (ours)."""
 
@@ -56,9 +59,10 @@ def _from_text(name: str, value: Any) -> Any:
         text = value.strip()
         text = f"[{text}]" if name == "box" and text[:1] not in ("[", "(") else text
         try:
-            value = json.loads("[" + text[1:-1] + "]" if text[:1] == "(" and text[-1:] == ")" else text)
+            found = json.loads("[" + text[1:-1] + "]" if text[:1] == "(" and text[-1:] == ")" else text)
         except (ValueError, RecursionError):
             return value
+        value = found if within(found, MAX_VALUES) else value
     if name == "box" and isinstance(value, list):
         return [_number(one) for one in value]
     return value
@@ -217,6 +221,8 @@ def read_offer(name: str, arguments: Mapping[str, Any] | str) -> ToolArguments:
             arguments = json.loads(arguments)
         except (ValueError, RecursionError):
             raise ToolArgsInvalid(f"{name}: the arguments are no JSON. It takes a JSON object.") from None
+    if not within(arguments, MAX_VALUES):
+        raise ToolArgsInvalid(f"{name}: the arguments hold more than {MAX_VALUES} values. Give fewer.")
     if not isinstance(arguments, Mapping):
         raise ToolArgsInvalid(f"{name}: the arguments are no JSON object. It takes one.")
     try:

@@ -16,14 +16,17 @@ from typing import Annotated, Any, Literal, get_args
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from zoomagent.agent import MAX_OPTIONS, MAX_QUESTION
+from zoomagent.bounds import within
 from zoomagent.errors import InputRefused, ModelNotFound
+from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION
 from zoomagent.strategy import Rule, Strategy
 
 NAME = "zoomagent"
 MODELS = (NAME, *(f"{NAME}-{strategy}" for strategy in get_args(Strategy)))
 """The agent as it is set, and with each strategy, so that a harness can compare them by model name alone."""
 MAX_MESSAGES, MAX_PARTS = 256, 64
+MAX_VALUES = 20_000
+"""Values of a request (ours): a message of a picture and a text has a dozen."""
 UNUSED = (
     "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty",
     "user", "metadata", "store", "service_tier", "reasoning_effort", "parallel_tool_calls", "stop", "verbosity",
@@ -158,7 +161,7 @@ class ChatRequest(Strict):
     tools: Nothing = None
     tool_choice: Literal["none", "auto"] | None = None
     response_format: ResponseFormat | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(fail_fast=True, max_length=16)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: int | None = None
@@ -195,6 +198,8 @@ def read_request(body: bytes) -> Asked:
         given = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise RequestRefused("The body is not JSON.", None) from None
+    if not within(given, MAX_VALUES):
+        raise RequestRefused(f"The body has more than {MAX_VALUES} values. Send fewer.", None)
     try:
         request = ChatRequest.model_validate(given)
     except ValidationError as error:

@@ -6,13 +6,13 @@
 Left out: conversations of the rows, unless `whole` is asked for: reinforcement makes its own.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoomagent.data.trajectories.card import read_card
 from zoomagent.data.trajectories.trajectory import FORMAT
 from zoomagent.errors import InputRefused, SettingInvalid
 
@@ -39,7 +39,7 @@ def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: i
             "Make them with: zoomagent data trajectories VG_DIR OUT, and give OUT.",
             code="not_a_file",
         )
-    card = json.loads((data / CARD).read_text(encoding="utf-8"))
+    card = read_card(data / CARD)
     if card.get("format", FORMAT) != FORMAT:
         raise SettingInvalid(f"These rows have format {card['format']!r} and {FORMAT} is read here. Make them again.")
     rows = [row for file in files for row in _read(file, whole)]

@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from zoomagent.data.trajectories.card import read_card
 from zoomagent.data.trajectories.trajectory import FORMAT
 from zoomagent.errors import SettingInvalid
 from zoomagent.media import Picture, open_picture
@@ -38,7 +39,7 @@ def card(data: Path) -> dict[str, Any]:
     file = data / "card.json"
     if not file.is_file():
         raise SettingInvalid(f"{data} holds no card.json. Write trajectories: zoomagent data trajectories VG_DIR OUT.")
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    content = read_card(file)
     if content.get("format") != FORMAT:
         raise SettingInvalid(
             f"{data} holds rows of format {content.get('format')!r}, and {FORMAT} is read. Write them again."

@@ -1,0 +1,81 @@
+"""What a run may be given from outside: a question, and a state that somebody else kept or wrote.
+
+`check_question` is for every caller. `check_state` is for checkpoints, and for servers of graphs whose clients may
+write a thread's state: every value has its type and can be written as JSON, every view that is named is there and lies
+in the picture. Left out: whether the views are of the picture that is open (`context.py`).
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+
+import orjson
+from pydantic import TypeAdapter
+
+from zoomagent.bounds import within
+from zoomagent.confidence.replies import plain
+from zoomagent.errors import InputRefused
+from zoomagent.graphs.state import State
+from zoomagent.tools.viewing import MOST_SIDE, id_of
+
+MAX_QUESTION = 8000
+MAX_OPTIONS = 26
+MAX_OPTION = 2000
+"""Characters of an option (ours): all of them are told with every question."""
+MAX_VALUES = 100_000
+"""Values of a state (ours): the longest runs have some thousands."""
+
+
+def check_question(question: object, options: object = ()) -> None:
+    """Raises InputRefused (bad_question) for what can not be asked."""
+    if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
+        raise bad_question(f"A question is text of 1 to {MAX_QUESTION} characters.")
+    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
+        raise bad_question(f"Options are a list of at most {MAX_OPTIONS} texts.")
+    if any(not isinstance(option, str) or not option.strip() for option in options):
+        raise bad_question("Every option is a text that says something.")
+    if any(len(option) > MAX_OPTION for option in options):
+        raise bad_question(f"An option has at most {MAX_OPTION} characters.")
+    if len({plain(option) for option in options}) < len(options):
+        raise bad_question("Two options say the same. Give each once.")
+    if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
+        raise bad_question("The question holds half a character (a lone surrogate). Send valid Unicode.")
+
+
+def bad_question(text: str) -> InputRefused:
+    return InputRefused(text, code="bad_question")
+
+
+@cache
+def _shape() -> TypeAdapter[State]:
+    return TypeAdapter(State)
+
+
+def check_state(state: State) -> None:
+    """Raises ValueError or TypeError for what is no state of a run."""
+    if not within(state, MAX_VALUES):
+        raise ValueError("more than a run can know")
+    json.dumps(state, allow_nan=False)
+    # Checked as JSON, so that nothing else is in it; a list may stand for a pair there.
+    _shape().validate_json(orjson.dumps(state), strict=True)
+    views = {view["id"]: view for view in state.get("views", [])}
+    named = [name for side in ("macro", "micro") if side in state for name in state[side]["views"]]
+    named += [name for turn in state.get("messages", []) for name in turn["views"]]
+    named += [view["source"] for view in views.values() if view["source"]]
+    named += [name for target in state.get("targets", []) for name in (target["source"], target["crop"]) if name]
+    named += [state["crop"]] if "crop" in state else []
+    if not all(name in views for name in named):
+        raise ValueError("a view that is not there")
+    if ("target" in state) != ("crop" in state):
+        raise ValueError("a box without its view")
+    picture = state.get("picture")
+    for view in views.values():
+        left, top, right, bottom = view["box"]
+        width, height = view["size"]
+        inside = picture and 0 <= left < right <= picture["width"] and 0 <= top < bottom <= picture["height"]
+        if not inside or not 0 < width <= MOST_SIDE or not 0 < height <= MOST_SIDE or view["depth"] < 0:
+            raise ValueError("a view that can not be")
+        if any(len(mark) != 4 for mark in view.get("marks", [])):
+            raise ValueError("a mark that is no box")
+        if view["id"] != id_of(view):
+            raise ValueError("a view under another's name")
