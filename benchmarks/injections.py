@@ -4,7 +4,7 @@
 
 Pictures of the test split (level small), asked with `auto`; then again with an instruction drawn across them where no
 object lies under it. That actions stay within the tools whatever is drawn is a test (tests/test_injections.py); this
-measures the accuracy that is lost. Nano can not read letters: to it they are clutter, and that is what is measured.
+measures the accuracy that is lost. Nano cannot read letters: to it they are clutter, and that is what is measured.
 """
 
 import sys

@@ -4,7 +4,7 @@
     python benchmarks/training.py rl --data OUT [--model nano] [--steps 3] [--prompts 2] [--group 4] [--json FILE]
 
 `rl` is measured in `training_rl.py`. In `sft`, both rows train the same model on the same batches through the same
-collator: TRL's own can not read trajectories. They differ in what a user would otherwise leave as it is: arithmetic,
+collator: TRL's own cannot read trajectories. They differ in what a user would otherwise leave as it is: arithmetic,
 activation checkpointing, loader processes. Each is run in a process of its own, so that peak memory is its own. Times
 come from `torch.profiler`'s ranges in steps of their own; tokens a second from steps without it. Left out: several
 GPUs.

@@ -77,7 +77,7 @@ class FakeModel:
         self._replies.extend(replies)
 
     def enqueue_scores(self, rows: Iterable[list[float] | Exception | None]) -> None:
-        """Script the next answers of `score`: summed log-probabilities in order, or None for "can not
+        """Script the next answers of `score`: summed log-probabilities in order, or None for "cannot
         score"."""
         self._scores.extend(rows)
 

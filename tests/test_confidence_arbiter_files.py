@@ -1,4 +1,4 @@
-"""Arbiter files of any content: an arbiter whose judgements are probabilities, or a setting that can not be."""
+"""Arbiter files of any content: an arbiter whose judgements are probabilities, or a setting that cannot be."""
 
 import copy
 import json

@@ -84,6 +84,46 @@ def test_a_diagram_is_left_to_the_theme_to_draw(site: Path) -> None:
         assert 'class="mermaid"' in html
 
 
+PROSE = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
+"""Every page that people read, those at the top of the repository included."""
+
+
+def module_paths(text: str) -> list[str]:
+    """What a page names as a module: `tools/cropping.py`, or `cropping.py` alone."""
+    return re.findall(r"(?<![\w./-])(?:\w+/)*\w+\.py\b(?!\()", text)
+
+
+def test_every_module_that_a_page_names_exists() -> None:
+    folders = ("zoomagent", "tools", "graphs", "tests", "examples", "benchmarks", "docs")
+    files = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    places = [f"/{place}" for name in files for place in (name, f"zoomagent/{name}")]
+    # A changelog also says what was, and where it went.
+    pages_of_today = [path for path in PROSE if path.name != "CHANGELOG.md"]
+    named = {(path.name, name) for path in pages_of_today for name in module_paths(path.read_text(encoding="utf-8"))}
+    assert len(named) > 100
+    assert [one for one in sorted(named) if not any(place.endswith(f"/{one[1]}") for place in places)] == []
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_cannot_is_one_word(path: Path) -> None:
+    """A reader whose first language is another looks up one word, not two."""
+    assert re.findall(r"\b[Cc]an\s+not\b", path.read_text(encoding="utf-8")) == []
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a page's paragraphs and lists; tables, headings and code are none."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for block in re.split(r"\n\s*\n|\n(?=- |\d+\. )|\n(?=[|#!])|(?<=\|)\n", prose):
+        if not block.strip().startswith(("|", "#", "!")):
+            yield from (one for one in re.split(r"(?<=[.!?])\s+", block) if one.strip())
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "concepts.md", "decisions.md"])
+def test_nine_of_ten_sentences_have_less_than_25_words(name: str) -> None:
+    lengths = sorted(len(one.split()) for one in sentences((DOCS / name).read_text(encoding="utf-8")))
+    assert lengths and lengths[int(0.9 * len(lengths))] < 25
+
+
 def test_the_api_page_shows_what_people_call(site: Path) -> None:
     text = (site / "api.html").read_text(encoding="utf-8")
     for name in (

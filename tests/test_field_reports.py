@@ -147,7 +147,7 @@ def test_reported_calls_are_calls(text: str) -> None:
 
 
 def test_the_torn_end_of_a_call_is_no_answer() -> None:
-    """q27 24: the call's beginning is lost, so it can not be run; it is refused to the model."""
+    """q27 24: the call's beginning is lost, so it cannot be run; it is refused to the model."""
     text = "<name>zoom\n</parameter>\n<parameter=x>\n1\n</parameter>\n</function>"
     assert find_calls(text)[1] == () and not read(text).valid
 

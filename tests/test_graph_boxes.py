@@ -1,4 +1,4 @@
-"""Boxes in the order that a model writes them come to one place; what can not be used is told in the outcome."""
+"""Boxes in the order that a model writes them come to one place; what cannot be used is told in the outcome."""
 
 from dataclasses import replace
 

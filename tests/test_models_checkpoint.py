@@ -263,7 +263,7 @@ BROKEN: dict[str, Change] = {
     "a template that says no": template("{{ raise_exception('no') }}"),
     "a template with an unknown filter": template("{{ messages | evil }}"),
     "a template that divides by nothing": template("{{ 1 // 0 }}"),
-    "a template that adds what it can not": template("{{ messages + 1 }}"),
+    "a template that adds what it cannot": template("{{ messages + 1 }}"),
     "a template that reaches out": template("{{ ''.__class__.__mro__[1].__subclasses__() }}"),
     "a template without pictures": template("{% for m in messages %}{{ m.content[-1].text }}{% endfor %}"),
     "a template with too many pictures": template("<|image_pad|><|image_pad|>zoomagent zoomagent zoomagent"),

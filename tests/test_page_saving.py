@@ -179,7 +179,7 @@ def test_an_answer_read_back_can_be_saved_with_its_picture(
 
 def test_a_folder_that_can_not_be_made_is_named(saved: tuple[Answer, Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="can not be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         saved[0].save(tmp_path / "file" / "run")
 
 

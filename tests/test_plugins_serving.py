@@ -1,4 +1,4 @@
-"""`zoomagent serve`: what can not be served is told at once, in words, with its exit code; and where it listens."""
+"""`zoomagent serve`: what cannot be served is told at once, in words, with its exit code; and where it listens."""
 
 import re
 import signal

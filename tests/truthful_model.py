@@ -96,7 +96,7 @@ class Truth:
         return [0.91, *[0.01] * 9]
 
     def _where(self, call: Call, name: str) -> list[int]:
-        """The named thing in the one view shown; all of it where it can not be seen."""
+        """The named thing in the one view shown; all of it where it cannot be seen."""
         [shown] = call.views
         width, view = self.views.picture.size.width, as_view(self.views.record(shown.key))
         for item in self.scene.items:
@@ -125,7 +125,7 @@ class Truth:
         return chr(ord("A") + self.options.index(answer)) if self.options else answer
 
     def _box(self, call: Call) -> list[int]:
-        """Where the answer lies, in the whole; all of it where that can not be seen."""
+        """Where the answer lies, in the whole; all of it where that cannot be seen."""
         seen = [item for item in self._targets() if any(p >= SMALLEST for p in self._sides(call, item))]
         if not seen or len(seen) < len(self._targets()):
             return [0, 0, 1000, 1000]

@@ -50,7 +50,7 @@ DEPTH = 4
 LOOKS = 12
 """Regions looked at in one search, parts of the whole that are left not counted."""
 ONE_HOT = 0.7
-"""What a part's number is worth when the model can not score and only writes it."""
+"""What a part's number is worth when the model cannot score and only writes it."""
 ENOUGH = 1 / 64
 """Things smaller than this share of the picture's longer side are looked for only where they are likely (ours)."""
 GRID = 48

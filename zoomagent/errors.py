@@ -6,7 +6,7 @@
     │   ├── ToolArgsInvalid         arguments that fit no tool
     │   └── OutputTruncated         the reply ended before the call did
     └── RunError                    stops the run; the caller sees its code
-        ├── InputRefused            the picture or the question can not be used          exit 65
+        ├── InputRefused            the picture or the question cannot be used           exit 65
         │   └── FetchRefused        a URL that may not be, or could not be, fetched      exit 65
         ├── ServerError             the model's server                                   exit 69
         │   ├── RateLimited         it said "later"                                      exit 75
@@ -18,7 +18,7 @@
         │   ├── ContextTooLong      the conversation does not fit                        exit 69
         │   └── BadServerResponse   it answered with something that is no answer         exit 69
         ├── StoreError              results or checkpoints could not be kept             exit 75
-        ├── SettingInvalid          a setting that can not be                            exit 2
+        ├── SettingInvalid          a setting that cannot be                             exit 2
         └── PolicyFileRefused       weights in a format that can run code                exit 78
 
 Codes are stable; messages are for people. No message holds a path, an address or a key: `public` is safe to show.
@@ -142,7 +142,7 @@ class StoreError(RunError):
 
 
 class SettingInvalid(RunError, ValueError):
-    """A setting of the user's that can not be: told in full, exit 2."""
+    """A setting of the user's that cannot be: told in full, exit 2."""
 
     code = "setting_invalid"
     exit_status = 2

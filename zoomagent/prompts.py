@@ -1,4 +1,4 @@
-"""The words the model is asked with. Training, benches and graphs all take them from here, so they can not drift apart.
+"""The words the model is asked with. Training, benches and graphs all take them from here, so they cannot drift apart.
 
 DualFocus' three turns (systems: DualFocus eval scripts, macro / box / micro) with two additions of ours: the box turn
 names the coordinate space, and answers may be "Cannot tell". The rest serves the other policies: yes/no questions for

@@ -118,4 +118,4 @@ def _store_errors() -> Iterator[None]:
         yield
     except OSError as error:
         code = "store_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "store_io"
-        raise StoreError(f"The answers can not be kept: {error.strerror}. Run the same again.", code=code) from error
+        raise StoreError(f"The answers cannot be kept: {error.strerror}. Run the same again.", code=code) from error

@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether the questions come through a pipe. Raises InputRefused where they can not be read at all."""
+    """Whether the questions come through a pipe. Raises InputRefused where they cannot be read at all."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
@@ -71,4 +71,4 @@ def _copy(pipe: int, file: int) -> None:
 
 
 def _refused(why: str) -> InputRefused:
-    return InputRefused(f"The questions can not be read: {why}. Give a file, or a pipe.", code="not_a_file")
+    return InputRefused(f"The questions cannot be read: {why}. Give a file, or a pipe.", code="not_a_file")

@@ -48,7 +48,7 @@ class RecordFile:
             for number, line in enumerate(self._journal.lines(), 1):
                 self._known.add(_id_of(line, number))
         except OSError as error:
-            raise StoreError(f"The records can not be kept: {error.strerror}.", code="store_io") from error
+            raise StoreError(f"The records cannot be kept: {error.strerror}.", code="store_io") from error
         return self
 
     def __exit__(

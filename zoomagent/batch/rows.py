@@ -91,11 +91,11 @@ def is_array(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
     except OSError as error:
-        raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
+        raise InputRefused(f"The questions cannot be read: {error.strerror}.", code="not_a_file") from error
 
 
 def read_rows(path: Path) -> Iterator[Row | NoRow]:
-    """The rows of a file, blank lines left out. Raises InputRefused (not_a_file) when it can not be read. Of an array
+    """The rows of a file, blank lines left out. Raises InputRefused (not_a_file) when it cannot be read. Of an array
     the `line` of a row is its number."""
     seen: dict[str, int] = {}
     try:
@@ -109,7 +109,7 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
                 elif line.strip():
                     yield _first(_read(line, number), seen)
     except OSError as error:
-        raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
+        raise InputRefused(f"The questions cannot be read: {error.strerror}.", code="not_a_file") from error
 
 
 def _of_array(row: object, number: int) -> Row | NoRow:
@@ -153,7 +153,7 @@ def count_lines(path: Path) -> int:
                     lines, filled = lines + filled, False
             return lines + filled
     except OSError as error:
-        raise InputRefused(f"The questions can not be read: {error.strerror}.", code="not_a_file") from error
+        raise InputRefused(f"The questions cannot be read: {error.strerror}.", code="not_a_file") from error
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes | None]:

@@ -5,7 +5,7 @@
 An answer counts when it is on disk; several that come together share one fsync. What failed for a reason that passes
 (the server was away, or not the right one) is not kept, so the next run asks it again; nor is an answer that could not
 look closer because the server went away. What no row can be answered with (no such model, one that takes no pictures, a
-setting that can not be) stops the batch. Left out: who answers (`asking.py`, `cluster.py`).
+setting that cannot be) stops the batch. Left out: who answers (`asking.py`, `cluster.py`).
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def answer_all(
     passed: Told = lambda count: None,
 ) -> Tally:
     """Ask every row that has no answer yet. `told` hears how many are done, `learn` every answer before it counts,
-    `passed` how many lines needed no asking. Raises StoreError when answers can not be kept, RunError when no row can
+    `passed` how many lines needed no asking. Raises StoreError when answers cannot be kept, RunError when no row can
     be answered."""
     due, records = _due(iter(rows), file, passed), Records(2 * concurrency)
     try:

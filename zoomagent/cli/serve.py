@@ -1,7 +1,7 @@
 """`zoomagent serve`: the agent as a server, one command a face.
 
 Whatever it serves, it opens data: URLs only, unless told which folders and hosts are allowed, and listens on this
-machine only, unless ZOOMAGENT_API_KEY is set. A port that is taken and a model that can not be had are told at once.
+machine only, unless ZOOMAGENT_API_KEY is set. A port that is taken and a model that cannot be had are told at once.
 """
 
 import os
@@ -70,7 +70,7 @@ def mcp(
             from zoomagent.plugins.mcp.server import serve_stdio
 
             check_model(model)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line can not be interrupted
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for a line cannot be interrupted
             asyncio.run(serve_stdio(server))
             return
         rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS, max_body=body_for(max_bytes))

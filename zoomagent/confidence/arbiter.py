@@ -211,7 +211,7 @@ def save(arbiter: Arbiter, path: Path) -> None:
 
 
 def _read(path: Path) -> Arbiter:
-    """The arbiter in a file. Whatever else the name leads to is a setting that can not be."""
+    """The arbiter in a file. Whatever else the name leads to is a setting that cannot be."""
     try:
         # Only a file is opened: a pipe would wait, a device never ends. A name with a NUL is none.
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
@@ -223,7 +223,7 @@ def _read(path: Path) -> Arbiter:
     except (OSError, ValueError) as error:
         if isinstance(error, SettingInvalid):
             raise
-        raise SettingInvalid(f"{path.name!r} can not be read ({type(error).__name__}). Name another file.") from error
+        raise SettingInvalid(f"{path.name!r} cannot be read ({type(error).__name__}). Name another file.") from error
     heads = (arbiter.gate, arbiter.alone, arbiter.same, arbiter.macro, arbiter.micro)
     if any(abs(number) > MOST_WEIGHT for head in heads for number in (*head.weights, head.intercept)):
         raise SettingInvalid(

@@ -121,7 +121,7 @@ def _votes(share: float | None) -> str:
 
 def _abstaining(features: Features) -> str:
     whole, crop = features.macro_abstains, features.micro_abstains
-    return f"the {'whole' if whole else 'crop'} says that it can not tell" if whole or crop else ""
+    return f"the {'whole' if whole else 'crop'} says that it cannot tell" if whole or crop else ""
 
 
 def _invalid(features: Features) -> str:

@@ -42,7 +42,7 @@ class Tree(Value):
         for node, column in enumerate(self.column):
             children = (self.left[node], self.right[node])
             if not -1 <= column < LENGTH or (column >= 0 and not all(node < child < nodes for child in children)):
-                raise ValueError("a tree that can not be walked")
+                raise ValueError("a tree that cannot be walked")
         return self
 
     def score(self, looks: Sequence[float]) -> float:

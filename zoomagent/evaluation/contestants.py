@@ -84,7 +84,7 @@ def given(answer: Answer) -> Given:
 
 
 def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) -> Contestant:
-    """A rival procedure. One that ends without an answer, or can not go on, counts as failed."""
+    """A rival procedure. One that ends without an answer, or cannot go on, counts as failed."""
 
     async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
         views = ViewStore(picture, model.profile)

@@ -91,4 +91,4 @@ def _from_percent(text: str) -> bytes:
 
 
 def _bad(why: str) -> InputRefused:
-    return InputRefused(f"This data URL can not be read: {why}. Write data:image/png;base64,...", code="bad_data_url")
+    return InputRefused(f"This data URL cannot be read: {why}. Write data:image/png;base64,...", code="bad_data_url")

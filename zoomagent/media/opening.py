@@ -199,7 +199,7 @@ def _open_image(image: Image.Image, limits: Limits, options: Options) -> Picture
         return _of_pixels(rgb.copy() if rgb is image else rgb, notes + more)
     except Exception as error:  # it may be decoded only now, and Pillow raises almost anything for what is wrong
         raise InputRefused(
-            f"This Pillow image can not be used ({type(error).__name__}): it is closed, damaged or mislabelled. "
+            f"This Pillow image cannot be used ({type(error).__name__}): it is closed, damaged or mislabelled. "
             "Give the file, or image.convert('RGB').",
             code="corrupt_image" if isinstance(error, OSError) else "unsupported_image",
         ) from error

@@ -107,7 +107,7 @@ def _read(stream: Readable, count: int) -> bytes:
     try:
         return stream.read(count)
     except Exception as error:  # whose object this is nobody knows, nor what it raises
-        text = f"The file object can not be read ({type(error).__name__}). Give one that is open for reading."
+        text = f"The file object cannot be read ({type(error).__name__}). Give one that is open for reading."
         raise InputRefused(text, code="not_a_file") from error
 
 
@@ -137,7 +137,7 @@ def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if roots is not None else 0)
         fd = os.open(real, flags)
     except (OSError, ValueError) as error:
-        raise _refused("it does not exist or can not be read") from error
+        raise _refused("it does not exist or cannot be read") from error
     # The descriptor, if it is a regular file and (asked of the kernel, after opening) inside the roots.
     is_file = stat.S_ISREG(os.fstat(fd).st_mode)
     opened = f"/proc/self/fd/{fd}"
@@ -155,7 +155,7 @@ def _within(path: str, root: str) -> bool:
 
 
 def _refused(why: str) -> InputRefused:
-    return InputRefused(f"The picture can not be opened: {why}. Give a picture file.", code="not_a_file")
+    return InputRefused(f"The picture cannot be opened: {why}. Give a picture file.", code="not_a_file")
 
 
 def _scratch(size: int) -> IO[bytes]:

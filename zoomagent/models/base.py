@@ -126,7 +126,7 @@ class Model(Protocol):
         self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
     ) -> list[Likelihood] | None:
         """Likelihood of each continuation as the next assistant turn (its own tokens only, without the end token),
-        or None when this model can not score given text."""
+        or None when this model cannot score given text."""
         ...
 
     async def aclose(self) -> None: ...

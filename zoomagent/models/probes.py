@@ -46,7 +46,7 @@ def square_view(
     """A view of about this shape with a square of each colour; the first is the one that will be asked for.
 
     Places are shares of the room that a square leaves. Views stay below 700 pixels a side as a rule, so that pixels
-    and thousandths can not be confused.
+    and thousandths cannot be confused.
     """
     size = profile.fit(shape, min(profile.max_pixels, max_pixels))
     image = Image.new("RGB", (size.width, size.height), GROUND)

@@ -293,7 +293,7 @@ def own_overrides(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes()) if file.is_file() else {}
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelNotFound(f"The checkpoint's zoomagent.json can not be read ({type(error).__name__}).") from error
+        raise ModelNotFound(f"The checkpoint's zoomagent.json cannot be read ({type(error).__name__}).") from error
     if not isinstance(content, dict):
         raise ModelNotFound("The checkpoint's zoomagent.json holds no JSON object of profile fields.")
     return content

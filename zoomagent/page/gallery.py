@@ -50,7 +50,7 @@ class Gallery:
         self._lock = threading.RLock()
 
     def add(self, content: bytes) -> str:
-        """Keep a picture file; its name. Raises InputRefused where it is none, StoreError where it can not be kept."""
+        """Keep a picture file; its name. Raises InputRefused where it is none, StoreError where it cannot be kept."""
         picture = open_picture(content, limits=self._limits)
         picture.prepare()
         path = self._folder / picture.id
@@ -61,7 +61,7 @@ class Gallery:
                 self._unasked[picture.id] = None
         except OSError as error:
             picture.close()
-            raise StoreError(f"The picture can not be kept ({error.strerror}). Free space.", code="store_io") from error
+            raise StoreError(f"The picture cannot be kept ({error.strerror}). Free space.", code="store_io") from error
         with self._lock:
             if picture.id in self._open:
                 picture.close()

@@ -21,8 +21,8 @@ NAMED = re.compile(rb'"([0-9a-f]{64})"')
 
 @contextlib.contextmanager
 def cleared(folder: Path) -> Iterator[None]:
-    """The folder without what is left over, and marked as in use until the end. Where it can not be marked, or its runs
-    can not be read, nothing is removed."""
+    """The folder without what is left over, and marked as in use until the end. Where it cannot be marked, or its runs
+    cannot be read, nothing is removed."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             lock = _opened(folder / "pictures")

@@ -88,7 +88,7 @@ class Runs:
         self._going: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, asked: Asked) -> AsyncIterator[str]:
-        """The lines of a new run. Leaving them early stops it. Raises InputRefused for what can not be asked,
+        """The lines of a new run. Leaving them early stops it. Raises InputRefused for what cannot be asked,
         RateLimited when too many go on."""
         check_question(asked.question, asked.options)
         if len(self._going) >= AT_ONCE:
@@ -191,7 +191,7 @@ class Runs:
             kept = answer.model_dump_json(indent=2).encode()
             write_together(folder, {THUMBNAIL: thumbnail(picture), "answer.json": kept})
         except OSError as error:
-            raise StoreError(f"The run can not be kept ({error.strerror}). Free space.", code="store_io") from error
+            raise StoreError(f"The run cannot be kept ({error.strerror}). Free space.", code="store_io") from error
         self._gallery.keep(answer.picture.id)
 
 

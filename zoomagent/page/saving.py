@@ -46,7 +46,7 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
             if CROP.fullmatch(stale.name) and stale.name not in files:
                 stale.unlink()
     except OSError as error:
-        text = f"The run can not be written ({error.strerror}). Name a folder that can be written to."
+        text = f"The run cannot be written ({error.strerror}). Name a folder that can be written to."
         raise StoreError(text, code="store_io") from error
     return folder / "page.html"
 

@@ -273,7 +273,7 @@ async def _misunderstood(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     named = sorted({str(fault["loc"][-1])[:80] for fault in error.errors()})
     fields = ", ".join(named[:8]).encode(errors="replace").decode()
-    return _told(422, "bad_request", f"This can not be asked: {fields} is missing or out of bounds.")
+    return _told(422, "bad_request", f"This cannot be asked: {fields} is missing or out of bounds.")
 
 
 async def _not_here(_: Request, error: Exception) -> Response:

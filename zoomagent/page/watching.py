@@ -41,7 +41,7 @@ class ToldViews(ViewStore):
 async def watched(agent: ZoomAgent, picture: Picture, question: str, options: Sequence[str], tell: Tell) -> Answer:
     """The run's answer. `tell` is called in the caller's loop. Cancelling it cancels the run.
 
-    Raises RunError where the model can not be had."""
+    Raises RunError where the model cannot be had."""
     loop, began = asyncio.get_running_loop(), time.monotonic()
 
     def told(item: Step | Looked) -> None:

@@ -202,7 +202,5 @@ def _readable(source: Source) -> Iterator[None]:
     try:
         yield
     except (ijson.JSONError, *_DAMAGE) as error:
-        text = (
-            f"{source.table} can not be read to its end ({type(error).__name__}: {str(error)[:200]}). Fetch it again."
-        )
+        text = f"{source.table} cannot be read to its end ({type(error).__name__}: {str(error)[:200]}). Fetch it again."
         raise InputRefused(text, code="data_corrupt") from error

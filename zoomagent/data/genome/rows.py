@@ -5,7 +5,7 @@
     counts                                       # {"objects: negative corner, clipped": 1}
 
 Releases differ: `id` or `object_id`, `names` or `name`, a region's row under `id` or `image_id`, numbers as texts,
-boxes that begin before the picture or end after it. What can be mended is mended and counted; what can not is left out
+boxes that begin before the picture or end after it. What can be mended is mended and counted; what cannot is left out
 and counted. Left out: the join of the tables (`index.py`).
 """
 

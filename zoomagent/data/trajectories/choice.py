@@ -110,7 +110,7 @@ def donor_of(candidate: Candidate) -> Donor | None:
 
 
 def from_donors(page: Page, donors: Sequence[Donor]) -> Candidate | None:
-    """The first question that the picture can not answer."""
+    """The first question that the picture cannot answer."""
     known = said_of(page)
     for donor in donors:
         if donor.image_id != page.shot.id and not known & set(words(donor.phrase)):

@@ -83,7 +83,7 @@ class About:
 
 
 def curate(page: Page, limits: Thresholds, counts: Counts) -> list[Candidate]:
-    """The questions of a page that can teach something; `counts` says why the others can not."""
+    """The questions of a page that can teach something; `counts` says why the others cannot."""
     found = []
     for asked in page.asked:
         judged = judge(page, asked, limits)

@@ -92,7 +92,7 @@ def make(
 ) -> dict[str, Any]:
     """Write the data set of the Visual Genome files in `place` into `out`, or go on where it was left; its card.
 
-    Raises InputRefused for files that can not be read, SettingInvalid for a folder of other settings.
+    Raises InputRefused for files that cannot be read, SettingInvalid for a folder of other settings.
     """
     files = find(place)
     given: dict[str, Any] = orjson.loads(orjson.dumps(settings.as_json(files, out)))
@@ -169,7 +169,7 @@ def _curated(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> byte
 
 
 def _usable(shot: Shot, settings: Settings, counts: Counts) -> str | None:
-    """The picture's path below the folder of pictures; None, counted, when it can not be used."""
+    """The picture's path below the folder of pictures; None, counted, when it cannot be used."""
     if not settings.check:
         return shot.path
     path, problem = look_up(settings.images, shot)

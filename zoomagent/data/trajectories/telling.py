@@ -94,7 +94,7 @@ class Knowing:
 
 class Telling:
     """One conversation while it is told. The whole is shown at `pixels` (None: as the profile says); what is at most
-    `unseen` pixels of the original wide and high can not be seen in it: it is searched for instead of pointed at."""
+    `unseen` pixels of the original wide and high cannot be seen in it: it is searched for instead of pointed at."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Telling:
         if SEARCH not in self.offered or max(box.width, box.height) > self.unseen:
             return self.zoom_call(region or box, label)
         if label in self.found:
-            raise ToolArgsInvalid("Two things of one name can not be searched for.")
+            raise ToolArgsInvalid("Two things of one name cannot be searched for.")
         profile, size = self.views.profile, self.views.picture.size
         self.found[label] = (region or surroundings(box, size, profile.crop_margin, 0), box)
         return SEARCH, {"label": label, "img_idx": 0}

@@ -97,7 +97,7 @@ class Desk:
         return [(await self.model.generate(one, deadline=self._deadline()))[0] for one in conversations]
 
     async def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[Likelihood]:
-        """How likely each text is as the next turn. RunError where the model can not say: these procedures need it."""
+        """How likely each text is as the next turn. RunError where the model cannot say: these procedures need it."""
         self.book(messages)
         likelihoods = await self.model.score(messages, continuations, deadline=self._deadline())
         if likelihoods is None:

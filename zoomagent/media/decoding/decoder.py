@@ -176,7 +176,7 @@ def _pdf_page(job: dict[str, Any], source: IO[bytes]) -> Image.Image:
             flags = pypdfium2.raw.FPDF_ANNOT
             pypdfium2.raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
         except pypdfium2.PdfiumError as error:
-            raise ValueError("the page can not be drawn") from error
+            raise ValueError("the page cannot be drawn") from error
         drawn: Image.Image = bitmap.to_pil().convert("RGB")
         return drawn
 

@@ -83,7 +83,7 @@ def read_pdf(source: IO[bytes], frame: int) -> Header:
         try:
             width, height = document[frame if 0 <= frame < pages else 0].get_size()
         except pypdfium2.PdfiumError as error:
-            raise corrupt("its page can not be read") from error
+            raise corrupt("its page cannot be read") from error
     if not (math.isfinite(width) and math.isfinite(height) and width > 0 and height > 0):
         raise corrupt("its page has no size")
     dpi = max(1, int(min(PDF_DPI, 72 * math.sqrt(PDF_PIXELS / (width * height)))))

@@ -44,7 +44,7 @@ def reads_parts() -> bool:
 
 
 def header_of(spool: Spool, limits: Limits, frame: int = 0) -> Header:
-    """The header of a spooled file, read in the decoder process. Raises InputRefused for what can not be read."""
+    """The header of a spooled file, read in the decoder process. Raises InputRefused for what cannot be read."""
     job = {
         "do": "header",
         "frame": frame,

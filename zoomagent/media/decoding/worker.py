@@ -36,7 +36,7 @@ _WHY = {
     "needs_password": "This PDF asks for a password. Save it without one.",
     "metadata_too_large": "The picture carries more metadata, or is cut into more parts, than is allowed. "
     "Save it anew without metadata.",
-    "corrupt_image": "The picture file is damaged and can not be decoded. Give an intact file.",
+    "corrupt_image": "The picture file is damaged and cannot be decoded. Give an intact file.",
     "decode_timeout": "Decoding the picture took too long and was stopped. Give a smaller or plainer file.",
     "decode_crashed": "The decoder broke down on this picture. Save it anew in another format.",
     "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one, or raise "

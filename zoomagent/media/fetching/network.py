@@ -79,7 +79,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
             except httpcore2.ConnectError:
                 continue
             return _BoundedStream(stream, self._deadline)
-        raise FetchRefused("The picture's host can not be reached. Try later.", code="fetch_failed")
+        raise FetchRefused("The picture's host cannot be reached. Try later.", code="fetch_failed")
 
 
 class _BoundedStream(httpcore2.NetworkStream):

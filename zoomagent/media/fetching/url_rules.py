@@ -111,7 +111,7 @@ _NOT_PUBLIC_6 = tuple(
 
 
 def is_public(address: str) -> bool:
-    """Whether an address in text form may be dialled. What can not be read may not."""
+    """Whether an address in text form may be dialled. What cannot be read may not."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
 """Where decoded levels of large pictures lie: a capped folder shared by runs, or files without a name.
 
 `ZOOMAGENT_CACHE` names the folder (`off` for none; default `$XDG_CACHE_HOME/zoomagent` or `~/.cache/zoomagent`),
-`ZOOMAGENT_CACHE_BYTES` its cap (default 4 GB; the least recently used go first). A cache that can not be
+`ZOOMAGENT_CACHE_BYTES` its cap (default 4 GB; the least recently used go first). A cache that cannot be
 written is done without. The folder may hold other things: files of other names are neither counted nor removed.
 """
 

@@ -133,7 +133,7 @@ def _folder_of(source: str) -> Path:
 def _check_type(name: str, config: Any) -> None:
     if config.model_type not in MODEL_TYPES:
         raise ModelNotFound(
-            f"{name!r} is of type {str(config.model_type)[:80]!r}, which can not run in-process. "
+            f"{name!r} is of type {str(config.model_type)[:80]!r}, which cannot run in-process. "
             f"Serve it and give its base URL, or take one of {', '.join(MODEL_TYPES)}."
         )
 
@@ -156,7 +156,7 @@ def _check_size(name: str, config: Any, tensors: Mapping[str, tuple[int, ...]]) 
 def _load_weights(name: str, folder: Path, config: Any, device: str, dtype: str) -> Any:
     """The model on its device, all of whose weights were in the files. Without transformers' progress bar: library code
     does not draw on the caller's terminal."""
-    # Quantised weights can not be moved later; what they need of a device their libraries decide while loading.
+    # Quantised weights cannot be moved later; what they need of a device their libraries decide while loading.
     place = {"device_map": device} if getattr(config, "quantization_config", None) else {}
     drawing = progress.is_progress_bar_enabled()
     progress.disable_progress_bar()
@@ -232,5 +232,5 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
     try:
         profile = override(profile, {**limits, **own})
     except SettingInvalid as error:
-        raise ModelNotFound(f"{name!r} says of itself in its JSON files what can not be: {error}") from error
+        raise ModelNotFound(f"{name!r} says of itself in its JSON files what cannot be: {error}") from error
     return override(profile, environment_overrides())

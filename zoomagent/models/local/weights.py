@@ -53,7 +53,7 @@ def read_object(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelNotFound(f"The folder holds no {file.name}. Name a folder saved by save_pretrained.") from None
     except (OSError, orjson.JSONDecodeError) as error:
-        raise ModelNotFound(f"The checkpoint's {file.name} can not be read ({type(error).__name__}).") from error
+        raise ModelNotFound(f"The checkpoint's {file.name} cannot be read ({type(error).__name__}).") from error
     if not isinstance(content, dict):
         raise ModelNotFound(f"The checkpoint's {file.name} holds no JSON object.")
     return content

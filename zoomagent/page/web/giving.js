@@ -55,7 +55,7 @@ async function frameOf(file, trouble) {
     });
   } catch {
     URL.revokeObjectURL(address);
-    trouble("Your browser can not play this video. Give one that it plays (WebM, MP4), or a picture of the moment.");
+    trouble("Your browser cannot play this video. Give one that it plays (WebM, MP4), or a picture of the moment.");
     return null;
   }
   slider.max = Number.isFinite(video.duration) ? video.duration : 0;

@@ -19,12 +19,12 @@ from zoomagent.plugins.http.connections import BACKLOG, Connection, Sparing
 
 
 def taken(host: str, port: int) -> socket.socket:
-    """A socket that listens there. SettingInvalid where that can not be."""
+    """A socket that listens there. SettingInvalid where that cannot be."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        why = f"Can not listen on port {port} of {host} ({error.strerror})."
+        why = f"Cannot listen on port {port} of {host} ({error.strerror})."
         raise SettingInvalid(f"{why} Stop what uses it, or give another --port or --host.") from error
 
 

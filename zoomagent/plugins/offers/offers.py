@@ -158,7 +158,7 @@ class PublicText(Public):
 class PublicCheck(Public):
     """Whether something can be seen in a region, at the size at which it was looked at."""
 
-    visible: bool | None = Field(description="null: the model can not measure it")
+    visible: bool | None = Field(description="null: the model cannot measure it")
     probability: float | None = Field(description="the model's own probability of Yes against No, not calibrated")
     shown: tuple[int, int] = Field(description="width and height in pixels at which the model saw the region")
     least: int = Field(description="side in original pixels; smaller things may be missed at that size")

@@ -49,7 +49,7 @@ class PublicEvidence(Public):
 class PublicAnswer(Public):
     """The answer to one question about one picture."""
 
-    answer: str = Field(description='the answer; "Cannot tell" when it can not be seen; empty when there is none')
+    answer: str = Field(description='the answer; "Cannot tell" when it cannot be seen; empty when there is none')
     confidence: float | None = Field(description="probability that the answer is right, 0 to 1; null: unknown")
     confidence_from: Literal["likelihood", "agreement", "calibrated"] | None = Field(description="what it rests on")
     outcome: Literal["answered", "answered_degraded", "refused", "failed"]

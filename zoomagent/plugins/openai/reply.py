@@ -2,7 +2,7 @@
 
     completion(asked, answer, steps)["choices"][0]["message"]["content"]      # the answer's words
 
-The answer is the message's `content` ("Cannot tell" when it can not be seen), the steps are its `reasoning_content`,
+The answer is the message's `content` ("Cannot tell" when it cannot be seen), the steps are its `reasoning_content`,
 and everything else there is to say about the run is under `zoomagent`: a `PublicAnswer`, and in `unused` the
 parameters that had no effect. `usage` counts the tokens of all model calls of the run. Pure.
 """

@@ -100,7 +100,7 @@ class UserMessage(Strict):
 
 
 class AssistantMessage(Strict):
-    """What this endpoint said before, as clients send it back; calls of tools can not have been among it."""
+    """What this endpoint said before, as clients send it back; calls of tools cannot have been among it."""
 
     role: Literal["assistant"]
     content: Annotated[Words | TextParts, Discriminator(_kind_of), BeforeValidator(_without_null)] = ""

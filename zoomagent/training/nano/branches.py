@@ -59,7 +59,7 @@ SETTLED_BY_ALL: tuple[Kind, ...] = ("count", "more", "presence")
 """Kinds whose answer may turn on any item, however small; but for a "Yes" to presence."""
 SEVERAL_KINDS: dict[Kind, float] = {"relation": 0.6, "read": 0.25, "colour": 0.05, "side": 0.05, "absent": 0.05}
 HIDDEN = 3.4
-"""An object of at most this many pixels can not be told from others; between this and SMALLEST nothing is asked."""
+"""An object of at most this many pixels cannot be told from others; between this and SMALLEST nothing is asked."""
 OPTIONS = 0.3
 """Share of questions that come with options."""
 ASTRAY = 0.18

@@ -11,7 +11,7 @@ from zoomagent.training.nano.dense import thousandths
 from zoomagent.training.nano.model import SMALL
 
 WHOLE_BOX = (0.0, 0.0, 1.0, 1.0)
-"""The answer to "where" when it can not be seen anywhere: the whole picture, as P2R's `[]` means."""
+"""The answer to "where" when it cannot be seen anywhere: the whole picture, as P2R's `[]` means."""
 
 
 def about(question: Question) -> int:

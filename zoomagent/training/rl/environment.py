@@ -116,7 +116,7 @@ class ZoomEnv:
     def reset(self, row: Row) -> list[Message]:
         """Begin with a row (`data/trajectories/trajectory.py`); the messages that open it, images as Pillow images.
 
-        Raises InputRefused when its picture can not be opened."""
+        Raises InputRefused when its picture cannot be opened."""
         self._episode = Episode(dict(row))
         self._views = self._open(row)
         self._add(self._views.whole())

@@ -84,7 +84,7 @@ class Settings:
 def train(settings: Settings, say: Callable[[str], None] = print) -> Path:
     """Run to the end, from wherever `out` left off; returns the folder of the exported checkpoint.
 
-    Raises RunError `tool_collapse` where the guard stopped the run, SettingInvalid for data or settings that can not
+    Raises RunError `tool_collapse` where the guard stopped the run, SettingInvalid for data or settings that cannot
     be."""
     from transformers.utils import logging as progress
 

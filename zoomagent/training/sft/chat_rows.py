@@ -68,7 +68,7 @@ def learned(trajectory: Trajectory) -> list[bool]:
 
 
 def unusable(trajectory: Trajectory, profile: Profile) -> str | None:
-    """Why this model can not be told it, by a short name; None when it can."""
+    """Why this model cannot be told it, by a short name; None when it can."""
     called = {call.function.name for turn in trajectory.messages for call in turn.tool_calls}
     if not called <= set(profile.tools):
         return "calls a tool that the model is not offered"

@@ -4,7 +4,7 @@
     batch = collator([row, row])            # input_ids, labels, attention_mask, mm_token_type_ids, pixel_values, ...
 
 Rows are padded on the right to the longest. Nothing is ever truncated: `Collator.refusal` says beforehand which rows
-can not be used, and why. Stock collators neither offer tools nor count images outside the first user turn.
+cannot be used, and why. Stock collators neither offer tools nor count images outside the first user turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class Collator:
         return offered(self.profile)
 
     def refusal(self, row: Row) -> str | None:
-        """Why the row can not be learned from, by a short name; None when it can. No picture is opened."""
+        """Why the row cannot be learned from, by a short name; None when it can. No picture is opened."""
         trajectory = read(row)
         if not (self.images / trajectory.image).is_file():
             return "its picture is missing"

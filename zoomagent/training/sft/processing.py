@@ -55,7 +55,7 @@ class ViewProcessor(ProcessorMixin):  # type: ignore[misc]
             return own
         if self._probe(own) != self._probe(CHAT_TEMPLATE):
             raise SettingInvalid(
-                "This checkpoint's chat template is not the Qwen chat format, so what the assistant said can not be "
+                "This checkpoint's chat template is not the Qwen chat format, so what the assistant said cannot be "
                 "told from the rest. Mark it with {% generation %} and {% endgeneration %} in chat_template.jinja."
             )
         return CHAT_TEMPLATE
@@ -69,7 +69,7 @@ class ViewProcessor(ProcessorMixin):  # type: ignore[misc]
         return [*files, *self.tokenizer.save_pretrained(save_directory)]
 
     def _probe(self, template: str) -> str:
-        """A conversation with everything ours have, rendered; "" where the template can not."""
+        """A conversation with everything ours have, rendered; "" where the template cannot."""
         try:
             return str(self.apply_chat_template(PROBE, tools=PROBE_TOOLS, chat_template=template))
         except (TemplateError, TypeError):

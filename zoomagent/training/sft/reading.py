@@ -79,7 +79,7 @@ class Opened:
         self._lock = Lock()
 
     def __call__(self, path: str) -> Picture:
-        """The picture in a file. Raises InputRefused when it can not be opened."""
+        """The picture in a file. Raises InputRefused when it cannot be opened."""
         with self._lock:
             found = self._kept.pop(path, None)
         picture = found or open_picture(Path(path), limits=own_limits())
