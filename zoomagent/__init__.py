@@ -124,8 +124,8 @@ _HOMES = {
     "plugins.offers.offers": (
         "AnswerAboutImage",
         "read_offer",
+        "tool_schemas",
     ),
-    "plugins.offers.schema": ("tool_schemas",),
     "strategy": (
         "Rule",
         "Strategy",
