@@ -34,7 +34,7 @@ from zoomagent.background import Background
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
 from zoomagent.graphs.context import Bench, Budget, Context, Live
-from zoomagent.graphs.endings import ended
+from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.file_names import file_name
@@ -353,7 +353,7 @@ class ZoomAgent:
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""
-        outcome = Outcome.model_validate(ended(error))
+        outcome = Outcome.model_validate(outcome_of_error(error))
         given = options[:MAX_OPTIONS] if isinstance(options, Sequence) and not isinstance(options, str) else ()
         return Answer(
             question=storable(str(question))[:MAX_QUESTION],

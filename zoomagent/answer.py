@@ -125,10 +125,10 @@ def _candidate(state: "State", side: Perspective) -> Candidate | None:
 
 def _compared(state: "State") -> "Weighed | None":
     """How the two answers were compared, when they had to be."""
-    from zoomagent.graphs.weighing import weighed
+    from zoomagent.graphs.weighing import weighing_of
 
     asked_to = any(step["name"] == "weigh" for step in state.get("steps", []))
-    return weighed(state) if "weighing" in state or asked_to else None
+    return weighing_of(state) if "weighing" in state or asked_to else None
 
 
 def _probability(record: "CandidateRecord") -> float | None:
