@@ -91,14 +91,14 @@ class ViewStore:
         """The same view with `boxes` (original pixels) drawn in."""
         record = self.record(name)
         marks = [box.as_list() for box in boxes]
-        record = ViewRecord(**{**record, "marks": marks, "id": view_id(record["id"], *boxes)})
-        return self._records.setdefault(record["id"], record)
+        drawn: ViewRecord = {**record, "marks": marks, "id": view_id(record["id"], *boxes)}
+        return self._records.setdefault(drawn["id"], drawn)
 
     def blank(self, name: str) -> ViewRecord:
         """A view of the same size that shows nothing: the counterfactual of an evidence proof."""
         record = self.record(name)
-        record = ViewRecord(**{**record, "blank": True, "id": view_id(record["id"])})
-        return self._records.setdefault(record["id"], record)
+        grey: ViewRecord = {**record, "blank": True, "id": view_id(record["id"])}
+        return self._records.setdefault(grey["id"], grey)
 
     def know(self, records: Iterable[ViewRecord]) -> None:
         """Take in the records of a checkpoint."""
@@ -129,16 +129,21 @@ class ViewStore:
 
     def image(self, name: str) -> Image.Image:
         """The view's pixels, cut from the original. The few views of a run are kept once rendered."""
-        if name not in self._images:
-            self._images[name] = self._drawn(self.record(name))
-        return self._images[name]
-
-    def _drawn(self, record: ViewRecord) -> Image.Image:
+        if name in self._images:
+            return self._images[name]
+        record = self.record(name)
+        left, top, right, bottom = record["box"]
         if record.get("blank"):
-            return Image.new("RGB", (record["size"][0], record["size"][1]), BLANK)
-        image = self.picture.view(box_of(record), size_of(record))
-        shares = [_share(mark, record["box"]) for mark in record.get("marks", [])]
-        return marked(image, shares) if shares else image
+            image = Image.new("RGB", (record["size"][0], record["size"][1]), BLANK)
+        else:
+            image = self.picture.view(box_of(record), size_of(record))
+        shares = []
+        for mark in () if record.get("blank") else record.get("marks", ()):
+            x0, x1 = (min(max((x - left) / (right - left), 0.0), 1.0) for x in (mark[0], mark[2]))
+            y0, y1 = (min(max((y - top) / (bottom - top), 0.0), 1.0) for y in (mark[1], mark[3]))
+            shares.append((x0, y0, x1, y1))
+        self._images[name] = marked(image, shares) if shares else image
+        return self._images[name]
 
     async def pixels(self, name: str) -> Pixels:
         """The view as a part of a message; rendering does not block the event loop."""
@@ -156,14 +161,6 @@ def view_id(what: str, *boxes: Box) -> str:
     """The content name of a view: `boxes` of `what`."""
     text = f"{what}|{[box.as_list() for box in boxes]}"
     return f"view-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-
-
-def _share(mark: list[int], box: list[int]) -> tuple[float, float, float, float]:
-    """A box in original pixels as shares of the region `box`."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    left, right = (min(max((v - box[0]) / width, 0.0), 1.0) for v in (mark[0], mark[2]))
-    top, bottom = (min(max((v - box[1]) / height, 0.0), 1.0) for v in (mark[1], mark[3]))
-    return left, top, right, bottom
 
 
 def box_of(record: ViewRecord) -> Box:

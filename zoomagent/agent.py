@@ -42,7 +42,7 @@ from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model, use_profile
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import UNKNOWN, Profile, check_fields, profile_in
+from zoomagent.models.profiles import UNKNOWN, check_fields, profile_in
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Held:
+class SharedModel:
     """The model, once it is there, and whether it was loaded here. Agents made of one another share it."""
 
     model: Model | None
@@ -132,10 +132,10 @@ class ZoomAgent:
             max_view_pixels=max_view_pixels,
             max_tokens=max_tokens,
             extra_body=dict(extra_body or {}),
-            profile=_profile_fields(profile, own=not isinstance(model, str)),
+            profile=profile_fields(profile, own=not isinstance(model, str)),
             samples=samples,
         )
-        self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
+        self._shared = SharedModel(None, ours=True) if isinstance(model, str) else SharedModel(model, ours=False)
         self._opener = opener
         self._connections = connections
         self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
@@ -155,12 +155,12 @@ class ZoomAgent:
     @property
     def model_name(self) -> str:
         """The model's name; before it is loaded, the one it was asked for by, without address or folder."""
-        named = self._held.model.name if self._held.model else ""
+        named = self._shared.model.name if self._shared.model else ""
         return named or name_of(self.context.model)
 
     async def aload(self) -> None:
         """Load the model now, not with the first question. Raises RunError where it can not be loaded."""
-        await self._background.arun(self._loaded())
+        await self._background.arun(self._load())
 
     # Asking
 
@@ -217,9 +217,9 @@ class ZoomAgent:
 
     def close(self) -> None:
         """Give back the model, where it was loaded here, and the event loop."""
-        if self._held.ours and self._held.model is not None:
-            self._background.run(self._held.model.aclose())
-            self._held.model = None
+        if self._shared.ours and self._shared.model is not None:
+            self._background.run(self._shared.model.aclose())
+            self._shared.model = None
         self._background.close()
 
     def __enter__(self) -> Self:
@@ -253,7 +253,8 @@ class ZoomAgent:
         async for item in self._run(image, question, options, thread):
             if isinstance(item, Answer):
                 answer = item
-        assert answer is not None, "a run ends with its answer"
+        if answer is None:
+            raise RuntimeError("a run ended without its answer")
         return answer
 
     async def _run(
@@ -269,9 +270,14 @@ class ZoomAgent:
                 stack.enter_context(self._only_run(thread))
                 stack.enter_context(store_errors())
                 bench = await self._bench(stack, image)
-                start = self._question(bench.views.picture.id, question, options)
+                settings = self.context.model_dump(mode="json")
+                start = Question(
+                    image=bench.views.picture.id, question=question, options=list(options), settings=settings
+                )
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
-                saver = await self._saver(stack)
+                saver = self._store
+                if isinstance(saver, CheckpointFile):
+                    saver = await stack.enter_async_context(saver.opened())
                 async for item in run(start, live, saver, thread or ""):
                     if isinstance(item, Step):
                         yield item
@@ -280,35 +286,26 @@ class ZoomAgent:
         except RunError as error:
             yield self._refusal(question, options, thread, error)
 
-    def _question(self, picture: str, question: str, options: Sequence[str]) -> Question:
-        settings = self.context.model_dump(mode="json")
-        return Question(image=picture, question=question, options=list(options), settings=settings)
-
     async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
         """The open picture and the model. A Picture that is passed in stays open."""
         picture = image
         if not isinstance(image, Picture):
             seconds = self.context.budget.seconds
             picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
-        model = await self._loaded()
+        model = await self._load()
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 
-    async def _loaded(self) -> Model:
+    async def _load(self) -> Model:
         """The model, loaded with the first question."""
         async with self._loading:
-            if self._held.model is None:
+            if self._shared.model is None:
                 extra: dict[str, Any] = {"extra_body": self.context.extra_body} if self.context.extra_body else {}
-                self._held.model = await asyncio.to_thread(
+                self._shared.model = await asyncio.to_thread(
                     load_model, self.context.model, connections=self._connections, **extra
                 )
-                await identify(self._held.model)
-                use_profile(self._held.model, self.context.profile)
-            return self._held.model
-
-    async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
-        if isinstance(self._store, CheckpointFile):
-            return await stack.enter_async_context(self._store.opened())
-        return self._store
+                await identify(self._shared.model)
+                use_profile(self._shared.model, self.context.profile)
+            return self._shared.model
 
     @contextmanager
     def _only_run(self, thread: str | None) -> Iterator[None]:
@@ -337,11 +334,13 @@ class ZoomAgent:
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        known = self._held.model is None or not _is_unknown(self._held.model.profile)
-        reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
+        reasons, model = answer.reasons, self._shared.model
+        # Which dialect a server takes is no knowledge of how its model takes pictures.
+        if model is not None and replace(model.profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN:
+            reasons = (*reasons, UNKNOWN_FAMILY)
         picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
-        told = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
-        return answer.model_copy(update=told).from_picture(Source(image, self._opener))
+        more = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
+        return answer.model_copy(update=more).from_picture(Source(image, self._opener))
 
     def made(self) -> Made:
         """What makes answers now: version, moment, and the settings without what may be a secret or a place."""
@@ -367,7 +366,7 @@ class ZoomAgent:
         )
 
 
-def _profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -> dict[str, Any]:
+def profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -> dict[str, Any]:
     """The fields to override, checked before anything is loaded. A Model of the caller's has its profile already."""
     if profile is None:
         return {}
@@ -376,12 +375,6 @@ def _profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -
     fields = profile_in(profile) if isinstance(profile, str | Path) else dict(profile)
     check_fields(fields)
     return fields
-
-
-def _is_unknown(profile: Profile) -> bool:
-    """Whether nothing is known of a model, neither by its name nor by measuring; which dialect a server takes is no
-    knowledge of its pictures."""
-    return replace(profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN
 
 
 def check_question(question: str, options: Sequence[str]) -> None:

@@ -4,7 +4,7 @@
 
 `Among` knows the pictures that were certified and others besides, and tells them apart by a few score decision trees.
 `Near` knows only the former: a picture that lies further from their middle than nearly all of them is none. Left out:
-fitting (`zoomagent/training/scope.py`), and what follows for a run (`zoomagent/graphs/admission.py`).
+fitting (`zoomagent/training/scope.py`), and what follows for a run (`zoomagent/graphs/looking.py`).
 """
 
 from collections.abc import Sequence
