@@ -260,14 +260,14 @@ async def _once_more_smaller(
     run: NodeRun, turns: Sequence[TurnRecord], call: Callable[[Sequence[Message]], Awaitable[T]]
 ) -> tuple[list[TurnRecord], T]:
     """The turns as they were shown, and what `call` gave: where they do not fit the model, with smaller views."""
-    views, shown = run.bench.views, list(turns)
+    views, full = run.bench.views, list(turns)
     try:
-        return shown, await call([await _message(run, turn) for turn in shown])
+        return full, await call([await _message(run, turn) for turn in full])
     except ContextTooLong:
         smaller: list[TurnRecord] = [
-            {**turn, "views": [views.smaller(view)["id"] for view in turn["views"]]} for turn in shown
+            {**turn, "views": [views.smaller(view)["id"] for view in turn["views"]]} for turn in full
         ]
-        if smaller == shown:
+        if smaller == full:
             raise
     result = await call([await _message(run, turn) for turn in smaller])
     text = "The conversation did not fit the model, so its views were shown at half the pixels."

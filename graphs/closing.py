@@ -74,19 +74,19 @@ def closer_turns(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> li
     crops = [target["crop"] for target in targets]
     boxes = [Box(*target["box"]) for target in targets if target["box"]]
     if len(targets) == len(boxes) == 1:
-        asked = box_prompt(question, views.profile.space)
-        reply, shown, prompt = str(written(views, whole, boxes[0])), crops, micro_prompt
+        first = box_prompt(question, views.profile.space)
+        reply, close, prompt = str(written(views, whole, boxes[0])), crops, micro_prompt
         names = ("where", "box")
     else:
-        asked, reply = CUES + question, ", ".join(target["phrase"] for target in targets)
+        first, reply = CUES + question, ", ".join(target["phrase"] for target in targets)
         fits = 2 + len(crops) <= views.profile.max_images
-        shown = [views.marked(whole, boxes)["id"], *crops] if fits else crops
+        close = [views.marked(whole, boxes)["id"], *crops] if fits else crops
         prompt = several_prompt if fits else micro_prompt
         names = ("what", "named")
     return [
-        user_turn(name, f"{name}-{names[0]}", [whole], asked),
+        user_turn(name, f"{name}-{names[0]}", [whole], first),
         assistant_turn(name, f"{name}-{names[1]}", reply),
-        user_turn(name, f"{name}-closer", shown, prompt(question, run.options())),
+        user_turn(name, f"{name}-closer", close, prompt(question, run.options())),
     ]
 
 

@@ -84,8 +84,8 @@ def phrases_of(targets: Sequence[TargetRecord]) -> str:
 
 def has_unused_crop(state: State) -> bool:
     """Whether something was found and cut out, and the question not asked with it yet."""
-    shown = state["micro"]["views"] if "micro" in state else []
-    return any(target["crop"] and target["crop"] not in shown for target in found_targets(state))
+    used = state["micro"]["views"] if "micro" in state else []
+    return any(target["crop"] and target["crop"] not in used for target in found_targets(state))
 
 
 def has_searched(state: State) -> bool:

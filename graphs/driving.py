@@ -83,18 +83,18 @@ async def drive(run: NodeRun) -> Update:
 
 def complain(run: NodeRun, exchange: Exchange) -> Update:
     """A call in a spelling that nobody can read: told to the model once, and never an answer."""
-    shown = exchange.turns
-    if any(turn["id"] == "tools-unreadable" for turn in shown):
+    before = exchange.turns
+    if any(turn["id"] == "tools-unreadable" for turn in before):
         return stop(run.state, "tool_loop", "The model writes tool calls that can not be read.")
-    call = reply_turn("tools", f"tools-call-{len(shown)}", exchange.reply)
-    turns = [*shown, call, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
+    call = reply_turn("tools", f"tools-call-{len(before)}", exchange.reply)
+    turns = [*before, call, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
     return {"messages": turns, "steps": step_words("The model wrote a call that can not be read; told it so.")}
 
 
 async def run_calls(run: NodeRun, exchange: Exchange, calls: Sequence[ToolCall]) -> Update:
     """Run the calls one after the other; each is told what it came to."""
-    model, shown = BudgetedModel(run), exchange.turns
-    turns = [*shown, assistant_turn("tools", f"tools-call-{len(shown)}", exchange.reply.text, calls)]
+    model, before = BudgetedModel(run), exchange.turns
+    turns = [*before, assistant_turn("tools", f"tools-call-{len(before)}", exchange.reply.text, calls)]
     looks = list(run.state.get("tool_looks", []))
     for call in calls:
         turn, look = await run_one(run, model, call, turns, looks)
@@ -120,10 +120,10 @@ async def run_one(
 ) -> tuple[TurnRecord, ToolLookRecord | None]:
     """The turn that tells the model what a call came to, and the look, where one was tried: looks that fail count
     too."""
-    views, depth, shown = run.bench.views, run.context.budget.depth, views_of(turns)
-    indexed, most = list(dict.fromkeys(shown)), run.bench.model.profile.max_images
+    views, depth, images = run.bench.views, run.context.budget.depth, views_of(turns)
+    indexed, most = list(dict.fromkeys(images)), run.bench.model.profile.max_images
     number = sum(turn["role"] == "assistant" for turn in turns)
-    if call.name in SHOWING and len(shown) >= most:
+    if call.name in SHOWING and len(images) >= most:
         text = f"No more than {most} images fit. Answer the question with those you have."
         return tool_turn("tools", call, [], text), None
     history = [

@@ -112,8 +112,8 @@ def features_of(state: State) -> Features:
 def crop_share(state: State) -> float | None:
     """Side of the largest crop as a share of the picture's."""
     whole = state["picture"]["width"] * state["picture"]["height"]
-    shown = [view["box"] for view in state.get("views", []) if view["id"] in state["micro"]["views"]]
-    areas = [(right - left) * (bottom - top) for left, top, right, bottom in shown]
+    boxes = [view["box"] for view in state.get("views", []) if view["id"] in state["micro"]["views"]]
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in boxes]
     crops = [area for area in areas if area < whole]
     return math.sqrt(max(crops) / whole) if crops else None
 

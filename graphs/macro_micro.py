@@ -157,7 +157,7 @@ def route_after_answer(state: State) -> Literal["weigh", "look", "arbitrate", "_
 
 
 def way_out(state: State) -> Literal["look", "arbitrate", "__end__"] | None:
-    """The way out of a run that can not look closer: over the whole picture where nothing was answered
+    """The way out of a run that cannot look closer: over the whole picture where nothing was answered
     yet."""
     if "outcome" in state:
         return "__end__"

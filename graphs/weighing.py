@@ -1,7 +1,7 @@
 """From two answers to one: between the state's records and the rules of zoomagent/confidence.
 
 Two different answers are measured in one context, the micro dialogue, whose last turn asks for a word or
-phrase even where options were given (DualFocus scores option texts, not letters). A model that can not score
+phrase even where options were given (DualFocus scores option texts, not letters). A model that cannot score
 given text is voted on by samples, unless the micro reply's own likelihood, or what a check saw, settles it. Left out:
 the rules themselves (`selection.py`).
 """

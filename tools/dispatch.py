@@ -97,10 +97,10 @@ def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOu
 
 def worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolResult) -> ToolResult:
     """`result` in the words of `definitions.shown`: which index each view has, and what it shows of `source`."""
-    known = list(indexed)
+    ids = list(indexed)
     lines = []
     for record in result.views:
-        known += [] if record["id"] in known else [record["id"]]
+        ids += [] if record["id"] in ids else [record["id"]]
         box = written(views, indexed[source], box_of(record))
-        lines.append(shown(known.index(record["id"]), box, source))
+        lines.append(shown(ids.index(record["id"]), box, source))
     return replace(result, text="\n".join(lines) or NOT_FOUND)

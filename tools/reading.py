@@ -3,7 +3,7 @@
     lines = await read(views, crop["id"])       # Line("Exit 12", Box(...) in original pixels, 0.99)
 
 The region is read from the original at its own size (at most `MAX_SIDE`), not as small as the model is shown it; so
-reading tells the model what it can not see, and checks what it says. Settings: as measured on crops, detection must not
+reading tells the model what it cannot see, and checks what it says. Settings: as measured on crops, detection must not
 magnify (rapidocr's own settings are ten times slower there). Left out: whether the text answers the question.
 """
 

@@ -50,7 +50,7 @@ DEPTH = 4
 LOOKS = 12
 """Regions looked at in one search, parts of the whole that are left not counted."""
 ONE_HOT = 0.7
-"""What a part's number is worth when the model can not score and only writes it."""
+"""What a part's number is worth when the model cannot score and only writes it."""
 ENOUGH = 1 / 64
 """Things smaller than this share of the picture's longer side are looked for only where they are likely (ours)."""
 GRID = 48
@@ -150,10 +150,10 @@ def child_regions(
     whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
     box, children = box_of(views.record(region["view"])), []
     doubt = 0.0 if _fine_enough(views, region) else DOUBT
-    shown = [Box(*r["box"]) for r in regions if r["phrase"] == region["phrase"] and r["here"] is not None]
+    others = [Box(*r["box"]) for r in regions if r["phrase"] == region["phrase"] and r["here"] is not None]
     for number in range(1, 10) if part_boxes(views, region) else ():
         part = part_box(box, number, whole)
-        closer = (other for other in shown if other.area <= 1.5 * part.area)
+        closer = (other for other in others if other.area <= 1.5 * part.area)
         if not any(intersect(other, part).area >= 0.8 * part.area for other in closer):
             prior = region["prior"] * ((1 - doubt) * shares[number] + doubt / 9)
             children.append(_part(region, views.add(part, source=region["view"]), prior))
@@ -204,14 +204,14 @@ def least_seen(views: ViewStore, regions: Sequence[RegionRecord], phrase: str | 
     picture the closest view counts of those that were asked about the thing, or the whole where none was."""
     size, least = views.picture.size, views.profile.smallest_visible
     whole = views.whole()
-    asked = [r for r in regions if r["here"] is not None and phrase in (None, r["phrase"])]
+    looked_at = [r for r in regions if r["here"] is not None and phrase in (None, r["phrase"])]
     found = np.full((GRID, GRID), least * max(1.0, size.width / whole["size"][0]))
     across, down = ((np.arange(GRID) + 0.5) / GRID * side for side in (size.width, size.height))
-    for region in asked:
+    for region in looked_at:
         box = Box(*region["box"])
-        shown = views.record(region["view"])["size"][0]
+        width = views.record(region["view"])["size"][0]
         here = np.outer((down >= box.top) & (down < box.bottom), (across >= box.left) & (across < box.right))
-        found[here] = np.minimum(found[here], least * max(1.0, box.width / shown))
+        found[here] = np.minimum(found[here], least * max(1.0, box.width / width))
     return float(found.max())
 
 

@@ -5,7 +5,7 @@
     tags = await tag(model, views, whole["id"], tagger=mine)         # (picture, labels) -> tags, instead of the model
 
 Tags are what LION gives its language model beside the pixels. A score is the model's probability of Yes; None when it
-can not score. Left out: other taggers; any function that takes a picture and labels will do.
+cannot score. Left out: other taggers; any function that takes a picture and labels will do.
 """
 
 import asyncio

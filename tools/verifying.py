@@ -4,7 +4,7 @@
     p = await holds(model, views, crop["id"], "What is written on the sign?", "Exit 12")
 
 Both words are scored as the next turn, and their likelihoods weighed against each other, so that other words do not
-count. None when the model can not score given text: no number stands in for it. Left out: what follows from it.
+count. None when the model cannot score given text: no number stands in for it. Left out: what follows from it.
 """
 
 import math

@@ -108,8 +108,8 @@ class ViewStore:
     def record(self, name: str) -> ViewRecord:
         """The record of a view; ToolArgsInvalid names the views there are."""
         if name not in self._records:
-            known = ", ".join(self._records) or "none yet"
-            raise ToolArgsInvalid(f"There is no view {name!r}. The views are: {known}.")
+            names = ", ".join(self._records) or "none yet"
+            raise ToolArgsInvalid(f"There is no view {name!r}. The views are: {names}.")
         return self._records[name]
 
     def smaller(self, name: str) -> ViewRecord:

@@ -115,7 +115,7 @@ class ZoomAgent:
         by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what was
         measured of a model that is loaded here: a file of `zoomagent doctor --save-profile`, or fields; a server gets
         at most `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
-        pydantic.ValidationError (a ValueError) for values that can not be."""
+        pydantic.ValidationError (a ValueError) for values that cannot be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
@@ -135,7 +135,7 @@ class ZoomAgent:
             profile=profile_fields(profile, own=not isinstance(model, str)),
             samples=samples,
         )
-        self._shared = SharedModel(None, ours=True) if isinstance(model, str) else SharedModel(model, ours=False)
+        self._held = SharedModel(None, ours=True) if isinstance(model, str) else SharedModel(model, ours=False)
         self._opener = opener
         self._connections = connections
         self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
@@ -147,7 +147,7 @@ class ZoomAgent:
         """This agent with other settings (fields of `Context`: strategy, rule, budget …), for one question or many.
 
         It shares the model, the event loop and the store, so it costs nothing: close one of the two.
-        Raises pydantic.ValidationError (a ValueError) for values that can not be."""
+        Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
         other = copy.copy(self)
         other.context = Context(**{**dict(self.context), **settings})
         return other
@@ -155,11 +155,11 @@ class ZoomAgent:
     @property
     def model_name(self) -> str:
         """The model's name; before it is loaded, the one it was asked for by, without address or folder."""
-        named = self._shared.model.name if self._shared.model else ""
+        named = self._held.model.name if self._held.model else ""
         return named or name_of(self.context.model)
 
     async def aload(self) -> None:
-        """Load the model now, not with the first question. Raises RunError where it can not be loaded."""
+        """Load the model now, not with the first question. Raises RunError where it cannot be loaded."""
         await self._background.arun(self._load())
 
     # Asking
@@ -205,7 +205,7 @@ class ZoomAgent:
 
     async def awork(self, image: Any, work: Callable[[Bench], Awaitable[T]]) -> T:
         """What `work` gives, done on the open picture with the model, in the loop that both belong to; for single tools
-        beside whole runs. `image` as in `ask`. Raises RunError where the picture or the model can not be used."""
+        beside whole runs. `image` as in `ask`. Raises RunError where the picture or the model cannot be used."""
 
         async def done() -> T:
             async with AsyncExitStack() as stack:
@@ -217,9 +217,9 @@ class ZoomAgent:
 
     def close(self) -> None:
         """Give back the model, where it was loaded here, and the event loop."""
-        if self._shared.ours and self._shared.model is not None:
-            self._background.run(self._shared.model.aclose())
-            self._shared.model = None
+        if self._held.ours and self._held.model is not None:
+            self._background.run(self._held.model.aclose())
+            self._held.model = None
         self._background.close()
 
     def __enter__(self) -> Self:
@@ -275,9 +275,11 @@ class ZoomAgent:
                     image=bench.views.picture.id, question=question, options=list(options), settings=settings
                 )
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
-                saver = self._store
-                if isinstance(saver, CheckpointFile):
-                    saver = await stack.enter_async_context(saver.opened())
+                store = self._store
+                if isinstance(store, CheckpointFile):
+                    saver = await stack.enter_async_context(store.opened())
+                else:
+                    saver = store
                 async for item in run(start, live, saver, thread or ""):
                     if isinstance(item, Step):
                         yield item
@@ -298,14 +300,14 @@ class ZoomAgent:
     async def _load(self) -> Model:
         """The model, loaded with the first question."""
         async with self._loading:
-            if self._shared.model is None:
+            if self._held.model is None:
                 extra: dict[str, Any] = {"extra_body": self.context.extra_body} if self.context.extra_body else {}
-                self._shared.model = await asyncio.to_thread(
+                self._held.model = await asyncio.to_thread(
                     load_model, self.context.model, connections=self._connections, **extra
                 )
-                await identify(self._shared.model)
-                use_profile(self._shared.model, self.context.profile)
-            return self._shared.model
+                await identify(self._held.model)
+                use_profile(self._held.model, self.context.profile)
+            return self._held.model
 
     @contextmanager
     def _only_run(self, thread: str | None) -> Iterator[None]:
@@ -334,7 +336,7 @@ class ZoomAgent:
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        reasons, model = answer.reasons, self._shared.model
+        reasons, model = answer.reasons, self._held.model
         # Which dialect a server takes is no knowledge of how its model takes pictures.
         if model is not None and replace(model.profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN:
             reasons = (*reasons, UNKNOWN_FAMILY)
@@ -378,7 +380,7 @@ def profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) ->
 
 
 def check_question(question: str, options: Sequence[str]) -> None:
-    """Raises InputRefused (bad_question) for what can not be asked."""
+    """Raises InputRefused (bad_question) for what cannot be asked."""
     if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
         raise _bad(f"A question is text of 1 to {MAX_QUESTION} characters.")
     if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:

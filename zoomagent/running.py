@@ -48,10 +48,10 @@ async def run(
         async for item in _stream(machine.graph, start, context, {}):
             yield item
         return
-    kept = machine.builder.compile(checkpointer=saver, name=machine.graph.name)
+    runner = machine.builder.compile(checkpointer=saver, name=machine.graph.name)
     config = RunnableConfig(configurable={"thread_id": thread})
     with reading_of_checkpoint():
-        before = state_in((await kept.aget_state(config)).values)
+        before = state_in((await runner.aget_state(config)).values)
     # A thread belongs to one question with one set of settings.
     differs = [field for field in start if before and before.get(field) != start.get(field)]
     if differs:
@@ -61,7 +61,7 @@ async def run(
         yield before
         return
     following = None if before else start
-    async for item in _stream(kept, following, context, {"config": config, "durability": "sync"}):
+    async for item in _stream(runner, following, context, {"config": config, "durability": "sync"}):
         yield item
 
 

@@ -86,7 +86,7 @@ class CheckpointFile:
             saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
             try:
                 await saver.setup()
-            except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python can not read the quotation
+            except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python cannot read the quotation
                 raise StoreError("The checkpoint file is damaged. Move it away.", code="checkpoint_corrupt") from error
             self._stack = stack.pop_all()
         return saver

@@ -6,7 +6,7 @@
 
 `learn_then_test`: Angelopoulos et al. 2021. With probability at least 1 - delta over the calibration
 set, P(wrong | answered) <= alpha. It tests "the error among the answered is above alpha" at every threshold of a grid,
-from strict to lax, and stops at the first that can not be rejected (fixed-sequence testing: no price for the many
+from strict to lax, and stops at the first that cannot be rejected (fixed-sequence testing: no price for the many
 thresholds); every p-value is the exact binomial tail (Clopper-Pearson turned round). The risk is that of Geifman and
 El-Yaniv 2017 (SGR), whose search costs a Bonferroni factor instead.
 

@@ -61,8 +61,8 @@ class Head(Value):
     def probability(self, row: Array) -> float:
         """The calibrated probability for a row of `vector`."""
         score = np.asarray([self.intercept + float(row @ np.asarray(self.weights))])
-        held = min(max(float(self.calibrator.probabilities(score)[0]), self.least), 1 - self.least)
-        return round(held, DIGITS)
+        share = min(max(float(self.calibrator.probabilities(score)[0]), self.least), 1 - self.least)
+        return round(share, DIGITS)
 
 
 class Provenance(Value):
@@ -169,10 +169,10 @@ class Arbiter(Value):
 
     def pairs(self, gate_at: float | None = None) -> tuple[list[float], list[bool]]:
         """(confidence, right) of the certified questions, those above `gate_at` answered by the gate."""
-        kept = self.certified
-        rows = zip(kept.final, kept.final_right, kept.gate, kept.gate_right, strict=True)
-        taken = [(g, gr) if gate_at is not None and g >= gate_at else (f, fr) for f, fr, g, gr in rows]
-        return [confidence for confidence, _ in taken], [right == "1" for _, right in taken]
+        certified = self.certified
+        rows = zip(certified.final, certified.final_right, certified.gate, certified.gate_right, strict=True)
+        pairs = [(g, gr) if gate_at is not None and g >= gate_at else (f, fr) for f, fr, g, gr in rows]
+        return [confidence for confidence, _ in pairs], [right == "1" for _, right in pairs]
 
     def cutoff(self, alpha: float, delta: float = 0.1, gate_at: float | None = None) -> Cutoff:
         """From which confidence on to answer. `gate_at` must be fixed beforehand, not chosen from these numbers."""
@@ -212,7 +212,7 @@ def save(arbiter: Arbiter, path: Path) -> None:
 
 
 def read_file(path: Path) -> Arbiter:
-    """The arbiter in a file. Whatever else the name leads to is a setting that can not be."""
+    """The arbiter in a file. Whatever else the name leads to is a setting that cannot be."""
     try:
         # Only a file is opened: a pipe would wait, a device never ends. A name with a NUL is none.
         if not path.is_file() or path.stat().st_size > MOST_BYTES:

@@ -60,6 +60,6 @@ Calibrator = Annotated[Platt | Isotonic, Field(discriminator="kind")]
 
 def sigmoid(logits: Array) -> Array:
     """1 / (1 + exp(-logit)) without overflow."""
-    held = np.clip(logits, -FAR, FAR)
-    result: Array = 1.0 / (1.0 + np.exp(-held))
+    bounded = np.clip(logits, -FAR, FAR)
+    result: Array = 1.0 / (1.0 + np.exp(-bounded))
     return result

@@ -95,8 +95,8 @@ class Features:
 
 def log_odds(p: float) -> float:
     """Log-odds of `p` held within 0.0001 and 0.9999."""
-    held = min(max(p, 1e-4), 1 - 1e-4)
-    return math.log(held / (1 - held))
+    bounded = min(max(p, 1e-4), 1 - 1e-4)
+    return math.log(bounded / (1 - bounded))
 
 
 def _within(low: float, high: float) -> Callable[[float], float]:
