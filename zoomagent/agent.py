@@ -275,11 +275,11 @@ class ZoomAgent:
                     image=bench.views.picture.id, question=question, options=list(options), settings=settings
                 )
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
-                store = self._store
-                if isinstance(store, CheckpointFile):
-                    saver = await stack.enter_async_context(store.opened())
+                saver: BaseCheckpointSaver[Any] | None
+                if isinstance(self._store, CheckpointFile):
+                    saver = await stack.enter_async_context(self._store.opened())
                 else:
-                    saver = store
+                    saver = self._store
                 async for item in run(start, live, saver, thread or ""):
                     if isinstance(item, Step):
                         yield item
