@@ -145,7 +145,8 @@ class BudgetedModel:
                 async with asyncio.timeout(None if left is None else left + GRACE):
                     yield until, meter
             except ContextTooLong:
-                views = []  # such a conversation is refused unread: nobody was shown its views
+                # Such a conversation is refused unread, as a rule: nobody was shown its views.
+                views = views if meter.usage.prompt_tokens else []
                 raise
             except (TimeoutError, ModelUnavailable) as error:
                 if until is not None and time.monotonic() >= until:
