@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from zoomagent.confidence import claims
 from zoomagent.confidence.replies import abstains, plain
-from zoomagent.graphs.state import Perspective, State
+from zoomagent.graphs.state import State
+from zoomagent.run_record import Perspective
 
 POINTED = "what the question asks about"
 """How a thing is called that was pointed at and never named."""

@@ -24,12 +24,12 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from zoomagent.confidence.abstention import Cutoff, grid_from, learn_then_test
-from zoomagent.confidence.calibration import Calibrator, Platt, Value
+from zoomagent.confidence.calibration import Calibrator, Platt
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Array, Features, vector
 from zoomagent.confidence.scope import Scope
-from zoomagent.confidence.selection import Perspective
 from zoomagent.errors import SettingInvalid
+from zoomagent.run_record import Perspective, Value
 
 DIGITS = 6
 """Confidences are rounded to this, so that stored and later ones compare equal."""

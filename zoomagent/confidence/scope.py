@@ -13,8 +13,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from zoomagent.confidence.calibration import Value
 from zoomagent.confidence.looks import LENGTH
+from zoomagent.run_record import Value
 
 MOST_TREES = 2000
 """Trees of one check (ours): more would take longer than the picture takes to open."""

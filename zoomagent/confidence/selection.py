@@ -15,8 +15,8 @@ from typing import Literal
 from zoomagent.confidence.likelihood import probability
 from zoomagent.confidence.replies import CANNOT_TELL, Answered, plain, same
 from zoomagent.models.base import Likelihood
+from zoomagent.run_record import Perspective
 
-Perspective = Literal["macro", "micro"]
 Source = Literal["likelihood", "agreement", "calibrated"]
 How = Literal["shared", "published", "bound", "votes"]
 
