@@ -81,9 +81,9 @@ async def _stream(
         for update in chunk.values():
             for step in steps_from(update or {}):
                 yield step
-    if start is None and (state is None or "outcome" not in state):
-        raise damaged("the run that it holds has no next step")
     if state is None or "outcome" not in state:
+        if start is None:
+            raise damaged("the run that it holds has no next step")
         raise RuntimeError("a run ended without an outcome: a node of the graph leads nowhere")
     yield state
 
