@@ -75,10 +75,8 @@ class NodeRun:
         """The update, and what was paid for it, shown and changed on the way."""
         views = [*self.views, *update.get("views", [])]
         problems = [*self.problems, *update.get("problems", [])]
-        bill = Update(calls=list(self.calls)) if self.calls else Update()
-        bill |= Update(views=views) if views else Update()
-        bill |= Update(problems=problems) if problems else Update()
-        return {**update, **bill}
+        bill = Update(calls=list(self.calls), views=views, problems=problems)
+        return {**bill, **update, **bill}
 
 
 def branch(state: State) -> str:
