@@ -1,121 +1,207 @@
-"""Asking the model within a run's budget: the one place where graphs call it.
+"""Asking the model within a run's budget: the one place where nodes call it, and where every call is billed.
 
-Before a call the budget is looked at, afterwards the bill is written into the state. When the conversation
-does not fit the model it is tried once more with views of half the pixels. Whatever stops a call is a
-RunError; its code says which budget ended (`budget_calls`, `budget_visual_tokens`, `budget_seconds`) or what
-the server did. Left out: what to do about it (`endings.py`).
+    model = BudgetedModel(run)                       for tools, which take any model
+    boxes = await ground(model, views, view, phrase)
+
+    exchange = await ask(run, turns)                 for dialogues that are kept in the state
+    likelihoods = await score(run, turns, texts)
+
+A `NodeRun` is what a node is given: the state, the settings, the open picture and the model, and the bill of what the
+node has spent so far, which is known even where it breaks off. Before a call the budget is looked at, afterwards the
+call is booked. A dialogue that does not fit the model is asked once more with views of half the pixels. Whatever stops
+a call is a RunError; its code says which budget ended (`budget_calls`, `budget_visual_tokens`, `budget_seconds`) or
+what the server did. Left out: what to do about it (`endings.py`).
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from langgraph.runtime import Runtime
-
 from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
-from zoomagent.graphs.billing import Bill, open_bill
-from zoomagent.graphs.context import Bench, Budget, Context, Live, bench_of
-from zoomagent.graphs.state import CallRecord, ProblemRecord, State, TurnRecord, Update
-from zoomagent.models.base import Likelihood, Message, Reply, Text, ToolCall, Usage
-from zoomagent.models.metering import metered
+from zoomagent.graphs.context import Bench, Context, Live
+from zoomagent.graphs.state import CallRecord, ProblemRecord, State, ToolCallRecord, TurnRecord, Update
+from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
+from zoomagent.models.metering import Meter, metered
+from zoomagent.strategy import MAX_TOKENS
 from zoomagent.text import MAX_TEXT, storable
+from zoomagent.tools.viewing import ViewRecord
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
+Kind = Literal["generate", "score"]
+
 GRACE = 1.0
 """Seconds after its deadline that a model has to end the call itself, with its own reason, before it is cut off."""
 
 MAX_CALLS, MAX_NAME = 100, 200
-"""Tool calls of one reply, and characters of a tool's name, that are kept for the same reason."""
+"""Tool calls of one reply, and characters of a tool's name, that are kept: the state must stay small."""
+
+
+# What a node is given
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Turns as they were really shown, the view records they need, and what had to be changed to make them
-    fit."""
-
-    turns: list[TurnRecord]
-    problems: list[ProblemRecord]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Replies, the turns that led to them, and the update that books the call."""
-
-    replies: list[Reply]
-    shown: Shown
-    update: Update
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Everything a node needs to ask: the state it saw, the run's settings, the open picture and model."""
+class NodeRun:
+    """One run of one node: the state it saw, the run's settings, the open picture and model, and its bill, to which
+    every call of the model is added as it is made. Nodes that run at the same time have a bill each."""
 
     state: State
     context: Context
     bench: Bench
-    step: str
-    opened: float
-    bill: Bill
+    name: str
+    began: float
+    calls: list[CallRecord] = field(default_factory=list)
+    views: list[ViewRecord] = field(default_factory=list)
+    problems: list[ProblemRecord] = field(default_factory=list)
+
+    def options(self) -> Sequence[str]:
+        """The question's options as the model is asked; DualFocus' published procedure shows them to every model."""
+        options = self.state.get("options", [])
+        if self.context.strategy == "dualfocus-published":
+            return options
+        return self.bench.views.profile.offered(options)
+
+    def seconds_left(self) -> float | None:
+        """Seconds of the budget that are left now; opening and earlier steps count, the pause after a kill does not."""
+        if self.context.budget.seconds is None:
+            return None
+        before = sum(step["seconds"] for step in self.state.get("steps", []))
+        before += self.context.spent if isinstance(self.context, Live) else 0.0
+        return self.context.budget.seconds - before - (time.monotonic() - self.began)
+
+    def with_bill(self, update: Update) -> Update:
+        """The update, and what was paid for it, shown and changed on the way."""
+        views = [*self.views, *update.get("views", [])]
+        problems = [*self.problems, *update.get("problems", [])]
+        bill = Update(calls=list(self.calls), views=views, problems=problems)
+        return {**bill, **update, **bill}
 
 
-async def desk_of(name: str, state: State, runtime: Runtime[Context]) -> Desk:
-    """The desk of the node `name`."""
-    opened = time.monotonic()
-    return Desk(state, runtime.context, await bench_of(state, runtime), name, opened, open_bill())
+def branch(state: State) -> str:
+    """What tells the records of nodes apart that were fanned out: they begin with the same numbers."""
+    return f"-{state['sent']}" if "sent" in state else ""
 
 
-async def ask(
-    desk: Desk,
-    turns: Sequence[TurnRecord],
-    *,
-    n: int = 1,
-    keep_calls: int = 0,
-    tools: Sequence[Mapping[str, Any]] = (),
-) -> Asked:
-    """Generate the next assistant turn. `keep_calls` calls must stay in the budget for what has to come."""
-    temperature = 0.0 if n == 1 else 0.7
+class BudgetedModel:
+    """The model of a node's run, held against the budget: satisfies `zoomagent.models.base.Model`, so tools take it.
 
-    async def generate(messages: list[Message], deadline: float | None) -> list[Reply]:
-        replies = await desk.bench.model.generate(
-            messages, max_tokens=desk.context.max_tokens, temperature=temperature, n=n, tools=tools, deadline=deadline
-        )
-        return [kept(reply) for reply in replies]
+    `keep` calls must stay in the budget for what has to come. `shares` nodes like this one run at the same time and
+    know nothing of each other, so each counts what it spends that many times."""
 
-    began, views = time.monotonic(), [view for turn in turns for view in turn["views"]]
-    with metered(calls_left(desk, views, keep_calls)) as meter:
-        try:
-            replies, shown = await _fitting(desk, Shown(list(turns), []), generate, keep_calls)
-        except RunError:
-            book(desk, "generate", views, meter.usage, time.monotonic() - began, meter.requests)
-            raise
-    usage = meter.usage if meter.requests else read_once([reply.usage for reply in replies])
-    return Asked(replies, shown, _booked(desk, shown, "generate", usage, time.monotonic() - began, meter.requests or 1))
+    def __init__(self, run: NodeRun, *, keep: int = 1, shares: int = 1) -> None:
+        self._run, self._keep, self._shares = run, keep, shares
+        self._model = run.bench.model
+        self.name, self.profile = self._model.name, self._model.profile
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = MAX_TOKENS,
+        temperature: float = 0.0,
+        n: int = 1,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+    ) -> list[Reply]:
+        async with self._within_budget("generate", messages) as (until, meter):
+            replies = await self._model.generate(
+                messages, max_tokens=max_tokens, temperature=temperature, n=n, tools=tools, deadline=until
+            )
+            if not meter.requests:
+                # In this process the samples of one call share the prompt, which was read once.
+                prompt = max(reply.usage.prompt_tokens for reply in replies)
+                meter.add(Usage(prompt, sum(reply.usage.completion_tokens for reply in replies)))
+                meter.count()
+        return [storable_reply(reply) for reply in replies]
+
+    async def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+    ) -> list[Likelihood] | None:
+        async with self._within_budget("score", messages) as (until, meter):
+            likelihoods = await self._model.score(messages, continuations, deadline=until)
+            if likelihoods is not None and not meter.requests:
+                meter.count()
+        return likelihoods
+
+    async def aclose(self) -> None:
+        """The model is the run's, and stays open."""
+
+    @asynccontextmanager
+    async def _within_budget(
+        self, kind: Kind, messages: Sequence[Message]
+    ) -> AsyncIterator[tuple[float | None, Meter]]:
+        """Checks the budget, then gives a call its deadline and its meter; books what the meter has counted, also where
+        the call fails."""
+        views = [part.key for message in messages for part in message.parts if isinstance(part, Pixels)]
+        calls, left = self._calls_left(views), self._run.seconds_left()
+        began = time.monotonic()
+        until = None if left is None else began + left
+        with metered(calls) as meter:
+            try:
+                async with asyncio.timeout(None if left is None else left + GRACE):
+                    yield until, meter
+            except ContextTooLong:
+                # Such a conversation is refused unread, as a rule: nobody was shown its views.
+                views = views if meter.usage.prompt_tokens else []
+                raise
+            except (TimeoutError, ModelUnavailable) as error:
+                if until is not None and time.monotonic() >= until:
+                    raise self._time_is_up(str(error)) from error
+                raise
+            finally:
+                self._book(kind, views, meter, time.monotonic() - began)
+
+    def _calls_left(self, views: Sequence[str]) -> int:
+        """How many calls that show these views are still in the budget. Raises RunError where not one is."""
+        run, budget = self._run, self._run.context.budget
+        left = (budget.calls - self._keep - len(run.state.get("calls", []))) // self._shares - len(run.calls)
+        if left < 1:
+            raise RunError(f"The budget of {budget.calls} model calls is spent. Raise it.", code="budget_calls")
+        if budget.visual_tokens is not None:
+            need = run.bench.views.tokens(views)
+            before = sum(call["visual_tokens"] for call in run.state.get("calls", []))
+            own = sum(call["visual_tokens"] for call in run.calls)
+            room = budget.visual_tokens - before - self._shares * own
+            if self._shares * need > room:
+                raise RunError(
+                    f"The next call shows {need} visual tokens and {room} of {budget.visual_tokens} are left. Raise "
+                    "the budget or lower max_view_pixels.",
+                    code="budget_visual_tokens",
+                )
+            left = min(left, room // self._shares // need) if need else left
+        seconds = run.seconds_left()
+        if seconds is not None and seconds <= 0:
+            raise self._time_is_up()
+        return left
+
+    def _time_is_up(self, last: str = "") -> RunError:
+        """The error of a run whose seconds are spent. `last` is what the model's server said then: it may be why."""
+        text = f"The budget of {self._run.context.budget.seconds:g} seconds is spent. Raise it."
+        return RunError(f"{text} {last}".rstrip(), code="budget_seconds")
+
+    def _book(self, kind: Kind, views: Sequence[str], meter: Meter, seconds: float) -> None:
+        """Put a call on the node's bill: one entry for each of its requests, which all show the views. What was read
+        and written of text stands with the first."""
+        run, store = self._run, self._run.bench.views
+        for number in range(meter.requests):
+            usage = Usage() if number else meter.usage
+            record = CallRecord(
+                id=f"call-{len(run.state.get('calls', [])) + len(run.calls) + 1}{branch(run.state)}",
+                step=run.name,
+                kind=kind,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                visual_tokens=store.tokens(views),
+                seconds=seconds / meter.requests,
+            )
+            run.calls.append(record)
+        if meter.requests:
+            run.views.extend(store.record(view) for view in dict.fromkeys(views))
 
 
-async def score(
-    desk: Desk, turns: Sequence[TurnRecord], continuations: Sequence[str]
-) -> tuple[list[Likelihood] | None, Update]:
-    """Likelihoods of given next turns, or None when the model can not say, and the booking of the call."""
-
-    async def measure(messages: list[Message], deadline: float | None) -> list[Likelihood] | None:
-        return await desk.bench.model.score(messages, continuations, deadline=deadline)
-
-    began, views = time.monotonic(), [view for turn in turns for view in turn["views"]]
-    with metered(calls_left(desk, views)) as meter:
-        try:
-            likelihoods, shown = await _fitting(desk, Shown(list(turns), []), measure, 0)
-        except RunError:
-            book(desk, "score", views, meter.usage, time.monotonic() - began, meter.requests)
-            raise
-    requests = meter.requests or (likelihoods is not None)
-    if not requests:
-        return None, Update(problems=shown.problems)
-    return likelihoods, _booked(desk, shown, "score", meter.usage, time.monotonic() - began, requests)
-
-
-def kept(reply: Reply) -> Reply:
+def storable_reply(reply: Reply) -> Reply:
     """A reply that can be stored, whoever gave it: its first calls, which share the room that a reply has."""
     room = max(1000, MAX_TEXT // max(1, len(reply.tool_calls)))
     calls = tuple(
@@ -125,143 +211,107 @@ def kept(reply: Reply) -> Reply:
     return replace(reply, text=storable(reply.text), tool_calls=calls)
 
 
-def offered(desk: Desk) -> Sequence[str]:
-    """The question's options as the model is asked; DualFocus' published procedure shows them to every model."""
-    if desk.context.strategy == "dualfocus-published":
-        return desk.state.get("options", [])
-    return desk.bench.views.profile.offered(desk.state.get("options", []))
+# Dialogues
 
 
-def spent_tokens(state: State) -> int:
-    return sum(call["visual_tokens"] for call in state.get("calls", []))
+@dataclass(frozen=True)
+class Exchange:
+    """The turns of a dialogue as they were really shown, and what the model replied: one reply or more."""
+
+    turns: list[TurnRecord]
+    replies: list[Reply]
+
+    @property
+    def reply(self) -> Reply:
+        return self.replies[0]
+
+    @property
+    def views(self) -> list[str]:
+        """The views that led to the reply."""
+        return views_of(self.turns)
 
 
-def seconds_left(desk: Desk) -> float | None:
-    """Seconds of the budget that are left now; opening and earlier steps count, the pause after a kill does not."""
-    if desk.context.budget.seconds is None:
-        return None
-    before = sum(step["seconds"] for step in desk.state.get("steps", []))
-    before += desk.context.spent if isinstance(desk.context, Live) else 0.0
-    return desk.context.budget.seconds - before - (time.monotonic() - desk.opened)
+async def ask(
+    run: NodeRun,
+    turns: Sequence[TurnRecord],
+    *,
+    n: int = 1,
+    keep: int = 0,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> Exchange:
+    """Generate the next assistant turn, greedily or as `n` samples. `keep` calls must stay in the budget."""
+    model, temperature = BudgetedModel(run, keep=keep), 0.0 if n == 1 else 0.7
+
+    def generate(messages: Sequence[Message]) -> Awaitable[list[Reply]]:
+        return model.generate(messages, max_tokens=run.context.max_tokens, temperature=temperature, n=n, tools=tools)
+
+    return Exchange(*await _once_more_smaller(run, turns, generate))
 
 
-Call = Callable[[list[Message], float | None], Awaitable[Answer]]
+async def score(run: NodeRun, turns: Sequence[TurnRecord], continuations: Sequence[str]) -> list[Likelihood] | None:
+    """Likelihoods of given next turns, or None when the model cannot say."""
+    model = BudgetedModel(run, keep=0)
+    _, likelihoods = await _once_more_smaller(run, turns, lambda messages: model.score(messages, continuations))
+    return likelihoods
 
 
-async def _fitting(desk: Desk, shown: Shown, call: Call[Answer], keep_calls: int) -> tuple[Answer, Shown]:
-    """Call; when the context is too long, once more with smaller views."""
+async def _once_more_smaller(
+    run: NodeRun, turns: Sequence[TurnRecord], call: Callable[[Sequence[Message]], Awaitable[T]]
+) -> tuple[list[TurnRecord], T]:
+    """The turns as they were shown, and what `call` gave: where they do not fit the model, with smaller views."""
+    views, full = run.bench.views, list(turns)
     try:
-        return await _within_budget(desk, shown, call, keep_calls), shown
+        return full, await call([await _message(run, turn) for turn in full])
     except ContextTooLong:
-        smaller = _smaller(desk, shown)
-        if smaller.turns == shown.turns:
+        smaller: list[TurnRecord] = [
+            {**turn, "views": [views.smaller(view)["id"] for view in turn["views"]]} for turn in full
+        ]
+        if smaller == full:
             raise
-        return await _within_budget(desk, smaller, call, keep_calls), smaller
-
-
-async def _within_budget(desk: Desk, shown: Shown, call: Call[Answer], keep_calls: int) -> Answer:
-    check_budget(desk, [view for turn in shown.turns for view in turn["views"]], keep_calls)
-    messages = [await _message(desk.bench, turn) for turn in shown.turns]
-    left = seconds_left(desk)
-    deadline = None if left is None else time.monotonic() + left
-    try:
-        async with asyncio.timeout(None if left is None else left + GRACE):
-            return await call(messages, deadline)
-    except (TimeoutError, ModelUnavailable) as error:
-        if deadline is not None and time.monotonic() >= deadline:
-            raise time_is_up(desk.context.budget, str(error)) from error
-        raise
-
-
-def check_budget(desk: Desk, shown: Sequence[str], keep_calls: int = 0, shares: int = 1) -> None:
-    """Raise RunError when a call that shows these views is no longer in the budget. `shares` steps like this one run
-    at the same time and know nothing of each other: each counts what it spends that many times."""
-    budget, state, bill = desk.context.budget, desk.state, desk.bill
-    if len(state.get("calls", [])) + shares * (len(bill.calls) + 1) + keep_calls > budget.calls:
-        raise RunError(f"The budget of {budget.calls} model calls is spent. Raise it.", code="budget_calls")
-    need = desk.bench.views.tokens(shown)
-    spent = spent_tokens(state) + shares * bill.visual_tokens
-    if budget.visual_tokens is not None and spent + shares * need > budget.visual_tokens:
-        raise RunError(
-            f"The next call shows {need} visual tokens and {budget.visual_tokens - spent} of "
-            f"{budget.visual_tokens} are left. Raise the budget or lower max_view_pixels.",
-            code="budget_visual_tokens",
-        )
-    left = seconds_left(desk)
-    if left is not None and left <= 0:
-        raise time_is_up(budget)
-
-
-def calls_left(desk: Desk, shown: Sequence[str], keep_calls: int = 0, shares: int = 1) -> int:
-    """How many calls that show these views are still in the budget of a step; `check_budget` for many at once."""
-    budget, state, bill = desk.context.budget, desk.state, desk.bill
-    left = (budget.calls - keep_calls - len(state.get("calls", []))) // shares - len(bill.calls)
-    need = desk.bench.views.tokens(shown)
-    if budget.visual_tokens is not None and need:
-        left = min(left, ((budget.visual_tokens - spent_tokens(state)) // shares - bill.visual_tokens) // need)
-    return max(0, left)
-
-
-def time_is_up(budget: Budget, last: str = "") -> RunError:
-    """The error of a run whose seconds are spent. `last` is what the model's server said then: it may be the
-    cause."""
-    text = f"The budget of {budget.seconds:g} seconds is spent. Raise it."
-    return RunError(f"{text} {last}".rstrip(), code="budget_seconds")
-
-
-def _smaller(desk: Desk, shown: Shown) -> Shown:
-    views = desk.bench.views
-    turns: list[TurnRecord] = [
-        {**turn, "views": [views.smaller(view)["id"] for view in turn["views"]]} for turn in shown.turns
-    ]
+    result = await call([await _message(run, turn) for turn in smaller])
     text = "The conversation did not fit the model, so its views were shown at half the pixels."
-    return Shown(turns, [ProblemRecord(id="context", code="context", text=text, stops=False)])
+    run.problems.append(ProblemRecord(id="context", code="context", text=text, stops=False))
+    return smaller, result
 
 
-async def _message(bench: Bench, turn: TurnRecord) -> Message:
-    pixels = [await bench.views.pixels(view) for view in turn["views"]]
+async def _message(run: NodeRun, turn: TurnRecord) -> Message:
+    """A turn as the model is given it: its views, then its text."""
+    pixels = [await run.bench.views.pixels(view) for view in turn["views"]]
     calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in turn.get("calls", []))
     words = (Text(turn["text"]),) if turn["text"] or not calls else ()
     return Message(turn["role"], (*pixels, *words), calls, turn.get("answers"))
 
 
-def _booked(
-    desk: Desk, shown: Shown, kind: Literal["generate", "score"], usage: Usage, seconds: float, requests: int = 1
-) -> Update:
-    views = [view for turn in shown.turns for view in turn["views"]]
-    records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
-    return Update(calls=book(desk, kind, views, usage, seconds, requests), views=records, problems=shown.problems)
+# Turns as the state keeps them. An id is unique among all dialogues of a run.
 
 
-def book(
-    desk: Desk, kind: Literal["generate", "score"], views: Sequence[str], usage: Usage, seconds: float, requests: int
-) -> list[CallRecord]:
-    """Put a call on the step's bill: one entry for each of its requests, which all show the views. What was read and
-    written of text stands with the first."""
-    records = [desk.bench.views.record(view) for view in dict.fromkeys(views)]
-    calls = []
-    for number in range(requests):
-        calls.append(call_record(desk, kind, views, Usage() if number else usage, seconds / requests))
-        desk.bill.add(calls[-1], records)
-    return calls
+def user_turn(dialogue: str, name: str, views: list[str], text: str) -> TurnRecord:
+    return TurnRecord(id=name, dialogue=dialogue, role="user", views=views, text=text, cut=False)
 
 
-def call_record(
-    desk: Desk, kind: Literal["generate", "score"], views: Sequence[str], usage: Usage, seconds: float
-) -> CallRecord:
-    """The bill of one call. Nodes that were fanned out name theirs apart."""
-    sent = f"-{desk.state['sent']}" if "sent" in desk.state else ""
-    return CallRecord(
-        id=f"call-{len(desk.state.get('calls', [])) + len(desk.bill.calls) + 1}{sent}",
-        step=desk.step,
-        kind=kind,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        visual_tokens=desk.bench.views.tokens(views),
-        seconds=seconds,
-    )
+def assistant_turn(dialogue: str, name: str, text: str, calls: Sequence[ToolCall] = ()) -> TurnRecord:
+    """A turn of the assistant that was not generated in this dialogue, or that calls tools."""
+    turn = TurnRecord(id=name, dialogue=dialogue, role="assistant", views=[], text=text, cut=False)
+    if calls:
+        turn["calls"] = [ToolCallRecord(id=call.id, name=call.name, arguments=call.arguments) for call in calls]
+    return turn
 
 
-def read_once(usages: Sequence[Usage]) -> Usage:
-    """What a call in this process took: its samples share the prompt."""
-    return Usage(max(usage.prompt_tokens for usage in usages), sum(usage.completion_tokens for usage in usages))
+def reply_turn(dialogue: str, name: str, reply: Reply) -> TurnRecord:
+    """What the model replied."""
+    turn = assistant_turn(dialogue, name, reply.text)
+    turn["cut"] = reply.finish == "length"
+    if reply.cut_in_thought:
+        turn["cut_in_thought"] = True
+    return turn
+
+
+def tool_turn(dialogue: str, call: ToolCall, views: list[str], text: str) -> TurnRecord:
+    """What a tool gave back."""
+    name = f"{dialogue}-{call.id}"
+    return TurnRecord(id=name, dialogue=dialogue, role="tool", views=views, text=text, cut=False, answers=call.id)
+
+
+def views_of(turns: Sequence[TurnRecord]) -> list[str]:
+    """The views of the turns, in order."""
+    return [view for turn in turns for view in turn["views"]]

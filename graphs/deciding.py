@@ -11,17 +11,14 @@ things are looked for once more inside it (a zoom of a zoom). Pure but for openi
 
 from collections.abc import Sequence
 
-from langgraph.runtime import Runtime
-
 from zoomagent.confidence import claims
 from zoomagent.confidence.learned import gated
 from zoomagent.errors import RunError, SettingInvalid
-from zoomagent.graphs.asking import Desk, desk_of
-from zoomagent.graphs.context import Context
-from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.asking import NodeRun
+from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import arbiter_of, features_of
 from zoomagent.graphs.state import Policy, State, TargetRecord, Update, stopped
-from zoomagent.graphs.weighing import abstained
+from zoomagent.graphs.weighing import is_no_answer
 from zoomagent.tools.viewing import box_of, size_of
 
 ORDERS: dict[str, tuple[Policy, ...]] = {
@@ -45,48 +42,56 @@ WORDS: dict[Policy, str] = {
 }
 
 
-@step
-async def decide(state: State, runtime: Runtime[Context]) -> Update:
+@model_step
+async def decide(run: NodeRun) -> Update:
     """Whether to look closer, and how."""
-    if runtime.context.strategy not in ORDERS:
-        text = f"The graph `zoom` has no strategy {runtime.context.strategy!r}. Ask the graph `macro_micro`."
+    state, context = run.state, run.context
+    if context.strategy not in ORDERS:
+        text = f"The graph `zoom` has no strategy {context.strategy!r}. Ask the graph `macro_micro`."
         raise SettingInvalid(text)
-    desk = await desk_of("decide", state, runtime)
-    if desk.context.budget.depth < 1:
+    if context.budget.depth < 1:
         raise RunError("The budget allows no zoom. Raise its depth.", code="budget_depth")
-    reason = _enough(desk)
+    reason = why_enough(run)
     if reason:
-        return {"settled": reason, "steps": said(reason)}
-    deeper = _deeper(desk)
+        return {"settled": reason, "steps": step_words(reason)}
+    deeper = deeper_targets(run)
     if deeper:
-        return {"targets": deeper, "steps": said("The crop does not settle it; look closer inside it.")}
-    policy = _next(desk)
+        return {"targets": deeper, "steps": step_words("The crop does not settle it; look closer inside it.")}
+    policy = next_policy(run)
     if policy is not None:
-        return _begun(state, policy)
-    if unanswered(state):
-        return {"steps": said("Not everything was found; answer with what was.")}
-    if searched_for(state):
-        return {"steps": said("Ask once more, with what the search of the whole picture came to.")}
-    return {"settled": "Every way of looking closer was tried.", "steps": said("Every way was tried.")}
+        return begin(state, policy)
+    if has_unused_crop(state):
+        return {"steps": step_words("Not everything was found; answer with what was.")}
+    if has_searched(state):
+        return {"steps": step_words("Ask once more, with what the search of the whole picture came to.")}
+    return {"settled": "Every way of looking closer was tried.", "steps": step_words("Every way was tried.")}
 
 
-def wanted(state: State) -> list[TargetRecord]:
+# What was found
+
+
+def open_targets(state: State) -> list[TargetRecord]:
     """What is still to be found."""
     return [target for target in state.get("targets", []) if target["fate"] == "wanted"]
 
 
-def located(state: State) -> list[TargetRecord]:
+def found_targets(state: State) -> list[TargetRecord]:
     """What was found."""
     return [target for target in state.get("targets", []) if target["fate"] == "located"]
 
 
-def unanswered(state: State) -> bool:
+def phrases_of(targets: Sequence[TargetRecord]) -> str:
+    """The things by name."""
+    return ", ".join(target["phrase"] for target in targets)
+
+
+def has_unused_crop(state: State) -> bool:
     """Whether something was found and cut out, and the question not asked with it yet."""
-    shown = state["micro"]["views"] if "micro" in state else []
-    return any(target["crop"] and target["crop"] not in shown for target in located(state))
+    used = state["micro"]["views"] if "micro" in state else []
+    return any(target["crop"] and target["crop"] not in used for target in found_targets(state))
 
 
-def searched_for(state: State) -> bool:
+def has_searched(state: State) -> bool:
     """Whether a search has ended that found nothing, or had all things of a name to find, and that the question was not
     asked with yet."""
     if "searched" in state or state.get("policy") not in ("search", "count"):
@@ -95,97 +100,86 @@ def searched_for(state: State) -> bool:
     return bool(fates) and fates <= {"missing", "counted"}
 
 
-def _enough(desk: Desk) -> str:
-    """Why no further look is needed, or nothing."""
-    state, context = desk.state, desk.context
-    if "policy" not in state:
-        early = gated(features_of(state), arbiter_of(desk), context.gate) if context.strategy == "auto" else None
-        return early.reason if early else ""
-    if state.get("phrases") == [] and state["policy"] != "tools":
-        return "The question is about the picture as a whole."
-    if "searched" in state:
-        return "The whole picture was searched."
-    if "micro" in state and not abstained(state["micro"]) and not _doubtful(desk):
-        return "There is an answer from a closer look."
-    return ""
+# When it is enough
 
 
-def _doubtful(desk: Desk) -> bool:
-    """Whether an answer from a crop that was only pointed at needs another way of looking. Once one was begun, that one
-    has to answer."""
-    state = desk.state
-    if state.get("answered") != "point" or arbiter_of(desk) is None:
-        return False
-    return state["policy"] != "point" or claims.negative(state["micro"]["text"]) or not believed(desk)
-
-
-def believed(desk: Desk) -> bool:
-    """Whether there is an answer from a closer look that the arbiter holds for right."""
-    state, arbiter = desk.state, arbiter_of(desk)
-    if arbiter is None or "micro" not in state or abstained(state["micro"]):
-        return False
-    return arbiter.judge(features_of(state)).confidence >= BELIEVED
-
-
-def _deeper(desk: Desk) -> list[TargetRecord]:
-    """The same things, to be looked for inside their crops, where the original shows more than the crop did."""
-    state, views = desk.state, desk.bench.views
-    if "micro" not in state or state["policy"] != "locate":
-        return []
-    found = located(state)
-    for target in found:
-        crop = views.record(target["crop"])
-        if target["depth"] >= desk.context.budget.depth or size_of(crop).width >= box_of(crop).width:
-            return []
-    return [TargetRecord(**{**t, "fate": "wanted", "source": t["crop"], "depth": t["depth"] + 1}) for t in found]
-
-
-def _next(desk: Desk) -> Policy | None:
-    """The next way that was not tried and that this model can go."""
-    tried = desk.state.get("tried", [])
-    untried = [policy for policy in _order(desk) if policy not in tried]
-    return next((policy for policy in untried if _can(desk, policy)), None)
-
-
-def _order(desk: Desk) -> tuple[Policy, ...]:
-    """The ways of looking closer for this question, the cheapest first."""
-    strategy = desk.context.strategy
-    if strategy in ("auto", "search") and claims.counts(desk.state["question"]):
-        return COUNTS
-    return BY_ARBITER if strategy == "auto" and arbiter_of(desk) is not None else ORDERS[strategy]
-
-
-def _can(desk: Desk, policy: Policy) -> bool:
-    if policy != "tools" or desk.context.strategy == "tools":
-        return True
-    likelihoods = desk.state["macro"]["likelihood"] is not None if "macro" in desk.state else True
-    return not likelihoods and desk.bench.model.profile.tool_dialect != "none"
-
-
-def _begun(state: State, policy: Policy) -> Update:
-    """The state in which a policy begins: what was not found, or did not answer, is wanted again."""
-    pointed = state.get("policy") == "point"
-    again = located(state) if "micro" in state and not pointed else []
-    missing = [target for target in state.get("targets", []) if target["fate"] == "missing"]
-    fresh = [_afresh(target, policy) for target in (*again, *missing)]
-    if pointed:
-        # What was pointed at by the question has no name to search for; `name` asks for the names.
-        fresh = [TargetRecord(**{**target, "fate": "missing"}) for target in located(state)]
-    tried = [*state.get("tried", []), policy]
-    return {"policy": policy, "tried": tried, "targets": fresh, "steps": said(WORDS[policy])}
-
-
-def _afresh(target: TargetRecord, policy: Policy) -> TargetRecord:
-    kept = {"box": None, "crop": "", "seen": None, "source": "", "depth": 1}
-    return TargetRecord(**{**target, **kept, "fate": "wanted", "policy": policy})  # type: ignore[typeddict-item]
-
-
-def leave(state: State) -> str | None:
+def way_out(state: State) -> str | None:
     """The way out: the run has ended, or nothing further can be looked at."""
     if "outcome" in state:
         return "__end__"
     return "weigh" if stopped(state) or "settled" in state else None
 
 
-def phrases_of(targets: Sequence[TargetRecord]) -> str:
-    return ", ".join(target["phrase"] for target in targets)
+def why_enough(run: NodeRun) -> str:
+    """Why no further look is needed, or nothing."""
+    state, context = run.state, run.context
+    if "policy" not in state:
+        early = gated(features_of(state), arbiter_of(run), context.gate) if context.strategy == "auto" else None
+        return early.reason if early else ""
+    if state.get("phrases") == [] and state["policy"] != "tools":
+        return "The question is about the picture as a whole."
+    if "searched" in state:
+        return "The whole picture was searched."
+    if "micro" not in state or is_no_answer(state["micro"]):
+        return ""
+    # What was only pointed at must be believed. Once another way of looking was begun, that one has to answer.
+    doubtful = state["policy"] != "point" or claims.negative(state["micro"]["text"]) or not is_believed(run)
+    if state.get("answered") == "point" and arbiter_of(run) is not None and doubtful:
+        return ""
+    return "There is an answer from a closer look."
+
+
+def is_believed(run: NodeRun) -> bool:
+    """Whether there is an answer from a closer look that the arbiter holds for right."""
+    state, arbiter = run.state, arbiter_of(run)
+    if arbiter is None or "micro" not in state or is_no_answer(state["micro"]):
+        return False
+    return arbiter.judge(features_of(state)).confidence >= BELIEVED
+
+
+# The next way of looking closer
+
+
+def deeper_targets(run: NodeRun) -> list[TargetRecord]:
+    """The same things, to be looked for inside their crops, where the original shows more than the crop did."""
+    state, views = run.state, run.bench.views
+    if "micro" not in state or state["policy"] != "locate":
+        return []
+    deeper: list[TargetRecord] = []
+    for target in found_targets(state):
+        crop = views.record(target["crop"])
+        if target["depth"] >= run.context.budget.depth or size_of(crop).width >= box_of(crop).width:
+            return []
+        deeper.append({**target, "fate": "wanted", "source": target["crop"], "depth": target["depth"] + 1})
+    return deeper
+
+
+def next_policy(run: NodeRun) -> Policy | None:
+    """The next way, the cheapest first, that was not tried and that this model can go."""
+    state, strategy = run.state, run.context.strategy
+    if strategy in ("auto", "search") and claims.counts(state["question"]):
+        order = COUNTS
+    else:
+        order = BY_ARBITER if strategy == "auto" and arbiter_of(run) is not None else ORDERS[strategy]
+    # `auto` lets a model call tools only where no likelihoods say what its own looks are worth.
+    likelihoods = "macro" not in state or state["macro"]["likelihood"] is not None
+    tools = strategy == "tools" or (not likelihoods and run.bench.model.profile.tool_dialect != "none")
+    left = [policy for policy in order if policy not in state.get("tried", []) and (tools or policy != "tools")]
+    return left[0] if left else None
+
+
+def begin(state: State, policy: Policy) -> Update:
+    """The state in which a policy begins: what was not found, or did not answer, is wanted again."""
+    targets: list[TargetRecord]
+    if state.get("policy") == "point":
+        # What was pointed at by the question has no name to search for; `name` asks for the names.
+        targets = [{**target, "fate": "missing"} for target in found_targets(state)]
+    else:
+        again = found_targets(state) if "micro" in state else []
+        missing = [target for target in state.get("targets", []) if target["fate"] == "missing"]
+        targets = [
+            {**t, "box": None, "crop": "", "seen": None, "source": "", "depth": 1, "fate": "wanted", "policy": policy}
+            for t in (*again, *missing)
+        ]
+    tried = [*state.get("tried", []), policy]
+    return {"policy": policy, "tried": tried, "targets": targets, "steps": step_words(WORDS[policy])}

@@ -7,26 +7,31 @@ Models that write another dialect than function calls are read in theirs (`zooma
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-from langgraph.runtime import Runtime
+from dataclasses import replace
 
 from zoomagent.errors import ToolError
 from zoomagent.geometry import Box
-from zoomagent.graphs.asking import Desk, ask, desk_of, offered
-from zoomagent.graphs.context import Context
-from zoomagent.graphs.counting import Counting
-from zoomagent.graphs.endings import said, step, stop
-from zoomagent.graphs.state import State, ToolLookRecord, TurnRecord, Update, dialogue
-from zoomagent.graphs.turns import calling_turn, reply_turn, result_turn, shown_in, user_turn
+from zoomagent.graphs.asking import (
+    BudgetedModel,
+    Exchange,
+    NodeRun,
+    ask,
+    assistant_turn,
+    reply_turn,
+    tool_turn,
+    user_turn,
+    views_of,
+)
+from zoomagent.graphs.endings import model_step, step_words, stop
+from zoomagent.graphs.state import ToolLookRecord, TurnRecord, Update, dialogue
 from zoomagent.graphs.weighing import candidate_record
-from zoomagent.models.base import Reply, ToolCall
+from zoomagent.models.base import ToolCall
 from zoomagent.models.words.dialects import p2r_calls, read_calls
 from zoomagent.models.words.unwrapping import is_call
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.definitions import SEARCH, ZOOM_IN, ZOOM_OUT, definitions
 from zoomagent.tools.dispatch import run_arguments
-from zoomagent.tools.episode import Attempt, read_attempt
+from zoomagent.tools.episode import read_attempt
 from zoomagent.tools.progress import Look
 from zoomagent.tools.searching import search
 from zoomagent.tools.viewing import ToolResult
@@ -41,131 +46,114 @@ UNREADABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What one call came to: the turn that tells the model, and the look, where one was tried: looks that fail count
-    too."""
-
-    turn: TurnRecord
-    look: ToolLookRecord | None
-
-
-@step
-async def drive(state: State, runtime: Runtime[Context]) -> Update:
+@model_step
+async def drive(run: NodeRun) -> Update:
     """Ask the model for its next turn and run what it calls."""
-    desk = await desk_of("drive", state, runtime)
-    turns = dialogue(state, "tools") or [_first(desk)]
-    spoken = sum(turn["role"] == "assistant" for turn in turns)
-    if spoken >= TURNS:
+    state, profile = run.state, run.bench.model.profile
+    prompt = macro_prompt(state["question"], run.options())
+    first = user_turn("tools", "tools-question", [run.bench.views.whole()["id"]], prompt)
+    turns = dialogue(state, "tools") or [first]
+    number = sum(turn["role"] == "assistant" for turn in turns)
+    if number >= TURNS:
         return stop(state, "tool_loop", f"The model called tools for {TURNS} turns and did not answer.")
-    profile = desk.bench.model.profile
-    asked = await ask(desk, turns, tools=definitions(profile.tools, profile.space))
-    reply = asked.replies[0]
+    exchange = await ask(run, turns, tools=definitions(profile.tools, profile.space))
+    reply = exchange.reply
     if not reply.tool_calls:
         text, written = read_calls(profile.tool_dialect, reply.text)
         reply = replace(reply, text=text, tool_calls=written)
-    # Nine letters and digits: Mistral's servers take no other ids.
-    calls = [replace(call, id=f"call{spoken:02}{i:03}") for i, call in enumerate(reply.tool_calls)]
-    if not calls and profile.tool_dialect == "p2r" and p2r_calls(reply.text) == ():
+        exchange = replace(exchange, replies=[reply])
+    if reply.tool_calls:
+        # Nine letters and digits: Mistral's servers take no other ids.
+        calls = [replace(call, id=f"call{number:02}{i:03}") for i, call in enumerate(reply.tool_calls)]
+        return await run_calls(run, exchange, calls)
+    if profile.tool_dialect == "p2r" and p2r_calls(reply.text) == ():
         words = "The model says that the whole picture decides."
-        return {**asked.update, "settled": words, "steps": said(words)}
-    if not calls and is_call(reply.text):
-        return _unreadable(desk, asked.update, asked.shown.turns, reply)
-    if not calls:
-        return _answered(desk, asked.update, asked.shown.turns, reply)
-    return await _acted(desk, asked.update, asked.shown.turns, reply, calls)
-
-
-def _answered(desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply) -> Update:
-    """The model answered: the micro answer, from everything it was shown."""
-    micro = candidate_record(reply, desk.state, desk.context.strategy, shown_in(shown))
-    turn = reply_turn("tools", f"tools-answer-{len(shown)}", reply)
-    words = f"Answered with tools at hand: {micro['text']}"
-    return {**update, "messages": [*shown, turn], "micro": micro, "closer": "tools", "steps": said(words)}
-
-
-def _unreadable(desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply) -> Update:
-    """A call in a spelling that nobody can read: told to the model once, and never an answer."""
-    if any(turn["id"] == "tools-unreadable" for turn in shown):
-        stopped = stop(desk.state, "tool_loop", "The model writes tool calls that can not be read.")
-        return {**update, **stopped, "problems": [*update.get("problems", []), *stopped["problems"]]}
-    said_turn = reply_turn("tools", f"tools-call-{len(shown)}", reply)
-    turns = [*shown, said_turn, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
-    return {**update, "messages": turns, "steps": said("The model wrote a call that can not be read; told it so.")}
-
-
-async def _acted(
-    desk: Desk, update: Update, shown: list[TurnRecord], reply: Reply, calls: Sequence[ToolCall]
-) -> Update:
-    """Run the calls one after the other; each is told what it came to."""
-    model = Counting(desk)
-    said_turn = calling_turn("tools", f"tools-call-{len(shown)}", reply.text, calls)
-    turns, looks = [*shown, said_turn], list(desk.state.get("tool_looks", []))
-    for call in calls:
-        ran = await _run(desk, model, call, turns, looks)
-        turns.append(ran.turn)
-        looks += [ran.look] if ran.look else []
-    booked = model.booked()
-    records = [desk.bench.views.record(view) for turn in turns for view in turn["views"]]
-    words = " ".join(f"{call.name}: {turn['text']}" for call, turn in zip(calls, turns[-len(calls) :], strict=True))
+        return {"settled": words, "steps": step_words(words)}
+    if is_call(reply.text):
+        return complain(run, exchange)
+    micro = candidate_record(run, exchange)
+    answer = reply_turn("tools", f"tools-answer-{len(exchange.turns)}", reply)
     return {
-        **update,
-        "calls": [*update["calls"], *booked["calls"]],
-        "views": [*booked["views"], *records],
-        "messages": turns,
-        "tool_looks": looks,
-        "steps": said(words, shown_in(turns[-len(calls) :]), [r["box"] for r in records[1:]]),
+        "messages": [*exchange.turns, answer],
+        "micro": micro,
+        "closer": "tools",
+        "steps": step_words(f"Answered with tools at hand: {micro['text']}"),
     }
 
 
-async def _run(
-    desk: Desk, model: Counting, call: ToolCall, turns: Sequence[TurnRecord], looks: Sequence[ToolLookRecord]
-) -> Ran:
-    indexed = list(dict.fromkeys(shown_in(turns)))
+def complain(run: NodeRun, exchange: Exchange) -> Update:
+    """A call in a spelling that nobody can read: told to the model once, and never an answer."""
+    before = exchange.turns
+    if any(turn["id"] == "tools-unreadable" for turn in before):
+        return stop(run.state, "tool_loop", "The model writes tool calls that can not be read.")
+    call = reply_turn("tools", f"tools-call-{len(before)}", exchange.reply)
+    turns = [*before, call, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
+    return {"messages": turns, "steps": step_words("The model wrote a call that can not be read; told it so.")}
+
+
+async def run_calls(run: NodeRun, exchange: Exchange, calls: Sequence[ToolCall]) -> Update:
+    """Run the calls one after the other; each is told what it came to."""
+    model, before = BudgetedModel(run), exchange.turns
+    turns = [*before, assistant_turn("tools", f"tools-call-{len(before)}", exchange.reply.text, calls)]
+    looks = list(run.state.get("tool_looks", []))
+    for call in calls:
+        turn, look = await run_one(run, model, call, turns, looks)
+        turns.append(turn)
+        looks += [look] if look else []
+    results = turns[-len(calls) :]
+    records = [run.bench.views.record(view) for view in views_of(turns)]
+    words = " ".join(f"{call.name}: {turn['text']}" for call, turn in zip(calls, results, strict=True))
+    return {
+        "views": records,
+        "messages": turns,
+        "tool_looks": looks,
+        "steps": step_words(words, views_of(results), [record["box"] for record in records[1:]]),
+    }
+
+
+async def run_one(
+    run: NodeRun,
+    model: BudgetedModel,
+    call: ToolCall,
+    turns: Sequence[TurnRecord],
+    looks: Sequence[ToolLookRecord],
+) -> tuple[TurnRecord, ToolLookRecord | None]:
+    """The turn that tells the model what a call came to, and the look, where one was tried: looks that fail count
+    too."""
+    views, depth, images = run.bench.views, run.context.budget.depth, views_of(turns)
+    indexed, most = list(dict.fromkeys(images)), run.bench.model.profile.max_images
     number = sum(turn["role"] == "assistant" for turn in turns)
-    most = desk.bench.model.profile.max_images
-    if call.name in SHOWING and len(shown_in(turns)) >= most:
-        return Ran(_told(call, f"No more than {most} images fit. Answer the question with those you have."), None)
-    views, depth = desk.bench.views, desk.context.budget.depth
-    history = [_as_look(record) for record in looks]
+    if call.name in SHOWING and len(images) >= most:
+        text = f"No more than {most} images fit. Answer the question with those you have."
+        return tool_turn("tools", call, [], text), None
+    history = [
+        Look(look["tool"], look["view"], Box(*look["box"]) if look["box"] else None, look["label"], look["turn"])
+        for look in looks
+    ]
     try:
         attempt = read_attempt(views, call, indexed, views.profile.tools, depth, history, number)
     except ToolError as error:
-        return Ran(_told(call, str(error)), None)
+        return tool_turn("tools", call, [], str(error)), None
+    record = ToolLookRecord(
+        id=f"look-{call.id}",
+        tool=attempt.look.tool,
+        view=attempt.look.view,
+        box=attempt.look.box.as_list() if attempt.look.box else None,
+        label=attempt.look.label,
+        turn=attempt.look.turn,
+        phrase=attempt.phrase,
+        shows="",
+        target=None,
+    )
 
-    async def searching(view: str, phrase: str) -> ToolResult:
+    async def search_in(view: str, phrase: str) -> ToolResult:
         left = depth - views.record(view)["depth"]
         return await search(model, views, view, phrase, margin=views.profile.crop_margin, depth=left)
 
-    record = _record(attempt, f"look-{call.id}")
     try:
-        result = await run_arguments(views, model, attempt.arguments, indexed, searching)
+        result = await run_arguments(views, model, attempt.arguments, indexed, search_in)
     except ToolError as error:
-        return Ran(_told(call, str(error)), record)
-    shows = result.views[-1]["id"] if result.views else ""
-    found = {"shows": shows, "target": result.target.as_list() if result.target else None}
-    told = _told(call, result.text, [view["id"] for view in result.views])
-    return Ran(told, ToolLookRecord(**{**record, **found}))  # type: ignore[typeddict-item]
-
-
-def _told(call: ToolCall, text: str, views: Sequence[str] = ()) -> TurnRecord:
-    return result_turn("tools", f"tools-{call.id}", list(views), text, call)
-
-
-def _record(attempt: Attempt, name: str) -> ToolLookRecord:
-    look = attempt.look
-    box = look.box.as_list() if look.box else None
-    return ToolLookRecord(
-        id=name, tool=look.tool, view=look.view, box=box, label=look.label, turn=look.turn, phrase=attempt.phrase,
-        shows="", target=None,
-    )  # fmt: skip
-
-
-def _as_look(record: ToolLookRecord) -> Look:
-    box = Box(*record["box"]) if record["box"] else None
-    return Look(record["tool"], record["view"], box, record["label"], record["turn"])
-
-
-def _first(desk: Desk) -> TurnRecord:
-    prompt = macro_prompt(desk.state["question"], offered(desk))
-    return user_turn("tools", "tools-question", [desk.bench.views.whole()["id"]], prompt)
+        return tool_turn("tools", call, [], str(error)), record
+    record["shows"] = result.views[-1]["id"] if result.views else ""
+    record["target"] = result.target.as_list() if result.target else None
+    return tool_turn("tools", call, [view["id"] for view in result.views], result.text), record

@@ -1,13 +1,14 @@
 """How runs end: every path, failures included, leads to exactly one outcome.
 
-`step` wraps a node: it times it, names its step, and turns a RunError into what the run can still do about
-it: an answer is there -> keep it and stop looking (`problems`); none yet but one more look may bring it ->
-look at the whole; otherwise the run is `refused` (the input) or `failed` (the rest) with the error's code. A setting
-that can not be fails at once: no step after it could do without it.
-Other exceptions are bugs and stay exceptions.
+`step` makes a node of a function: it times it, names its step, and turns a RunError into what the run can still do
+about it. An answer is there: keep it and stop looking (`problems`). None yet, but one more look may bring it: look at
+the whole. Otherwise the run is `refused` (the input) or `failed` (the rest) with the error's code. A setting that
+cannot be fails at once: no step after it could do without it. Other exceptions are bugs and stay exceptions.
+
+`model_step` is the same for a function that asks the model: it is given its `NodeRun`, and what it spent is billed,
+whatever became of it.
 """
 
-import functools
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -15,8 +16,8 @@ from typing import Any, Protocol
 from langgraph.runtime import Runtime
 
 from zoomagent.errors import ContextTooLong, InputRefused, RunError, SettingInvalid
-from zoomagent.graphs.billing import new_bill
-from zoomagent.graphs.context import Context, Live, check_asked
+from zoomagent.graphs.asking import NodeRun, branch
+from zoomagent.graphs.context import Context, Live, bench_of, check_asked
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
 
 STOPPED = "Stopped. "
@@ -28,77 +29,81 @@ MAX_WORDS = 400
 class Node(Protocol):
     """A step of the graph: what the run knows and was given, to what it knows more."""
 
+    __name__: str
+
     def __call__(self, state: State, runtime: Runtime[Context]) -> Coroutine[Any, Any, Update]: ...
 
 
-def step(node: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Update]]) -> Node:
+def step(function: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Update]]) -> Node:
     """A node that books its own step and never raises a RunError."""
+    name = function.__name__
 
-    @functools.wraps(node)
-    async def run(state: State, runtime: Runtime[Context]) -> Update:
-        began, bill = time.monotonic(), new_bill()
+    async def node(state: State, runtime: Runtime[Context]) -> Update:
+        began = time.monotonic()
         if not isinstance(runtime.context, Live):
             try:
                 check_asked(state)
             except InputRefused as error:
                 # Nothing of such a state may be read, so its steps are not counted either.
-                return Update(outcome=ended(error), steps=said(f"{STOPPED}{error}"))
+                return Update(outcome=outcome_of_error(error), steps=step_words(f"{STOPPED}{error}"))
         try:
-            update = await node(state, runtime)
+            update = await function(state, runtime)
         except RunError as error:
-            update = {**what_now(state, node.__name__, error), **bill.update()}
-        steps = [_named(entry, state, node.__name__, began) for entry in update.get("steps", [])]
-        # What a node paid for and then made no use of is on the bill as well.
-        paid = Update(calls=list(bill.calls)) if bill.calls else Update()
-        return {**update, **paid, "steps": steps}
+            update = after_error(state, name, error)
+        identity, seconds = f"step-{len(state.get('steps', [])) + 1}{branch(state)}", round(time.monotonic() - began, 6)
+        steps: list[StepRecord] = [
+            {**record, "id": identity, "name": name, "seconds": seconds} for record in update.get("steps", [])
+        ]
+        return {**update, "steps": steps}
 
-    return run
+    # Not functools.wraps: LangGraph would look for `runtime` among the arguments of what is wrapped.
+    node.__name__, node.__doc__ = name, function.__doc__
+    return node
 
 
-def said(text: str, views: list[str] | None = None, boxes: list[list[int]] | None = None) -> list[StepRecord]:
+def model_step(function: Callable[[NodeRun], Coroutine[Any, Any, Update]]) -> Node:
+    """A node that asks the model: its function is given its run, on whose bill every call is put."""
+
+    async def node(state: State, runtime: Runtime[Context]) -> Update:
+        began = time.monotonic()
+        run = NodeRun(state, runtime.context, await bench_of(state, runtime), function.__name__, began)
+        try:
+            return run.with_bill(await function(run))
+        except RunError as error:
+            return run.with_bill(after_error(state, run.name, error))
+
+    node.__name__, node.__doc__ = function.__name__, function.__doc__
+    return step(node)
+
+
+def step_words(text: str, views: list[str] | None = None, boxes: list[list[int]] | None = None) -> list[StepRecord]:
     """The step of a node, in words; `step` adds its name and time."""
     short = text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]} …"
     return [StepRecord(id="", name="", text=short, views=views or [], boxes=boxes or [], seconds=0.0)]
 
 
-def what_now(state: State, node: str, error: RunError) -> Update:
+def after_error(state: State, node: str, error: RunError) -> Update:
     """What a run does about an error that one of its nodes met."""
-    if isinstance(error, InputRefused | SettingInvalid) or not _can_go_on(state, node, error):
-        return Update(outcome=ended(error), steps=said(f"{STOPPED}{error}"))
-    return stop(state, error.code, str(error))
+    worth_a_look = isinstance(error, ContextTooLong) or error.code.startswith("budget_")
+    can_go_on = "macro" in state or "micro" in state or (worth_a_look and node != "look")
+    if can_go_on and not isinstance(error, InputRefused | SettingInvalid):
+        return stop(state, error.code, str(error))
+    return Update(outcome=outcome_of_error(error), steps=step_words(f"{STOPPED}{error}"))
 
 
 def stop(state: State, code: str, text: str) -> Update:
     """No further look: the run goes to its end with the answer it has, or with a look at the whole."""
-    number = len(state.get("problems", [])) + 1
-    problem = ProblemRecord(id=f"problem-{number}{_sent(state)}", code=code, text=text, stops=True)
-    return Update(problems=[problem], steps=said(f"No closer look. {text}"))
+    problem = ProblemRecord(
+        id=f"problem-{len(state.get('problems', [])) + 1}{branch(state)}", code=code, text=text, stops=True
+    )
+    return Update(problems=[problem], steps=step_words(f"No closer look. {text}"))
 
 
-def ended(error: RunError) -> OutcomeRecord:
+def outcome_of_error(error: RunError) -> OutcomeRecord:
     """The outcome of a run that has no answer."""
-    kind = "refused" if isinstance(error, InputRefused) else "failed"
     return OutcomeRecord(
-        kind="refused" if kind == "refused" else "failed",
+        kind="refused" if isinstance(error, InputRefused) else "failed",
         reasons=[str(error)],
         code=error.code,
         exit_status=75 if error.code.startswith("budget_") else error.exit_status,
     )
-
-
-def _can_go_on(state: State, node: str, error: RunError) -> bool:
-    if "macro" in state or "micro" in state:
-        return True
-    worth_a_look = isinstance(error, ContextTooLong) or error.code.startswith("budget_")
-    return node != "look" and worth_a_look
-
-
-def _named(entry: StepRecord, state: State, name: str, began: float) -> StepRecord:
-    number = len(state.get("steps", [])) + 1
-    seconds = round(time.monotonic() - began, 6)
-    return {**entry, "id": f"step-{number}{_sent(state)}", "name": name, "seconds": seconds}
-
-
-def _sent(state: State) -> str:
-    """What tells steps apart that were fanned out."""
-    return f"-{state['sent']}" if "sent" in state else ""

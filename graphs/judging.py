@@ -5,164 +5,152 @@ Left out: the rules (`zoomagent/confidence`) and measuring (`weighing.py`, `clos
 
 import functools
 import math
-from typing import Any
-
-from langgraph.runtime import Runtime
+from collections.abc import Sequence
 
 from zoomagent.confidence import claims, learned, selection
 from zoomagent.confidence.arbiter import Arbiter, load, neutral
 from zoomagent.confidence.features import Features, observed
 from zoomagent.confidence.replies import CANNOT_TELL
-from zoomagent.confidence.selection import Choice
-from zoomagent.graphs.absence import unearned
-from zoomagent.graphs.asking import Desk, desk_of
-from zoomagent.graphs.context import Context
-from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.asking import NodeRun
+from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.sentences import summary
-from zoomagent.graphs.state import OutcomeRecord, State, Update, VerdictRecord
-from zoomagent.graphs.weighing import both, candidate, outcome_of, seen_of, undecided, verdict_of, weighed
+from zoomagent.graphs.state import State, Update, VerdictRecord
+from zoomagent.graphs.weighing import (
+    both_answers,
+    candidate_of,
+    needs_weighing,
+    outcome_record,
+    seen_of,
+    verdict_record,
+    weighing_of,
+    withhold,
+)
 from zoomagent.models.loading import weights_of
-
-
-@functools.cache
-def _load(name: str) -> Arbiter | None:
-    return neutral() if name == NEUTRAL else load(name)
-
-
-def arbiter_of(desk: Desk) -> Arbiter | None:
-    """The file that was named, else the packaged arbiter, which is for the weights that it was fitted on and no others,
-    whatever they are called; None where it vouches for other questions or other pictures only."""
-    arbiter = any_arbiter(desk)
-    return arbiter if arbiter is not None and not strange(arbiter, desk.state) else None
-
-
-def strange(arbiter: Arbiter, state: State) -> str:
-    """What of the question or of its picture is of no kind that the arbiter was certified on; "" where nothing is."""
-    words = arbiter.unknown(state["question"])[:5]
-    if words:
-        return f"no question that was certified holds the words {', '.join(repr(word) for word in words)}"
-    return "" if arbiter.knows(state.get("looks", ())) else "no picture that was certified looks like this one"
-
-
-def any_arbiter(desk: Desk) -> Arbiter | None:
-    if desk.context.arbiter is not None:
-        return _load(desk.context.arbiter)
-    packaged, weights = _load("nano"), weights_of(desk.bench.model)
-    return packaged if packaged is not None and weights and weights == packaged.provenance.weights else None
-
 
 NEUTRAL = "neutral"
 """An arbiter for collecting records: it believes every crop, so that runs go the way that they go with an arbiter."""
+OUTSIDE = "The question or its picture is of no kind that the model's confidence was certified on."
 
 
-def outside(desk: Desk) -> str:
+# The arbiter of a run
+
+
+def arbiter_of(run: NodeRun) -> Arbiter | None:
+    """The file that was named, else the packaged arbiter, which is for the weights that it was fitted on and no others,
+    whatever they are called; None where it vouches for other questions or other pictures only."""
+    arbiter = any_arbiter(run)
+    if arbiter is None or why_outside(arbiter, run.state["question"], run.state.get("looks", ())):
+        return None
+    return arbiter
+
+
+def any_arbiter(run: NodeRun) -> Arbiter | None:
+    """The same arbiter, whatever it vouches for."""
+    if run.context.arbiter is not None:
+        return load_once(run.context.arbiter)
+    packaged, weights = load_once("nano"), weights_of(run.bench.model)
+    return packaged if packaged is not None and weights and weights == packaged.provenance.weights else None
+
+
+@functools.cache
+def load_once(name: str) -> Arbiter | None:
+    return neutral() if name == NEUTRAL else load(name)
+
+
+def why_outside(arbiter: Arbiter, question: str, looks: Sequence[float]) -> str:
+    """What of the question or of its picture is of no kind that the arbiter was certified on; "" where nothing is."""
+    words = arbiter.unknown(question)[:5]
+    if words:
+        return f"no question that was certified holds the words {', '.join(repr(word) for word in words)}"
+    return "" if arbiter.knows(looks) else "no picture that was certified looks like this one"
+
+
+def why_uncalibrated(run: NodeRun) -> str:
     """Why the arbiter there is says nothing about this question; "" where it does, or where there is none."""
-    arbiter = any_arbiter(desk)
-    why = strange(arbiter, desk.state) if arbiter else ""
+    arbiter = any_arbiter(run)
+    why = why_outside(arbiter, run.state["question"], run.state.get("looks", ())) if arbiter else ""
     return f"The confidence is not calibrated: {why}." if why else ""
+
+
+# What the run knows
 
 
 def features_of(state: State) -> Features:
     """What the run knows about its answers."""
-    macro, options = candidate(state["macro"]), len(state.get("options", []))
-    tried, whole = len(state.get("tried", [])) or None, state.get("phrases") == [] or None
-    claims_all = claims.claims_all(state["question"], state["macro"]["text"])
-    if "micro" not in state:
-        return observed(
-            macro, options=options, tried=tried, whole=whole, here=_here(state), claims_all=claims_all,
-            picture=state.get("looks"), **_search(state),
-        )  # fmt: skip
-    micro = candidate(state["micro"])
+    parts = [r["here"] for r in state.get("regions", []) if r["parent"] and r["fate"] != "found"]
+    searched = state.get("searched")
+    micro = candidate_of(state["micro"]) if "micro" in state else None
     found = [target for target in state.get("targets", []) if target["fate"] == "located" and target["crop"]]
-    proof = state.get("proof")
+    found = found if micro else []
+    reads = [check["value"] for check in state.get("checks", []) if micro and check["kind"] == "reads"]
+    proof = state.get("proof") if micro else None
+    side = max(state["picture"]["width"], state["picture"]["height"]) if searched else 1
     return observed(
-        macro,
+        candidate_of(state["macro"]),
         micro,
-        weighed(state),
-        options=options,
-        tried=tried,
-        whole=whole,
-        here=_here(state),
-        seen=seen_of(state),
+        weighing_of(state) if micro else None,
+        options=len(state.get("options", [])),
+        tried=len(state.get("tried", [])) or None,
+        whole=state.get("phrases") == [] or None,
+        # The surest a search was of a region below the whole in which nothing could be shown.
+        here=max((here for here in parts if here is not None), default=None),
+        seen=seen_of(state) if micro else None,
         mattered=proof["shown"] - proof["blanked"] if proof else None,
-        crop_share=_crop_share(state),
+        crop_share=crop_share(state) if micro else None,
         depth=max((target["depth"] for target in found), default=None),
         targets=len(found) or None,
-        reads=_reads(state),
-        claims_all=claims_all,
-        searched="searched" in state or None,
+        reads=reads[-1] >= 0.5 if reads else None,
+        claims_all=claims.claims_all(state["question"], state["macro"]["text"]),
+        searched=(searched is not None and micro is not None) or None,
+        complete=searched["complete"] if searched else None,
+        least=searched["least"] / side if searched else None,
+        found=sum(number for _, number in searched["found"]) if searched else None,
         picture=state.get("looks"),
-        **_search(state),
     )
 
 
-def _search(state: State) -> dict[str, Any]:
-    """What a search of the whole picture came to, where there was one."""
-    if "searched" not in state:
-        return {}
-    record, side = state["searched"], max(state["picture"]["width"], state["picture"]["height"])
-    found = sum(number for _, number in record["found"])
-    return {"complete": record["complete"], "least": record["least"] / side, "found": found}
-
-
-def _here(state: State) -> float | None:
-    """The surest a search was of a region below the whole in which nothing could be shown."""
-    parts = [r for r in state.get("regions", []) if r["parent"] and r["fate"] != "found"]
-    return max((r["here"] for r in parts if r["here"] is not None), default=None)
-
-
-def _crop_share(state: State) -> float | None:
+def crop_share(state: State) -> float | None:
     """Side of the largest crop as a share of the picture's."""
     whole = state["picture"]["width"] * state["picture"]["height"]
-    shown = [view["box"] for view in state.get("views", []) if view["id"] in state["micro"]["views"]]
-    areas = [(right - left) * (bottom - top) for left, top, right, bottom in shown]
+    boxes = [view["box"] for view in state.get("views", []) if view["id"] in state["micro"]["views"]]
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in boxes]
     crops = [area for area in areas if area < whole]
     return math.sqrt(max(crops) / whole) if crops else None
 
 
-def _reads(state: State) -> bool | None:
-    found = [check["value"] for check in state.get("checks", []) if check["kind"] == "reads"]
-    return found[-1] >= 0.5 if found else None
-
-
-def needs_weighing(state: State, context: Context, arbiter: Arbiter | None) -> bool:
+def must_weigh(run: NodeRun) -> bool:
     """Whether both answers must be scored in one dialogue: DualFocus' rule, or nothing better at hand."""
-    return undecided(state) and (context.rule == "dualfocus" or (context.rule == "learned" and arbiter is None))
+    rule = run.context.rule
+    return needs_weighing(run.state) and (rule == "dualfocus" or (rule == "learned" and arbiter_of(run) is None))
 
 
-@step
-async def arbitrate(state: State, runtime: Runtime[Context]) -> Update:
+# The verdict
+
+
+@model_step
+async def arbitrate(run: NodeRun) -> Update:
     """Choose one answer, say why, and hold it back where it is not sure enough."""
-    desk = await desk_of("arbitrate", state, runtime)
-    choice = _choice(desk)
-    verdict = verdict_of(state, choice)
-    why = unearned(state, verdict["text"], verdict["perspective"])
-    if why:
-        verdict = VerdictRecord(
-            **{**verdict, "confidence": None, "confidence_from": None, "reason": _with(verdict, why)}
-        )
-    other = outside(desk)
-    if other and desk.context.rule == "learned":
-        verdict = VerdictRecord(**{**verdict, "reason": _with(verdict, other)})
-    sentence = summary(state, choice.perspective)
-    verdict = _held_back(desk, VerdictRecord(**{**verdict, "reason": f"{sentence} {verdict['reason']}".strip()}))
-    outcome = outcome_of(state, state[choice.perspective])
-    if other and outcome["kind"] == "answered":
-        outcome = OutcomeRecord(**{**outcome, "kind": "answered_degraded", "reasons": [*outcome["reasons"], OUTSIDE]})
+    state, outside = run.state, why_uncalibrated(run)
+    choice = choose_answer(run)
+    verdict = verdict_record(state, choice)
+    reason = verdict["reason"]
+    if outside and run.context.rule == "learned":
+        reason = f"{reason} {outside}".strip()
+    verdict = {**verdict, "reason": f"{summary(state, choice.perspective)} {reason}".strip()}
+    why = why_withheld(run, verdict)
+    if why is not None:
+        verdict = withhold(verdict, why)
+    outcome = outcome_record(state, state[choice.perspective])
+    if outside and outcome["kind"] == "answered":
+        outcome = {**outcome, "kind": "answered_degraded", "reasons": [*outcome["reasons"], OUTSIDE]}
     words = f"Chose the {choice.perspective} answer. {verdict['reason']}"
-    return {"verdict": verdict, "outcome": outcome, "steps": said(words)}
+    return {"verdict": verdict, "outcome": outcome, "steps": step_words(words)}
 
 
-OUTSIDE = "The question or its picture is of no kind that the model's confidence was certified on."
-
-
-def _with(verdict: VerdictRecord, more: str) -> str:
-    return f"{verdict['reason']} {more}".strip()
-
-
-def _choice(desk: Desk) -> Choice:
-    state, rule = desk.state, desk.context.rule
-    pair, macro = both(state), candidate(state["macro"])
+def choose_answer(run: NodeRun) -> selection.Choice:
+    """One of the two answers, by the rule asked for."""
+    state, rule = run.state, run.context.rule
+    pair, macro = both_answers(state), candidate_of(state["macro"])
     if rule == "macro":
         return selection.take("macro", macro, "The answer from the whole picture was asked for.")
     if pair is None and rule != "learned":
@@ -170,24 +158,19 @@ def _choice(desk: Desk) -> Choice:
     if pair is not None and rule == "micro":
         return selection.take("micro", pair[1], "The answer with the crop was asked for.")
     if pair is not None and rule == "dualfocus":
-        return selection.choose(*pair, weighed(state), features_of(state).seen)
-    micro = pair[1] if pair else None
-    return learned.choose(macro, micro, features_of(state), arbiter_of(desk), weighed(state), known=not outside(desk))
+        return selection.choose(*pair, weighing_of(state), seen_of(state))
+    micro, known = pair[1] if pair else None, not why_uncalibrated(run)
+    return learned.choose(macro, micro, features_of(state), arbiter_of(run), weighing_of(state), known=known)
 
 
-def _held_back(desk: Desk, verdict: VerdictRecord) -> VerdictRecord:
-    """The verdict, or "Cannot tell" where the error asked for could not be promised."""
-    alpha, arbiter = desk.context.target_error, arbiter_of(desk)
+def why_withheld(run: NodeRun, verdict: VerdictRecord) -> str | None:
+    """Why the answer is not given: the error rate asked for could not be promised. None where it is given."""
+    alpha, arbiter = run.context.target_error, arbiter_of(run)
     if alpha is None or verdict["text"] == CANNOT_TELL:
-        return verdict
-    if outside(desk):
-        why: str | None = "Not answered: an error rate was asked for, and nothing of this kind was certified."
-    elif arbiter is None:
-        why = "Not answered: an error rate was asked for, and without an arbiter none can be promised."
-    else:
-        gate = desk.context.gate if desk.context.strategy == "auto" else None
-        why = arbiter.cutoff(alpha, gate_at=gate).refusal(verdict["confidence"])
-    if why is None:
-        return verdict
-    reason = f"{why} {verdict['reason']}"
-    return VerdictRecord(**{**verdict, "text": CANNOT_TELL, "withheld": verdict["text"], "reason": reason})
+        return None
+    if why_uncalibrated(run):
+        return "Not answered: an error rate was asked for, and nothing of this kind was certified."
+    if arbiter is None:
+        return "Not answered: an error rate was asked for, and without an arbiter none can be promised."
+    gate = run.context.gate if run.context.strategy == "auto" else None
+    return arbiter.cutoff(alpha, gate_at=gate).refusal(verdict["confidence"])

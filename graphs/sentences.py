@@ -1,15 +1,19 @@
-"""The one plain sentence that a verdict begins with: where the answer comes from, generated from what happened.
+"""What a verdict says in words, generated from what happened: where the answer comes from, and whether it was earned.
 
-    summary(state, "micro")    -> "Read from a closer look at the yellow circle; the whole was too small to tell."
+    summary(state, "micro")              "Read from a closer look at the sign; the whole picture says the same."
+    why_unearned(state, "No", "macro")   the reason; "" where the looks could have seen what the answer denies
 
-No terms of ours, no numbers but sizes. Left out: why this answer was chosen (`zoomagent/confidence/learned.py`).
+"No", "0", a count and "Cannot tell" are right only if nothing was missed. No terms of ours, no numbers but sizes. Left
+out: which answers claim something about everything (`zoomagent/confidence/claims.py`), and why this answer was chosen
+(`zoomagent/confidence/learned.py`).
 """
 
 from collections.abc import Sequence
 
+from zoomagent.confidence import claims
 from zoomagent.confidence.replies import abstains, plain
-from zoomagent.graphs.absence import shown_in_full
-from zoomagent.graphs.state import Perspective, State
+from zoomagent.graphs.state import State
+from zoomagent.run_record import Perspective
 
 POINTED = "what the question asks about"
 """How a thing is called that was pointed at and never named."""
@@ -18,45 +22,38 @@ POINTED = "what the question asks about"
 def summary(state: State, perspective: Perspective) -> str:
     """The sentence for the answer that was chosen."""
     if perspective == "micro" and "searched" in state:
-        return _search(state)
+        return search_sentence(state)
     if perspective == "micro":
-        return f"Read from a closer look{_at(state)}{_beside_whole(state)}."
-    return _whole(state)
-
-
-def _search(state: State) -> str:
-    record = state["searched"]
-    things = ", ".join(f"{number} × {name}" for name, number in record["found"] if number)
-    none = _joined([name for name, number in record["found"] if not number])
-    found = " and ".join(text for text in (things and f"found {things}", none and f"found no {none}") if text)
-    extent = "The whole picture was searched" if record["complete"] else "A part of the picture was searched"
-    least = round(record["least"])
-    return f"{extent} for things of at least {least} pixels: {found}."
-
-
-def _at(state: State) -> str:
-    """What the closer look was at, by name."""
-    names = [target["phrase"] for target in state.get("targets", []) if target["fate"] == "located"]
-    names = [name for name in names if name != POINTED]
-    return f" at {_joined([f'the {name}' for name in names])}" if names else ""
-
-
-def _beside_whole(state: State) -> str:
-    if "macro" not in state:
-        return ""
-    if abstains(state["macro"]["text"]):
-        return "; the whole picture was too small to tell"
-    same = plain(state["macro"]["text"]) == plain(state["micro"]["text"])
-    return "; the whole picture says the same" if same else "; the whole picture alone says something else"
-
-
-def _whole(state: State) -> str:
+        return closer_sentence(state)
     looks = looks_made(state)
     if "micro" in state:
         return "Read from the whole picture; a closer look says something else."
     if looks:
         return f"Read from the whole picture; {looks} closer look{'s' if looks > 1 else ''} gave no other answer."
-    return f"Read from the whole picture{', shown with all its pixels' if shown_in_full(state) else ''}."
+    return f"Read from the whole picture{', shown with all its pixels' if is_shown_in_full(state) else ''}."
+
+
+def search_sentence(state: State) -> str:
+    """The sentence for an answer that rests on a search of the whole picture."""
+    record = state["searched"]
+    things = ", ".join(f"{number} × {name}" for name, number in record["found"] if number)
+    none = enumeration([name for name, number in record["found"] if not number])
+    found = " and ".join(text for text in (things and f"found {things}", none and f"found no {none}") if text)
+    extent = "The whole picture was searched" if record["complete"] else "A part of the picture was searched"
+    return f"{extent} for things of at least {round(record['least'])} pixels: {found}."
+
+
+def closer_sentence(state: State) -> str:
+    """The sentence for an answer from crops: what they show, and how the whole picture's answer compares."""
+    names = [target["phrase"] for target in state.get("targets", []) if target["fate"] == "located"]
+    names = [f"the {name}" for name in names if name != POINTED]
+    read = f"Read from a closer look{f' at {enumeration(names)}' if names else ''}"
+    if "macro" not in state:
+        return f"{read}."
+    if abstains(state["macro"]["text"]):
+        return f"{read}; the whole picture was too small to tell."
+    same = plain(state["macro"]["text"]) == plain(state["micro"]["text"])
+    return f"{read}; the whole picture {'says the same' if same else 'alone says something else'}."
 
 
 def looks_made(state: State) -> int:
@@ -65,6 +62,34 @@ def looks_made(state: State) -> int:
     return sum(view["box"] != whole and not view.get("blank") for view in state.get("views", []))
 
 
-def _joined(names: Sequence[str]) -> str:
+def enumeration(names: Sequence[str]) -> str:
     """a; a and b; a, b and c."""
     return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])
+
+
+# Answers about everything in the picture
+
+
+def why_unearned(state: State, text: str, perspective: Perspective) -> str:
+    """Why no confidence may be given to this answer, in words, or nothing."""
+    question = state["question"]
+    if not claims.absent(question, text) or is_shown_in_full(state):
+        return ""
+    if "searched" in state and perspective == "micro":
+        return "" if state["searched"]["complete"] else f"{text!r} was not earned: the search did not see every part."
+    found = sum(target["fate"] == "located" for target in state.get("targets", [])) + ("crop" in state)
+    # An answer that speaks of things that were found and shown up close denies nothing unseen. A bare "No" does so only
+    # where it compares things.
+    speaks_of_them = len(state.get("phrases", [])) > 1 or not claims.negative(text)
+    if perspective == "micro" and found and speaks_of_them and not abstains(text) and not claims.counts(question):
+        return ""
+    least = round(state["picture"].get("least", 1))
+    claim = f"{text!r} is a claim about the whole picture, in which things of less than {least} pixels may be missed"
+    return f"{claim}: it is given without confidence."
+
+
+def is_shown_in_full(state: State) -> bool:
+    """Whether the whole picture was shown with every original pixel."""
+    whole = [0, 0, state["picture"]["width"], state["picture"]["height"]]
+    widths = [v["size"][0] for v in state.get("views", []) if v["box"] == whole and not v.get("blank")]
+    return whole[2] <= max(widths, default=1)

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
+from zoomagent.run_record import Perspective
 from zoomagent.tools.searching import RegionRecord
 from zoomagent.tools.viewing import ViewRecord
 
-Perspective = Literal["macro", "micro"]
 Policy = Literal["tools", "locate", "point", "search", "count"]
 
 

@@ -12,8 +12,8 @@
        tools:  drive (a turn a step) -> prove
 
 Every view is cut from the original, zooms go into zooms, and every way ends in exactly one outcome. What the policies
-do is in `locating.py`, `searching.py`, `instances.py`, `driving.py`; when it is enough in `deciding.py`; the end of a
-closer look in `closing.py`; the verdict in `judging.py`. DualFocus alone is the graph of `macro_micro.py`.
+do is in `locating.py`, `searching.py`, `driving.py`; when it is enough in `deciding.py`; the end of a closer look in
+`closing.py`; the verdict in `judging.py`. DualFocus alone is the graph of `macro_micro.py`.
 
     await graph.ainvoke({"image": "photo.jpg", "question": "..."}, context=Context(model="nano"))
 """
@@ -23,84 +23,90 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from zoomagent.confidence.replies import plain
-from zoomagent.graphs.asking import desk_of
-from zoomagent.graphs.closing import answer, conclude, provable, prove
+from zoomagent.graphs.asking import NodeRun
+from zoomagent.graphs.closing import answer, conclude, is_provable, prove
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.deciding import ORDERS, decide, leave, located, searched_for, unanswered, wanted
+from zoomagent.graphs.deciding import (
+    ORDERS,
+    decide,
+    found_targets,
+    has_searched,
+    has_unused_crop,
+    open_targets,
+    way_out,
+)
 from zoomagent.graphs.driving import drive
-from zoomagent.graphs.endings import said, step
-from zoomagent.graphs.instances import count
-from zoomagent.graphs.judging import arbiter_of, arbitrate, needs_weighing
+from zoomagent.graphs.endings import model_step, step_words
+from zoomagent.graphs.judging import arbitrate, must_weigh
 from zoomagent.graphs.locating import check, confirm, ground, name, point
-from zoomagent.graphs.macro_micro import look
-from zoomagent.graphs.searching import search
+from zoomagent.graphs.looking import look
+from zoomagent.graphs.searching import count, search
 from zoomagent.graphs.state import Question, State, Update
-from zoomagent.graphs.weighing import measured
+from zoomagent.graphs.weighing import weigh_answers
 
 Next = str | list[Send]
 STRATEGIES = tuple(ORDERS)
 """The strategies that this graph runs."""
 
 
-@step
-async def weigh(state: State, runtime: Runtime[Context]) -> Update:
+@model_step
+async def weigh(run: NodeRun) -> Update:
     """Measure two different answers by one yardstick, where the rule needs it."""
-    desk = await desk_of("weigh", state, runtime)
-    if not needs_weighing(state, desk.context, arbiter_of(desk)):
+    if not must_weigh(run):
         return {}
-    return {**await measured(desk), "steps": said("Scored both answers in the dialogue with the crops.")}
+    return {**await weigh_answers(run), "steps": step_words("Scored both answers in the dialogue with the crops.")}
 
 
 # Routes
 
 
 def route_after_look(state: State) -> str:
-    return leave(state) or "decide"
+    return way_out(state) or "decide"
 
 
 def route_after_decide(state: State) -> Next:
-    out = leave(state)
+    out = way_out(state)
     if out:
         return out
     if state["policy"] == "tools":
         return "drive"
     if state["policy"] == "point" and not state.get("targets"):
         return "point"
-    if "phrases" not in state and not located(state):
+    if "phrases" not in state and not found_targets(state):
         return "name"
-    if wanted(state):
+    if open_targets(state):
         return _search_for(state)
-    return "conclude" if searched_for(state) and not unanswered(state) else "answer"
+    return "conclude" if has_searched(state) and not has_unused_crop(state) else "answer"
 
 
 def route_after_name(state: State) -> Next:
-    return leave(state) or (_search_for(state) if wanted(state) else "decide")
+    return way_out(state) or (_search_for(state) if open_targets(state) else "decide")
 
 
 def route_after_search(state: State) -> Next:
-    return leave(state) or ("search" if wanted(state) else "confirm" if located(state) else "decide")
+    return way_out(state) or ("search" if open_targets(state) else "confirm" if found_targets(state) else "decide")
 
 
 def route_after_count(state: State) -> str:
-    return leave(state) or ("count" if wanted(state) else "decide")
+    return way_out(state) or ("count" if open_targets(state) else "decide")
 
 
 def route_after_point(state: State) -> str:
-    return leave(state) or ("confirm" if located(state) else "decide")
+    return way_out(state) or ("confirm" if found_targets(state) else "decide")
 
 
 def route_after_check(state: State) -> str:
     """Answer when everything was found, or when what is missing was looked for in every way."""
-    out = leave(state)
+    out = way_out(state)
     if out:
         return out
-    everything = located(state) and len(located(state)) == len(state["targets"])
+    everything = found_targets(state) and len(found_targets(state)) == len(state["targets"])
     return "answer" if everything else "decide"
 
 
 def route_after_answer(state: State, runtime: Runtime[Context]) -> str:
-    out, context = leave(state), runtime.context
-    if out or not context.proof or not provable(state):
+    out, context = way_out(state), runtime.context
+    if out or not context.proof or not is_provable(state):
         return out or "decide"
     # `auto` does not pay for the proof that a crop mattered which changed nothing.
     changed = plain(state["micro"]["text"]) != plain(state["macro"]["text"])
@@ -110,14 +116,14 @@ def route_after_answer(state: State, runtime: Runtime[Context]) -> str:
 def route_after_drive(state: State, runtime: Runtime[Context]) -> str:
     if "micro" in state and state.get("closer") == "tools":
         return route_after_answer(state, runtime)
-    return leave(state) or "drive"
+    return way_out(state) or "drive"
 
 
 def _search_for(state: State) -> Next:
     """Point at everything wanted at once, or search for it, or count it, one after the other."""
     if state["policy"] in ("search", "count"):
         return state["policy"]
-    return [Send("ground", {**state, "sent": target["id"]}) for target in wanted(state)]
+    return [Send("ground", {**state, "sent": target["id"]}) for target in open_targets(state)]
 
 
 # Graph
@@ -137,14 +143,14 @@ builder.add_conditional_edges(
 builder.add_conditional_edges("point", route_after_point, ["confirm", "decide", "weigh", END])
 builder.add_conditional_edges("name", route_after_name, ["ground", "search", "count", "decide", "weigh", END])
 builder.add_conditional_edges("count", route_after_count, ["count", "decide", "weigh", END])
-builder.add_conditional_edges("conclude", lambda state: leave(state) or "decide", ["decide", "weigh", END])
+builder.add_conditional_edges("conclude", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
 builder.add_edge("ground", "confirm")
-builder.add_conditional_edges("confirm", lambda state: leave(state) or "check", ["check", "weigh", END])
+builder.add_conditional_edges("confirm", lambda state: way_out(state) or "check", ["check", "weigh", END])
 builder.add_conditional_edges("search", route_after_search, ["search", "confirm", "decide", "weigh", END])
 builder.add_conditional_edges("drive", route_after_drive, ["drive", "prove", "decide", "weigh", END])
 builder.add_conditional_edges("check", route_after_check, ["answer", "decide", "weigh", END])
 builder.add_conditional_edges("answer", route_after_answer, ["prove", "decide", "weigh", END])
-builder.add_conditional_edges("prove", lambda state: leave(state) or "decide", ["decide", "weigh", END])
+builder.add_conditional_edges("prove", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
 builder.add_conditional_edges(
     "weigh", lambda state: "__end__" if "outcome" in state else "arbitrate", ["arbitrate", END]
 )

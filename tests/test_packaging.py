@@ -207,6 +207,42 @@ def test_every_error_has_a_code_of_its_own() -> None:
     assert len(codes) == len(set(codes))
 
 
+def codes_in(tree: ast.Module) -> Iterator[str]:
+    """Every error code that a module names: `code="..."` of a call or a class, and what a variable `code` is set to."""
+    for node in ast.walk(tree):
+        values: list[ast.expr] = []
+        if isinstance(node, ast.keyword) and node.arg == "code":
+            values = [node.value]
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs = (
+                    zip(target.elts, node.value.elts, strict=True)
+                    if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+                    else [(target, node.value)]
+                )
+                values += [value for name, value in pairs if isinstance(name, ast.Name) and name.id == "code"]
+        for value in values:
+            branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            yield from (
+                b.value for b in branches if isinstance(b, ast.Constant) and isinstance(b.value, str) and b.value
+            )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["raise E('no', code='new_code')", "class E(X):\n  code = 'new_code'", "code, text = 'new_code' if x else y, 1"],
+)
+def test_a_code_that_a_module_names_is_seen(text: str) -> None:
+    assert list(codes_in(ast.parse(text))) == ["new_code"]
+
+
+def test_every_error_code_in_use_is_listed_with_the_errors() -> None:
+    listed = set(re.findall(r"\w+", (ROOT / "zoomagent" / "errors.py").read_text()))
+    used = {code: name for name, file in sources() for code in codes_in(ast.parse(file.read_text()))}
+    assert len(used) > 50
+    assert {code: name for code, name in used.items() if code not in listed} == {}
+
+
 def test_langgraph_json_names_compiled_graphs_as_modules() -> None:
     """By path a graph would be loaded as a second module; with a checkpointer `langgraph dev` refuses it."""
     config = json.loads((ROOT / "langgraph.json").read_text())

@@ -69,58 +69,44 @@ class Ground(Arguments):
 Call = ZoomIn | ZoomOut | Search | Read | Verify | Tag | Ground
 
 
+KINDS: dict[str, type[Call]] = {
+    definitions.ZOOM_IN: ZoomIn,
+    definitions.ZOOM_OUT: ZoomOut,
+    definitions.SEARCH: Search,
+    definitions.READ: Read,
+    definitions.VERIFY: Verify,
+    definitions.TAG: Tag,
+    definitions.GROUND: Ground,
+}
+
+
 def read_arguments(call: ToolCall, allowed: Sequence[str], images: int) -> Call:
     """The checked arguments of `call`, for a model that is offered the tools `allowed` and was shown `images`."""
-    kind = _kind(call.name) if call.name in allowed else None
+    kind = KINDS.get(call.name) if call.name in allowed else None
     if kind is None:
         log.warning("refused a call of a tool that is not offered: %.80r", call.name)
         raise ToolArgsInvalid(f"There is no tool {call.name[:80]!r}. The tools are: {', '.join(allowed) or 'none'}.")
+    found = strict_object(call.arguments)
+    if found is None:
+        text = call.arguments
+        if text.lstrip().startswith("{") and len(text) <= MAX_TEXT and not any(json_texts(text)):
+            raise OutputTruncated(
+                f"The call of {call.name} was cut off. Write it again, and nothing before or after it."
+            )
+        raise ToolArgsInvalid(
+            f"The arguments of {call.name} are not one plain JSON object. Write one, with every name once, "
+            "finite numbers, and nothing before or after it."
+        )
     try:
-        arguments = kind.model_validate(_object(call))
+        arguments = kind.model_validate(found)
     except ValidationError as error:
-        raise _refusal(call.name, kind, error.errors(include_url=False), images) from None
+        raise explain_errors(call.name, kind, error.errors(include_url=False), images) from None
     if not 0 <= arguments.img_idx < images:
         raise ToolArgsInvalid(f"{call.name}: {_hint('img_idx', images)}.")
     return arguments
 
 
-def _kind(name: str) -> type[Call] | None:
-    match name:
-        case definitions.ZOOM_IN:
-            return ZoomIn
-        case definitions.ZOOM_OUT:
-            return ZoomOut
-        case definitions.SEARCH:
-            return Search
-        case definitions.READ:
-            return Read
-        case definitions.VERIFY:
-            return Verify
-        case definitions.TAG:
-            return Tag
-        case definitions.GROUND:
-            return Ground
-        case _:
-            return None
-
-
-def _object(call: ToolCall) -> dict[str, object]:
-    found = strict_object(call.arguments)
-    if found is not None:
-        return found
-    if (
-        call.arguments.lstrip().startswith("{")
-        and len(call.arguments) <= MAX_TEXT
-        and not any(json_texts(call.arguments))
-    ):
-        raise OutputTruncated(f"The call of {call.name} was cut off. Write it again, and nothing before or after it.")
-    raise ToolArgsInvalid(
-        f"The arguments of {call.name} are not one plain JSON object. Write one, with every name once, "
-        "finite numbers, and nothing before or after it."
-    )
-
-
-def _refusal(name: str, kind: type[Call], errors: Sequence[ErrorDetails], images: int) -> ToolError:
+def explain_errors(name: str, kind: type[Call], errors: Sequence[ErrorDetails], images: int) -> ToolError:
     """The error for arguments of the wrong kind; a box of four things that are no numbers is a wrong box."""
     strange = [error["loc"][0] for error in errors if error["type"] == "extra_forbidden"]
     if strange:
@@ -128,12 +114,9 @@ def _refusal(name: str, kind: type[Call], errors: Sequence[ErrorDetails], images
         takes = ", ".join(kind.model_fields)
         return ToolArgsInvalid(f"{name} has no argument {str(strange[0])[:80]!r}. It takes exactly: {takes}.")
     hints = dict.fromkeys(_hint(str(error["loc"][0]), images) for error in errors)
-    family = BoxInvalid if all(_of_box(error) for error in errors) else ToolArgsInvalid
-    return family(f"{name}: {'; '.join(hints)}.")
-
-
-def _of_box(error: ErrorDetails) -> bool:
-    return error["loc"][0] == "bbox_2d" and error["type"] not in ("missing", "too_short", "too_long")
+    lengths = ("missing", "too_short", "too_long")
+    wrong_box = all(error["loc"][0] == "bbox_2d" and error["type"] not in lengths for error in errors)
+    return (BoxInvalid if wrong_box else ToolArgsInvalid)(f"{name}: {'; '.join(hints)}.")
 
 
 def _hint(field: str, images: int) -> str:

@@ -30,8 +30,6 @@ NOT_FOUND = "Not found."
 MAX_LABELS = 32
 """Names that one call may give to choose from (ours): each costs the model a question."""
 
-_INDEX = {"type": "integer", "description": "index of the image, 0 is the whole picture"}
-
 
 def zoom_in_definition(space: Space) -> dict[str, Any]:
     box = {
@@ -43,58 +41,33 @@ def zoom_in_definition(space: Space) -> dict[str, Any]:
     }
     label = {"type": "string", "description": "what the region shows"}
     text = "Zoom in on a region of an image. The region is cut from the original pixels."
-    return _function(ZOOM_IN, text, {"bbox_2d": box, "label": label, "img_idx": _INDEX})
+    return _function(ZOOM_IN, text, {"bbox_2d": box, "label": label})
 
 
 def search_definition() -> dict[str, Any]:
     label = {"type": "string", "description": "what to look for"}
     text = "Search an image for something too small to be seen in it, and zoom in on it."
-    return _function(SEARCH, text, {"label": label, "img_idx": _INDEX})
+    return _function(SEARCH, text, {"label": label})
 
 
-def zoom_out_definition() -> dict[str, Any]:
-    text = "Go back from a close view to a wider region around it."
-    return _function(ZOOM_OUT, text, {"img_idx": _INDEX})
-
-
-def read_definition() -> dict[str, Any]:
-    text = "Read the text in an image."
-    return _function(READ, text, {"img_idx": _INDEX})
-
-
-def verify_definition() -> dict[str, Any]:
-    label = {"type": "string", "description": "what may be seen in the image"}
-    text = "Check whether something can really be seen in an image."
-    return _function(VERIFY, text, {"label": label, "img_idx": _INDEX})
-
-
-def tag_definition() -> dict[str, Any]:
+def definitions(names: Sequence[str], space: Space) -> list[dict[str, Any]]:
+    """The definitions of the tools called `names`, in that order, for a model that writes boxes in `space`."""
+    claim = {"type": "string", "description": "what may be seen in the image"}
+    thing = {"type": "string", "description": "what to point at"}
     labels = {
         "type": "array",
         "items": {"type": "string"},
         "maxItems": MAX_LABELS,
         "description": "names to choose from; empty to have the objects named",
     }
-    text = "Name the objects in an image."
-    return _function(TAG, text, {"labels": labels, "img_idx": _INDEX})
-
-
-def ground_definition() -> dict[str, Any]:
-    label = {"type": "string", "description": "what to point at"}
-    text = "Say where something is in an image."
-    return _function(GROUND, text, {"label": label, "img_idx": _INDEX})
-
-
-def definitions(names: Sequence[str], space: Space) -> list[dict[str, Any]]:
-    """The definitions of the tools called `names`, in that order, for a model that writes boxes in `space`."""
     known = {
         ZOOM_IN: zoom_in_definition(space),
-        ZOOM_OUT: zoom_out_definition(),
+        ZOOM_OUT: _function(ZOOM_OUT, "Go back from a close view to a wider region around it.", {}),
         SEARCH: search_definition(),
-        READ: read_definition(),
-        VERIFY: verify_definition(),
-        TAG: tag_definition(),
-        GROUND: ground_definition(),
+        READ: _function(READ, "Read the text in an image.", {}),
+        VERIFY: _function(VERIFY, "Check whether something can really be seen in an image.", {"label": claim}),
+        TAG: _function(TAG, "Name the objects in an image.", {"labels": labels}),
+        GROUND: _function(GROUND, "Say where something is in an image.", {"label": thing}),
     }
     for name in names:
         if name not in known:
@@ -107,7 +80,10 @@ def shown(index: int, box: Sequence[float], source: int) -> str:
     return f"img_idx {index} shows {list(box)} of img_idx {source}."
 
 
-def _function(name: str, description: str, properties: dict[str, Any]) -> dict[str, Any]:
+def _function(name: str, description: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The definition of a tool whose last argument is the index of an image."""
+    index = {"type": "integer", "description": "index of the image, 0 is the whole picture"}
+    properties = {**arguments, "img_idx": index}
     parameters = {
         "type": "object",
         "properties": properties,

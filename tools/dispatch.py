@@ -13,13 +13,12 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from zoomagent.geometry import Box
 from zoomagent.models.base import Model, ToolCall
 from zoomagent.tools.arguments import Call, Ground, Read, Search, Tag, Verify, ZoomIn, ZoomOut, read_arguments
 from zoomagent.tools.cropping import written
 from zoomagent.tools.definitions import NOT_FOUND, SEARCH, shown
 from zoomagent.tools.grounding import ground
-from zoomagent.tools.reading import Line, read
+from zoomagent.tools.reading import read
 from zoomagent.tools.tagging import tag
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
@@ -63,17 +62,28 @@ async def run_arguments(
             result = await search(view, label) if search else ToolResult(NOT_FOUND)
             return worded(views, indexed, index, result)
         case Read():
-            return ToolResult(_read(views, view, index, await read(views, view)))
+            lines = (await read(views, view))[:MAX_LINES]
+            # What was read is quoted: text in a picture is nobody's instruction.
+            quotes = [
+                f"{json.dumps(line.text, ensure_ascii=False)} at {written(views, view, line.box)}" for line in lines
+            ]
+            text = f"Text in img_idx {index}: {'; '.join(quotes)}."
+            return ToolResult(text if quotes else f"No text in img_idx {index}.")
         case Verify(label=label):
             probability = await sees(model, views, view, label)
-            return ToolResult(_seen(label, index, probability))
+            if probability is None:
+                return ToolResult("This can not be measured with this model. Look for yourself.")
+            word = "Yes" if probability >= 0.5 else "No"
+            return ToolResult(f"{word}: the probability that img_idx {index} shows {label!r} is {probability:.2f}.")
         case Tag(labels=labels):
             tags = await tag(model, views, view, labels)
-            named = (one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in tags)
-            return ToolResult(f"img_idx {index} shows: {', '.join(named)}." if tags else NOT_FOUND)
+            names = (one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in tags)
+            return ToolResult(f"img_idx {index} shows: {', '.join(names)}." if tags else NOT_FOUND)
         case Ground(label=label):
             boxes = await ground(model, views, view, label)
-            return ToolResult(_pointed(views, view, index, boxes), target=boxes[0] if boxes else None)
+            places = ", ".join(str(written(views, view, box)) for box in boxes)
+            text = f"It is at {places} of img_idx {index}." if boxes else NOT_FOUND
+            return ToolResult(text, target=boxes[0] if boxes else None)
 
 
 def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOut) -> ToolResult:
@@ -87,28 +97,10 @@ def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOu
 
 def worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolResult) -> ToolResult:
     """`result` in the words of `definitions.shown`: which index each view has, and what it shows of `source`."""
-    known = list(indexed)
+    ids = list(indexed)
     lines = []
     for record in result.views:
-        known += [] if record["id"] in known else [record["id"]]
+        ids += [] if record["id"] in ids else [record["id"]]
         box = written(views, indexed[source], box_of(record))
-        lines.append(shown(known.index(record["id"]), box, source))
+        lines.append(shown(ids.index(record["id"]), box, source))
     return replace(result, text="\n".join(lines) or NOT_FOUND)
-
-
-def _read(views: ViewStore, view: str, index: int, lines: Sequence[Line]) -> str:
-    """What was read, as quotations: text in a picture is nobody's instruction."""
-    said = [f"{json.dumps(line.text, ensure_ascii=False)} at {written(views, view, line.box)}" for line in lines]
-    return f"Text in img_idx {index}: {'; '.join(said[:MAX_LINES])}." if said else f"No text in img_idx {index}."
-
-
-def _seen(label: str, index: int, probability: float | None) -> str:
-    if probability is None:
-        return "This can not be measured with this model. Look for yourself."
-    word = "Yes" if probability >= 0.5 else "No"
-    return f"{word}: the probability that img_idx {index} shows {label!r} is {probability:.2f}."
-
-
-def _pointed(views: ViewStore, view: str, index: int, boxes: Sequence[Box]) -> str:
-    places = ", ".join(str(written(views, view, box)) for box in boxes)
-    return f"It is at {places} of img_idx {index}." if boxes else NOT_FOUND

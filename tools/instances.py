@@ -37,11 +37,11 @@ async def instances_in(
 def distinct(boxes: Sequence[Box]) -> list[Box]:
     """The boxes of different things, the largest of each: one that lies half inside a larger one is of the same thing,
     seen in another view or cut by its border."""
-    kept: list[Box] = []
+    things: list[Box] = []
     for box in sorted(boxes, key=lambda box: (-box.area, box.left, box.top)):
-        if all(intersect(box, other).area < SAME * box.area for other in kept):
-            kept.append(box)
-    return sorted(kept, key=lambda box: (box.top, box.left))
+        if all(intersect(box, other).area < SAME * box.area for other in things):
+            things.append(box)
+    return sorted(things, key=lambda box: (box.top, box.left))
 
 
 def whole_things(boxes: Sequence[Box], views: ViewStore, view: str) -> list[Box]:

@@ -57,7 +57,11 @@ def stuck(history: Sequence[Look], new: Look) -> Stuck | None:
         return "run_full"
     if any(_alike(look, new, SAME) for look in history):
         return "same"
-    return "to_and_fro" if _to_and_fro([*history[-3:], new]) else None
+    if len(history) < 3:
+        return None
+    a, b, again_a = history[-3:]
+    wanders = _alike(a, again_a, NEAR) and _alike(b, new, NEAR) and not _alike(again_a, new, NEAR)
+    return "to_and_fro" if wanders else None
 
 
 def _alike(a: Look, b: Look, least: float) -> bool:
@@ -66,10 +70,3 @@ def _alike(a: Look, b: Look, least: float) -> bool:
     if a.box is None or b.box is None:
         return (a.view, a.box, a.label) == (b.view, b.box, b.label)
     return iou(a.box, b.box) >= least
-
-
-def _to_and_fro(last: Sequence[Look]) -> bool:
-    if len(last) < 4:
-        return False
-    a, b, again_a, again_b = last
-    return _alike(a, again_a, NEAR) and _alike(b, again_b, NEAR) and not _alike(again_a, again_b, NEAR)

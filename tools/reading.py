@@ -9,7 +9,6 @@ magnify (rapidocr's own settings are ten times slower there). Left out: whether 
 
 import asyncio
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,37 +38,30 @@ class Line:
 
 async def read(views: ViewStore, view: str) -> list[Line]:
     """The lines of text in `view`, from top to bottom. A ToolError says when nothing is there to read with."""
-    return await asyncio.to_thread(_read, views, view)
+    return await asyncio.to_thread(read_now, views, view)
 
 
-def _read(views: ViewStore, view: str) -> list[Line]:
+def read_now(views: ViewStore, view: str) -> list[Line]:
+    """The same, in this thread."""
     record = views.record(view)
     if record.get("blank"):
         return []
     region = box_of(record)
-    size = _size(region)
+    share = min(1.0, MAX_SIDE / max(region.width, region.height))
+    size = Size(max(1, round(region.width * share)), max(1, round(region.height * share)))
     image = np.asarray(views.picture.view(region, size).convert("RGB"))
     with _ONE_AT_A_TIME:
         found = _engine()(image[:, :, ::-1], use_det=True, use_cls=True, use_rec=True)
     if found.boxes is None or found.txts is None or found.scores is None:
         return []
-    boxes = (_original(corners.tolist(), region, size) for corners in found.boxes)
-    lines = zip(found.txts, boxes, found.scores, strict=True)
-    limit = views.picture.size
-    return [Line(text, grow_to(intersect(box, region), limit, 1), float(score)) for text, box, score in lines]
-
-
-def _size(region: Box) -> Size:
-    share = min(1.0, MAX_SIDE / max(region.width, region.height))
-    return Size(max(1, round(region.width * share)), max(1, round(region.height * share)))
-
-
-def _original(corners: Sequence[Sequence[float]], region: Box, size: Size) -> Box:
-    """The box around four corners in the picture that was read, in original pixels."""
-    across, down = region.width / size.width, region.height / size.height
-    xs = [region.left + x * across for x, _ in corners]
-    ys = [region.top + y * down for _, y in corners]
-    return Box(int(min(xs)), int(min(ys)), round(max(xs)), round(max(ys)))
+    lines, across, down = [], region.width / size.width, region.height / size.height
+    for text, corners, score in zip(found.txts, found.boxes, found.scores, strict=True):
+        # Four corners in the picture that was read: the box around them, in original pixels.
+        xs = [region.left + x * across for x, _ in corners.tolist()]
+        ys = [region.top + y * down for _, y in corners.tolist()]
+        box = Box(int(min(xs)), int(min(ys)), round(max(xs)), round(max(ys)))
+        lines.append(Line(text, grow_to(intersect(box, region), views.picture.size, 1), float(score)))
+    return lines
 
 
 @cache

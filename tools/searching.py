@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 from zoomagent.confidence.likelihood import usable
 from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, intersect, moved_inside
-from zoomagent.models.base import Likelihood, Message, Model, Text
+from zoomagent.models.base import Message, Model, Text
 from zoomagent.prompts import PARTS
 from zoomagent.tools.grounding import ground
 from zoomagent.tools.verifying import sees
@@ -75,7 +75,7 @@ class RegionRecord(TypedDict):
 
 
 @dataclass(frozen=True)
-class Looked:
+class RegionLook:
     """What looking at one region gave: every record that is new or changed, and the box of what was found, with the
     probability that it can be seen in its close view (None: not to be measured)."""
 
@@ -118,20 +118,46 @@ async def look_at(
     *,
     depth: int = DEPTH,
     deadline: float | None = None,
-) -> Looked:
+) -> RegionLook:
     """Look at one region: how sure is it here, where; if sure enough, point at it and check. What is found is shown
     by a view at most `depth` zooms deep."""
     phrase = region["phrase"]
     shares = await part_shares(model, views, region["view"], phrase, deadline=deadline)
     here = 1 - shares[0]
     if here >= enough(regions, phrase):
-        box, seen = await _pointed(model, views, region, deadline)
-        if box is not None:
-            return Looked([{**region, "here": here, "fate": "found"}], box, seen)
+        try:
+            boxes = await ground(model, views, region["view"], phrase, deadline=deadline)
+        except ToolError:
+            boxes = []
+        if boxes:
+            # What the model points at counts once it was checked in a close view.
+            around = surroundings(boxes[0], views.picture.size, views.profile.crop_margin, 0)
+            close = views.add(around, source=region["view"], max_pixels=views.profile.whole_pixels or None)
+            seen = await sees(model, views, close["id"], phrase, deadline=deadline)
+            if seen is None or seen >= SEEN:
+                return RegionLook([{**region, "here": here, "fate": "found"}], boxes[0], seen)
     deeper = region["depth"] + 2 <= depth
-    children = _children(views, regions, region, shares) if deeper else []
+    children = child_regions(views, regions, region, shares) if deeper else []
     fate: Fate = "split" if children else "refuted"
-    return Looked([{**region, "here": here, "fate": fate}, *children])
+    return RegionLook([{**region, "here": here, "fate": fate}, *children])
+
+
+def child_regions(
+    views: ViewStore, regions: Sequence[RegionRecord], region: RegionRecord, shares: Sequence[float]
+) -> list[RegionRecord]:
+    """The parts of a region as regions; none where the view shows every original pixel already, or of which a region at
+    least as close has shown all but a fifth."""
+    whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
+    box, children = box_of(views.record(region["view"])), []
+    doubt = 0.0 if _fine_enough(views, region) else DOUBT
+    others = [Box(*r["box"]) for r in regions if r["phrase"] == region["phrase"] and r["here"] is not None]
+    for number in range(1, 10) if part_boxes(views, region) else ():
+        part = part_box(box, number, whole)
+        closer = (other for other in others if other.area <= 1.5 * part.area)
+        if not any(intersect(other, part).area >= 0.8 * part.area for other in closer):
+            prior = region["prior"] * ((1 - doubt) * shares[number] + doubt / 9)
+            children.append(_part(region, views.add(part, source=region["view"]), prior))
+    return children
 
 
 async def worth_listing(
@@ -178,14 +204,14 @@ def least_seen(views: ViewStore, regions: Sequence[RegionRecord], phrase: str | 
     picture the closest view counts of those that were asked about the thing, or the whole where none was."""
     size, least = views.picture.size, views.profile.smallest_visible
     whole = views.whole()
-    asked = [r for r in regions if r["here"] is not None and phrase in (None, r["phrase"])]
+    looked_at = [r for r in regions if r["here"] is not None and phrase in (None, r["phrase"])]
     found = np.full((GRID, GRID), least * max(1.0, size.width / whole["size"][0]))
     across, down = ((np.arange(GRID) + 0.5) / GRID * side for side in (size.width, size.height))
-    for region in asked:
+    for region in looked_at:
         box = Box(*region["box"])
-        shown = views.record(region["view"])["size"][0]
+        width = views.record(region["view"])["size"][0]
         here = np.outer((down >= box.top) & (down < box.bottom), (across >= box.left) & (across < box.right))
-        found[here] = np.minimum(found[here], least * max(1.0, box.width / shown))
+        found[here] = np.minimum(found[here], least * max(1.0, box.width / width))
     return float(found.max())
 
 
@@ -194,19 +220,17 @@ async def part_shares(
 ) -> list[float]:
     """Ten probabilities that sum to 1: that the thing is not here, and that it is in part 1 to 9."""
     message = Message("user", (await views.pixels(view), Text(PARTS + phrase)))
-    return await _shares(model, message, DIGITS, deadline)
-
-
-async def _shares(model: Model, message: Message, digits: Sequence[str], deadline: float | None) -> list[float]:
-    """The probability of each digit as the reply; of the one that is written where the model cannot score."""
-    scored = await model.score([message], digits, deadline=deadline)
-    words = [usable(likelihood) for likelihood in scored or []]
-    if len(words) == len(digits) and all(words):
-        return _softmax([word for word in words if word is not None])
+    scored = await model.score([message], DIGITS, deadline=deadline)
+    words = [word for likelihood in scored or [] if (word := usable(likelihood))]
+    if len(words) == len(DIGITS):
+        top = max(word.logprob for word in words)
+        weights = [math.exp(word.logprob - top) for word in words]
+        return [weight / sum(weights) for weight in weights]
+    # Where the model cannot score, the one that it writes counts most.
     [reply] = await model.generate([message], max_tokens=4, deadline=deadline)
-    said = next((int(c) for c in reply.text if c in digits), 0)
-    rest = (1 - ONE_HOT) / (len(digits) - 1)
-    return [ONE_HOT if number == said else rest for number in range(len(digits))]
+    digit = next((int(c) for c in reply.text if c in DIGITS), 0)
+    rest = (1 - ONE_HOT) / (len(DIGITS) - 1)
+    return [ONE_HOT if number == digit else rest for number in range(len(DIGITS))]
 
 
 def part_box(box: Box, number: int, picture: Box) -> Box:
@@ -231,10 +255,13 @@ async def search(
     """Search a view to the end and show what was found, at most `depth` zooms below it; no views when it was not."""
     regions = [root(views.largest(view), phrase)]
     while region := best(regions, phrase):
-        looked = await look_at(model, views, regions, region, depth=depth, deadline=deadline)
-        regions = merged(regions, looked.regions)
-        if looked.box is not None:
-            return _shown(views, region, looked.box, margin)
+        look = await look_at(model, views, regions, region, depth=depth, deadline=deadline)
+        regions = merged(regions, look.regions)
+        if look.box is not None:
+            around = surroundings(look.box, views.picture.size, margin, 0)
+            record = views.add(around, source=region["view"], max_pixels=views.profile.crop_pixels or None)
+            place = look.box.as_list()
+            return ToolResult(f"Found {phrase} at {place} of the original picture.", (record,), look.box)
     least = round(least_seen(views, regions, phrase))
     return ToolResult(f"Not found: {phrase}. Nothing of at least {least} pixels was missed.")
 
@@ -244,51 +271,8 @@ def merged(regions: Sequence[RegionRecord], new: Sequence[RegionRecord]) -> list
     return list({region["id"]: region for region in [*regions, *new]}.values())
 
 
-async def _pointed(
-    model: Model, views: ViewStore, region: RegionRecord, deadline: float | None
-) -> tuple[Box | None, float | None]:
-    """The box the model points at and how surely it shows the thing; no box when it does not."""
-    try:
-        boxes = await ground(model, views, region["view"], region["phrase"], deadline=deadline)
-    except ToolError:
-        return None, None
-    if not boxes:
-        return None, None
-    around = surroundings(boxes[0], views.picture.size, views.profile.crop_margin, 0)
-    close = views.add(around, source=region["view"], max_pixels=views.profile.whole_pixels or None)
-    seen = await sees(model, views, close["id"], region["phrase"], deadline=deadline)
-    return (boxes[0], seen) if seen is None or seen >= SEEN else (None, seen)
-
-
-def _children(
-    views: ViewStore, regions: Sequence[RegionRecord], region: RegionRecord, shares: Sequence[float]
-) -> list[RegionRecord]:
-    """The parts of a region as regions; none where the view shows every original pixel already, or was seen before."""
-    whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
-    box, parts = box_of(views.record(region["view"])), []
-    doubt = 0.0 if _fine_enough(views, region) else DOUBT
-    for number in range(1, 10) if part_boxes(views, region) else ():
-        part = part_box(box, number, whole)
-        if not _seen_before(regions, region["phrase"], part):
-            view = views.add(part, source=region["view"])
-            prior = region["prior"] * ((1 - doubt) * shares[number] + doubt / 9)
-            parts.append(_part(region, view, prior))
-    return parts
-
-
 def _part(region: RegionRecord, view: ViewRecord, prior: float) -> RegionRecord:
     return _region(region["phrase"], view["id"], box_of(view), region["id"], region["depth"] + 1, prior)
-
-
-def _seen_before(regions: Sequence[RegionRecord], phrase: str, part: Box) -> bool:
-    """Whether a region at least as close has shown all but a fifth of this one already."""
-    for region in regions:
-        box = Box(*region["box"])
-        if region["phrase"] != phrase or region["here"] is None or box.area > 1.5 * part.area:
-            continue
-        if intersect(box, part).area >= 0.8 * part.area:
-            return True
-    return False
 
 
 def _region(phrase: str, view: str, box: Box, parent: str, depth: int, prior: float) -> RegionRecord:
@@ -303,15 +287,3 @@ def _region(phrase: str, view: str, box: Box, parent: str, depth: int, prior: fl
         here=None,
         fate="open",
     )
-
-
-def _shown(views: ViewStore, region: RegionRecord, box: Box, margin: float) -> ToolResult:
-    around = surroundings(box, views.picture.size, margin, 0)
-    record = views.add(around, source=region["view"], max_pixels=views.profile.crop_pixels or None)
-    return ToolResult(f"Found {region['phrase']} at {box.as_list()} of the original picture.", (record,), box)
-
-
-def _softmax(words: Sequence[Likelihood]) -> list[float]:
-    top = max(word.logprob for word in words)
-    weights = [math.exp(word.logprob - top) for word in words]
-    return [weight / sum(weights) for weight in weights]

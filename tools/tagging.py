@@ -51,8 +51,19 @@ async def tag(
     if tagger is not None:
         found = await asyncio.to_thread(tagger, views.image(view), labels)
     else:
-        names = labels or await _named(model, views, view, deadline)
-        found = await _scored(model, views, view, names[:MAX_LABELS], deadline)
+        pixels = await views.pixels(view)  # drawn once, for all names
+        if not labels:
+            [reply] = await model.generate([Message("user", (pixels, Text(TAGS)))], deadline=deadline)
+            labels = names_in(reply)
+        names = labels[:MAX_LABELS]
+        calls = [asyncio.ensure_future(sees(model, views, view, name, deadline=deadline)) for name in names]
+        try:
+            scores = await asyncio.gather(*calls)
+        finally:
+            # When one call fails the others are ended.
+            for call in calls:
+                call.cancel()
+        found = [Tag(name, score) for name, score in zip(names, scores, strict=True)]
     return sorted(found, key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
 
 
@@ -65,21 +76,3 @@ def names_in(reply: Reply) -> list[str]:
         pieces = pieces[:-1]
     names = dict.fromkeys(map(plain, pieces))
     return [name for name in names if name and len(name) <= MAX_WORDS][:MAX_LABELS]
-
-
-async def _named(model: Model, views: ViewStore, view: str, deadline: float | None) -> list[str]:
-    message = Message("user", (await views.pixels(view), Text(TAGS)))
-    [reply] = await model.generate([message], deadline=deadline)
-    return names_in(reply)
-
-
-async def _scored(model: Model, views: ViewStore, view: str, names: Sequence[str], deadline: float | None) -> list[Tag]:
-    """Every name asked for, all at once; when one call fails the others are ended."""
-    await views.pixels(view)  # drawn once, for all of them
-    asked = [asyncio.ensure_future(sees(model, views, view, name, deadline=deadline)) for name in names]
-    try:
-        scores = await asyncio.gather(*asked)
-    finally:
-        for call in asked:
-            call.cancel()
-    return [Tag(name, score) for name, score in zip(names, scores, strict=True)]

@@ -97,15 +97,15 @@ class ViewStore:
 
     def marked(self, name: str, boxes: Sequence[Box]) -> ViewRecord:
         """The same view with `boxes` (original pixels) drawn in."""
-        record = ViewRecord(**{**self.record(name), "marks": [box.as_list() for box in boxes]})
-        record["id"] = id_of(record)
-        return self._records.setdefault(record["id"], record)
+        drawn: ViewRecord = {**self.record(name), "marks": [box.as_list() for box in boxes]}
+        drawn["id"] = id_of(drawn)
+        return self._records.setdefault(drawn["id"], drawn)
 
     def blank(self, name: str) -> ViewRecord:
         """A view of the same size that shows nothing: the counterfactual of an evidence proof."""
-        record = ViewRecord(**{**self.record(name), "blank": True})
-        record["id"] = id_of(record)
-        return self._records.setdefault(record["id"], record)
+        grey: ViewRecord = {**self.record(name), "blank": True}
+        grey["id"] = id_of(grey)
+        return self._records.setdefault(grey["id"], grey)
 
     def know(self, records: Iterable[ViewRecord]) -> None:
         """Take in the records of a checkpoint."""
@@ -132,8 +132,8 @@ class ViewStore:
     def record(self, name: str) -> ViewRecord:
         """The record of a view; ToolArgsInvalid names the views there are."""
         if name not in self._records:
-            known = ", ".join(self._records) or "none yet"
-            raise ToolArgsInvalid(f"There is no view {name!r}. The views are: {known}.")
+            names = ", ".join(self._records) or "none yet"
+            raise ToolArgsInvalid(f"There is no view {name!r}. The views are: {names}.")
         return self._records[name]
 
     def smaller(self, name: str) -> ViewRecord:
@@ -153,16 +153,21 @@ class ViewStore:
 
     def image(self, name: str) -> Image.Image:
         """The view's pixels, cut from the original. The few views of a run are kept once rendered."""
-        if name not in self._images:
-            self._images[name] = self._drawn(self.record(name))
-        return self._images[name]
-
-    def _drawn(self, record: ViewRecord) -> Image.Image:
+        if name in self._images:
+            return self._images[name]
+        record = self.record(name)
+        left, top, right, bottom = record["box"]
         if record.get("blank"):
-            return Image.new("RGB", (record["size"][0], record["size"][1]), BLANK)
-        image = self.picture.view(box_of(record), size_of(record))
-        shares = [_share(mark, record["box"]) for mark in record.get("marks", [])]
-        return marked(image, shares) if shares else image
+            image = Image.new("RGB", (record["size"][0], record["size"][1]), BLANK)
+        else:
+            image = self.picture.view(box_of(record), size_of(record))
+        shares = []
+        for mark in () if record.get("blank") else record.get("marks", ()):
+            x0, x1 = (min(max((x - left) / (right - left), 0.0), 1.0) for x in (mark[0], mark[2]))
+            y0, y1 = (min(max((y - top) / (bottom - top), 0.0), 1.0) for y in (mark[1], mark[3]))
+            shares.append((x0, y0, x1, y1))
+        self._images[name] = marked(image, shares) if shares else image
+        return self._images[name]
 
     async def pixels(self, name: str) -> Pixels:
         """The view as a part of a message; rendering does not block the event loop."""
@@ -187,14 +192,6 @@ def id_of(record: ViewRecord) -> str:
 
 def _hashed(what: str, boxes: list[list[int]]) -> str:
     return f"view-{hashlib.sha256(f'{what}|{boxes}'.encode()).hexdigest()[:20]}"
-
-
-def _share(mark: list[int], box: list[int]) -> tuple[float, float, float, float]:
-    """A box in original pixels as shares of the region `box`."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    left, right = (min(max((v - box[0]) / width, 0.0), 1.0) for v in (mark[0], mark[2]))
-    top, bottom = (min(max((v - box[1]) / height, 0.0), 1.0) for v in (mark[1], mark[3]))
-    return left, top, right, bottom
 
 
 def box_of(record: ViewRecord) -> Box:

@@ -9,7 +9,7 @@ shown again. So a few steps lead to the whole picture, which is the end. Left ou
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.geometry import Box, coverage, moved_inside, whole
 from zoomagent.tools.cropping import show
-from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore, box_of
+from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
 
 FACTOR = 2.0
 """How much wider and higher the region gets (ours)."""
@@ -20,36 +20,25 @@ FULL = 0.8
 
 def zoom_out(views: ViewStore, view: str, *, factor: float = FACTOR) -> ToolResult:
     """A view of the region `factor` times as wide and high around `view`."""
-    outer = _outer(views, views.record(view))
+    record, box = views.record(view), box_of(views.record(view))
+    if box == whole(views.picture.size):
+        raise ToolArgsInvalid("This is the whole picture: there is nothing around it. Zoom in, or answer.")
+    # The nearest view on the way back to the whole that holds all of this one and clearly more.
+    outer = views.whole()
+    while record["source"]:
+        record = views.record(record["source"])
+        if coverage(box, box_of(record)) == 1.0 and box.area < FULL * box_of(record).area:
+            outer = record
+            break
     limit = box_of(outer)
-    wider = _inside(_scaled(box_of(views.record(view)), factor), limit)
+    across, down = round(box.width * (factor - 1) / 2), round(box.height * (factor - 1) / 2)
+    wider = Box(box.left - across, box.top - down, box.right + across, box.bottom + down)
+    # Moved into the outer view as into a picture of its own, cut where it is larger.
+    wider = shifted(moved_inside(shifted(wider, -limit.left, -limit.top), limit.size), limit.left, limit.top)
     if coverage(limit, wider) >= FULL:
         return ToolResult(f"{outer['id']} shows {outer['box']} of the original picture.", (outer,), limit)
     return show(views, outer["id"], wider, wider)
 
 
-def _outer(views: ViewStore, record: ViewRecord) -> ViewRecord:
-    """The nearest view on the way back to the whole that holds all of `record` and clearly more."""
-    box = box_of(record)
-    if box == whole(views.picture.size):
-        raise ToolArgsInvalid("This is the whole picture: there is nothing around it. Zoom in, or answer.")
-    while record["source"]:
-        record = views.record(record["source"])
-        if coverage(box, box_of(record)) == 1.0 and box.area < FULL * box_of(record).area:
-            return record
-    return views.whole()
-
-
-def _scaled(box: Box, factor: float) -> Box:
-    across, down = round(box.width * (factor - 1) / 2), round(box.height * (factor - 1) / 2)
-    return Box(box.left - across, box.top - down, box.right + across, box.bottom + down)
-
-
-def _inside(box: Box, limit: Box) -> Box:
-    """`box` moved into `limit`, cut where it is larger."""
-    at_origin = _shifted(box, -limit.left, -limit.top)
-    return _shifted(moved_inside(at_origin, limit.size), limit.left, limit.top)
-
-
-def _shifted(box: Box, right: int, down: int) -> Box:
+def shifted(box: Box, right: int, down: int) -> Box:
     return Box(box.left + right, box.top + down, box.right + right, box.bottom + down)

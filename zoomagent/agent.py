@@ -35,7 +35,7 @@ from zoomagent.background import Background
 from zoomagent.errors import RunError, SettingInvalid, StoreError
 from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
-from zoomagent.graphs.endings import ended
+from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.paths import file_name
@@ -43,7 +43,7 @@ from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model, profile_in, use_profile
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import UNKNOWN, Profile, check_fields
+from zoomagent.models.profiles import UNKNOWN, check_fields
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Held:
+class SharedModel:
     """The model, once it is there, and whether it was loaded here. Agents made of one another share it."""
 
     model: Model | None
@@ -114,7 +114,7 @@ class ZoomAgent:
         by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what was
         measured of a model that is loaded here: a file of `zoomagent doctor --save-profile`, or fields; a server gets
         at most `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
-        pydantic.ValidationError (a ValueError) for values that can not be."""
+        pydantic.ValidationError (a ValueError) for values that cannot be."""
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
@@ -131,10 +131,10 @@ class ZoomAgent:
             max_view_pixels=max_view_pixels,
             max_tokens=max_tokens,
             extra_body=dict(extra_body or {}),
-            profile=_profile_fields(profile, own=not isinstance(model, str)),
+            profile=profile_fields(profile, own=not isinstance(model, str)),
             samples=samples,
         )
-        self._held = Held(None, ours=True) if isinstance(model, str) else Held(model, ours=False)
+        self._held = SharedModel(None, ours=True) if isinstance(model, str) else SharedModel(model, ours=False)
         self._opener = opener
         self._connections = connections
         self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
@@ -146,7 +146,7 @@ class ZoomAgent:
         """This agent with other settings (fields of `Context`: strategy, rule, budget …), for one question or many.
 
         It shares the model, the event loop and the store, so it costs nothing: close one of the two.
-        Raises pydantic.ValidationError (a ValueError) for values that can not be."""
+        Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
         other = copy.copy(self)
         other.context = Context(**{**dict(self.context), **settings})
         return other
@@ -158,8 +158,8 @@ class ZoomAgent:
         return named or name_of(self.context.model)
 
     async def aload(self) -> None:
-        """Load the model now, not with the first question. Raises RunError where it can not be loaded."""
-        await self._background.arun(self._loaded())
+        """Load the model now, not with the first question. Raises RunError where it cannot be loaded."""
+        await self._background.arun(self._load())
 
     # Asking
 
@@ -204,7 +204,7 @@ class ZoomAgent:
 
     async def awork(self, image: Any, work: Callable[[Bench], Awaitable[T]]) -> T:
         """What `work` gives, done on the open picture with the model, in the loop that both belong to; for single tools
-        beside whole runs. `image` as in `ask`. Raises RunError where the picture or the model can not be used."""
+        beside whole runs. `image` as in `ask`. Raises RunError where the picture or the model cannot be used."""
 
         async def done() -> T:
             async with AsyncExitStack() as stack:
@@ -261,7 +261,8 @@ class ZoomAgent:
         async for item in self._run(image, question, options, thread):
             if isinstance(item, Answer):
                 answer = item
-        assert answer is not None, "a run ends with its answer"
+        if answer is None:
+            raise RuntimeError("a run ended without its answer")
         return answer
 
     async def _run(
@@ -277,9 +278,16 @@ class ZoomAgent:
                 stack.enter_context(self._only_run(thread))
                 stack.enter_context(store_errors())
                 bench = await self._bench(stack, image)
-                start = self._question(bench.views.picture.id, question, options)
+                settings = self.context.model_dump(mode="json")
+                start = Question(
+                    image=bench.views.picture.id, question=question, options=list(options), settings=settings
+                )
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
-                saver = await self._saver(stack)
+                saver: BaseCheckpointSaver[Any] | None
+                if isinstance(self._store, CheckpointFile):
+                    saver = await stack.enter_async_context(self._store.opened())
+                else:
+                    saver = self._store
                 async for item in run(start, live, saver, thread or ""):
                     if isinstance(item, Step):
                         yield item
@@ -288,20 +296,16 @@ class ZoomAgent:
         except RunError as error:
             yield self._refusal(question, options, thread, error)
 
-    def _question(self, picture: str, question: str, options: Sequence[str]) -> Question:
-        settings = self.context.model_dump(mode="json")
-        return Question(image=picture, question=question, options=list(options), settings=settings)
-
     async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
         """The open picture and the model. A Picture that is passed in stays open."""
         picture, began = image, time.monotonic()
         seconds = self.context.budget.seconds
         if not isinstance(image, Picture):
             picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
-        model = await self._loaded(None if seconds is None else seconds - (time.monotonic() - began))
+        model = await self._load(None if seconds is None else seconds - (time.monotonic() - began))
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 
-    async def _loaded(self, seconds: float | None = None) -> Model:
+    async def _load(self, seconds: float | None = None) -> Model:
         """The model, loaded with the first question, which has `seconds` left for what its server says of it."""
         async with self._loading:
             if self._held.model is None:
@@ -312,11 +316,6 @@ class ZoomAgent:
                 await identify(self._held.model, seconds)
                 use_profile(self._held.model, self.context.profile)
             return self._held.model
-
-    async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
-        if isinstance(self._store, CheckpointFile):
-            return await stack.enter_async_context(self._store.opened())
-        return self._store
 
     @contextmanager
     def _only_run(self, thread: str | None) -> Iterator[None]:
@@ -345,11 +344,13 @@ class ZoomAgent:
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        known = self._held.model is None or not _is_unknown(self._held.model.profile)
-        reasons = answer.reasons if known else (*answer.reasons, UNKNOWN_FAMILY)
+        reasons, model = answer.reasons, self._held.model
+        # Which dialect a server takes is no knowledge of how its model takes pictures.
+        if model is not None and replace(model.profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN:
+            reasons = (*reasons, UNKNOWN_FAMILY)
         picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
-        told = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
-        return answer.model_copy(update=told).from_picture(Source(image, self._opener))
+        more = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
+        return answer.model_copy(update=more).from_picture(Source(image, self._opener))
 
     def made(self) -> Made:
         """What makes answers now: version, moment, and the settings without what may be a secret or a place."""
@@ -361,7 +362,7 @@ class ZoomAgent:
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""
-        outcome = Outcome.model_validate(ended(error))
+        outcome = Outcome.model_validate(outcome_of_error(error))
         given = options[:MAX_OPTIONS] if isinstance(options, Sequence) and not isinstance(options, str) else ()
         return Answer(
             question=storable(str(question))[:MAX_QUESTION],
@@ -375,7 +376,7 @@ class ZoomAgent:
         )
 
 
-def _profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -> dict[str, Any]:
+def profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -> dict[str, Any]:
     """The fields to override, checked before anything is loaded. A Model of the caller's has its profile already."""
     if profile is None:
         return {}
@@ -384,9 +385,3 @@ def _profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -
     fields = profile_in(profile) if isinstance(profile, str | Path) else dict(profile)
     check_fields(fields)
     return fields
-
-
-def _is_unknown(profile: Profile) -> bool:
-    """Whether nothing is known of a model, neither by its name nor by measuring; which dialect a server takes is no
-    knowledge of its pictures."""
-    return replace(profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN

@@ -37,44 +37,44 @@ class Background:
 
     async def arun(self, work: Coroutine[Any, Any, T]) -> T:
         """The same from another event loop; cancelling the caller cancels `work`."""
-        arrived = _Arrived[asyncio.Task[T]]()
-        stop = self._begin(work, arrived.put)
+        results = LoopQueue[asyncio.Task[T]]()
+        stop = self._begin(work, results.put)
         try:
-            task = await arrived.get()
+            task = await results.get()
         except asyncio.CancelledError:
             stop()
-            await arrived.get()
+            await results.get()
             raise
         return task.result()
 
     def iterate(self, items: AsyncIterator[T]) -> Generator[T, None, None]:
         """The items of an async iterator, one by one as they come. Leaving early cancels the rest."""
-        arrived: queue.SimpleQueue[T | asyncio.Task[None]] = queue.SimpleQueue()
-        stop, over = self._begin(_pump(items, arrived.put), arrived.put), False
+        results: queue.SimpleQueue[T | asyncio.Task[None]] = queue.SimpleQueue()
+        stop, over = self._begin(_pump(items, results.put), results.put), False
         try:
-            while not isinstance(item := arrived.get(), asyncio.Task):
+            while not isinstance(item := results.get(), asyncio.Task):
                 yield item
             over = True
             item.result()
         finally:
             if not over:
                 stop()
-                while not isinstance(arrived.get(), asyncio.Task):
+                while not isinstance(results.get(), asyncio.Task):
                     pass
 
     async def aiterate(self, items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """The same from another event loop."""
-        arrived = _Arrived[T | asyncio.Task[None]]()
-        stop, over = self._begin(_pump(items, arrived.put), arrived.put), False
+        results = LoopQueue[T | asyncio.Task[None]]()
+        stop, over = self._begin(_pump(items, results.put), results.put), False
         try:
-            while not isinstance(item := await arrived.get(), asyncio.Task):
+            while not isinstance(item := await results.get(), asyncio.Task):
                 yield item
             over = True
             item.result()
         finally:
             if not over:
                 stop()
-                while not isinstance(await arrived.get(), asyncio.Task):
+                while not isinstance(await results.get(), asyncio.Task):
                     pass
 
     def close(self) -> None:
@@ -86,7 +86,11 @@ class Background:
 
     def _begin(self, work: Coroutine[Any, Any, T], over: Over[T]) -> Callable[[], None]:
         """Start `work`; `over` is given its task once that has ended. The result cancels it."""
-        loop = self._running()
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=serve, args=(self._loop,), name="zoomagent", daemon=True).start()
+            loop = self._loop
         tasks: list[asyncio.Task[T]] = []
 
         def start() -> None:
@@ -102,15 +106,8 @@ class Background:
         loop.call_soon_threadsafe(start)
         return stop
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_serve, args=(self._loop,), name="zoomagent", daemon=True).start()
-            return self._loop
 
-
-class _Arrived(Generic[T]):
+class LoopQueue(Generic[T]):
     """A queue of the running loop's that other threads put into."""
 
     def __init__(self) -> None:
@@ -122,23 +119,23 @@ class _Arrived(Generic[T]):
             self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is stopped; then cancel what still runs, and wait until it has ended."""
+
+    async def end_all() -> None:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
-        loop.run_until_complete(_end_all())
+        loop.run_until_complete(end_all())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
-
-
-async def _end_all() -> None:
-    """Cancel what still runs, and wait until it has ended."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _pump(items: AsyncIterator[T], put: Callable[[T], Any]) -> None:

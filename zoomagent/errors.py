@@ -46,7 +46,8 @@ class ZoomAgentError(Exception):
 
 
 class ToolError(ZoomAgentError):
-    """The model's mistake: its text is sent back to the model, and the run goes on."""
+    """The model's mistake: its text is sent back to the model, and the run goes on. Code of its own: ocr_missing, where
+    nothing is installed to read text with."""
 
     code = "tool_error"
 
@@ -65,8 +66,8 @@ class OutputTruncated(ToolError):
 
 class RunError(ZoomAgentError):
     """Not the model's mistake: the run ends with this error's code. Codes of its own: budget_calls,
-    budget_visual_tokens, budget_seconds, budget_depth, no_answer, cut_in_thought, other_picture, split_leak,
-    bug."""
+    budget_visual_tokens, budget_seconds, budget_depth, no_answer, cut_in_thought, tool_loop, cancelled,
+    no_likelihoods, tool_collapse, other_picture, split_leak, bug."""
 
     code = "run_error"
 
@@ -74,8 +75,9 @@ class RunError(ZoomAgentError):
 class InputRefused(RunError):
     """Codes: unsupported_image, deep_jpeg, tiff_needs_large, needs_password, corrupt_image, too_many_pixels,
     too_many_bytes, bad_aspect, bad_data_url, bad_frame, metadata_too_large, decode_timeout, decode_crashed,
-    decode_memory, path_not_allowed, not_a_file, bad_question, picture_closed, data_missing,
-    data_ambiguous, data_corrupt."""
+    decode_memory, path_not_allowed, not_a_file, bad_question, bad_resume, bad_input, picture_closed, data_missing,
+    data_ambiguous, data_corrupt. The page's: unknown_picture, unknown_run, unknown_tile, unknown_view. The endpoint's:
+    invalid_request."""
 
     code = "input_refused"
     exit_status = 65

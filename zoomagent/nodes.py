@@ -13,10 +13,11 @@ from langgraph.runtime import Runtime
 
 from zoomagent.graphs.closing import answer, prove
 from zoomagent.graphs.context import Bench, Context, Live, bench_of
-from zoomagent.graphs.endings import said, step
+from zoomagent.graphs.endings import step
+from zoomagent.graphs.endings import step_words as said
 from zoomagent.graphs.judging import arbitrate
 from zoomagent.graphs.locating import check
-from zoomagent.graphs.macro_micro import look
+from zoomagent.graphs.looking import look
 from zoomagent.graphs.state import Question, State, TargetRecord, Update
 from zoomagent.graphs.zoom import weigh
 from zoomagent.tools.viewing import ViewStore

@@ -36,16 +36,20 @@ async def run(
         async for item in _stream(machine.graph, start, context, {}):
             yield item
         return
-    kept = machine.builder.compile(checkpointer=saver, name=machine.graph.name)
+    runner = machine.builder.compile(checkpointer=saver, name=machine.graph.name)
     config = RunnableConfig(configurable={"thread_id": thread})
-    with whole():
-        before = _state_in((await kept.aget_state(config)).values)
-    _check_same(before, start)
+    with reading_of_checkpoint():
+        before = state_in((await runner.aget_state(config)).values)
+    # A thread belongs to one question with one set of settings.
+    differs = [field for field in start if before and before.get(field) != start.get(field)]
+    if differs:
+        text = f"This thread_id belongs to a run with another {', '.join(differs)}. Name another thread_id."
+        raise StoreError(text, code="run_mismatch")
     if "outcome" in before:
         yield before
         return
     following = None if before else start
-    async for item in _stream(kept, following, context, {"config": config, "durability": "sync"}):
+    async for item in _stream(runner, following, context, {"config": config, "durability": "sync"}):
         yield item
 
 
@@ -56,7 +60,7 @@ async def _stream(
     chunks = runner.astream(start, context=context, stream_mode=["updates", "values"], **options)
     if start is None:
         # The state as it was read comes before any node runs.
-        with whole():
+        with reading_of_checkpoint():
             _, state = await anext(chunks)
     async for mode, chunk in chunks:
         if mode == "values":
@@ -65,14 +69,15 @@ async def _stream(
         for update in chunk.values():
             for step in steps_from(update or {}):
                 yield step
-    if start is None and (state is None or "outcome" not in state):
-        raise _corrupt("the run that it holds has no next step")
-    assert state is not None and "outcome" in state, "a run ends in an outcome"
+    if state is None or "outcome" not in state:
+        if start is None:
+            raise damaged("the run that it holds has no next step")
+        raise RuntimeError("a run ended without an outcome: a node of the graph leads nowhere")
     yield state
 
 
 @contextmanager
-def whole() -> Iterator[None]:
+def reading_of_checkpoint() -> Iterator[None]:
     """Whatever is raised over what a saver gave becomes a StoreError."""
     try:
         yield
@@ -80,15 +85,16 @@ def whole() -> Iterator[None]:
         raise
     # Not narrower: what was read can be anything, and so can what libraries raise over it.
     except Exception as error:
-        raise _corrupt(type(error).__name__) from error
+        raise damaged(type(error).__name__) from error
 
 
-def _corrupt(what: str) -> StoreError:
+def damaged(what: str) -> StoreError:
+    """The error for a checkpoint that holds something else than a run's state."""
     text = f"The checkpoint of this run is damaged ({what}). Move it away, or name another thread_id."
     return StoreError(text, code="checkpoint_corrupt")
 
 
-def _state_in(stored: Any) -> State:
+def state_in(stored: Any) -> State:
     """The state that a checkpoint holds, empty where nothing was done yet. Raises where it is none, or no answer can be
     made of it."""
     if "question" not in stored:
@@ -99,13 +105,3 @@ def _state_in(stored: Any) -> State:
     check_state(state)
     from_state(cast(State, {"outcome": OPEN, **state}), model="", strategy="")
     return state
-
-
-def _check_same(before: State, start: Question) -> None:
-    """A thread belongs to one question with one set of settings."""
-    differs = [field for field in start if before and before.get(field) != start.get(field)]
-    if differs:
-        raise StoreError(
-            f"This thread_id belongs to a run with another {', '.join(differs)}. Name another thread_id.",
-            code="run_mismatch",
-        )

@@ -66,7 +66,7 @@ class CheckpointFile:
     async def opened(self) -> AsyncIterator[BaseCheckpointSaver[str]]:
         """The saver, shared by all runs of this process."""
         async with self._lock:
-            saver = self._saver or await self._open()
+            self._saver = saver = self._saver or await self._open()
             self._users += 1
         try:
             yield saver
@@ -78,6 +78,7 @@ class CheckpointFile:
                     await self._stack.aclose()
 
     async def _open(self) -> AsyncSqliteSaver:
+        """Lock the file, open it, and make its tables."""
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(only_process(self._path, "this checkpoint file"))
             stack.enter_context(store_errors())
@@ -86,10 +87,9 @@ class CheckpointFile:
             saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
             try:
                 await saver.setup()
-            except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python can not read the quotation
+            except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python cannot read the quotation
                 raise StoreError("The checkpoint file is damaged. Move it away.", code="checkpoint_corrupt") from error
             self._stack = stack.pop_all()
-        self._saver = saver
         return saver
 
 
@@ -103,15 +103,6 @@ async def _check_plain(connection: aiosqlite.Connection) -> None:
     if row is None or row[0]:
         text = "The checkpoint file holds other things than tables of checkpoints. Move it away, or name another."
         raise StoreError(text, code="checkpoint_corrupt")
-
-
-@contextlib.contextmanager
-def store_errors() -> Iterator[None]:
-    """The one place where what SQLite reports becomes a StoreError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _store_error(error) from error
 
 
 _REPORTS = (
@@ -130,9 +121,15 @@ _REPORTS = (
 )
 
 
-def _store_error(error: sqlite3.Error) -> StoreError:
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    for start, code, text in _REPORTS:
-        if name.startswith(start):
-            return StoreError(text, code=code)
-    return StoreError(f"The checkpoint file can not be used ({name}). Name another.", code="store_io")
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """The one place where what SQLite reports becomes a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        for start, code, text in _REPORTS:
+            if name.startswith(start):
+                raise StoreError(text, code=code) from error
+        text = f"The checkpoint file can not be used ({name}). Name another."
+        raise StoreError(text, code="store_io") from error

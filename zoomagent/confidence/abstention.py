@@ -65,7 +65,11 @@ def learn_then_test(
             break
         found = threshold
     if found is None:
-        return Cutoff(None, 0.0, alpha, _nothing(alpha, delta, c.size))
+        why = (
+            f"No threshold gets to at most {alpha:.1%} wrong answers with {1 - delta:.0%} certainty on {c.size} "
+            "calibration questions: abstain always."
+        )
+        return Cutoff(None, 0.0, alpha, why)
     promise = f"At most {alpha:.1%} of the answers are wrong, with {1 - delta:.0%} certainty, for questions like those"
     return Cutoff(found, float(np.mean(c >= found)), alpha, f"{promise} calibrated on.")
 
@@ -99,23 +103,11 @@ def binomial_cdf(k: int, n: int, p: float) -> float:
         return 1.0
     if k < 0 or p >= 1:
         return 0.0
-    logs = _log_factorials(n)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # log(0!), …, log(n!)
     i = np.arange(k + 1)
     terms = logs[n] - logs[i] - logs[n - i] + i * math.log(p) + (n - i) * math.log1p(-p)
     top = float(np.max(terms))
     return min(1.0, math.exp(top) * float(np.sum(np.exp(terms - top))))
-
-
-def _log_factorials(n: int) -> Array:
-    """log(0!), …, log(n!)."""
-    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-
-
-def _nothing(alpha: float, delta: float, n: int) -> str:
-    return (
-        f"No threshold gets to at most {alpha:.1%} wrong answers with {1 - delta:.0%} certainty on {n} calibration "
-        "questions: abstain always."
-    )
 
 
 def _check(alpha: float, delta: float) -> None:

@@ -24,12 +24,12 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from zoomagent.confidence.abstention import Cutoff, grid_from, learn_then_test
-from zoomagent.confidence.calibration import Calibrator, Platt, Value
+from zoomagent.confidence.calibration import Calibrator, Platt
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Array, Features, vector
 from zoomagent.confidence.scope import Scope
-from zoomagent.confidence.selection import Perspective
 from zoomagent.errors import SettingInvalid
+from zoomagent.run_record import Perspective, Value
 
 DIGITS = 6
 """Confidences are rounded to this, so that stored and later ones compare equal."""
@@ -61,8 +61,8 @@ class Head(Value):
     def probability(self, row: Array) -> float:
         """The calibrated probability for a row of `vector`."""
         score = np.asarray([self.intercept + float(row @ np.asarray(self.weights))])
-        held = min(max(float(self.calibrator.probabilities(score)[0]), self.least), 1 - self.least)
-        return round(held, DIGITS)
+        share = min(max(float(self.calibrator.probabilities(score)[0]), self.least), 1 - self.least)
+        return round(share, DIGITS)
 
 
 class Provenance(Value):
@@ -160,14 +160,19 @@ class Arbiter(Value):
             joint = self.same.probability(row)
             return Judgement("micro", joint, joint, joint)
         macro, micro = self.macro.probability(row), self.micro.probability(row)
-        perspective = _better(features, macro, micro)
-        return Judgement(perspective, micro if perspective == "micro" else macro, macro, micro)
+        better = micro > macro
+        if features.macro_valid is False and features.micro_valid:
+            better = True
+        elif features.micro_valid is False and features.macro_valid:
+            better = False
+        return Judgement("micro" if better else "macro", micro if better else macro, macro, micro)
 
     def pairs(self, gate_at: float | None = None) -> tuple[list[float], list[bool]]:
         """(confidence, right) of the certified questions, those above `gate_at` answered by the gate."""
-        rows = zip(*self._rows(), strict=True)
-        taken = [(g, gr) if gate_at is not None and g >= gate_at else (f, fr) for f, fr, g, gr in rows]
-        return [confidence for confidence, _ in taken], [right for _, right in taken]
+        certified = self.certified
+        rows = zip(certified.final, certified.final_right, certified.gate, certified.gate_right, strict=True)
+        pairs = [(g, gr) if gate_at is not None and g >= gate_at else (f, fr) for f, fr, g, gr in rows]
+        return [confidence for confidence, _ in pairs], [right == "1" for _, right in pairs]
 
     def cutoff(self, alpha: float, delta: float = 0.1, gate_at: float | None = None) -> Cutoff:
         """From which confidence on to answer. `gate_at` must be fixed beforehand, not chosen from these numbers."""
@@ -175,15 +180,11 @@ class Arbiter(Value):
         grid = grid_from(self.reference, len(right), alpha, delta) if self.reference else []
         return learn_then_test(confidence, right, grid, alpha, delta)
 
-    def _rows(self) -> tuple[tuple[float, ...], list[bool], tuple[float, ...], list[bool]]:
-        kept = self.certified
-        return kept.final, [x == "1" for x in kept.final_right], kept.gate, [x == "1" for x in kept.gate_right]
-
 
 def load(name_or_path: str | Path) -> Arbiter | None:
     """A file when the name ends in .json, else the packaged arbiter of the model of that name, or None."""
     if str(name_or_path).endswith(".json"):
-        return _read(Path(name_or_path))
+        return read_file(Path(name_or_path))
     packaged = files("zoomagent.confidence") / "arbiters" / f"{name_or_path}.json"
     if not re.fullmatch(r"[\w.-]+", str(name_or_path)) or not packaged.is_file():
         return None
@@ -210,7 +211,7 @@ def save(arbiter: Arbiter, path: Path) -> None:
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def _read(path: Path) -> Arbiter:
+def read_file(path: Path) -> Arbiter:
     """The arbiter in a file. Whatever else the name leads to is a setting that cannot be."""
     try:
         # Only a file is opened: a pipe would wait, a device never ends. A name with a NUL is none.
@@ -230,11 +231,3 @@ def _read(path: Path) -> Arbiter:
             f"{path.name!r} is no arbiter: a weight beyond {MOST_WEIGHT:g} decides alone. Fit it again."
         )
     return arbiter
-
-
-def _better(features: Features, macro: float, micro: float) -> Perspective:
-    if features.macro_valid is False and features.micro_valid:
-        return "micro"
-    if features.micro_valid is False and features.macro_valid:
-        return "macro"
-    return "micro" if micro > macro else "macro"

@@ -12,17 +12,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from zoomagent.run_record import Value
 
 Array = NDArray[np.float64]
 FAR = 500.0
 """Scores and logits beyond this are as good as this."""
-
-
-class Value(BaseModel):
-    """Base of everything stored: frozen, nothing unknown, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class Platt(Value):
@@ -60,6 +56,6 @@ Calibrator = Annotated[Platt | Isotonic, Field(discriminator="kind")]
 
 def sigmoid(logits: Array) -> Array:
     """1 / (1 + exp(-logit)) without overflow."""
-    held = np.clip(logits, -FAR, FAR)
-    result: Array = 1.0 / (1.0 + np.exp(-held))
+    bounded = np.clip(logits, -FAR, FAR)
+    result: Array = 1.0 / (1.0 + np.exp(-bounded))
     return result

@@ -6,7 +6,7 @@
 "No", "0", a count, a comparison and "Cannot tell" turn on everything in the picture, however small: one look at a
 shrunken whole does not earn them. No list of words knows every wording, so the doubt goes the safe way: what is not
 plainly about one thing, in a language that is known here, claims all. Left out: whether the claim was earned
-(`graphs/absence.py`).
+(`graphs/sentences.py`).
 """
 
 import re

@@ -95,8 +95,8 @@ class Features:
 
 def log_odds(p: float) -> float:
     """Log-odds of `p` held within 0.0001 and 0.9999."""
-    held = min(max(p, 1e-4), 1 - 1e-4)
-    return math.log(held / (1 - held))
+    bounded = min(max(p, 1e-4), 1 - 1e-4)
+    return math.log(bounded / (1 - bounded))
 
 
 def _within(low: float, high: float) -> Callable[[float], float]:
@@ -140,8 +140,14 @@ GATE_FIELDS = tuple(name for name in FIELDS if name.startswith("macro_"))
 
 def vector(features: Features, fields: Sequence[str] = FIELDS) -> tuple[Array, tuple[str, ...]]:
     """The row for a linear model with its column names: per field its value, and whether it is missing (`name?`)."""
-    values = vars(features) | {"shared_gap": _gap(features)}
-    row = [x for name in fields for x in _columns(name, values[name])]
+    gap = None
+    if features.shared_macro is not None and features.shared_micro is not None:
+        gap = features.shared_micro - features.shared_macro
+    values = vars(features) | {"shared_gap": gap}
+    row: list[float] = []
+    for name in fields:
+        value = values[name]
+        row += (0.0, 1.0) if value is None else (TRANSFORMS[name](value), 0.0)
     return np.asarray(row, dtype=np.float64), tuple(column for name in fields for column in (name, f"{name}?"))
 
 
@@ -212,16 +218,6 @@ def observed(
         picture=None if picture is None else tuple(picture),
         votes=_share(weighed.micro / weighed.asked) if weighed and weighed.how == "votes" and weighed.asked else None,
     )
-
-
-def _columns(name: str, value: float | None) -> tuple[float, float]:
-    return (0.0, 1.0) if value is None else (TRANSFORMS[name](value), 0.0)
-
-
-def _gap(features: Features) -> float | None:
-    if features.shared_macro is None or features.shared_micro is None:
-        return None
-    return features.shared_micro - features.shared_macro
 
 
 def _prob(likelihood: Likelihood | None) -> float | None:

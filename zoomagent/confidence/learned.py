@@ -44,15 +44,9 @@ def choose(
 ) -> Choice:
     """The answer that is more probably right, with that probability as confidence. Where the question is not `known` to
     the model's arbiter, there is no such probability, and the caller says why."""
-    if arbiter is None:
-        return _uncalibrated(macro, micro, features, weighed, known)
-    judgement = arbiter.judge(features)
-    return Choice(judgement.perspective, judgement.confidence, "calibrated", _reason(judgement, features))
-
-
-def _uncalibrated(
-    macro: Candidate, micro: Candidate | None, features: Features, weighed: Weighed | None, known: bool
-) -> Choice:
+    if arbiter is not None:
+        judgement = arbiter.judge(features)
+        return Choice(judgement.perspective, judgement.confidence, "calibrated", explain(judgement, features))
     if micro is None:
         choice = selection.take("macro", macro, "")
     elif features.searched and micro.answer.valid:
@@ -63,73 +57,50 @@ def _uncalibrated(
     return replace(choice, reason=" ".join(text for text in (choice.reason, UNCALIBRATED if known else "") if text))
 
 
-def _reason(judgement: Judgement, features: Features) -> str:
+def explain(judgement: Judgement, features: Features) -> str:
+    """Why an arbiter chose this answer."""
     sure = percent(judgement.confidence)
     if judgement.micro is None:
         return f"{_sentence(WHOLE)} is right with {sure} by calibration."
     if features.searched:
         return f"An answer after such a search is right with {sure} by calibration."
-    evidence = ", ".join(_evidence(features))
-    said = (
-        f"Both looks gave the same answer, right with {sure} by calibration" if features.agree else _against(judgement)
-    )
-    return f"{said}: {evidence}." if evidence else f"{said}."
-
-
-def _against(judgement: Judgement) -> str:
-    assert judgement.micro is not None
-    if judgement.perspective == "micro":
-        first, second = ("the answer with the crop", judgement.micro), ("the one from the whole", judgement.macro)
+    macro, micro = percent(judgement.macro), percent(judgement.micro)
+    if features.agree:
+        text = f"Both looks gave the same answer, right with {sure} by calibration"
+    elif judgement.perspective == "micro":
+        text = f"The answer with the crop is right with {micro} by calibration, the one from the whole with {macro}"
     else:
-        first, second = ("the answer from the whole", judgement.macro), (CROP, judgement.micro)
-    return (
-        f"{_sentence(first[0])} is right with {percent(first[1])} by calibration, {second[0]} with {percent(second[1])}"
-    )
+        text = f"The answer from the whole is right with {macro} by calibration, {CROP} with {micro}"
+    evidence = ", ".join(evidence_in(features))
+    return f"{text}: {evidence}." if evidence else f"{text}."
 
 
-def _evidence(features: Features) -> list[str]:
-    """What was weighed, as far as it is known."""
-    found = [_mattered(features.mattered), _seen(features.seen), _weighed(features), _votes(features.votes)]
+def evidence_in(features: Features) -> list[str]:
+    """What was weighed, in words, as far as it is known."""
+    found = []
+    if features.mattered is not None:
+        hardly = "" if features.mattered >= MATTERS else "hardly "
+        found.append(f"the crop {hardly}mattered ({features.mattered:.1f} nats)")
+    if features.seen is not None:
+        visible = "visible" if features.seen >= 0.5 else "not visible"
+        found.append(f"the thing asked for is {visible} in it ({features.seen:.2f})")
+    if features.shared_macro is not None and features.shared_micro is not None:
+        whole, crop = features.shared_macro, features.shared_micro
+        found.append(f"log-likelihood a token {whole:.2f} (whole) against {crop:.2f} (crop)")
+    if features.votes is not None:
+        found.append(f"{features.votes:.0%} of the samples with both images say the crop's answer")
     if features.reads is not None:
-        found.append("reading it letter by letter agrees" if features.reads else "reading it letter by letter differs")
+        found.append(f"reading it letter by letter {'agrees' if features.reads else 'differs'}")
     if features.agree is False:
-        found += [_abstaining(features), _invalid(features), "the two differ"]
-    return [text for text in found if text]
-
-
-def _mattered(nats: float | None) -> str:
-    if nats is None:
-        return ""
-    return f"the crop {'' if nats >= MATTERS else 'hardly '}mattered ({nats:.1f} nats)"
-
-
-def _seen(share: float | None) -> str:
-    if share is None:
-        return ""
-    return f"the thing asked for is {'' if share >= 0.5 else 'not '}visible in it ({share:.2f})"
-
-
-def _weighed(features: Features) -> str:
-    if features.shared_macro is None or features.shared_micro is None:
-        return ""
-    return f"log-likelihood a token {features.shared_macro:.2f} (whole) against {features.shared_micro:.2f} (crop)"
-
-
-def _votes(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%} of the samples with both images say the crop's answer"
-
-
-def _abstaining(features: Features) -> str:
-    whole, crop = features.macro_abstains, features.micro_abstains
-    return f"the {'whole' if whole else 'crop'} says that it cannot tell" if whole or crop else ""
-
-
-def _invalid(features: Features) -> str:
-    """That a reply names none of the options: it is not taken, however probable."""
-    names = [
-        side for side, valid in (("whole", features.macro_valid), ("crop", features.micro_valid)) if valid is False
-    ]
-    return f"the answer from the {' and the '.join(names)} names none of the options" if names else ""
+        if features.macro_abstains or features.micro_abstains:
+            found.append(f"the {'whole' if features.macro_abstains else 'crop'} says that it cannot tell")
+        # A reply that names none of the options is not taken, however probable it is.
+        sides = (("whole", features.macro_valid), ("crop", features.micro_valid))
+        invalid = [side for side, valid in sides if valid is False]
+        if invalid:
+            found.append(f"the answer from the {' and the '.join(invalid)} names none of the options")
+        found.append("the two differ")
+    return found
 
 
 def percent(p: float) -> str:

@@ -35,31 +35,31 @@ DIGITS = 4
 
 def looks_of(image: Image.Image) -> tuple[float, ...]:
     """The numbers of a picture, in an order that is part of every arbiter's file."""
-    pixels = _shrunk(np.asarray(image.convert("RGB")))
-    levels = pixels.astype(np.int16)
-    grey = levels.mean(-1).astype(np.float32)
-    saturation = levels.max(-1) - levels.min(-1)
-    found = [
-        *_shares(_steps(levels), STEPS),
-        *_shares(saturation, SATURATIONS),
-        *_shares(grey.astype(np.int16), LIGHTS),
-        *_hues(pixels, saturation),
-        *_palette(pixels),
-        *_things(pixels, levels, saturation),
-        *_smoothness(grey),
-        *_roughness(grey),
-        *_border(levels),
-    ]
-    return tuple(round(float(value), DIGITS) for value in found)
-
-
-def _shrunk(pixels: Pixels) -> Pixels:
+    pixels: Pixels = np.asarray(image.convert("RGB"))
     height, width = pixels.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale)))
-    if size == (width, height):
-        return pixels
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
+    if size != (width, height):
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
+    levels = pixels.astype(np.int16)
+    grey = levels.mean(-1).astype(np.float32)
+    saturation = levels.max(-1) - levels.min(-1)
+    # How far each pixel is from its neighbours to the right and below.
+    across = np.abs(levels[:-1, 1:] - levels[:-1, :-1]).max(-1)
+    down = np.abs(levels[1:, :-1] - levels[:-1, :-1]).max(-1)
+    # Mean colour at the edges of the picture, and how much it varies.
+    edge = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).astype(np.float64)
+    numbers = [
+        *_shares(np.maximum(across, down), STEPS),
+        *_shares(saturation, SATURATIONS),
+        *_shares(grey.astype(np.int16), LIGHTS),
+        *colours_in(pixels, saturation),
+        *things_in(pixels, levels, saturation),
+        *textures_in(grey),
+        *np.log1p(edge.std(0)),
+        *(edge.mean(0) / 255),
+    ]
+    return tuple(round(float(value), DIGITS) for value in numbers)
 
 
 def _shares(values: npt.NDArray[Any], edges: tuple[int, ...]) -> npt.NDArray[np.float64]:
@@ -68,28 +68,18 @@ def _shares(values: npt.NDArray[Any], edges: tuple[int, ...]) -> npt.NDArray[np.
     return np.bincount(table[values].ravel(), minlength=len(edges) + 1) / values.size
 
 
-def _steps(levels: Levels) -> npt.NDArray[np.int16]:
-    """How far each pixel is from its neighbours to the right and below."""
-    across = np.abs(levels[:-1, 1:] - levels[:-1, :-1]).max(-1)
-    down = np.abs(levels[1:, :-1] - levels[:-1, :-1]).max(-1)
-    return np.asarray(np.maximum(across, down))
-
-
-def _hues(pixels: Pixels, saturation: Levels) -> npt.NDArray[np.float64]:
-    """The share of each of twelve hues among all pixels; grey ones have none."""
+def colours_in(pixels: Pixels, saturation: Levels) -> list[float]:
+    """The share of each of twelve hues among all pixels, of which grey ones have none; how much of the picture the
+    commonest of 4,096 colours fill, and how many colours there are."""
     hue = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 0][saturation > COLOURFUL]
-    return np.bincount(np.minimum(hue // 15, 11), minlength=12) / saturation.size
-
-
-def _palette(pixels: Pixels) -> list[float]:
-    """How much of the picture the commonest of 4,096 colours fill, and how many colours there are."""
+    hues = np.bincount(np.minimum(hue // 15, 11), minlength=12) / saturation.size
     few = (pixels >> 4).astype(np.int32)
     counts = np.bincount(((few[..., 0] << 8) | (few[..., 1] << 4) | few[..., 2]).ravel(), minlength=4096)
     filled = np.cumsum(np.sort(counts)[::-1]) / counts.sum()
-    return [*(float(filled[n - 1]) for n in (1, 2, 4, 8, 16, 64)), np.count_nonzero(counts) / 256]
+    return [*hues.tolist(), *(float(filled[n - 1]) for n in (1, 2, 4, 8, 16, 64)), np.count_nonzero(counts) / 256]
 
 
-def _things(pixels: Pixels, levels: Levels, saturation: Levels) -> list[float]:
+def things_in(pixels: Pixels, levels: Levels, saturation: Levels) -> list[float]:
     """What stands out from its surroundings: how much at all, and how many compact and other things of each size, among
     the colourful and among the plain."""
     half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -106,29 +96,20 @@ def _things(pixels: Pixels, levels: Levels, saturation: Levels) -> list[float]:
     return found
 
 
-def _smoothness(grey: npt.NDArray[np.float32]) -> list[float]:
-    """How alike pixels are that lie some way apart."""
+def textures_in(grey: npt.NDArray[np.float32]) -> list[float]:
+    """How alike pixels are that lie some way apart, and how much the light varies within five pixels: in the flattest
+    parts, and up to the roughest."""
     from_mean = grey - grey.mean()
     spread = float((from_mean**2).mean()) + 4
-    found = []
+    found: list[float] = []
     for lag in LAGS:
         across, down = from_mean[:, lag:] * from_mean[:, :-lag], from_mean[lag:] * from_mean[:-lag]
         pairs = [float(part.mean()) for part in (across, down) if part.size]
         found.append(sum(pairs) / max(1, len(pairs)) / spread)
-    return found
-
-
-def _roughness(grey: npt.NDArray[np.float32]) -> list[float]:
-    """How much the light varies within five pixels: in the flattest parts, and up to the roughest."""
     mean = cv2.blur(grey, (5, 5))
     variance = np.maximum(cv2.blur(grey * grey, (5, 5)) - mean * mean, 0)
-    return np.log1p(np.sqrt(np.quantile(variance, (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)))).tolist()  # type: ignore[no-any-return]
-
-
-def _border(levels: Levels) -> list[float]:
-    """Mean colour at the edges of the picture, and how much it varies."""
-    edge = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]).astype(np.float64)
-    return [*np.log1p(edge.std(0)).tolist(), *(edge.mean(0) / 255).tolist()]
+    found += np.log1p(np.sqrt(np.quantile(variance, (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)))).tolist()
+    return found
 
 
 LENGTH = len(looks_of(Image.new("RGB", (SIDE, SIDE))))

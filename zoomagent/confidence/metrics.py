@@ -39,7 +39,12 @@ def reliability(confidence: Sequence[float] | Array, right: Flags, bins: int = 1
     inner = np.arange(1, bins) / bins
     edges = inner if by == "width" else np.unique(c[np.ceil(inner * c.size).astype(int) - 1])
     place = np.searchsorted(edges, c, side="left")
-    return [_bin(c[place == i], y[place == i]) for i in np.unique(place)]
+    table = []
+    for i in np.unique(place):
+        inside, right_inside = c[place == i], y[place == i]
+        low, high = float(inside[0]), float(inside[-1])
+        table.append(Bin(low, high, inside.size, float(np.mean(inside)), float(np.mean(right_inside))))
+    return table
 
 
 def ece(confidence: Sequence[float] | Array, right: Flags, bins: int = 15, by: Bins = "mass") -> float:
@@ -77,8 +82,3 @@ def _sorted(confidence: Sequence[float] | Array, right: Flags) -> tuple[Array, A
         raise ValueError(f"Give one confidence per answer: {c.shape} confidences, {y.shape} answers.")
     order = np.argsort(c, kind="stable")
     return c[order], y[order]
-
-
-def _bin(confidence: Array, right: Array) -> Bin:
-    low, high = float(confidence[0]), float(confidence[-1])
-    return Bin(low, high, confidence.size, float(np.mean(confidence)), float(np.mean(right)))

@@ -52,8 +52,17 @@ def read_records(path: Path) -> list[Record]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
         raise SettingInvalid(f"There is no JSON-lines text file {path.name!r} to read records from.") from error
-    records = [_record(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    records: list[Record] = []
     seen: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            records.append(Record.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "record"
+            raise SettingInvalid(f"Line {number}: {where}: {first['msg']}. Write records as Record does.") from error
     for record in records:
         if record.id in seen:
             raise SettingInvalid(f"The id {record.id!r} is there twice; every question needs an id of its own.")
@@ -84,12 +93,3 @@ def draw(group: str, salt: str) -> float:
     """A number from 0 up to 1 that only the two texts decide."""
     digest = hashlib.sha256(f"{salt}\n{group}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
-
-
-def _record(number: int, line: str) -> Record:
-    try:
-        return Record.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise SettingInvalid(f"Line {number}: {where}: {first['msg']}. Write records as Record does.") from error

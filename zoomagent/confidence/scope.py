@@ -4,7 +4,7 @@
 
 `Among` knows the pictures that were certified and others besides, and tells them apart by a few score decision trees.
 `Near` knows only the former: a picture that lies further from their middle than nearly all of them is none. Left out:
-fitting (`zoomagent/training/scope.py`), and what follows for a run (`zoomagent/graphs/admission.py`).
+fitting (`zoomagent/training/scope.py`), and what follows for a run (`zoomagent/graphs/looking.py`).
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from zoomagent.confidence.calibration import Value
 from zoomagent.confidence.looks import LENGTH
+from zoomagent.run_record import Value
 
 MOST_TREES = 2000
 """Trees of one check (ours): more would take longer than the picture takes to open."""

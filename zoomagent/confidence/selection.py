@@ -15,8 +15,8 @@ from typing import Literal
 from zoomagent.confidence.likelihood import probability
 from zoomagent.confidence.replies import CANNOT_TELL, Answered, plain, same
 from zoomagent.models.base import Likelihood
+from zoomagent.run_record import Perspective
 
-Perspective = Literal["macro", "micro"]
 Source = Literal["likelihood", "agreement", "calibrated"]
 How = Literal["shared", "published", "bound", "votes"]
 
@@ -100,8 +100,14 @@ def bound(macro: Candidate, micro: Candidate) -> Weighed | None:
 
 def choose(macro: Candidate, micro: Candidate, weighed: Weighed | None, seen: float | None = None) -> Choice:
     """DualFocus' selection. `seen` is the probability that the thing asked for is visible in the crop."""
-    if not (macro.answer.valid and micro.answer.valid):
-        return _by_validity(macro, micro)
+    if not macro.answer.valid and micro.answer.valid:
+        return take("micro", micro, "The macro reply answers nothing, the micro reply does.")
+    if macro.answer.valid and not micro.answer.valid:
+        return take("macro", macro, "The micro reply answers nothing, the macro reply does.")
+    if not macro.answer.valid:
+        any_text = macro.answer.text or micro.answer.text
+        reason = "Neither reply answers the question, so the macro reply stands."
+        return take("macro", macro, reason if any_text else "The model replied nothing, neither time.")
     if same(macro.answer, micro.answer):
         return take("micro", micro, "Both looks gave the same answer, so there was nothing to decide.")
     scored = weighed is not None and weighed.how in ("shared", "published")
@@ -109,45 +115,27 @@ def choose(macro: Candidate, micro: Candidate, weighed: Weighed | None, seen: fl
         return take("micro", micro, "The whole cannot tell; a check saw the thing in the crop, which can.")
     if weighed is None:
         return take("macro", macro, "The answers differ and nothing could weigh them: macro stands.")
-    return _by_weight(weighed)
+    return choose_heavier(weighed)
 
 
-def _by_validity(macro: Candidate, micro: Candidate) -> Choice:
-    if micro.answer.valid:
-        return take("micro", micro, "The macro reply answers nothing, the micro reply does.")
-    if macro.answer.valid:
-        return take("macro", macro, "The micro reply answers nothing, the macro reply does.")
-    if not macro.answer.text and not micro.answer.text:
-        return take("macro", macro, "The model replied nothing, neither time.")
-    return take("macro", macro, "Neither reply answers the question, so the macro reply stands.")
-
-
-def _by_weight(weighed: Weighed) -> Choice:
+def choose_heavier(weighed: Weighed) -> Choice:
+    """The answer that weighs more; the macro answer where they weigh the same."""
     perspective: Perspective = "micro" if weighed.micro > weighed.macro else "macro"
-    return Choice(perspective, _confidence(weighed, perspective), _source(weighed), _reason(weighed, perspective))
-
-
-def _confidence(weighed: Weighed, perspective: Perspective) -> float | None:
+    confidence: float | None = None
+    source: Source | None = None
     if weighed.how == "votes":
-        return (weighed.micro if perspective == "micro" else weighed.macro) / weighed.asked
-    if weighed.words is None:
-        return None
-    return probability(weighed.words[1 if perspective == "micro" else 0])
-
-
-def _source(weighed: Weighed) -> Source | None:
-    if weighed.how == "votes":
-        return "agreement"
-    return None if weighed.words is None else "likelihood"
-
-
-def _reason(weighed: Weighed, perspective: Perspective) -> str:
+        source, confidence = "agreement", max(weighed.macro, weighed.micro) / weighed.asked
+    elif weighed.words is not None:
+        source, confidence = "likelihood", probability(weighed.words[1 if perspective == "micro" else 0])
+    words = measure_words(weighed)
+    reason = f"The {perspective} answer weighs more: {words}."
     if weighed.macro == weighed.micro:
-        return f"A tie ({_measure(weighed)}), so the macro answer stands."
-    return f"The {perspective} answer weighs more: {_measure(weighed)}."
+        reason = f"A tie ({words}), so the macro answer stands."
+    return Choice(perspective, confidence, source, reason)
 
 
-def _measure(weighed: Weighed) -> str:
+def measure_words(weighed: Weighed) -> str:
+    """What was measured, in words."""
     a, b = weighed.macro, weighed.micro
     if weighed.how == "votes":
         return (

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zoomagent.answer import Answer
 from zoomagent.errors import RunError
 from zoomagent.geometry import Box, Size
-from zoomagent.graphs.endings import ended
+from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.media import Picture
 from zoomagent.models.naming import name_of, shown
 from zoomagent.run_record import Corners, Cost, Evidence, PictureInfo
@@ -91,7 +91,7 @@ def public_answer(answer: Answer) -> PublicAnswer:
 
 def public_refusal(error: RunError, model: str, strategy: str) -> PublicAnswer:
     """What clients are told of a question whose picture could not be opened."""
-    told = ended(error)
+    told = outcome_of_error(error)
     return PublicAnswer(
         answer="",
         confidence=None,

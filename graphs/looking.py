@@ -1,0 +1,66 @@
+"""The first look of every run: the whole picture, and whether this model is to be asked about it at all.
+
+A model that knows one world only (nano) would answer something about another, and the answer would mean nothing: the
+run ends with `outside_world`, and no call is made. It goes on where no arbiter is wanted (`arbiter="none"`), without
+any calibrated confidence. Models that know no single world are asked all the same; what their arbiter was not certified
+on costs them the calibrated number alone (`judging.py`). Left out: every closer look.
+"""
+
+import asyncio
+
+from zoomagent.confidence.looks import looks_of
+from zoomagent.errors import OutsideWorld
+from zoomagent.graphs.asking import NodeRun, ask, reply_turn, user_turn
+from zoomagent.graphs.deciding import ORDERS
+from zoomagent.graphs.endings import model_step, step_words
+from zoomagent.graphs.judging import any_arbiter, why_outside
+from zoomagent.graphs.state import PictureRecord, Update
+from zoomagent.graphs.weighing import candidate_record
+from zoomagent.prompts import macro_prompt
+from zoomagent.tools.searching import least_seen
+
+
+@model_step
+async def look(run: NodeRun) -> Update:
+    """Ask about the whole picture: the macro answer."""
+    looks = await admit(run)
+    view = run.bench.views.whole()["id"]
+    question = user_turn("macro", "whole", [view], macro_prompt(run.state["question"], run.options()))
+    exchange = await ask(run, [question])
+    macro = candidate_record(run, exchange)
+    return {
+        "picture": picture_record(run),
+        "looks": looks,
+        "messages": [*exchange.turns, reply_turn("macro", "whole-reply", exchange.reply)],
+        "macro": macro,
+        "steps": step_words(f"Looked at the whole picture and read: {macro['text']}", macro["views"]),
+    }
+
+
+async def admit(run: NodeRun) -> list[float]:
+    """What the whole picture looks like. Raises OutsideWorld where the model knows another world only."""
+    views = run.bench.views
+    if "looks" in run.state:
+        looks = run.state["looks"]
+    else:
+        looks = await asyncio.to_thread(lambda: list(looks_of(views.image(views.whole()["id"]))))
+    # A file that was named is read for the strategies that go by it; the others heed the packaged arbiter alone.
+    if run.context.arbiter is not None and run.context.strategy not in ORDERS:
+        return looks
+    arbiter = any_arbiter(run)
+    why = why_outside(arbiter, run.state["question"], looks) if arbiter and arbiter.provenance.world else ""
+    if arbiter and why:
+        raise OutsideWorld(
+            f"This model only knows its own world, {arbiter.provenance.world}: {why}. Start a real one: --model "
+            "URL#NAME, as http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct. What this one says all the same: "
+            '--arbiter none (in Python arbiter="none").'
+        )
+    return looks
+
+
+def picture_record(run: NodeRun) -> PictureRecord:
+    """The picture as opened."""
+    picture = run.bench.views.picture
+    width, height = picture.size.width, picture.size.height
+    least = round(least_seen(run.bench.views, []), 1)
+    return PictureRecord(id=picture.id, width=width, height=height, notes=list(picture.notes), least=least)
