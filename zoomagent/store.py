@@ -83,9 +83,9 @@ class CheckpointFile:
             stack.enter_context(only_process(self._path, "this checkpoint file"))
             stack.enter_context(store_errors())
             connection = await stack.enter_async_context(aiosqlite.connect(self._path, timeout=BUSY_SECONDS))
-            await _check_plain(connection)
             saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
             try:
+                await _check_plain(connection)
                 await saver.setup()
             except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python cannot read the quotation
                 raise StoreError("The checkpoint file is damaged. Move it away.", code="checkpoint_corrupt") from error
