@@ -258,7 +258,8 @@ class OpenAIModel:
         deadline: float | None,
     ) -> list[Reply]:
         def read(body: dict[str, Any]) -> list[Reply]:
-            replies = read_replies(body, self._visual_tokens(messages))
+            sizes = [Size(*view.image.size) for view in _views(messages)]
+            replies = read_replies(body, sum(map(self.profile.visual_tokens, sizes)))
             replies = [replace(reply, text=hide(reply.text, self._key.secret)) for reply in replies]
             return [_with_text_calls(reply) for reply in replies] if tools else replies
 
@@ -373,7 +374,11 @@ class OpenAIModel:
         """What `read` takes from one completion. What the server refuses by name is left out, and the request sent
         again."""
         await self._resolve_name(deadline)
-        self._check_count(messages)
+        count = len(_views(messages))
+        if count > self.profile.max_images:
+            raise ContextTooLong(
+                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
+            )
         while True:
             current_meter().require(1)
             session = self._current_session()
@@ -414,7 +419,8 @@ class OpenAIModel:
 
     def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
         """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
-        if refuses_roles(error) and self.profile.tool_dialect == "openai" and _has_results(request):
+        has_results = any(turn["role"] == "tool" for turn in request["messages"])
+        if refuses_roles(error) and self.profile.tool_dialect == "openai" and has_results:
             self.profile = replace(self.profile, tool_dialect="hermes")
             return True
         named = error.refused & set(request)
@@ -560,26 +566,11 @@ class OpenAIModel:
         _tell_operator(names)
         return ModelNotFound(f"The server does not serve {shown(self.name)!r}. It lists {_listed(names)}.")
 
-    def _check_count(self, messages: Sequence[Message]) -> None:
-        count = len(_views(messages))
-        if count > self.profile.max_images:
-            raise ContextTooLong(
-                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
-            )
-
-    def _visual_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(self.profile.visual_tokens(Size(*view.image.size)) for view in _views(messages))
-
 
 def api_base(url: str) -> str:
     """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given."""
     parsed = httpx2.URL(url)
     return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
-
-
-def _has_results(request: Mapping[str, Any]) -> bool:
-    """Whether the request tells the results of tools in turns of their own."""
-    return any(turn["role"] == "tool" for turn in request["messages"])
 
 
 def _views(messages: Sequence[Message]) -> list[Pixels]:

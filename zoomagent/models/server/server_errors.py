@@ -158,7 +158,12 @@ class ReplyTooLarge(httpx2.DecodingError):
 def translate(error: Exception, about_key: str = HOW) -> ServerError:
     """Our error for one of theirs. `about_key` is what to do when the key was refused."""
     if isinstance(error, openai.APIStatusError):
-        return from_status(error.status_code, _body(error), about_key)
+        # The body as it was sent: the SDK's own view of it does not tell JSON from text.
+        try:
+            body = json.loads(error.response.text)
+        except (ValueError, RecursionError, httpx2.StreamError):
+            body = error.body if isinstance(error.body, str) else ""
+        return from_status(error.status_code, body, about_key)
     if isinstance(error, openai.APIConnectionError) and isinstance(
         error.__cause__, httpx2.DecodingError | httpx2.ConnectError
     ):
@@ -225,7 +230,12 @@ def retry_after(error: ServerError) -> float | None:
         return milliseconds / 1000
     value = headers.get("retry-after", "")
     seconds = _number(value)
-    return seconds if seconds is not None else _until(value)
+    if seconds is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value[:100]).timestamp() - time())
+    except (ValueError, OverflowError, LookupError, TypeError):  # no date
+        return None
 
 
 def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
@@ -276,22 +286,6 @@ def scrub(text: str, limit: int = 200) -> str:
 def _number(text: str) -> float | None:
     """A number as HTTP writes it; one that is absurdly long is infinite."""
     return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text.strip()) else None
-
-
-def _until(date: str) -> float | None:
-    """Seconds until an HTTP date; None for what is no date."""
-    try:
-        return max(0.0, parsedate_to_datetime(date[:100]).timestamp() - time())
-    except (ValueError, OverflowError, LookupError, TypeError):
-        return None
-
-
-def _body(error: openai.APIStatusError) -> Any:
-    """The body as it was sent: the SDK's own view of it does not tell JSON from text."""
-    try:
-        return json.loads(error.response.text)
-    except (ValueError, RecursionError, httpx2.StreamError):
-        return error.body if isinstance(error.body, str) else ""
 
 
 def _message(body: Any) -> str:

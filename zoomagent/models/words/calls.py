@@ -123,7 +123,11 @@ def _python(text: str) -> Iterator[Found]:
         arguments: dict[str, Any] = {}
         position, closed = match.end(), text.startswith(")", match.end())
         while not closed and (argument := _PYTHON_ARGUMENT.match(text, position)):
-            arguments[argument[1]] = _python_value(argument[1], argument[2].strip())
+            key, written = argument[1], argument[2].strip()
+            if written[:1] in ("'", '"'):
+                arguments[key] = written[1:-1].replace("\\'", "'").replace('\\"', '"')
+            else:
+                arguments[key] = _value(key, written.replace("'", '"'))
             position, closed = argument.end(), argument[3] == ")"
         if closed:
             yield match.start(), match[1], arguments
@@ -169,9 +173,3 @@ def _value(key: str, written: str) -> Any:
     bare = written.strip()
     value = None if key.strip() == "label" else strict_json(bare)
     return bare if value is None or isinstance(value, str) else value
-
-
-def _python_value(key: str, written: str) -> Any:
-    if written[:1] in ("'", '"'):
-        return written[1:-1].replace("\\'", "'").replace('\\"', '"')
-    return _value(key, written.replace("'", '"'))

@@ -45,7 +45,13 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
         arranged = _move_views(arranged)
     if profile.tool_dialect != "openai":
         arranged = _as_text(arranged, profile.tool_dialect)
-        arranged = _offer(arranged, tools if profile.tool_dialect == "hermes" else ())
+    if tools and profile.tool_dialect == "hermes":
+        # The system message offers the tools.
+        offer = Text(tools_text(tools))
+        if arranged and arranged[0].role == "system":
+            arranged[0] = replace(arranged[0], parts=(*arranged[0].parts, Text("\n\n"), offer))
+        else:
+            arranged.insert(0, Message("system", (offer,)))
     return _alternating(arranged) if profile.alternates else arranged
 
 
@@ -58,13 +64,10 @@ def _alternating(messages: Sequence[Message]) -> list[Message]:
         if before is None or before.role != message.role or message.role == "tool" or before.tool_calls:
             told.append(message)
             continue
-        between = (Text("\n"),) if _ends_in_text(before) and message.parts else ()
+        after_text = isinstance(before.parts[-1], Text) if before.parts else False
+        between = (Text("\n"),) if after_text and message.parts else ()
         told[-1] = replace(before, parts=(*before.parts, *between, *message.parts), tool_calls=message.tool_calls)
     return told
-
-
-def _ends_in_text(message: Message) -> bool:
-    return bool(message.parts) and isinstance(message.parts[-1], Text)
 
 
 def _neutral_message(message: Message) -> Message:
@@ -103,7 +106,10 @@ def _as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]
     previous = ""
     for message in messages:
         if message.role == "tool":
-            parts = _response_parts(message) if dialect in ("hermes", "none") else message.parts
+            parts: tuple[Part, ...] = message.parts
+            if dialect in ("hermes", "none"):
+                before, after = response_text("\0").split("\0")
+                parts = (Text(before), *parts, Text(after))
             if previous == "tool":
                 parts = (*written.pop().parts, Text("\n"), *parts)
             written.append(Message("user", parts))
@@ -115,19 +121,3 @@ def _as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]
             written.append(message)
         previous = message.role
     return written
-
-
-def _response_parts(message: Message) -> tuple[Part, ...]:
-    before, after = response_text("\0").split("\0")
-    return (Text(before), *message.parts, Text(after))
-
-
-def _offer(messages: list[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Put the tools into the system message."""
-    if not tools:
-        return messages
-    offer = Text(tools_text(tools))
-    if messages and messages[0].role == "system":
-        system = replace(messages[0], parts=(*messages[0].parts, Text("\n\n"), offer))
-        return [system, *messages[1:]]
-    return [Message("system", (offer,)), *messages]

@@ -119,7 +119,9 @@ def unwrapped(text: str) -> str:
     """The answer inside a reply, as bare words."""
     words = spoken(text[:MAX_TEXT])
     for _ in range(6):
-        bare = _undecorated(_announced(_from_json(_unfenced(_untagged(words))))).strip()
+        bare = _untagged(words)
+        fence = _FENCE.fullmatch(bare.strip())
+        bare = _undecorated(_announced(_from_json(fence[1].strip() if fence else bare))).strip()
         if bare == words or len(bare) > NEAR:
             return bare
         words = bare
@@ -187,11 +189,6 @@ def _boxed(text: str) -> tuple[list[str], str]:
     return found, rest
 
 
-def _unfenced(text: str) -> str:
-    match = _FENCE.fullmatch(text.strip())
-    return match[1].strip() if match else text
-
-
 def _from_json(text: str) -> str:
     """The value of a JSON object that holds one answer."""
     if not text.lstrip().startswith("{"):
@@ -229,23 +226,19 @@ def _announced(text: str) -> str:
     near = text if len(text) <= NEAR else "…" + text[-NEAR:]  # where it is cut, no line begins
     bare = _BOLD.sub(_inside, near)
     cues = list(_ANNOUNCED.finditer(bare))[:64]
-    cues = _uncorrected([cue for cue in cues if cue["final"]] or cues, bare)
-    tails = [_first_line(bare[cue.end() :]) for cue in cues]
-    tails = [tail for tail in tails if any(unicodedata.category(mark)[0] in "LNS" for mark in tail)]
+    cues = [cue for cue in cues if cue["final"]] or cues
+    for at in range(len(cues) - 1, 0, -1):
+        # Here the model takes back what it said before.
+        if _CORRECTS.search(bare, cues[at - 1].end(), cues[at].start()):
+            cues = cues[at:]
+            break
+    tails = []
+    for cue in cues:
+        line = bare[cue.end() :].lstrip().split("\n", 1)[0].strip()
+        sentence = line.rstrip(".\u3002\uff0e")
+        tail = line if re.search(r"[.\u3002]\s", sentence) else sentence
+        if any(unicodedata.category(mark)[0] in "LNS" for mark in tail):
+            tails.append(tail)
     if not tails or len({tail.casefold() for tail in tails}) > 1:
         return text
     return tails[0]
-
-
-def _uncorrected(cues: list[re.Match[str]], text: str) -> list[re.Match[str]]:
-    """The announcements from the last one on before which the model takes back what it said."""
-    for at in range(len(cues) - 1, 0, -1):
-        if _CORRECTS.search(text, cues[at - 1].end(), cues[at].start()):
-            return cues[at:]
-    return cues
-
-
-def _first_line(text: str) -> str:
-    line = text.lstrip().split("\n", 1)[0].strip()
-    ended = line.rstrip(".\u3002\uff0e")
-    return ended if not re.search(r"[.\u3002]\s", ended) else line
