@@ -126,12 +126,12 @@ async def boxes(model: Model) -> Check:
     """Squares to locate; the space in which the answers fall on them. Square views come first, which every model knows;
     oblong ones only where they must tell shares of the view from those of a padded square."""
     probes = square_probes(model.profile)
-    answers = await _located(model, probes)
+    answers = await _locate_all(model, probes)
     fits = fit_space(answers)
     space = decide_space(fits, apart=False) if len(answers) == len(probes) else None
     if space in (None, "unit", "square"):
         oblong = box_probes(model.profile)
-        probes, answers = [*probes, *oblong], [*answers, *await _located(model, oblong)]
+        probes, answers = [*probes, *oblong], [*answers, *await _locate_all(model, oblong)]
         fits = fit_space([(probe, box) for probe, box in answers if probe in oblong])
         space = decide_space(fits) if len(answers) >= 2 * len(probes) / 3 else None
     shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())
@@ -141,7 +141,7 @@ async def boxes(model: Model) -> Check:
     if space == "pixels":
         # Whether pixels are those of the largest view that the profile allows, or of one that the server made of it.
         probe = full_probe(model.profile)
-        factor = shrink(await _located(model, [probe]))
+        factor = shrink(await _locate_all(model, [probe]))
         if factor is None or factor >= 1 - ROUNDING:
             return Check("yes", found, measured={"space": "pixels"})
         cell = model.profile.multiple**2
@@ -155,7 +155,7 @@ async def boxes(model: Model) -> Check:
     return Check("yes", found, measured={"space": space})
 
 
-async def _located(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxProbe, list[float]]]:
+async def _locate_all(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxProbe, list[float]]]:
     """The first box of each reply that holds one."""
     answers: list[tuple[BoxProbe, list[float]]] = []
     for probe in probes:

@@ -113,7 +113,7 @@ class InProcessModel:
                 Message("assistant", (Text(word),)),
                 Message("user", (Text(word),)),
             ]
-            if self._rendered(told).count(word) < len(told):
+            if self._render(told).count(word) < len(told):
                 raise ModelNotFound(f"The chat template of {self.name!r} leaves out what is said. Repair it.")
             with torch.inference_mode():
                 self._generate(told, (), 2, 0.0, 1, Clock(None))
@@ -246,7 +246,7 @@ class InProcessModel:
         told = arrange(messages, self.profile if text else replace(self.profile, tool_dialect="hermes"), tools)
         pixels = [part for message in told for part in message.parts if isinstance(part, Pixels)]
         views = tuple(self._features(view) for view in pixels)
-        tokens = self._loaded.tokenizer.encode(self._rendered(told), add_special_tokens=False)
+        tokens = self._loaded.tokenizer.encode(self._render(told), add_special_tokens=False)
         if tokens.count(self._loaded.image_id) != len(views):
             raise ModelNotFound(f"The chat template of {self.name!r} does not show every picture once. Repair it.")
         waiting = iter(views)
@@ -255,7 +255,7 @@ class InProcessModel:
             ids += [token] * (len(next(waiting).tokens) if token == self._loaded.image_id else 1)
         return Prompt(torch.tensor([ids], device=self._device), views, tuple(map(_key, pixels)))
 
-    def _rendered(self, told: Sequence[Message]) -> str:
+    def _render(self, told: Sequence[Message]) -> str:
         """The conversation by the checkpoint's own template, which comes from outside: it may fail, or never end."""
         turns = [_template_turn(message) for message in told]
         with readable(self.name), no_longer_than(RENDER_SECONDS):

@@ -175,7 +175,15 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise BadServerResponse("A choice of the server's reply holds no message. Try again.")
-    whole = _text(message)
+    content = message.get("content")
+    if content is None:
+        content = message.get("refusal") or ""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if not isinstance(content, str):
+        raise BadServerResponse(f"The reply's content is {type(content).__name__}, not text. Try again.")
+    whole = storable(content)
     text = spoken(whole)
     calls = _calls(message.get("tool_calls"))
     tokens = _tokens(choice.get("logprobs"), text, bool(calls))
@@ -189,18 +197,6 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     prompt, completion, visual = counts
     usage = Usage(prompt, len(tokens) if tokens else completion, visual)
     return Reply(text, finish, tokens, calls, usage, model, thought)
-
-
-def _text(message: dict[str, Any]) -> str:
-    content = message.get("content")
-    if content is None:
-        content = message.get("refusal") or ""
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        content = "".join(text for text in texts if isinstance(text, str))
-    if not isinstance(content, str):
-        raise BadServerResponse(f"The reply's content is {type(content).__name__}, not text. Try again.")
-    return storable(content)
 
 
 def _calls(listed: Any) -> tuple[ToolCall, ...]:

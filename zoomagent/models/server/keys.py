@@ -93,8 +93,12 @@ def _origin(address: str) -> Origin:
         url = httpx2.URL(address)
     except httpx2.InvalidURL as error:
         raise SettingInvalid(f"An address of {MANY}, {OPENAI_URL} or the model is none. Write host:port.") from error
-    host = "localhost" if _is_loopback(url.host) else url.host.rstrip(".")
-    return url.scheme, host, url.port or (443 if url.scheme == "https" else 80)
+    host = url.host.rstrip(".")
+    try:
+        is_loopback = ipaddress.ip_address(url.host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    return url.scheme, "localhost" if is_loopback else host, url.port or (443 if url.scheme == "https" else 80)
 
 
 def _in_clear(origin: Origin) -> bool:
@@ -107,10 +111,3 @@ def _in_clear(origin: Origin) -> bool:
     except ValueError:
         return not host.endswith(LOCAL_NAMES) and ("." in host or host[:1].isdigit())
     return not (address.is_loopback or address.is_private or address.is_link_local)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "localhost.")

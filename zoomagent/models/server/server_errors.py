@@ -294,7 +294,12 @@ def _message(body: Any) -> str:
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), "")
     if isinstance(found, list):
-        said = [f"{_place(fault)}{fault['msg']}" for fault in _faults(body)[:3] if isinstance(fault.get("msg"), str)]
+        said = []
+        for fault in _faults(body)[:3]:
+            # The field that the fault is about goes before the words.
+            fields = [part for part in _parts(fault) if part != "body"]
+            if isinstance(fault.get("msg"), str):
+                said.append(f"{fields[-1]}: {fault['msg']}" if fields else fault["msg"])
         found = "; ".join(said)
     return storable(found, MAX_SAID) if isinstance(found, str) else ""
 
@@ -305,12 +310,6 @@ def _faults(body: Any) -> list[dict[str, Any]]:
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), None)
     return [fault for fault in found if isinstance(fault, dict)] if isinstance(found, list) else []
-
-
-def _place(fault: dict[str, Any]) -> str:
-    """The field that a fault is about."""
-    named = [part for part in _parts(fault) if part != "body"]
-    return f"{named[-1]}: " if named else ""
 
 
 def _parts(fault: dict[str, Any]) -> list[str]:

@@ -73,30 +73,29 @@ def padded(image: Image.Image) -> Image.Image:
 
 def to_wire(messages: Sequence[Message], urls: DataUrls) -> list[dict[str, Any]]:
     """The `messages` field of a request."""
-    return [_turn(message, urls) for message in messages]
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        # Plain text where there is no view: every server takes that.
+        content: str | list[dict[str, Any]] = "".join(part.text for part in message.parts if isinstance(part, Text))
+        if any(isinstance(part, Pixels) for part in message.parts):
+            content = [
+                {"type": "text", "text": part.text}
+                if isinstance(part, Text)
+                else {"type": "image_url", "image_url": {"url": urls.of(part)}}
+                for part in message.parts
+            ]
+        turn: dict[str, Any] = {"role": message.role, "content": content}
+        if message.tool_call_id is not None:
+            turn["tool_call_id"] = message.tool_call_id
+        if message.tool_calls:
+            turn["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in message.tool_calls
+            ]
+            turn["content"] = turn["content"] or None
+        turns.append(turn)
+    return turns
 
 
 def wire_urls(profile: Profile) -> DataUrls:
     return DataUrls(pad_to_square=profile.space == "square")
-
-
-def _turn(message: Message, urls: DataUrls) -> dict[str, Any]:
-    # Plain text where there is no view: every server takes that.
-    content: str | list[dict[str, Any]] = "".join(part.text for part in message.parts if isinstance(part, Text))
-    if any(isinstance(part, Pixels) for part in message.parts):
-        content = [
-            {"type": "text", "text": part.text}
-            if isinstance(part, Text)
-            else {"type": "image_url", "image_url": {"url": urls.of(part)}}
-            for part in message.parts
-        ]
-    turn: dict[str, Any] = {"role": message.role, "content": content}
-    if message.tool_call_id is not None:
-        turn["tool_call_id"] = message.tool_call_id
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-        turn["content"] = turn["content"] or None
-    return turn

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoomagent.models.base import Message, Pixels, Text, ToolCall
+from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile, ToolDialect
 from zoomagent.models.words.dialects import write_calls
 from zoomagent.models.words.hermes import response_text, strict_object, tools_text
@@ -44,7 +44,7 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
     if not profile.images_in_tool_messages:
         arranged = _move_views(arranged)
     if profile.tool_dialect != "openai":
-        arranged = _as_text(arranged, profile.tool_dialect)
+        arranged = _write_calls_as_text(arranged, profile.tool_dialect)
     if tools and profile.tool_dialect == "hermes":
         # The system message offers the tools.
         offer = Text(tools_text(tools))
@@ -52,10 +52,10 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
             arranged[0] = replace(arranged[0], parts=(*arranged[0].parts, Text("\n\n"), offer))
         else:
             arranged.insert(0, Message("system", (offer,)))
-    return _alternating(arranged) if profile.alternates else arranged
+    return _join_turns(arranged) if profile.alternates else arranged
 
 
-def _alternating(messages: Sequence[Message]) -> list[Message]:
+def _join_turns(messages: Sequence[Message]) -> list[Message]:
     """Turns of one role that follow each other as one turn: many templates refuse two. Each result of a tool keeps the
     turn that names its call."""
     told: list[Message] = []
@@ -72,14 +72,13 @@ def _alternating(messages: Sequence[Message]) -> list[Message]:
 
 def _neutral_message(message: Message) -> Message:
     parts = tuple(Text(neutral(part.text)) if isinstance(part, Text) else part for part in message.parts)
-    return replace(message, parts=parts, tool_calls=tuple(map(_sendable, message.tool_calls)))
-
-
-def _sendable(call: ToolCall) -> ToolCall:
-    """Arguments that are no JSON object make servers refuse every later turn, so an empty object stands for
-    them."""
-    arguments = call.arguments if strict_object(call.arguments) is not None else "{}"
-    return replace(call, arguments=_SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments))
+    calls = []
+    for call in message.tool_calls:
+        # Arguments that are no JSON object make servers refuse every later turn, so an empty object stands for them.
+        arguments = call.arguments if strict_object(call.arguments) is not None else "{}"
+        escaped = _SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments)
+        calls.append(replace(call, arguments=escaped))
+    return replace(message, parts=parts, tool_calls=tuple(calls))
 
 
 def _move_views(messages: Sequence[Message]) -> list[Message]:
@@ -99,7 +98,7 @@ def _move_views(messages: Sequence[Message]) -> list[Message]:
     return [*moved, Message("user", waiting)] if waiting else moved
 
 
-def _as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]:
+def _write_calls_as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]:
     """Calls and results as text; results that follow each other share one user message, as Qwen's template
     has it."""
     written: list[Message] = []

@@ -57,8 +57,14 @@ def mini_o3_calls(text: str, first_id: int = 0) -> tuple[ToolCall, ...]:
     while position >= 0 and len(calls) < MAX_CALLS:
         start = position + len(_OPEN)
         body = _BODY.match(text, start)
-        arguments = _from_mini_o3(body.group(1)) if body else None
-        calls += [_call(first_id + len(calls), arguments)] if arguments else []
+        found = strict_object(unfenced(body.group(1))) if body else None
+        if found is not None and set(found) == {"bbox_2d", "source"} and _is_box(found["bbox_2d"]):
+            source = found["source"]
+            match = _OBSERVATION.fullmatch(source) if isinstance(source, str) else None
+            if match or source == "original_image":
+                index = int(match.group(1)) if match else 0
+                arguments = {"bbox_2d": found["bbox_2d"], "label": "", "img_idx": index}
+                calls.append(_call(first_id + len(calls), arguments))
         position = text.find(_OPEN, body.end() if body else start)
     return tuple(calls)
 
@@ -87,17 +93,6 @@ def p2r_text(calls: Sequence[ToolCall]) -> str:
     """Zoom calls into the whole picture as P2R writes them."""
     arguments = [orjson.loads(call.arguments) for call in calls]
     return orjson.dumps([{"bbox_2d": a["bbox_2d"], "label": a["label"]} for a in arguments]).decode()
-
-
-def _from_mini_o3(body: str) -> dict[str, Any] | None:
-    found = strict_object(unfenced(body))
-    if found is None or set(found) != {"bbox_2d", "source"} or not _is_box(found["bbox_2d"]):
-        return None
-    source = found["source"]
-    match = _OBSERVATION.fullmatch(source) if isinstance(source, str) else None
-    if match is None and source != "original_image":
-        return None
-    return {"bbox_2d": found["bbox_2d"], "label": "", "img_idx": int(match.group(1)) if match else 0}
 
 
 def _is_p2r(item: object) -> bool:

@@ -119,9 +119,9 @@ def unwrapped(text: str) -> str:
     """The answer inside a reply, as bare words."""
     words = spoken(text[:MAX_TEXT])
     for _ in range(6):
-        bare = _untagged(words)
+        bare = _open_tags(words)
         fence = _FENCE.fullmatch(bare.strip())
-        bare = _undecorated(_announced(_from_json(fence[1].strip() if fence else bare))).strip()
+        bare = _strip_decoration(_cut_announcement(_open_json(fence[1].strip() if fence else bare))).strip()
         if bare == words or len(bare) > NEAR:
             return bare
         words = bare
@@ -148,11 +148,11 @@ def listed(text: str) -> list[str]:
         pieces = [item for item in named if isinstance(item, str)]
     else:
         pieces = _BETWEEN.split(words.strip("[]"), MOST_NAMES)
-    return list(dict.fromkeys(name for piece in pieces[:MOST_NAMES] if (name := _name(piece))))
+    return list(dict.fromkeys(name for piece in pieces[:MOST_NAMES] if (name := _clean_name(piece))))
 
 
-def _name(piece: str) -> str:
-    bare = _undecorated(_NUMBERED.sub("", " ".join(piece.split()), count=1))
+def _clean_name(piece: str) -> str:
+    bare = _strip_decoration(_NUMBERED.sub("", " ".join(piece.split()), count=1))
     return _AND.sub("", bare).strip(" .。\"'“”")
 
 
@@ -160,12 +160,12 @@ def _bodies(text: str) -> list[str]:
     return [match[2] if match[2] is not None else match[3] for match in _TAGGED.finditer(text)]
 
 
-def _untagged(text: str) -> str:
+def _open_tags(text: str) -> str:
     """What stands in answer tags or LaTeX boxes; several that differ stay together."""
     found = [body.strip() for body in _bodies(text)]
     if not found:
-        found, rest = _boxed(text)
-        if found and (said := _announced(rest)) != rest:  # the box is a formula on the way to the answer
+        found, rest = _read_latex_boxes(text)
+        if found and (said := _cut_announcement(rest)) != rest:  # the box is a formula on the way to the answer
             return said
     found = [body for body in dict.fromkeys(found) if body]
     if found:
@@ -175,7 +175,7 @@ def _untagged(text: str) -> str:
     return next(group for group in whole.groups() if group is not None) if whole else bare
 
 
-def _boxed(text: str) -> tuple[list[str], str]:
+def _read_latex_boxes(text: str) -> tuple[list[str], str]:
     """The contents of every `\\boxed{…}`, braces inside it counted, and the text after the last."""
     found, rest = [], ""
     for start in list(_LATEX_BOX.finditer(text))[:16]:
@@ -189,7 +189,7 @@ def _boxed(text: str) -> tuple[list[str], str]:
     return found, rest
 
 
-def _from_json(text: str) -> str:
+def _open_json(text: str) -> str:
     """The value of a JSON object that holds one answer."""
     if not text.lstrip().startswith("{"):
         return text
@@ -203,28 +203,28 @@ def _from_json(text: str) -> str:
     return str(given[0])
 
 
-def _undecorated(text: str) -> str:
+def _strip_decoration(text: str) -> str:
     """Without Markdown, and without the quotation marks around the whole."""
     if text.lstrip()[:1] in ("{", "["):
         return text
     bare = _LINE_MARK.sub("", text)
     for pattern in (_BOLD, _ITALIC, _CODE):
-        bare = pattern.sub(_inside, bare)
+        bare = pattern.sub(_last_group, bare)
     bare = bare.strip()
     end = _QUOTES.get(bare[:1])
     inner = bare[1:-1]
     return inner if end and len(bare) > 2 and bare[-1] == end and end not in inner and bare[0] not in inner else bare
 
 
-def _inside(match: re.Match[str]) -> str:
+def _last_group(match: re.Match[str]) -> str:
     return next(group for group in reversed(match.groups()) if group is not None)
 
 
-def _announced(text: str) -> str:
+def _cut_announcement(text: str) -> str:
     """What follows the words that announce an answer, up to the end of its line. A final answer goes before others;
     several that differ are left as they are."""
     near = text if len(text) <= NEAR else "…" + text[-NEAR:]  # where it is cut, no line begins
-    bare = _BOLD.sub(_inside, near)
+    bare = _BOLD.sub(_last_group, near)
     cues = list(_ANNOUNCED.finditer(bare))[:64]
     cues = [cue for cue in cues if cue["final"]] or cues
     for at in range(len(cues) - 1, 0, -1):
