@@ -166,7 +166,15 @@ class OpenAIModel:
         options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
         n = n if temperature > 0 else 1
         options |= {"n": n} if n > 1 else {}
-        replies = await self._choices(messages, options, tools, deadline)
+        try:
+            replies = await self._replies(messages, options, tools, deadline)
+        except ServerError as error:
+            # Some servers have no room for so many at once, and say so without a name for it.
+            if error.code != BAD_REQUEST or "n" not in options or "n" in self._refused:
+                raise
+            single = {name: value for name, value in options.items() if name != "n"}
+            replies = await self._replies(messages, single, tools, deadline)
+            self._refused.add("n")
         if any(reply.thought for reply in replies) and not self._room:
             self._room = THINKING_ROOM
             if any(reply.cut_in_thought for reply in replies):
@@ -178,8 +186,8 @@ class OpenAIModel:
         self.ignores_n = missing > 0
         options.pop("n", None)
         current_meter().require(missing)
-        single = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
-        for more in await asyncio.gather(*single):
+        others = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
+        for more in await asyncio.gather(*others):
             replies += more[:1]
         return replies[:n]
 
@@ -269,25 +277,6 @@ class OpenAIModel:
             return [_take_calls_from_text(reply) for reply in replies] if tools else replies
 
         return await self._complete(messages, options, tools, deadline, read)
-
-    async def _choices(
-        self,
-        messages: Sequence[Message],
-        options: dict[str, Any],
-        tools: Sequence[Mapping[str, Any]],
-        deadline: float | None,
-    ) -> list[Reply]:
-        """Replies to one request for several; to one for a single one where the server has no room for so many at once,
-        which some say without a name for it."""
-        try:
-            return await self._replies(messages, options, tools, deadline)
-        except ServerError as error:
-            if error.code != BAD_REQUEST or "n" not in options or "n" in self._refused:
-                raise
-            single = {name: value for name, value in options.items() if name != "n"}
-            replies = await self._replies(messages, single, tools, deadline)
-            self._refused.add("n")
-            return replies
 
     async def _score_given(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None

@@ -148,12 +148,11 @@ def listed(text: str) -> list[str]:
         pieces = [item for item in named if isinstance(item, str)]
     else:
         pieces = _BETWEEN.split(words.strip("[]"), MOST_NAMES)
-    return list(dict.fromkeys(name for piece in pieces[:MOST_NAMES] if (name := _clean_name(piece))))
-
-
-def _clean_name(piece: str) -> str:
-    bare = _strip_decoration(_NUMBERED.sub("", " ".join(piece.split()), count=1))
-    return _AND.sub("", bare).strip(" .。\"'“”")
+    names: dict[str, None] = {}
+    for piece in pieces[:MOST_NAMES]:
+        bare = _strip_decoration(_NUMBERED.sub("", " ".join(piece.split()), count=1))
+        names[_AND.sub("", bare).strip(" .。\"'“”")] = None
+    return [name for name in names if name]
 
 
 def _bodies(text: str) -> list[str]:
