@@ -22,7 +22,7 @@ import typer
 
 from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
-from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
+from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
 from zoomagent.models.loading import identify, load_model, profile_in, use_profile
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
@@ -101,7 +101,11 @@ async def examine(model: Model) -> Report:
         blind = Check("no", error.public, "Nothing else was tried.", name="sees pictures")
         return Report(model.name, model.profile.family, (blind,), {})
     for name, check in CHECKS.items():
-        checks.append(replace(await _guarded(check, model), name=name))
+        try:
+            done = await check(model)
+        except ServerError as error:  # what the server refuses is a finding, too
+            done = Check("no", error.public, "The run does without, or ends with this code.")
+        checks.append(replace(done, name=name))
     measured: dict[str, Any] = {}
     for done in checks:
         measured |= done.measured
@@ -122,12 +126,12 @@ async def boxes(model: Model) -> Check:
     """Squares to locate; the space in which the answers fall on them. Square views come first, which every model knows;
     oblong ones only where they must tell shares of the view from those of a padded square."""
     probes = square_probes(model.profile)
-    answers = await _located(model, probes)
+    answers = await _locate_all(model, probes)
     fits = fit_space(answers)
     space = decide_space(fits, apart=False) if len(answers) == len(probes) else None
     if space in (None, "unit", "square"):
         oblong = box_probes(model.profile)
-        probes, answers = [*probes, *oblong], [*answers, *await _located(model, oblong)]
+        probes, answers = [*probes, *oblong], [*answers, *await _locate_all(model, oblong)]
         fits = fit_space([(probe, box) for probe, box in answers if probe in oblong])
         space = decide_space(fits) if len(answers) >= 2 * len(probes) / 3 else None
     shown = ", ".join(f"{name} {value:.2f}" for name, value in fits.items())
@@ -135,14 +139,23 @@ async def boxes(model: Model) -> Check:
         space = "pixels"
     found = f"{space or 'unclear'} ({len(answers)} of {len(probes)} boxes read; median overlap {shown})"
     if space == "pixels":
-        return await _full_size(model, found)
+        # Whether pixels are those of the largest view that the profile allows, or of one that the server made of it.
+        probe = full_probe(model.profile)
+        factor = shrink(await _locate_all(model, [probe]))
+        if factor is None or factor >= 1 - ROUNDING:
+            return Check("yes", found, measured={"space": "pixels"})
+        cell = model.profile.multiple**2
+        most = max(cell, int(probe.size.pixels * (factor * (1 - ROUNDING / 4)) ** 2) // cell * cell)
+        limits = {"max_pixels": most} | ({"min_pixels": most} if most < model.profile.min_pixels else {})
+        said = f"{found}; a view of {probe.size.width}x{probe.size.height} is shown {factor:.2f} times as wide"
+        return Check("yes", f"{said}: the server allows about {most} pixels", measured={"space": "pixels", **limits})
     if space is None:
         instead = f"Boxes are read as the profile says ({model.profile.space}); without any, the whole picture decides."
         return Check("unclear" if answers else "no", found, instead)
     return Check("yes", found, measured={"space": space})
 
 
-async def _located(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxProbe, list[float]]]:
+async def _locate_all(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxProbe, list[float]]]:
     """The first box of each reply that holds one."""
     answers: list[tuple[BoxProbe, list[float]]] = []
     for probe in probes:
@@ -151,19 +164,6 @@ async def _located(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxPr
         read = parse_boxes(reply.text) or parse_boxes(reply.text, y_first=True)
         answers += [(probe, box) for box in read[:1]]
     return answers
-
-
-async def _full_size(model: Model, found: str) -> Check:
-    """Whether pixels are those of the largest view that the profile allows, or of one that the server made of it."""
-    probe = full_probe(model.profile)
-    factor = shrink(await _located(model, [probe]))
-    if factor is None or factor >= 1 - ROUNDING:
-        return Check("yes", found, measured={"space": "pixels"})
-    cell = model.profile.multiple**2
-    most = max(cell, int(probe.size.pixels * (factor * (1 - ROUNDING / 4)) ** 2) // cell * cell)
-    limits = {"max_pixels": most} | ({"min_pixels": most} if most < model.profile.min_pixels else {})
-    said = f"{found}; a view of {probe.size.width}x{probe.size.height} is shown {factor:.2f} times as wide"
-    return Check("yes", f"{said}: the server allows about {most} pixels", measured={"space": "pixels", **limits})
 
 
 async def several_images(model: Model) -> Check:
@@ -183,7 +183,8 @@ async def reply_likelihoods(model: Model) -> Check:
     if reply.tokens is None:
         return Check("no", "none given", instead, {"likelihood_of_reply": False})
     real = any(token.logprob < 0 for token in reply.tokens)
-    found = f"{len(reply.tokens)} tokens, mean {_mean(reply):.2f}"
+    mean = sum(token.logprob for token in reply.tokens) / max(1, len(reply.tokens))
+    found = f"{len(reply.tokens)} tokens, mean {mean:.2f}"
     return Check("yes" if real else "unclear", found, instead, {"likelihood_of_reply": True})
 
 
@@ -241,19 +242,18 @@ async def tool_images(model: Model) -> Check:
     instead = "Views of tool results go into the next user message."
     model.profile = replace(usual, images_in_tool_messages=True)
     try:
-        right = [await _names(model, _tool_turns(one_square(usual, colour)), colour) for colour in ("yellow", "blue")]
+        right = []
+        for colour in ("yellow", "blue"):
+            turns = [
+                *ask("Look at the picture with the tool pick. " + COLOUR),
+                Message("assistant", (), (ToolCall("call_0", "pick", '{"colour": "any"}'),)),
+                Message("tool", (Text("Here it is."), one_square(usual, colour)), tool_call_id="call_0"),
+            ]
+            right.append(await _names(model, turns, colour))
     finally:
         model.profile = usual
     # That it is accepted does not show that it helps: nano's answers get worse by it. So it is not measured.
     return Check(_verdict(right), f"{sum(right)} of 2 colours named", instead)
-
-
-def _tool_turns(view: Pixels) -> list[Message]:
-    return [
-        *ask("Look at the picture with the tool pick. " + COLOUR),
-        Message("assistant", (), (ToolCall("call_0", "pick", '{"colour": "any"}'),)),
-        Message("tool", (Text("Here it is."), view), tool_call_id="call_0"),
-    ]
 
 
 async def picture_limit(model: Model) -> Check:
@@ -319,20 +319,8 @@ CHECKS: dict[str, Callable[[Model], Awaitable[Check]]] = {
 }
 
 
-async def _guarded(check: Callable[[Model], Awaitable[Check]], model: Model) -> Check:
-    """A check that the server refuses has found something, too."""
-    try:
-        return await check(model)
-    except ServerError as error:
-        return Check("no", error.public, "The run does without, or ends with this code.")
-
-
 def _verdict(right: list[bool]) -> Verdict:
     return "yes" if all(right) else "unclear" if any(right) else "no"
-
-
-def _mean(reply: Reply) -> float:
-    return sum(token.logprob for token in reply.tokens or ()) / max(1, len(reply.tokens or ()))
 
 
 def render(report: Report) -> Any:

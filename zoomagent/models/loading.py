@@ -11,8 +11,7 @@ Only the implementation that is needed gets imported.
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,12 @@ def load_model(
     if not isinstance(spec, str):
         return spec
     if spec.startswith(SERVERS):
-        options = {**options, "extra_body": extra_body} if extra_body else options
-        return _server(spec, options if connections is None else {**options, "concurrency": connections})
+        from zoomagent.models.server.openai_server import OpenAIModel
+
+        options = {**options, "extra_body": extra_body} if extra_body else dict(options)
+        options |= {} if connections is None else {"concurrency": connections}
+        base_url, _, named = spec.partition("#")
+        return OpenAIModel(base_url, options.pop("model", "") or named, **options)
     if extra_body:
         raise SettingInvalid("extra_body is what a server is sent besides, and this model runs here. Leave it out.")
     check_model(spec)
@@ -53,15 +56,8 @@ def load_model(
         return InProcessModel(str(NANO_WEIGHTS), name="nano", **options)
     if Path(spec).is_dir():
         return InProcessModel(spec, **options)
-    with _had_from_the_hub(spec):
-        return InProcessModel(spec.removeprefix(HUB), **options)
-
-
-@contextmanager
-def _had_from_the_hub(spec: str) -> Iterator[None]:
-    """What is not on this machine and could not be had is told as that, with the whole name."""
     try:
-        yield
+        return InProcessModel(spec.removeprefix(HUB), **options)
     except ModelNotFound as error:
         if not isinstance(error.__cause__, OSError):
             raise
@@ -113,13 +109,6 @@ def check_model(spec: str) -> None:
             f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
             "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
         )
-
-
-def _server(spec: str, options: dict[str, Any]) -> Model:
-    from zoomagent.models.server.openai_server import OpenAIModel
-
-    base_url, _, named = spec.partition("#")
-    return OpenAIModel(base_url, options.pop("model", "") or named, **options)
 
 
 def fingerprint(model: str) -> str:

@@ -51,9 +51,11 @@ def square_view(
     size = profile.fit(shape, min(profile.max_pixels, max_pixels))
     image = Image.new("RGB", (size.width, size.height), GROUND)
     side = max(8, round(min(size.width, size.height) * 0.3))
-    boxes = [_placed(size, side, place) for place in places]
-    for colour, box in zip(colours, boxes, strict=True):
-        ImageDraw.Draw(image).rectangle((box.left, box.top, box.right - 1, box.bottom - 1), COLOURS[colour])
+    boxes: list[Box] = []
+    for colour, (x, y) in zip(colours, places, strict=True):
+        left, top = round((size.width - side) * x), round((size.height - side) * y)
+        boxes.append(Box(left, top, left + side, top + side))
+        ImageDraw.Draw(image).rectangle((left, top, left + side - 1, top + side - 1), COLOURS[colour])
     key = f"probe-{'-'.join(colours)}-{size.width}x{size.height}-{boxes[0].as_list()}"
     return BoxProbe(Pixels(key, image), size, colours[0], boxes[0])
 
@@ -136,8 +138,3 @@ def overlap(probe: BoxProbe, numbers: Sequence[float], space: Space) -> float:
     common = max(0.0, min(x1, u1) - max(x0, u0)) * max(0.0, min(y1, v1) - max(y0, v0))
     union = max(0.0, x1 - x0) * max(0.0, y1 - y0) + (u1 - u0) * (v1 - v0) - common
     return common / union if union > 0 else 0.0
-
-
-def _placed(size: Size, side: int, place: tuple[float, float]) -> Box:
-    left, top = round((size.width - side) * place[0]), round((size.height - side) * place[1])
-    return Box(left, top, left + side, top + side)

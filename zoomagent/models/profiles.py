@@ -345,7 +345,16 @@ def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
     """`profile` with some fields replaced; SettingInvalid names the field that is unknown or of the wrong
     kind."""
     made = replace(profile, **check_fields(values))
-    _check_sizes(made)
+    # Views of every shape have a size that the limits allow, and one that is soon found.
+    if made.max_side > 4096 * made.multiple:
+        raise SettingInvalid(f"'max_side' must be at most 4096 times 'multiple', not {made.max_side!r}.")
+    try:
+        for shape in (Size(1, 1), Size(1000, 1), Size(1, 1000)):
+            made.fit(shape)
+    except ValueError as error:
+        raise SettingInvalid(
+            f"'multiple' and the limits of pixels and sides leave no size for a view: {error}"
+        ) from None
     return made
 
 
@@ -353,36 +362,19 @@ def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """The fields as a profile takes them, each checked by itself. Whether they fit together shows with a profile."""
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     for name, value in given.items():
-        _check(UNKNOWN, name, value)
+        if name not in {field.name for field in fields(UNKNOWN)}:
+            known = ", ".join(field.name for field in fields(UNKNOWN))
+            raise SettingInvalid(f"A profile has no field {name!r}. Its fields are: {known}.")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise SettingInvalid(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
+        kind = type(getattr(UNKNOWN, name))
+        fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+        if isinstance(value, tuple):
+            fits = fits and all(isinstance(item, str) for item in value)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {str(value)[:80]!r}.")
+        least = 0 if name in _MAY_BE_ZERO else 1
+        most = _MOST.get(name, MOST_PIXELS)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
+            raise SettingInvalid(f"{name!r} must be from {least} to {most:g}, not {str(value)[:80]}.")
     return given
-
-
-def _check_sizes(profile: Profile) -> None:
-    """Views of every shape have a size that the limits allow, and one that is soon found."""
-    if profile.max_side > 4096 * profile.multiple:
-        raise SettingInvalid(f"'max_side' must be at most 4096 times 'multiple', not {profile.max_side!r}.")
-    try:
-        for shape in (Size(1, 1), Size(1000, 1), Size(1, 1000)):
-            profile.fit(shape)
-    except ValueError as error:
-        raise SettingInvalid(
-            f"'multiple' and the limits of pixels and sides leave no size for a view: {error}"
-        ) from None
-
-
-def _check(profile: Profile, name: str, value: object) -> None:
-    if name not in {field.name for field in fields(profile)}:
-        known = ", ".join(field.name for field in fields(profile))
-        raise SettingInvalid(f"A profile has no field {name!r}. Its fields are: {known}.")
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise SettingInvalid(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
-    kind = type(getattr(profile, name))
-    fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
-    if isinstance(value, tuple):
-        fits = fits and all(isinstance(item, str) for item in value)
-    if not fits or (isinstance(value, bool) and kind is not bool):
-        raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {str(value)[:80]!r}.")
-    least = 0 if name in _MAY_BE_ZERO else 1
-    most = _MOST.get(name, MOST_PIXELS)
-    if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
-        raise SettingInvalid(f"{name!r} must be from {least} to {most:g}, not {str(value)[:80]}.")

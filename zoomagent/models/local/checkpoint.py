@@ -106,19 +106,15 @@ def readable(name: str) -> Iterator[None]:
     except RunError:
         raise
     except ImportError as error:
+        # The library's own words, which name it, as one short sentence without paths.
+        words = " ".join(re.sub(r"\(?/\S+", "…", str(error)).split())[:200].rstrip(". ")
         raise ModelNotFound(
-            f"{name!r} needs a library that is not installed: {_in_words(error)} "
+            f"{name!r} needs a library that is not installed: {words}. "
             "Install it, or serve the model and give its base URL."
         ) from error
     # Not narrower: tokenizers raise Exception itself, the others of every kind (ZeroDivisionError, RecursionError …).
     except Exception as error:
         raise ModelNotFound(f"{name!r} could not be loaded ({type(error).__name__}). Is it a checkpoint?") from error
-
-
-def _in_words(error: ImportError) -> str:
-    """A library's own words, which name the library, as one short sentence without paths."""
-    words = " ".join(re.sub(r"\(?/\S+", "…", str(error)).split())[:200].rstrip(". ")
-    return f"{words}."
 
 
 def _folder_of(source: str) -> Path:

@@ -102,7 +102,22 @@ class InProcessModel:
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._last: Prefix | None = None
         with readable(self.name):
-            self._try_out()
+            # One short conversation before anybody asks: where the parts of a checkpoint disagree, it ends here. Its
+            # words must be in the prompt.
+            profile = self.profile
+            size = profile.fit(Size(1, 1), max(profile.min_pixels, (profile.min_side + profile.multiple) ** 2))
+            view = Pixels("try-out", Image.new("RGB", (size.width, size.height)))
+            word = "zoomagent"
+            told = [
+                Message("user", (view, Text(word))),
+                Message("assistant", (Text(word),)),
+                Message("user", (Text(word),)),
+            ]
+            if self._render(told).count(word) < len(told):
+                raise ModelNotFound(f"The chat template of {self.name!r} leaves out what is said. Repair it.")
+            with torch.inference_mode():
+                self._generate(told, (), 2, 0.0, 1, Clock(None))
+            self.forget()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zoomagent-model")
 
     @cached_property
@@ -137,24 +152,6 @@ class InProcessModel:
         if not continuations:
             return []
         return await self._alone(lambda clock: self._score(messages, continuations, clock), deadline)
-
-    def _try_out(self) -> None:
-        """One short conversation before anybody asks: where the parts of a checkpoint disagree, it ends here. Its words
-        must be in the prompt."""
-        profile = self.profile
-        size = profile.fit(Size(1, 1), max(profile.min_pixels, (profile.min_side + profile.multiple) ** 2))
-        view = Pixels("try-out", Image.new("RGB", (size.width, size.height)))
-        word = "zoomagent"
-        told = [
-            Message("user", (view, Text(word))),
-            Message("assistant", (Text(word),)),
-            Message("user", (Text(word),)),
-        ]
-        if self._rendered(told).count(word) < len(told):
-            raise ModelNotFound(f"The chat template of {self.name!r} leaves out what is said. Repair it.")
-        with torch.inference_mode():
-            self._generate(told, (), 2, 0.0, 1, Clock(None))
-        self.forget()
 
     def forget(self) -> None:
         """Drop every remembered view and prompt. For fair timing, while no call is under way."""
@@ -204,10 +201,20 @@ class InProcessModel:
     def _generate_each(
         self, conversations: Sequence[Sequence[Message]], max_tokens: int, clock: "Clock"
     ) -> list[Reply]:
-        self._see_all([part for told in conversations for m in told for part in m.parts if isinstance(part, Pixels)])
+        # Run the views that are not remembered through the vision tower, several at a time.
+        views = [part for told in conversations for m in told for part in m.parts if isinstance(part, Pixels)]
+        missing = list({_key(view): view for view in views if _key(view) not in self.vision}.values())
+        for start in range(0, len(missing), BATCH):
+            some = missing[start : start + BATCH]
+            for view, features in zip(some, self._encode_views(some), strict=True):
+                self.vision.get(_key(view), lambda features=features: features)  # type: ignore[misc]
         prompts = [self.encode(messages, ()) for messages in conversations]
+        # Prompts share a pass where they are equally long, with views of the same grids.
+        groups: dict[Any, list[int]] = {}
+        for i, prompt in enumerate(prompts):
+            groups.setdefault((prompt.ids.shape[1], tuple(view.grid for view in prompt.views)), []).append(i)
         replies: dict[int, Reply] = {}
-        for batch in _of_one_shape(prompts):
+        for batch in (group[i : i + BATCH] for group in groups.values() for i in range(0, len(group), BATCH)):
             clock.check()
             self._fits(prompts[batch[0]], max_tokens)
             prefix = self._prefill([prompts[i] for i in batch])
@@ -221,7 +228,13 @@ class InProcessModel:
         if not all(given):
             raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
         prefix = self._read(self.encode(messages, ()), max(map(len, given)), clock)
-        logprobs = self._follow(prefix, given)
+        # Log-probabilities [row, place, token] at every place of the continuations, in one forward pass.
+        logprobs = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
+        longest = max(map(len, given))
+        if longest > 1:
+            padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
+            logits = self._step(padded[:, :-1], _copy_for(prefix.cache, len(given)), prefix.position)
+            logprobs = torch.cat([logprobs, self._log_softmax(logits)], dim=1)
         return [
             Likelihood(float(row[torch.arange(len(ids)), torch.tensor(ids)].sum()), len(ids))
             for row, ids in zip(logprobs, given, strict=True)
@@ -232,8 +245,8 @@ class InProcessModel:
         text = self.profile.tool_dialect in ("mini-o3", "p2r")
         told = arrange(messages, self.profile if text else replace(self.profile, tool_dialect="hermes"), tools)
         pixels = [part for message in told for part in message.parts if isinstance(part, Pixels)]
-        views = tuple(self._see(view) for view in pixels)
-        tokens = self._loaded.tokenizer.encode(self._rendered(told), add_special_tokens=False)
+        views = tuple(self._features(view) for view in pixels)
+        tokens = self._loaded.tokenizer.encode(self._render(told), add_special_tokens=False)
         if tokens.count(self._loaded.image_id) != len(views):
             raise ModelNotFound(f"The chat template of {self.name!r} does not show every picture once. Repair it.")
         waiting = iter(views)
@@ -242,39 +255,31 @@ class InProcessModel:
             ids += [token] * (len(next(waiting).tokens) if token == self._loaded.image_id else 1)
         return Prompt(torch.tensor([ids], device=self._device), views, tuple(map(_key, pixels)))
 
-    def _rendered(self, told: Sequence[Message]) -> str:
+    def _render(self, told: Sequence[Message]) -> str:
         """The conversation by the checkpoint's own template, which comes from outside: it may fail, or never end."""
         turns = [_template_turn(message) for message in told]
         with readable(self.name), no_longer_than(RENDER_SECONDS):
             text = self._loaded.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
             return str(text)
 
-    def _see(self, view: Pixels) -> ViewFeatures:
-        return self.vision.get(_key(view), lambda: self._encode_view(view))
-
-    def _encode_view(self, view: Pixels) -> ViewFeatures:
-        [features] = self._encode_views([view])
-        return features
+    def _features(self, view: Pixels) -> ViewFeatures:
+        return self.vision.get(_key(view), lambda: self._encode_views([view])[0])
 
     def _encode_views(self, views: Sequence[Pixels]) -> list[ViewFeatures]:
         model = self._loaded.model
         inputs = self._loaded.image_processor(images=[view.image for view in views], return_tensors="pt")
         inputs = inputs.to(self._device)
         seen = model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"], return_dict=True)
-        layers = [_parts(layer, seen.pooler_output) for layer in seen.get("deepstack_features") or ()]
+        # A DeepStack layer gives its features per view, or those of all views in one.
+        layers = [
+            layer if isinstance(layer, list | tuple) else layer.split(list(map(len, seen.pooler_output)))
+            for layer in seen.get("deepstack_features") or ()
+        ]
         grids = [tuple(grid) for grid in inputs["image_grid_thw"].tolist()]
         return [
             ViewFeatures(grid, tokens, tuple(layer[i] for layer in layers))
             for i, (grid, tokens) in enumerate(zip(grids, seen.pooler_output, strict=True))
         ]
-
-    def _see_all(self, views: Sequence[Pixels]) -> None:
-        """Run the views that are not remembered through the vision tower, several at a time."""
-        missing = list({_key(view): view for view in views if _key(view) not in self.vision}.values())
-        for start in range(0, len(missing), BATCH):
-            some = missing[start : start + BATCH]
-            for view, features in zip(some, self._encode_views(some), strict=True):
-                self.vision.get(_key(view), lambda features=features: features)  # type: ignore[misc]
 
     def _read(self, prompt: Prompt, room: int, clock: "Clock") -> Prefix:
         """Run the prompt through the text model, unless it is the one just read."""
@@ -334,7 +339,11 @@ class InProcessModel:
         for step in range(max_tokens):
             clock.check()
             distribution = self._log_softmax(logits)
-            chosen = self._choose(distribution, temperature)
+            if temperature > 0:
+                weights = (distribution / temperature).softmax(-1)
+                chosen = torch.multinomial(weights, 1, generator=self._random)[:, 0]
+            else:
+                chosen = distribution.argmax(-1)
             for row, token in enumerate(chosen.tolist()):
                 if not ids[row] or ids[row][-1] not in self._loaded.stop_ids:
                     ids[row].append(token)
@@ -343,17 +352,6 @@ class InProcessModel:
                 break
             logits = self._step(chosen[:, None], cache, prefix.position + step)[:, -1]
         return ids, logprobs
-
-    def _follow(self, prefix: Prefix, given: list[list[int]]) -> torch.Tensor:
-        """Log-probabilities [row, place, token] at every place of the given continuations, in one forward
-        pass."""
-        first = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
-        longest = max(map(len, given))
-        if longest == 1:
-            return first
-        padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
-        logits = self._step(padded[:, :-1], _copy_for(prefix.cache, len(given)), prefix.position)
-        return torch.cat([first, self._log_softmax(logits)], dim=1)
 
     def _step(self, ids: torch.Tensor, cache: DynamicCache, position: int) -> torch.Tensor:
         rows, length = ids.shape
@@ -368,12 +366,6 @@ class InProcessModel:
         if distribution.isnan().any():
             raise ModelNotFound(f"The weights of {self.name!r} give no numbers (NaN). Are they damaged?")
         return distribution
-
-    def _choose(self, distribution: torch.Tensor, temperature: float) -> torch.Tensor:
-        if temperature <= 0:
-            return distribution.argmax(-1)
-        weights = (distribution / temperature).softmax(-1)
-        return torch.multinomial(weights, 1, generator=self._random)[:, 0]
 
     def _reply(self, prompt: Prompt, ids: list[int], logprobs: list[float], may_call: bool) -> Reply:
         ended = ids[-1] in self._loaded.stop_ids
@@ -443,19 +435,6 @@ def _copy_for(cache: DynamicCache, rows: int) -> DynamicCache:
     if rows > held:
         copied.batch_repeat_interleave(rows)
     return copied
-
-
-def _of_one_shape(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Which prompts can share a pass: equally long, with views of the same grids; at most BATCH."""
-    groups: dict[Any, list[int]] = {}
-    for i, prompt in enumerate(prompts):
-        groups.setdefault((prompt.ids.shape[1], tuple(view.grid for view in prompt.views)), []).append(i)
-    return [group[start : start + BATCH] for group in groups.values() for start in range(0, len(group), BATCH)]
-
-
-def _parts(layer: Any, like: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-    """A DeepStack layer's features per view, whether the model gives them so or all in one."""
-    return layer if isinstance(layer, list | tuple) else layer.split([len(tokens) for tokens in like])
 
 
 def _template_turn(message: Message) -> dict[str, Any]:

@@ -48,7 +48,11 @@ class VisionCache:
             return found
         self.misses += 1
         made = encode()
-        self._keep(key, made)
+        self._kept[key] = made
+        self.nbytes += made.nbytes
+        while self.nbytes > self.max_bytes and self._kept:
+            _, dropped = self._kept.popitem(last=False)
+            self.nbytes -= dropped.nbytes
         return made
 
     def __contains__(self, key: Key) -> bool:
@@ -56,10 +60,3 @@ class VisionCache:
 
     def __len__(self) -> int:
         return len(self._kept)
-
-    def _keep(self, key: Key, made: ViewFeatures) -> None:
-        self._kept[key] = made
-        self.nbytes += made.nbytes
-        while self.nbytes > self.max_bytes and self._kept:
-            _, dropped = self._kept.popitem(last=False)
-            self.nbytes -= dropped.nbytes

@@ -40,8 +40,13 @@ def check_folder(folder: Path) -> dict[str, tuple[int, ...]]:
     """The shape of every stored tensor of a folder that holds a checkpoint as `save_pretrained` writes it."""
     if (folder / "adapter_config.json").is_file():
         raise ModelNotFound("The folder holds an adapter, not a whole model. Merge it into its model, and name that.")
-    files = list(_weight_files(folder))
-    tensors = {name: shape for file in files for name, shape in _tensors_of(file).items()}
+    tensors: dict[str, tuple[int, ...]] = {}
+    for file in list(_weight_files(folder)):
+        try:
+            with safe_open(file, framework="numpy") as stored:
+                tensors |= {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelNotFound(f"{file.name!r} of the checkpoint is damaged. Is the download complete?") from error
     _check_numbers(read_object(folder / "config.json"), "config.json", max(1000, len(tensors)))
     return tensors
 
@@ -82,25 +87,13 @@ def _weight_files(folder: Path) -> Iterator[Path]:
 
 def _no_pickle(file: Path) -> Path:
     with file.open("rb") as opened:
-        if opened.read(4).startswith(PICKLED_BYTES) and not _begins_with_header(file):
-            raise PolicyFileRefused(
-                f"{file.name!r} is a pickle by its content, and a pickle can run code. Convert it to safetensors."
-            )
+        start = opened.read(9)
+    # In every safetensors file a JSON object follows the first eight bytes.
+    if start.startswith(PICKLED_BYTES) and start[8:] != b"{":
+        raise PolicyFileRefused(
+            f"{file.name!r} is a pickle by its content, and a pickle can run code. Convert it to safetensors."
+        )
     return file
-
-
-def _begins_with_header(file: Path) -> bool:
-    """Whether a JSON object follows the first eight bytes, as in every safetensors file."""
-    with file.open("rb") as opened:
-        return opened.read(9)[8:] == b"{"
-
-
-def _tensors_of(file: Path) -> dict[str, tuple[int, ...]]:
-    try:
-        with safe_open(file, framework="numpy") as stored:
-            return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelNotFound(f"{file.name!r} of the checkpoint is damaged. Is the download complete?") from error
 
 
 def _check_numbers(values: dict[str, Any], name: str, parts: int) -> None:

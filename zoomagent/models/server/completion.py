@@ -55,11 +55,21 @@ def read_json(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = _lenient(body)
+        # As Python reads it: NaN, Infinity and half characters too.
+        try:
+            value = json.loads(body.decode("utf-8"), parse_int=_whole)
+        except (ValueError, RecursionError):
+            raise BadServerResponse("The server's reply is not JSON. Check that the base URL is its API.") from None
     if not isinstance(value, dict):
         raise BadServerResponse("The server's reply is not a JSON object. Check that the base URL is its API.")
-    if value.get("error"):
-        raise _error_of(value["error"])
+    error = value.get("error")
+    if error:
+        # Some routers answer 200 with an error inside; its code, when it is an HTTP status, decides.
+        code = error.get("code") if isinstance(error, dict) else None
+        if isinstance(code, int) and 400 <= code < 600:
+            raise from_status(code, {"error": error})
+        said = quotation({"error": error}) or "nothing"
+        raise BadServerResponse(f"The server answered with an error instead of a reply. It said: {said}")
     return value
 
 
@@ -165,26 +175,6 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise BadServerResponse("A choice of the server's reply holds no message. Try again.")
-    whole = _text(message)
-    text = spoken(whole)
-    calls = _calls(message.get("tool_calls"))
-    tokens = _tokens(choice.get("logprobs"), text, bool(calls))
-    reason = choice.get("finish_reason")
-    finish = _FINISH.get(reason, "other") if isinstance(reason, str) else "other"
-    # A hosted model may think without showing it: then its words are missing where its tokens ran out.
-    thought = _thought(message) or without_thoughts(whole) != whole or (finish == "length" and not text.strip())
-    prompt, completion, visual = counts
-    usage = Usage(prompt, len(tokens) if tokens else completion, visual)
-    return Reply(text, finish, tokens, calls, usage, model, thought)
-
-
-def _thought(message: dict[str, Any]) -> bool:
-    """Whether the server tells a thought apart from the words."""
-    told = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
-    return any(isinstance(text, str) and text.strip() for text in told)
-
-
-def _text(message: dict[str, Any]) -> str:
     content = message.get("content")
     if content is None:
         content = message.get("refusal") or ""
@@ -193,7 +183,20 @@ def _text(message: dict[str, Any]) -> str:
         content = "".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str):
         raise BadServerResponse(f"The reply's content is {type(content).__name__}, not text. Try again.")
-    return storable(content)
+    whole = storable(content)
+    text = spoken(whole)
+    calls = _calls(message.get("tool_calls"))
+    tokens = _tokens(choice.get("logprobs"), text, bool(calls))
+    reason = choice.get("finish_reason")
+    finish = _FINISH.get(reason, "other") if isinstance(reason, str) else "other"
+    # The server may tell a thought apart from the words.
+    thoughts = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
+    thought = any(isinstance(told, str) and told.strip() for told in thoughts) or without_thoughts(whole) != whole
+    # A hosted model may think without showing it: then its words are missing where its tokens ran out.
+    thought = thought or (finish == "length" and not text.strip())
+    prompt, completion, visual = counts
+    usage = Usage(prompt, len(tokens) if tokens else completion, visual)
+    return Reply(text, finish, tokens, calls, usage, model, thought)
 
 
 def _calls(listed: Any) -> tuple[ToolCall, ...]:
@@ -204,19 +207,14 @@ def _calls(listed: Any) -> tuple[ToolCall, ...]:
             raise BadServerResponse("A tool call of the server's reply has no name. Try again.")
         given = call.get("id")
         call_id = storable(given, MAX_NAME) if isinstance(given, str) and given else f"call_{number}"
-        arguments = storable(_written(function.get("arguments")))
-        found.append(ToolCall(call_id, storable(function["name"], MAX_NAME), arguments))
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str):
+            try:
+                arguments = json.dumps(arguments or {})
+            except RecursionError:  # nested too deep: a text that is no JSON stands for it, and the tool says so
+                arguments = ""
+        found.append(ToolCall(call_id, storable(function["name"], MAX_NAME), storable(arguments)))
     return tuple(found)
-
-
-def _written(arguments: Any) -> str:
-    """Arguments as JSON text. What is nested too deep for it becomes a text that is no JSON: the tool says so."""
-    if isinstance(arguments, str):
-        return arguments
-    try:
-        return json.dumps(arguments or {})
-    except RecursionError:
-        return ""
 
 
 def _tokens(logprobs: Any, text: str, has_calls: bool) -> tuple[Token, ...] | None:
@@ -224,9 +222,14 @@ def _tokens(logprobs: Any, text: str, has_calls: bool) -> tuple[Token, ...] | No
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if not isinstance(content, list) or not 0 < len(content) <= MAX_TEXT:
         return None
-    known = [piece for entry in content if (piece := _piece(entry)) is not None]
-    if len(known) != len(content):
-        return None
+    known: list[_Piece] = []
+    for entry in content:
+        logprob = _clip(entry.get("logprob")) if isinstance(entry, dict) else None
+        if logprob is None or not isinstance(entry.get("token"), str):
+            return None
+        token, raw = entry["token"], entry.get("bytes")
+        is_bytes = isinstance(raw, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in raw)
+        known.append(_Piece(token, bytes(raw) if is_bytes else token.encode("utf-8", "replace"), logprob))
     span = range(len(known)) if has_calls else _span(known, text)
     return None if span is None else tuple(Token(storable(known[i].text, MAX_NAME), known[i].logprob) for i in span)
 
@@ -255,15 +258,6 @@ def _span(pieces: list[_Piece], text: str) -> range | None:
     return range(first, last) if spelled.strip() == wanted else None
 
 
-def _piece(entry: Any) -> _Piece | None:
-    logprob = _clip(entry.get("logprob")) if isinstance(entry, dict) else None
-    if logprob is None or not isinstance(entry.get("token"), str):
-        return None
-    text, raw = entry["token"], entry.get("bytes")
-    is_bytes = isinstance(raw, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in raw)
-    return _Piece(text, bytes(raw) if is_bytes else text.encode("utf-8", "replace"), logprob)
-
-
 def _clip(logprob: Any) -> float | None:
     """A log-probability between FLOOR and 0; None for null, NaN and what is no number."""
     if not isinstance(logprob, int | float) or isinstance(logprob, bool) or math.isnan(float(logprob)):
@@ -276,23 +270,6 @@ def _count(usage: dict[str, Any], name: str) -> int:
     return min(value, MAX_COUNT) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _lenient(body: bytes) -> Any:
-    """JSON as Python reads it: NaN, Infinity and half characters too."""
-    try:
-        return json.loads(body.decode("utf-8"), parse_int=_whole)
-    except (ValueError, RecursionError):
-        raise BadServerResponse("The server's reply is not JSON. Check that the base URL is its API.") from None
-
-
 def _whole(digits: str) -> int | float:
     """A whole number of any length: one that no store could hold is read as a float, if need be as infinity."""
     return int(digits) if len(digits) < 19 else float(digits)
-
-
-def _error_of(error: Any) -> Exception:
-    """Some routers answer 200 with an error inside; its code, when it is an HTTP status, decides."""
-    code = error.get("code") if isinstance(error, dict) else None
-    if isinstance(code, int) and 400 <= code < 600:
-        return from_status(code, {"error": error})
-    said = quotation({"error": error})
-    return BadServerResponse(f"The server answered with an error instead of a reply. It said: {said or 'nothing'}")

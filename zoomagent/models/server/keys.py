@@ -11,7 +11,6 @@ of OpenAI read from the environment. It is not sent, but for organisation and pr
 
 import ipaddress
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx2
@@ -60,8 +59,14 @@ class ModelKey:
 def key_for(base_url: str) -> ModelKey:
     """The key that the environment holds for a server. Raises SettingInvalid for one that would travel in clear."""
     origin = _origin(base_url)
-    for named, secret in _pairs():
-        if _fits(named, origin):
+    # The hosts and keys stand apart by commas or spaces.
+    for number, pair in enumerate(os.environ.get(MANY, "").replace(",", " ").split(), start=1):
+        host, _, secret = pair.partition("=")
+        if not host or not secret:
+            raise SettingInvalid(
+                f"Entry {number} of {MANY} is no host=key. Write openrouter.ai=KEY,localhost:8000=KEY."
+            )
+        if _fits(host, origin):
             return ModelKey(secret, MANY)
     secret = os.environ.get(OPENAI, "").strip()
     if secret and _fits(os.environ.get(OPENAI_URL, "").strip() or "https://api.openai.com", origin):
@@ -73,17 +78,6 @@ def key_for(base_url: str) -> ModelKey:
             f"{MANY}=http://host:port=key."
         )
     return ModelKey(secret, ONE) if secret else ModelKey()
-
-
-def _pairs() -> Iterator[tuple[str, str]]:
-    """The hosts and keys of ZOOMAGENT_MODEL_KEYS, apart by commas or spaces."""
-    for number, pair in enumerate(os.environ.get(MANY, "").replace(",", " ").split(), start=1):
-        host, _, secret = pair.partition("=")
-        if not host or not secret:
-            raise SettingInvalid(
-                f"Entry {number} of {MANY} is no host=key. Write openrouter.ai=KEY,localhost:8000=KEY."
-            )
-        yield host, secret
 
 
 def _fits(named: str, origin: Origin) -> bool:
@@ -99,27 +93,21 @@ def _origin(address: str) -> Origin:
         url = httpx2.URL(address)
     except httpx2.InvalidURL as error:
         raise SettingInvalid(f"An address of {MANY}, {OPENAI_URL} or the model is none. Write host:port.") from error
-    host = "localhost" if _is_loopback(url.host) else url.host.rstrip(".")
-    return url.scheme, host, url.port or (443 if url.scheme == "https" else 80)
+    host = url.host.rstrip(".")
+    try:
+        is_loopback = ipaddress.ip_address(url.host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    return url.scheme, "localhost" if is_loopback else host, url.port or (443 if url.scheme == "https" else 80)
 
 
 def _in_clear(origin: Origin) -> bool:
-    """Whether what is sent can be read on its way through other networks."""
+    """Whether what is sent can be read on its way: not on this machine, nor in its own network."""
     scheme, host, _ = origin
-    return scheme != "https" and not _is_near(host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "localhost.")
-
-
-def _is_near(host: str) -> bool:
-    """Whether a host is this machine, or in its own network."""
+    if scheme == "https":
+        return False
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host.endswith(LOCAL_NAMES) or ("." not in host and not host[:1].isdigit())
-    return address.is_loopback or address.is_private or address.is_link_local
+        return not host.endswith(LOCAL_NAMES) and ("." in host or host[:1].isdigit())
+    return not (address.is_loopback or address.is_private or address.is_link_local)

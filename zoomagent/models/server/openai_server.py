@@ -166,7 +166,15 @@ class OpenAIModel:
         options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
         n = n if temperature > 0 else 1
         options |= {"n": n} if n > 1 else {}
-        replies = await self._choices(messages, options, tools, deadline)
+        try:
+            replies = await self._replies(messages, options, tools, deadline)
+        except ServerError as error:
+            # Some servers have no room for so many at once, and say so without a name for it.
+            if error.code != BAD_REQUEST or "n" not in options or "n" in self._refused:
+                raise
+            single = {name: value for name, value in options.items() if name != "n"}
+            replies = await self._replies(messages, single, tools, deadline)
+            self._refused.add("n")
         if any(reply.thought for reply in replies) and not self._room:
             self._room = THINKING_ROOM
             if any(reply.cut_in_thought for reply in replies):
@@ -178,8 +186,8 @@ class OpenAIModel:
         self.ignores_n = missing > 0
         options.pop("n", None)
         current_meter().require(missing)
-        single = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
-        for more in await asyncio.gather(*single):
+        others = [self._replies(messages, options, tools, deadline) for _ in range(missing)]
+        for more in await asyncio.gather(*others):
             replies += more[:1]
         return replies[:n]
 
@@ -235,8 +243,13 @@ class OpenAIModel:
     async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
         """What the server says of the models that it lists."""
         policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
+
+        async def send(session: _Session) -> list[dict[str, str]]:
+            response = await received(session.client.get("/models", cast_to=httpx2.Response))
+            return await session.apart(lambda: read_listed(read_json(response.content)))
+
         return await with_retries(
-            lambda end: self._timed(self._list, self._current_session(), end), policy, deadline, retry_after
+            lambda end: self._send_in_time(send, self._current_session(), end), policy, deadline, retry_after
         )
 
     async def aclose(self) -> None:
@@ -258,30 +271,12 @@ class OpenAIModel:
         deadline: float | None,
     ) -> list[Reply]:
         def read(body: dict[str, Any]) -> list[Reply]:
-            replies = read_replies(body, self._visual_tokens(messages))
+            sizes = [Size(*view.image.size) for view in _views(messages)]
+            replies = read_replies(body, sum(map(self.profile.visual_tokens, sizes)))
             replies = [replace(reply, text=hide(reply.text, self._key.secret)) for reply in replies]
-            return [_with_text_calls(reply) for reply in replies] if tools else replies
+            return [_take_calls_from_text(reply) for reply in replies] if tools else replies
 
         return await self._complete(messages, options, tools, deadline, read)
-
-    async def _choices(
-        self,
-        messages: Sequence[Message],
-        options: dict[str, Any],
-        tools: Sequence[Mapping[str, Any]],
-        deadline: float | None,
-    ) -> list[Reply]:
-        """Replies to one request for several; to one for a single one where the server has no room for so many at once,
-        which some say without a name for it."""
-        try:
-            return await self._replies(messages, options, tools, deadline)
-        except ServerError as error:
-            if error.code != BAD_REQUEST or "n" not in options or "n" in self._refused:
-                raise
-            single = {name: value for name, value in options.items() if name != "n"}
-            replies = await self._replies(messages, single, tools, deadline)
-            self._refused.add("n")
-            return replies
 
     async def _score_given(
         self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
@@ -373,15 +368,19 @@ class OpenAIModel:
         """What `read` takes from one completion. What the server refuses by name is left out, and the request sent
         again."""
         await self._resolve_name(deadline)
-        self._check_count(messages)
+        count = len(_views(messages))
+        if count > self.profile.max_images:
+            raise ContextTooLong(
+                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
+            )
         while True:
             current_meter().require(1)
             session = self._current_session()
             request, sent = await session.apart(self._request, messages, options, tools)
             try:
-                return await self._retried(partial(self._create, sent, read), deadline, attempts)
+                return await self._send_with_retries(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
-                raise await self._naming_the_served(error, deadline) from error
+                raise await self._name_served_models(error, deadline) from error
             except ContextTooLong:
                 # Room for thoughts that does not fit is given up before views are made smaller.
                 if not self._room or options.get("max_tokens", 0) <= 1:
@@ -414,7 +413,8 @@ class OpenAIModel:
 
     def _leave_out(self, error: ServerError, request: Mapping[str, Any]) -> bool:
         """Whether the refusal is of something that was sent and can be left out, which is then remembered."""
-        if refuses_roles(error) and self.profile.tool_dialect == "openai" and _has_results(request):
+        has_results = any(turn["role"] == "tool" for turn in request["messages"])
+        if refuses_roles(error) and self.profile.tool_dialect == "openai" and has_results:
             self.profile = replace(self.profile, tool_dialect="hermes")
             return True
         named = error.refused & set(request)
@@ -432,15 +432,15 @@ class OpenAIModel:
         log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 
-    async def _retried(self, send: Send[T], deadline: float | None, attempts: int | None) -> T:
+    async def _send_with_retries(self, send: Send[T], deadline: float | None, attempts: int | None) -> T:
         policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
 
         async def attempt(end: float) -> T:
             session = self._current_session()
             async with session.slots:
-                await self._breaker.admit(lambda: self._counted(self._probe, session, end))
+                await self._breaker.admit(lambda: self._send_for_breaker(self._probe, session, end))
                 try:
-                    return await self._counted(send, session, end)
+                    return await self._send_for_breaker(send, session, end)
                 except ServerError as error:
                     # What the budget has no request left for is not tried again.
                     error.retryable = error.retryable and current_meter().affords(1)
@@ -454,12 +454,12 @@ class OpenAIModel:
             text = f"{error} A proxy stands between: {self._proxy} names it."
             raise ModelUnavailable(text, code=error.code) from error
 
-    async def _counted(self, send: Send[T], session: _Session, end: float) -> T:
+    async def _send_for_breaker(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt at a completion, its outcome told to the breaker: only readable answers are
         progress. What the caller's own deadline cut short says nothing about the server."""
         hurried = end - time.monotonic() < self._run
         try:
-            answer = await self._timed(send, session, end)
+            answer = await self._send_in_time(send, session, end)
         except ServerError as error:
             if not (hurried and isinstance(error.__cause__, TimeoutError)):
                 self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
@@ -467,7 +467,7 @@ class OpenAIModel:
         self._breaker.record(answered=True)
         return answer
 
-    async def _timed(self, send: Send[T], session: _Session, end: float) -> T:
+    async def _send_in_time(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt within its time, its error translated."""
         try:
             async with asyncio.timeout(min(self._run, max(0.0, end - time.monotonic()))):
@@ -511,10 +511,6 @@ class OpenAIModel:
             raise found
         return found
 
-    async def _list(self, session: _Session) -> list[dict[str, str]]:
-        response = await received(session.client.get("/models", cast_to=httpx2.Response))
-        return await session.apart(lambda: read_listed(read_json(response.content)))
-
     def _current_session(self) -> _Session:
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.loop is not loop:
@@ -544,13 +540,13 @@ class OpenAIModel:
         names = await self.served(deadline)
         if len(names) != 1:
             _tell_operator(names)
-            raise ModelNotFound(f"Name a model: the server lists {_listed(names)}.")
+            raise ModelNotFound(f"Name a model: the server lists {_list_names(names)}.")
         self.name = names[0]
         if not self._profile_given:
             self.profile = profile_for(self.name)
             self._urls = wire_urls(self.profile)
 
-    async def _naming_the_served(self, error: ModelNotFound, deadline: float | None) -> ModelNotFound:
+    async def _name_served_models(self, error: ModelNotFound, deadline: float | None) -> ModelNotFound:
         if "404" not in str(error):
             return error
         try:
@@ -558,17 +554,7 @@ class OpenAIModel:
         except ServerError:
             return error
         _tell_operator(names)
-        return ModelNotFound(f"The server does not serve {shown(self.name)!r}. It lists {_listed(names)}.")
-
-    def _check_count(self, messages: Sequence[Message]) -> None:
-        count = len(_views(messages))
-        if count > self.profile.max_images:
-            raise ContextTooLong(
-                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
-            )
-
-    def _visual_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(self.profile.visual_tokens(Size(*view.image.size)) for view in _views(messages))
+        return ModelNotFound(f"The server does not serve {shown(self.name)!r}. It lists {_list_names(names)}.")
 
 
 def api_base(url: str) -> str:
@@ -577,16 +563,11 @@ def api_base(url: str) -> str:
     return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
 
 
-def _has_results(request: Mapping[str, Any]) -> bool:
-    """Whether the request tells the results of tools in turns of their own."""
-    return any(turn["role"] == "tool" for turn in request["messages"])
-
-
 def _views(messages: Sequence[Message]) -> list[Pixels]:
     return [part for message in messages for part in message.parts if isinstance(part, Pixels)]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     told = ", ".join(repr(shown(name)) for name in names[:10])
     return (told + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
 
@@ -597,7 +578,7 @@ def _tell_operator(names: Sequence[str]) -> None:
         log.warning("The server lists %s.", ", ".join(map(repr, names[:10])))
 
 
-def _with_text_calls(reply: Reply) -> Reply:
+def _take_calls_from_text(reply: Reply) -> Reply:
     """Calls a server left in the text, because it has no parser for them, or not the right one."""
     if reply.tool_calls:
         return reply

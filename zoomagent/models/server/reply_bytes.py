@@ -44,7 +44,9 @@ async def bound(response: httpx2.Response, hidden: str = "") -> None:
         raise httpx2.DecodingError("compressed, though that was not asked for")
     response.encoding = "utf-8"  # else a header names the codec: one that raises, or that is none of text
     if isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _Bounded(response.stream, is_error, spellings(hidden) if len(hidden) >= SECRET else None)
+        response.stream = _BoundedStream(
+            response.stream, is_error, spellings(hidden) if len(hidden) >= SECRET else None
+        )
 
 
 def hide(text: str, secret: str) -> str:
@@ -54,15 +56,14 @@ def hide(text: str, secret: str) -> str:
 
 def spellings(secret: str) -> re.Pattern[bytes]:
     """The secret as JSON may write it, also in a text inside a text: any character may be escaped."""
-    return re.compile("".join(rf"\\{{0,8}}{_spellings(character)}" for character in secret).encode())
+    pattern = ""
+    for character in secret:
+        digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):04x}")
+        pattern += rf"\\{{0,8}}(?:{re.escape(character)}|(?:(?<=\\)|\\)u{digits})"
+    return re.compile(pattern.encode())
 
 
-def _spellings(character: str) -> str:
-    digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):04x}")
-    return f"(?:{re.escape(character)}|(?:(?<=\\\\)|\\\\)u{digits})"
-
-
-class _Bounded(httpx2.AsyncByteStream):
+class _BoundedStream(httpx2.AsyncByteStream):
     def __init__(self, inner: httpx2.AsyncByteStream, is_error: bool, secret: re.Pattern[bytes] | None) -> None:
         self._inner, self._is_error, self._secret = inner, is_error, secret
 

@@ -46,17 +46,14 @@ async def with_retries(
         try:
             return await call(end)
         except ServerError as error:
-            wait = _wait(policy, attempt, asked_wait(error))
+            asked = asked_wait(error)
+            jitter = random.uniform(0, min(policy.most_wait, policy.first_wait * 2 ** (attempt - 1)))
+            wait = jitter if asked is None else max(0.0, asked) + min(jitter, 1.0)
             late = time.monotonic() + wait >= end
             if not error.retryable or attempt == policy.attempts or wait > policy.longest_wait or late:
                 raise
         await asyncio.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _wait(policy: RetryPolicy, attempt: int, asked: float | None) -> float:
-    jitter = random.uniform(0, min(policy.most_wait, policy.first_wait * 2 ** (attempt - 1)))
-    return jitter if asked is None else max(0.0, asked) + min(jitter, 1.0)
 
 
 class Breaker:

@@ -158,7 +158,12 @@ class ReplyTooLarge(httpx2.DecodingError):
 def translate(error: Exception, about_key: str = HOW) -> ServerError:
     """Our error for one of theirs. `about_key` is what to do when the key was refused."""
     if isinstance(error, openai.APIStatusError):
-        return from_status(error.status_code, _body(error), about_key)
+        # The body as it was sent: the SDK's own view of it does not tell JSON from text.
+        try:
+            body = json.loads(error.response.text)
+        except (ValueError, RecursionError, httpx2.StreamError):
+            body = error.body if isinstance(error.body, str) else ""
+        return from_status(error.status_code, body, about_key)
     if isinstance(error, openai.APIConnectionError) and isinstance(
         error.__cause__, httpx2.DecodingError | httpx2.ConnectError
     ):
@@ -225,7 +230,12 @@ def retry_after(error: ServerError) -> float | None:
         return milliseconds / 1000
     value = headers.get("retry-after", "")
     seconds = _number(value)
-    return seconds if seconds is not None else _until(value)
+    if seconds is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value[:100]).timestamp() - time())
+    except (ValueError, OverflowError, LookupError, TypeError):  # no date
+        return None
 
 
 def refused_parameters(body: Any, strictly: bool = False) -> frozenset[str]:
@@ -278,29 +288,18 @@ def _number(text: str) -> float | None:
     return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text.strip()) else None
 
 
-def _until(date: str) -> float | None:
-    """Seconds until an HTTP date; None for what is no date."""
-    try:
-        return max(0.0, parsedate_to_datetime(date[:100]).timestamp() - time())
-    except (ValueError, OverflowError, LookupError, TypeError):
-        return None
-
-
-def _body(error: openai.APIStatusError) -> Any:
-    """The body as it was sent: the SDK's own view of it does not tell JSON from text."""
-    try:
-        return json.loads(error.response.text)
-    except (ValueError, RecursionError, httpx2.StreamError):
-        return error.body if isinstance(error.body, str) else ""
-
-
 def _message(body: Any) -> str:
     """The message in a JSON body: OpenAI and vLLM nest it, others have it at the top, FastAPI has a list of them."""
     found = body if isinstance(body, dict) else ""
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), "")
     if isinstance(found, list):
-        said = [f"{_place(fault)}{fault['msg']}" for fault in _faults(body)[:3] if isinstance(fault.get("msg"), str)]
+        said = []
+        for fault in _faults(body)[:3]:
+            # The field that the fault is about goes before the words.
+            fields = [part for part in _parts(fault) if part != "body"]
+            if isinstance(fault.get("msg"), str):
+                said.append(f"{fields[-1]}: {fault['msg']}" if fields else fault["msg"])
         found = "; ".join(said)
     return storable(found, MAX_SAID) if isinstance(found, str) else ""
 
@@ -311,12 +310,6 @@ def _faults(body: Any) -> list[dict[str, Any]]:
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), None)
     return [fault for fault in found if isinstance(fault, dict)] if isinstance(found, list) else []
-
-
-def _place(fault: dict[str, Any]) -> str:
-    """The field that a fault is about."""
-    named = [part for part in _parts(fault) if part != "body"]
-    return f"{named[-1]}: " if named else ""
 
 
 def _parts(fault: dict[str, Any]) -> list[str]:

@@ -43,19 +43,19 @@ def proxy_for(base_url: str) -> str:
 
 def _check_all() -> None:
     for kind, address in getproxies_environment().items():
-        if kind in ("http", "https", "all") and address:
-            _check(f"{kind.upper()}_PROXY", address)
-
-
-def _check(name: str, address: str) -> None:
-    try:
-        scheme = httpx2.URL(address if "://" in address else f"http://{address}").scheme
-    except httpx2.InvalidURL as error:
-        raise SettingInvalid(f"{name} is no address of a proxy. Write http://host:port, or unset it.") from error
-    if scheme in _SOCKS and find_spec("socksio") is None:
-        raise SettingInvalid(f'{name} names a SOCKS proxy, which needs: pip install "httpx[socks]". Or unset it.')
-    if scheme not in ("http", "https", *_SOCKS):
-        raise SettingInvalid(f"{name} begins with {scheme}://, which no proxy here has. Write http://, or unset it.")
+        if kind not in ("http", "https", "all") or not address:
+            continue
+        name = f"{kind.upper()}_PROXY"
+        try:
+            scheme = httpx2.URL(address if "://" in address else f"http://{address}").scheme
+        except httpx2.InvalidURL as error:
+            raise SettingInvalid(f"{name} is no address of a proxy. Write http://host:port, or unset it.") from error
+        if scheme in _SOCKS and find_spec("socksio") is None:
+            raise SettingInvalid(f'{name} names a SOCKS proxy, which needs: pip install "httpx[socks]". Or unset it.')
+        if scheme not in ("http", "https", *_SOCKS):
+            raise SettingInvalid(
+                f"{name} begins with {scheme}://, which no proxy here has. Write http://, or unset it."
+            )
 
 
 def _is_loopback(host: str) -> bool:

@@ -38,19 +38,16 @@ class DataUrls:
 
     def of(self, view: Pixels) -> str:
         with self._one:
-            return self._of(view)
-
-    def _of(self, view: Pixels) -> str:
-        key = (view.key, *view.image.size)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        url = data_url(padded(view.image) if self._pad else view.image)
-        self._kept[key] = url
-        self._bytes += len(url)
-        while self._bytes > self._max_bytes:
-            self._bytes -= len(self._kept.popitem(last=False)[1])
-        return url
+            key = (view.key, *view.image.size)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            url = data_url(padded(view.image) if self._pad else view.image)
+            self._kept[key] = url
+            self._bytes += len(url)
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+            return url
 
 
 def data_url(image: Image.Image) -> str:
@@ -76,33 +73,29 @@ def padded(image: Image.Image) -> Image.Image:
 
 def to_wire(messages: Sequence[Message], urls: DataUrls) -> list[dict[str, Any]]:
     """The `messages` field of a request."""
-    return [_turn(message, urls) for message in messages]
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        # Plain text where there is no view: every server takes that.
+        content: str | list[dict[str, Any]] = "".join(part.text for part in message.parts if isinstance(part, Text))
+        if any(isinstance(part, Pixels) for part in message.parts):
+            content = [
+                {"type": "text", "text": part.text}
+                if isinstance(part, Text)
+                else {"type": "image_url", "image_url": {"url": urls.of(part)}}
+                for part in message.parts
+            ]
+        turn: dict[str, Any] = {"role": message.role, "content": content}
+        if message.tool_call_id is not None:
+            turn["tool_call_id"] = message.tool_call_id
+        if message.tool_calls:
+            turn["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in message.tool_calls
+            ]
+            turn["content"] = turn["content"] or None
+        turns.append(turn)
+    return turns
 
 
 def wire_urls(profile: Profile) -> DataUrls:
     return DataUrls(pad_to_square=profile.space == "square")
-
-
-def _turn(message: Message, urls: DataUrls) -> dict[str, Any]:
-    turn: dict[str, Any] = {"role": message.role, "content": _content(message, urls)}
-    if message.tool_call_id is not None:
-        turn["tool_call_id"] = message.tool_call_id
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-        turn["content"] = turn["content"] or None
-    return turn
-
-
-def _content(message: Message, urls: DataUrls) -> str | list[dict[str, Any]]:
-    """Plain text where there is no view: every server takes that."""
-    if all(isinstance(part, Text) for part in message.parts):
-        return "".join(part.text for part in message.parts if isinstance(part, Text))
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, Text)
-        else {"type": "image_url", "image_url": {"url": urls.of(part)}}
-        for part in message.parts
-    ]

@@ -62,7 +62,7 @@ def find_calls(text: str, first_id: int = 0) -> tuple[str, tuple[ToolCall, ...]]
     """The words before the first call, and the calls; the text as it is where there is none."""
     if len(text) > MAX_TEXT:
         return text, ()
-    for spelling in (_functions, _invoked, _glm, _tokened, _gemma, _python, _json):
+    for spelling in (_function_tags, _invoke_tags, _glm_calls, _token_calls, _gemma_calls, _python_calls, _json_calls):
         found = list(islice(spelling(text), MAX_CALLS))
         if found:
             calls = (
@@ -73,7 +73,7 @@ def find_calls(text: str, first_id: int = 0) -> tuple[str, tuple[ToolCall, ...]]
     return text, ()
 
 
-def _functions(text: str) -> Iterator[Found]:
+def _function_tags(text: str) -> Iterator[Found]:
     """Qwen3.5 and later: `<function=name><parameter=key>value</parameter></function>`; Llama 3.1: JSON inside."""
     for match in _FUNCTION.finditer(text):
         written = {key: _value(key, value) for key, value in _PARAMETER.findall(match[2])}
@@ -82,13 +82,13 @@ def _functions(text: str) -> Iterator[Found]:
             yield match.start(), match[1], arguments
 
 
-def _invoked(text: str) -> Iterator[Found]:
+def _invoke_tags(text: str) -> Iterator[Found]:
     """`<invoke name="…"><parameter name="…">value</parameter></invoke>`."""
     for match in _INVOKE.finditer(text):
         yield match.start(), match[1], {key: _value(key, value) for key, value in _NAMED_PARAMETER.findall(match[2])}
 
 
-def _glm(text: str) -> Iterator[Found]:
+def _glm_calls(text: str) -> Iterator[Found]:
     """`<tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>`."""
     for match in _GLM.finditer(text):
         yield (
@@ -98,7 +98,7 @@ def _glm(text: str) -> Iterator[Found]:
         )
 
 
-def _tokened(text: str) -> Iterator[Found]:
+def _token_calls(text: str) -> Iterator[Found]:
     """A name and a JSON object between special tokens: Mistral, DeepSeek, Kimi, gpt-oss."""
     for match in islice(_TOKENED.finditer(text), 2 * MAX_CALLS):
         written = next(json_texts(text[match.end() :]), "")
@@ -107,14 +107,14 @@ def _tokened(text: str) -> Iterator[Found]:
             yield match.start(), match[1], arguments
 
 
-def _gemma(text: str) -> Iterator[Found]:
+def _gemma_calls(text: str) -> Iterator[Found]:
     """FunctionGemma: `<start_function_call>call:name{key:<escape>value<escape>}<end_function_call>`."""
     for match in _GEMMA.finditer(text):
         written = _GEMMA_ARGUMENT.findall(match[2])
         yield match.start(), match[1], {key: escaped or _value(key, bare) for key, escaped, bare in written}
 
 
-def _python(text: str) -> Iterator[Found]:
+def _python_calls(text: str) -> Iterator[Found]:
     """Gemma 3 and Llama 4: `name(key=value, …)`, for our own tools or in a block of tool code."""
     in_block = "```tool_code" in text or "<|python_start|>" in text
     for match in _PYTHON.finditer(text):
@@ -123,13 +123,17 @@ def _python(text: str) -> Iterator[Found]:
         arguments: dict[str, Any] = {}
         position, closed = match.end(), text.startswith(")", match.end())
         while not closed and (argument := _PYTHON_ARGUMENT.match(text, position)):
-            arguments[argument[1]] = _python_value(argument[1], argument[2].strip())
+            key, written = argument[1], argument[2].strip()
+            if written[:1] in ("'", '"'):
+                arguments[key] = written[1:-1].replace("\\'", "'").replace('\\"', '"')
+            else:
+                arguments[key] = _value(key, written.replace("'", '"'))
             position, closed = argument.end(), argument[3] == ")"
         if closed:
             yield match.start(), match[1], arguments
 
 
-def _json(text: str) -> Iterator[Found]:
+def _json_calls(text: str) -> Iterator[Found]:
     """JSON of a name and arguments, alone, in a list, or one inside the other's key `function`; as text, too."""
     places: set[int] = set()
     for written in json_texts(text):
@@ -169,9 +173,3 @@ def _value(key: str, written: str) -> Any:
     bare = written.strip()
     value = None if key.strip() == "label" else strict_json(bare)
     return bare if value is None or isinstance(value, str) else value
-
-
-def _python_value(key: str, written: str) -> Any:
-    if written[:1] in ("'", '"'):
-        return written[1:-1].replace("\\'", "'").replace('\\"', '"')
-    return _value(key, written.replace("'", '"'))

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoomagent.models.base import Message, Pixels, Text, ToolCall
+from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile, ToolDialect
 from zoomagent.models.words.dialects import write_calls
 from zoomagent.models.words.hermes import response_text, strict_object, tools_text
@@ -44,12 +44,18 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
     if not profile.images_in_tool_messages:
         arranged = _move_views(arranged)
     if profile.tool_dialect != "openai":
-        arranged = _as_text(arranged, profile.tool_dialect)
-        arranged = _offer(arranged, tools if profile.tool_dialect == "hermes" else ())
-    return _alternating(arranged) if profile.alternates else arranged
+        arranged = _write_calls_as_text(arranged, profile.tool_dialect)
+    if tools and profile.tool_dialect == "hermes":
+        # The system message offers the tools.
+        offer = Text(tools_text(tools))
+        if arranged and arranged[0].role == "system":
+            arranged[0] = replace(arranged[0], parts=(*arranged[0].parts, Text("\n\n"), offer))
+        else:
+            arranged.insert(0, Message("system", (offer,)))
+    return _join_turns(arranged) if profile.alternates else arranged
 
 
-def _alternating(messages: Sequence[Message]) -> list[Message]:
+def _join_turns(messages: Sequence[Message]) -> list[Message]:
     """Turns of one role that follow each other as one turn: many templates refuse two. Each result of a tool keeps the
     turn that names its call."""
     told: list[Message] = []
@@ -58,25 +64,21 @@ def _alternating(messages: Sequence[Message]) -> list[Message]:
         if before is None or before.role != message.role or message.role == "tool" or before.tool_calls:
             told.append(message)
             continue
-        between = (Text("\n"),) if _ends_in_text(before) and message.parts else ()
+        after_text = isinstance(before.parts[-1], Text) if before.parts else False
+        between = (Text("\n"),) if after_text and message.parts else ()
         told[-1] = replace(before, parts=(*before.parts, *between, *message.parts), tool_calls=message.tool_calls)
     return told
 
 
-def _ends_in_text(message: Message) -> bool:
-    return bool(message.parts) and isinstance(message.parts[-1], Text)
-
-
 def _neutral_message(message: Message) -> Message:
     parts = tuple(Text(neutral(part.text)) if isinstance(part, Text) else part for part in message.parts)
-    return replace(message, parts=parts, tool_calls=tuple(map(_sendable, message.tool_calls)))
-
-
-def _sendable(call: ToolCall) -> ToolCall:
-    """Arguments that are no JSON object make servers refuse every later turn, so an empty object stands for
-    them."""
-    arguments = call.arguments if strict_object(call.arguments) is not None else "{}"
-    return replace(call, arguments=_SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments))
+    calls = []
+    for call in message.tool_calls:
+        # Arguments that are no JSON object make servers refuse every later turn, so an empty object stands for them.
+        arguments = call.arguments if strict_object(call.arguments) is not None else "{}"
+        escaped = _SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments)
+        calls.append(replace(call, arguments=escaped))
+    return replace(message, parts=parts, tool_calls=tuple(calls))
 
 
 def _move_views(messages: Sequence[Message]) -> list[Message]:
@@ -96,14 +98,17 @@ def _move_views(messages: Sequence[Message]) -> list[Message]:
     return [*moved, Message("user", waiting)] if waiting else moved
 
 
-def _as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]:
+def _write_calls_as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]:
     """Calls and results as text; results that follow each other share one user message, as Qwen's template
     has it."""
     written: list[Message] = []
     previous = ""
     for message in messages:
         if message.role == "tool":
-            parts = _response_parts(message) if dialect in ("hermes", "none") else message.parts
+            parts: tuple[Part, ...] = message.parts
+            if dialect in ("hermes", "none"):
+                before, after = response_text("\0").split("\0")
+                parts = (Text(before), *parts, Text(after))
             if previous == "tool":
                 parts = (*written.pop().parts, Text("\n"), *parts)
             written.append(Message("user", parts))
@@ -115,19 +120,3 @@ def _as_text(messages: Sequence[Message], dialect: ToolDialect) -> list[Message]
             written.append(message)
         previous = message.role
     return written
-
-
-def _response_parts(message: Message) -> tuple[Part, ...]:
-    before, after = response_text("\0").split("\0")
-    return (Text(before), *message.parts, Text(after))
-
-
-def _offer(messages: list[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Put the tools into the system message."""
-    if not tools:
-        return messages
-    offer = Text(tools_text(tools))
-    if messages and messages[0].role == "system":
-        system = replace(messages[0], parts=(*messages[0].parts, Text("\n\n"), offer))
-        return [system, *messages[1:]]
-    return [Message("system", (offer,)), *messages]

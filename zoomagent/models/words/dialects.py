@@ -57,8 +57,14 @@ def mini_o3_calls(text: str, first_id: int = 0) -> tuple[ToolCall, ...]:
     while position >= 0 and len(calls) < MAX_CALLS:
         start = position + len(_OPEN)
         body = _BODY.match(text, start)
-        arguments = _from_mini_o3(body.group(1)) if body else None
-        calls += [_call(first_id + len(calls), arguments)] if arguments else []
+        found = strict_object(unfenced(body.group(1))) if body else None
+        if found is not None and set(found) == {"bbox_2d", "source"} and _is_box(found["bbox_2d"]):
+            source = found["source"]
+            match = _OBSERVATION.fullmatch(source) if isinstance(source, str) else None
+            if match or source == "original_image":
+                index = int(match.group(1)) if match else 0
+                arguments = {"bbox_2d": found["bbox_2d"], "label": "", "img_idx": index}
+                calls.append(_call(first_id + len(calls), arguments))
         position = text.find(_OPEN, body.end() if body else start)
     return tuple(calls)
 
@@ -74,9 +80,12 @@ def mini_o3_text(call: ToolCall) -> str:
 def p2r_calls(text: str, first_id: int = 0) -> tuple[ToolCall, ...] | None:
     """The boxes of the first well-formed list in a reply of P2R as zoom calls; None when there is no such list."""
     for found in json_texts(text):
-        boxes = _from_p2r(strict_json(found))
-        if boxes is not None:
-            return tuple(_call(first_id + i, arguments) for i, arguments in enumerate(boxes[:MAX_CALLS]))
+        boxes = strict_json(found)
+        if isinstance(boxes, list) and all(map(_is_p2r, boxes)):
+            return tuple(
+                _call(first_id + i, {"bbox_2d": item["bbox_2d"], "label": item["label"], "img_idx": 0})
+                for i, item in enumerate(boxes[:MAX_CALLS])
+            )
     return None
 
 
@@ -84,27 +93,6 @@ def p2r_text(calls: Sequence[ToolCall]) -> str:
     """Zoom calls into the whole picture as P2R writes them."""
     arguments = [orjson.loads(call.arguments) for call in calls]
     return orjson.dumps([{"bbox_2d": a["bbox_2d"], "label": a["label"]} for a in arguments]).decode()
-
-
-def _from_mini_o3(body: str) -> dict[str, Any] | None:
-    found = strict_object(unfenced(body))
-    if found is None or set(found) != {"bbox_2d", "source"} or not _is_box(found["bbox_2d"]):
-        return None
-    index = _index(found["source"])
-    return None if index is None else {"bbox_2d": found["bbox_2d"], "label": "", "img_idx": index}
-
-
-def _index(source: object) -> int | None:
-    if not isinstance(source, str):
-        return None
-    match = _OBSERVATION.fullmatch(source)
-    return int(match.group(1)) if match else 0 if source == "original_image" else None
-
-
-def _from_p2r(found: object) -> list[dict[str, Any]] | None:
-    if not isinstance(found, list) or not all(map(_is_p2r, found)):
-        return None
-    return [{"bbox_2d": item["bbox_2d"], "label": item["label"], "img_idx": 0} for item in found]
 
 
 def _is_p2r(item: object) -> bool:

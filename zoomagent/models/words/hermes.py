@@ -62,19 +62,12 @@ def parse_calls(text: str, first_id: int = 0) -> tuple[str, tuple[ToolCall, ...]
         found = _BODY.match(text, start + len(OPEN), start + len(OPEN) + MAX_CALL_BYTES) if start >= 0 else None
         if found is None:
             break
-        call = _read_call(found.group(1), f"call_{first_id + len(calls)}")
-        kept.append(text[position : start if call else found.end()])
-        calls += [call] if call else []
+        call = strict_object(found.group(1)) or {}
+        name, arguments = call.get("name"), call.get("arguments")
+        is_call = len(call) == 2 and isinstance(name, str) and isinstance(arguments, dict)
+        kept.append(text[position : start if is_call else found.end()])
+        if is_call:
+            calls.append(ToolCall(f"call_{first_id + len(calls)}", str(name), orjson.dumps(arguments).decode()))
         position = found.end()
     kept.append(text[position:])
     return ("".join(kept).strip() if calls else text), tuple(calls)
-
-
-def _read_call(body: str, call_id: str) -> ToolCall | None:
-    call = strict_object(body)
-    if call is None or set(call) != {"name", "arguments"}:
-        return None
-    name, arguments = call["name"], call["arguments"]
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        return None
-    return ToolCall(call_id, name, orjson.dumps(arguments).decode())

@@ -35,8 +35,11 @@ def strict_json(text: str) -> Any:
         return None
     try:
         value = orjson.loads(text)
-        if _too_deep(text):
-            return None
+        depth = 0
+        for match in _STRING_OR_BRACKET.finditer(text):
+            depth += _step(match.group())
+            if depth > MAX_DEPTH:
+                return None
         json.loads(text, object_pairs_hook=_no_key_twice)
     except ValueError:
         return None
@@ -55,7 +58,7 @@ def json_texts(text: str) -> Iterator[str]:
     if len(text) > MAX_TEXT:
         return
     parts = [*(match.group(1) for match in islice(_FENCED.finditer(text), MAX_VALUES)), text]
-    yield from islice((found for part in parts for found in _outlined(part)), MAX_VALUES)
+    yield from islice((found for part in parts for found in _find_outlines(part)), MAX_VALUES)
 
 
 def unfenced(text: str) -> str:
@@ -65,35 +68,20 @@ def unfenced(text: str) -> str:
     return match.group(1).strip() if match else bare
 
 
-def _outlined(text: str) -> Iterator[str]:
+def _find_outlines(text: str) -> Iterator[str]:
     opening = _OPENING.search(text)
     while opening:
-        end = _end(text, opening.start())
-        if end is None:
+        depth = 0
+        for match in _STRING_OR_BRACKET.finditer(text, opening.start()):
+            depth += _step(match.group())
+            if depth > MAX_DEPTH:
+                return
+            if depth == 0:
+                break
+        else:  # the bracket is never closed
             return
-        yield text[opening.start() : end]
-        opening = _OPENING.search(text, end)
-
-
-def _end(text: str, start: int) -> int | None:
-    """Where the bracket at `start` is closed; None where it never is, or too much is nested in it."""
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text, start):
-        depth += _step(match.group())
-        if depth == 0:
-            return match.end()
-        if depth > MAX_DEPTH:
-            return None
-    return None
-
-
-def _too_deep(text: str) -> bool:
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
-        depth += _step(match.group())
-        if depth > MAX_DEPTH:
-            return True
-    return False
+        yield text[opening.start() : match.end()]
+        opening = _OPENING.search(text, match.end())
 
 
 def _step(piece: str) -> int:

@@ -119,7 +119,9 @@ def unwrapped(text: str) -> str:
     """The answer inside a reply, as bare words."""
     words = spoken(text[:MAX_TEXT])
     for _ in range(6):
-        bare = _undecorated(_announced(_from_json(_unfenced(_untagged(words))))).strip()
+        bare = _open_tags(words)
+        fence = _FENCE.fullmatch(bare.strip())
+        bare = _strip_decoration(_cut_announcement(_open_json(fence[1].strip() if fence else bare))).strip()
         if bare == words or len(bare) > NEAR:
             return bare
         words = bare
@@ -146,24 +148,23 @@ def listed(text: str) -> list[str]:
         pieces = [item for item in named if isinstance(item, str)]
     else:
         pieces = _BETWEEN.split(words.strip("[]"), MOST_NAMES)
-    return list(dict.fromkeys(name for piece in pieces[:MOST_NAMES] if (name := _name(piece))))
-
-
-def _name(piece: str) -> str:
-    bare = _undecorated(_NUMBERED.sub("", " ".join(piece.split()), count=1))
-    return _AND.sub("", bare).strip(" .。\"'“”")
+    names: dict[str, None] = {}
+    for piece in pieces[:MOST_NAMES]:
+        bare = _strip_decoration(_NUMBERED.sub("", " ".join(piece.split()), count=1))
+        names[_AND.sub("", bare).strip(" .。\"'“”")] = None
+    return [name for name in names if name]
 
 
 def _bodies(text: str) -> list[str]:
     return [match[2] if match[2] is not None else match[3] for match in _TAGGED.finditer(text)]
 
 
-def _untagged(text: str) -> str:
+def _open_tags(text: str) -> str:
     """What stands in answer tags or LaTeX boxes; several that differ stay together."""
     found = [body.strip() for body in _bodies(text)]
     if not found:
-        found, rest = _boxed(text)
-        if found and (said := _announced(rest)) != rest:  # the box is a formula on the way to the answer
+        found, rest = _read_latex_boxes(text)
+        if found and (said := _cut_announcement(rest)) != rest:  # the box is a formula on the way to the answer
             return said
     found = [body for body in dict.fromkeys(found) if body]
     if found:
@@ -173,7 +174,7 @@ def _untagged(text: str) -> str:
     return next(group for group in whole.groups() if group is not None) if whole else bare
 
 
-def _boxed(text: str) -> tuple[list[str], str]:
+def _read_latex_boxes(text: str) -> tuple[list[str], str]:
     """The contents of every `\\boxed{…}`, braces inside it counted, and the text after the last."""
     found, rest = [], ""
     for start in list(_LATEX_BOX.finditer(text))[:16]:
@@ -187,12 +188,7 @@ def _boxed(text: str) -> tuple[list[str], str]:
     return found, rest
 
 
-def _unfenced(text: str) -> str:
-    match = _FENCE.fullmatch(text.strip())
-    return match[1].strip() if match else text
-
-
-def _from_json(text: str) -> str:
+def _open_json(text: str) -> str:
     """The value of a JSON object that holds one answer."""
     if not text.lstrip().startswith("{"):
         return text
@@ -206,46 +202,42 @@ def _from_json(text: str) -> str:
     return str(given[0])
 
 
-def _undecorated(text: str) -> str:
+def _strip_decoration(text: str) -> str:
     """Without Markdown, and without the quotation marks around the whole."""
     if text.lstrip()[:1] in ("{", "["):
         return text
     bare = _LINE_MARK.sub("", text)
     for pattern in (_BOLD, _ITALIC, _CODE):
-        bare = pattern.sub(_inside, bare)
+        bare = pattern.sub(_last_group, bare)
     bare = bare.strip()
     end = _QUOTES.get(bare[:1])
     inner = bare[1:-1]
     return inner if end and len(bare) > 2 and bare[-1] == end and end not in inner and bare[0] not in inner else bare
 
 
-def _inside(match: re.Match[str]) -> str:
+def _last_group(match: re.Match[str]) -> str:
     return next(group for group in reversed(match.groups()) if group is not None)
 
 
-def _announced(text: str) -> str:
+def _cut_announcement(text: str) -> str:
     """What follows the words that announce an answer, up to the end of its line. A final answer goes before others;
     several that differ are left as they are."""
     near = text if len(text) <= NEAR else "…" + text[-NEAR:]  # where it is cut, no line begins
-    bare = _BOLD.sub(_inside, near)
+    bare = _BOLD.sub(_last_group, near)
     cues = list(_ANNOUNCED.finditer(bare))[:64]
-    cues = _uncorrected([cue for cue in cues if cue["final"]] or cues, bare)
-    tails = [_first_line(bare[cue.end() :]) for cue in cues]
-    tails = [tail for tail in tails if any(unicodedata.category(mark)[0] in "LNS" for mark in tail)]
+    cues = [cue for cue in cues if cue["final"]] or cues
+    for at in range(len(cues) - 1, 0, -1):
+        # Here the model takes back what it said before.
+        if _CORRECTS.search(bare, cues[at - 1].end(), cues[at].start()):
+            cues = cues[at:]
+            break
+    tails = []
+    for cue in cues:
+        line = bare[cue.end() :].lstrip().split("\n", 1)[0].strip()
+        sentence = line.rstrip(".\u3002\uff0e")
+        tail = line if re.search(r"[.\u3002]\s", sentence) else sentence
+        if any(unicodedata.category(mark)[0] in "LNS" for mark in tail):
+            tails.append(tail)
     if not tails or len({tail.casefold() for tail in tails}) > 1:
         return text
     return tails[0]
-
-
-def _uncorrected(cues: list[re.Match[str]], text: str) -> list[re.Match[str]]:
-    """The announcements from the last one on before which the model takes back what it said."""
-    for at in range(len(cues) - 1, 0, -1):
-        if _CORRECTS.search(text, cues[at - 1].end(), cues[at].start()):
-            return cues[at:]
-    return cues
-
-
-def _first_line(text: str) -> str:
-    line = text.lstrip().split("\n", 1)[0].strip()
-    ended = line.rstrip(".\u3002\uff0e")
-    return ended if not re.search(r"[.\u3002]\s", ended) else line
