@@ -79,7 +79,11 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
     """What `run.html` shows. Without `shots` there are no pictures, and no tree of them."""
     root = tree(answer) if shots else None
     seen = root is not None and bool(root.sizes or root.children)
-    crops = [item for item in answer.evidence if item.perspective == "micro"]
+    crops = []
+    for item in answer.evidence:
+        if shots and item.perspective == "micro":
+            words = mattered_words(item) if item.delta is not None else ""
+            crops.append({"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]})
     return {
         "a": answer,
         "outcome_words": outcome_words(answer),
@@ -87,7 +91,7 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
         "kind": confidence_kind(answer),
         "no_confidence": no_confidence(answer),
         "stage": None,
-        "crops": [_crop(item, shots) for item in crops] if shots else [],
+        "crops": crops,
         "sides": sides(answer),
         "checks": checks(answer),
         "mattered": mattered(answer),
@@ -124,13 +128,14 @@ def one_page(name: str, values: dict[str, Any], script: str = "") -> str:
     """A page that is one file. Its policy allows its own style and script by hash, and nothing else."""
     style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "alone.css").read_text(encoding="utf-8")
     inlined = {"style": style, "script": script}
+    hashes = {kind: base64.b64encode(hashlib.sha256(text.encode()).digest()) for kind, text in inlined.items()}
     return (
         _templates()
         .get_template(name)
         .render(
             values,
             **{kind: Markup(text) for kind, text in inlined.items()},
-            **{f"{kind}_hash": _hash(text) for kind, text in inlined.items()},
+            **{f"{kind}_hash": f"sha256-{digest.decode()}" for kind, digest in hashes.items()},
             version=version("zoomagent"),
         )
     )
@@ -155,11 +160,6 @@ def _pieces() -> Any:
     return _templates().get_template("parts.html").module
 
 
-def _crop(item: Evidence, shots: Shots) -> dict[str, Any]:
-    words = mattered_words(item) if item.delta is not None else ""
-    return {"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]}
-
-
 def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> dict[str, Any]:
     """A view with its picture, what was found in it, and the views inside it. Until something is found, what its step
     said stands for it."""
@@ -172,7 +172,8 @@ def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> d
         "step": number,
         "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),
         "inner": [
-            {"number": child.number, "crop": child.crop, **_inside(child, node, shot.width)} for child in node.children
+            {"number": child.number, "crop": child.crop, **_place_inside(child, node, shot.width)}
+            for child in node.children
         ],
         "regions": [{**region.model_dump(), "fate": fate_words(region, node)} for region in node.regions],
         "otherwise": "" if found or step is None else step.text,
@@ -181,15 +182,10 @@ def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> d
     }
 
 
-def _inside(child: Node, node: Node, width: int) -> dict[str, float]:
+def _place_inside(child: Node, node: Node, width: int) -> dict[str, float]:
     """The child's box in its parent's picture; search regions may reach a little beyond it."""
     left, top, right, bottom = child.box
     scale = width / (node.box[2] - node.box[0])
     x, y = max(left, node.box[0]) - node.box[0], max(top, node.box[1]) - node.box[1]
     across, down = min(right, node.box[2]) - node.box[0] - x, min(bottom, node.box[3]) - node.box[1] - y
     return {"x": x * scale, "y": y * scale, "width": max(across * scale, 1), "height": max(down * scale, 1)}
-
-
-def _hash(text: str) -> str:
-    """The content-security-policy name of an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -46,7 +46,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._clock = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        if not self._finds_room():
+        if not self._makes_room():
             self.transport.write(_BUSY)
             self.transport.close()
 
@@ -78,7 +78,7 @@ class Connection(H11Protocol):
             self._clock.cancel()
             self._clock = None
 
-    def _finds_room(self) -> bool:
+    def _makes_room(self) -> bool:
         """Whether it may stay; if need be, the one that has waited longest goes."""
         others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
         others = [one for one in others if not one.transport.is_closing()]

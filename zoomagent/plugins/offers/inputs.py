@@ -41,7 +41,7 @@ def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
     def opener(source: Any) -> Picture:
         if not isinstance(source, str):
             raise InputRefused("A picture is named by a data: URL, an address or a path, as text.", code="bad_input")
-        return opened(_below(source, allowed.roots))
+        return opened(_path_below(source, allowed.roots))
 
     return opener
 
@@ -57,17 +57,15 @@ def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> C
     return opener
 
 
-def _below(source: str, roots: Sequence[str]) -> str:
+def _path_below(source: str, roots: Sequence[str]) -> str:
     """A relative path below the root that has such a file, else below the first one. Asks nothing outside them."""
     named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
     named = named and not source.startswith("~/")
     if not roots or not named or os.path.isabs(source):
         return source
     places = [os.path.abspath(os.path.join(root, source)) for root in roots]
-    known = (place for place, root in zip(places, roots, strict=True) if _within(place, root) and os.path.isfile(place))
-    return next(known, places[0])
-
-
-def _within(place: str, root: str) -> bool:
-    top = os.path.abspath(root)
-    return os.path.commonpath([top, place]) == top
+    for place, root in zip(places, roots, strict=True):
+        top = os.path.abspath(root)
+        if os.path.commonpath([top, place]) == top and os.path.isfile(place):
+            return place
+    return places[0]
