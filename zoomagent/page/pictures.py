@@ -64,6 +64,14 @@ def stage(pictures: Pictures) -> dict[str, Any]:
     width, height = pictures.size.width, pictures.size.height
     way = path(pictures.root)
     last = way[-1].evidence if way else None
+    # The viewBox of the stage at each step: with some surroundings, shaped like the picture.
+    view_boxes = [f"0 0 {width} {height}"]
+    for node in way:
+        left, top, right, bottom = node.box
+        scale = min(1.0, max((right - left) / width, (bottom - top) / height) / 0.7)
+        w, h = width * scale, height * scale
+        x, y = min(max((left + right - w) / 2, 0), width - w), min(max((top + bottom - h) / 2, 0), height - h)
+        view_boxes.append(f"{x:.2f} {y:.2f} {w:.2f} {h:.2f}")
     return {
         "width": width,
         "height": height,
@@ -82,7 +90,7 @@ def stage(pictures: Pictures) -> dict[str, Any]:
         "crop": _rectangle(way[-1].box) if way else None,
         "target": _rectangle(last.target) if last and last.target else None,
         "others": [_rectangle(node.box) for node in walk(pictures.root) if node.number and node not in way],
-        "path": "|".join([f"0 0 {width} {height}", *(_zoomed_view_box(node.box, width, height) for node in way)]),
+        "path": "|".join(view_boxes),
     }
 
 
@@ -102,7 +110,7 @@ def inlined_shot(image: Image.Image, form: str) -> Shot:
 
 def png(image: Image.Image) -> bytes:
     """The image as a PNG file."""
-    return _encoded(image, "PNG")
+    return _encode(image, "PNG")
 
 
 def _shrink(size: Size, side: int) -> Size:
@@ -118,20 +126,11 @@ def _rectangle(box: Corners) -> dict[str, float]:
     return {"x": left, "y": top, "right": right, "bottom": bottom, **size, **middle}
 
 
-def _zoomed_view_box(box: Corners, width: int, height: int) -> str:
-    """The viewBox of the stage zoomed to a box: with some surroundings, shaped like the picture."""
-    scale = min(1.0, max((box[2] - box[0]) / width, (box[3] - box[1]) / height) / 0.7)
-    w, h = width * scale, height * scale
-    x = min(max((box[0] + box[2] - w) / 2, 0), width - w)
-    y = min(max((box[1] + box[3] - h) / 2, 0), height - h)
-    return f"{x:.2f} {y:.2f} {w:.2f} {h:.2f}"
-
-
-def _encoded(image: Image.Image, form: str) -> bytes:
+def _encode(image: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **({"quality": 88} if form == "JPEG" else {}))
     return buffer.getvalue()
 
 
 def _url(image: Image.Image, form: str) -> str:
-    return f"data:image/{form.lower()};base64,{base64.b64encode(_encoded(image, form)).decode()}"
+    return f"data:image/{form.lower()};base64,{base64.b64encode(_encode(image, form)).decode()}"

@@ -67,11 +67,13 @@ class Shots:
     crop: Callable[[Evidence], Shot]
 
 
-def _fetched(box: Corners, size: tuple[int, int]) -> Shot:
+def _shot_to_fetch(box: Corners, size: tuple[int, int]) -> Shot:
     return Shot(*size, look=f"box={','.join(map(str, box))}&size={size[0]},{size[1]}")
 
 
-FETCHED = Shots(lambda node: _fetched(node.box, shown_size(node)), lambda item: _fetched(item.box, item.size))
+FETCHED = Shots(
+    lambda node: _shot_to_fetch(node.box, shown_size(node)), lambda item: _shot_to_fetch(item.box, item.size)
+)
 """Pictures that the served page asks its server for."""
 
 
@@ -165,27 +167,24 @@ def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> d
     said stands for it."""
     shot = shots.view(node)
     number, step = steps.get(node.box, (None, None))
+    # The boxes of the views inside, in its picture; search regions may reach a little beyond it.
+    left, top, right, bottom = node.box
+    inner = []
+    for child in node.children:
+        scale = shot.width / (right - left)
+        x, y = max(child.box[0], left) - left, max(child.box[1], top) - top
+        across, down = min(child.box[2], right) - left - x, min(child.box[3], bottom) - top - y
+        size = {"width": max(across * scale, 1), "height": max(down * scale, 1)}
+        inner.append({"number": child.number, "crop": child.crop, "x": x * scale, "y": y * scale, **size})
     found = node.regions or (node.evidence and (node.evidence.text or node.evidence.phrase))
     return {
         "node": node,
         "shot": shot,
         "step": number,
         "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),
-        "inner": [
-            {"number": child.number, "crop": child.crop, **_place_inside(child, node, shot.width)}
-            for child in node.children
-        ],
+        "inner": inner,
         "regions": [{**region.model_dump(), "fate": fate_words(region, node)} for region in node.regions],
         "otherwise": "" if found or step is None else step.text,
         "looking": step is None and not found,
         "children": [_card(child, steps, shots) for child in node.children],
     }
-
-
-def _place_inside(child: Node, node: Node, width: int) -> dict[str, float]:
-    """The child's box in its parent's picture; search regions may reach a little beyond it."""
-    left, top, right, bottom = child.box
-    scale = width / (node.box[2] - node.box[0])
-    x, y = max(left, node.box[0]) - node.box[0], max(top, node.box[1]) - node.box[1]
-    across, down = min(right, node.box[2]) - node.box[0] - x, min(bottom, node.box[3]) - node.box[1] - y
-    return {"x": x * scale, "y": y * scale, "width": max(across * scale, 1), "height": max(down * scale, 1)}

@@ -73,7 +73,7 @@ class Asked(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _bounded(cls, given: Any) -> Any:
+    def _check_size(cls, given: Any) -> Any:
         """Each wrong item would be an error of its own."""
         if not within(given, MAX_VALUES):
             raise ValueError(f"more than {MAX_VALUES} values")

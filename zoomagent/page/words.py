@@ -175,14 +175,13 @@ def circumstances(answer: RunRecord) -> list[tuple[str, str]]:
     budget = named.pop("budget", {})
     rows += [("asked", made.at.replace("T", " ").replace("+00:00", " UTC")), ("zoomagent", made.version)]
     given = {**named, **{f"most {name}": value for name, value in budget.items()}}
-    return rows + [
-        (name.replace("_", " "), _setting_words(value)) for name, value in given.items() if value not in (None, {}, [])
-    ]
-
-
-def _setting_words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {one}" for name, one in value.items())
-    return str(value)
+    for name, value in given.items():
+        if value in (None, {}, []):
+            continue
+        words = str(value)
+        if isinstance(value, bool):
+            words = "yes" if value else "no"
+        elif isinstance(value, dict):
+            words = ", ".join(f"{key} {one}" for key, one in value.items())
+        rows.append((name.replace("_", " "), words))
+    return rows

@@ -109,13 +109,13 @@ class Guarded:
             else:
                 self._running += 1
                 try:
-                    await self._bounded(scope, receive, send)
+                    await self._run_in_bounds(scope, receive, send)
                 finally:
                     self._running -= 1
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_in_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
         incoming, begun = Incoming(receive, self._rules.bounds(scope["path"]), self._room), False
         headers = [(name.lower(), value) for name, value in scope["headers"]]

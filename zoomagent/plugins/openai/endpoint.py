@@ -13,7 +13,7 @@ messages, the responses API, batches of files (`zoomagent batch`).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -86,8 +86,15 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
         items = followed(runs, request.receive)
         return await (_answer_in_events if asked.stream else _answer_at_once)(asked, items)
 
-    app.add_exception_handler(HTTPException, _refuse_route)
-    app.add_exception_handler(Exception, _report_bug)
+    @app.exception_handler(HTTPException)
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        code = "not_found" if error.status_code == 404 else "not_allowed"
+        return _refuse(Refusal(error.status_code, code, "This is not served here."))
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        return _refuse(_BUG)
+
     return Guarded(app, rules)
 
 
@@ -120,20 +127,20 @@ async def _answer_in_events(asked: Asked, items: Items) -> Response:
     if isinstance(begun[-1], Answer) and (refusal := no_answer(begun[-1])):
         await items.aclose()
         return _refuse(refusal)
+
+    async def events() -> AsyncIterator[bytes]:
+        heading = Heading()
+        yield _event(first_chunk(heading, asked))
+        async with aclosing(items):
+            for item in begun:
+                for event in _events_of(asked, heading, item):
+                    yield event
+            async for item in items:
+                for event in _events_of(asked, heading, item):
+                    yield event
+
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(asked, begun, items), media_type="text/event-stream", headers=headers)
-
-
-async def _events(asked: Asked, begun: Sequence[Step | Answer | None], items: Items) -> AsyncIterator[bytes]:
-    heading = Heading()
-    yield _event(first_chunk(heading, asked))
-    async with aclosing(items):
-        for item in begun:
-            for event in _events_of(asked, heading, item):
-                yield event
-        async for item in items:
-            for event in _events_of(asked, heading, item):
-                yield event
+    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
 def _events_of(asked: Asked, heading: Heading, item: Step | Answer | None) -> list[bytes]:
@@ -184,15 +191,6 @@ async def followed(items: AsyncIterator[T], receive: Receive, pulse: float = PUL
 
 class _End:
     """Nothing comes any more."""
-
-
-async def _refuse_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return _refuse(Refusal(status, "not_found" if status == 404 else "not_allowed", "This is not served here."))
-
-
-async def _report_bug(request: Request, error: Exception) -> Response:
-    return _refuse(_BUG)
 
 
 def _refuse(refusal: Refusal) -> Response:

@@ -224,6 +224,15 @@ def _read_turns(request: ChatRequest) -> Asked:
         )
     # Where the last turn begins: all of the user's messages since someone else's.
     last = 1 + max((i for i, message in enumerate(request.messages) if message.role != "user"), default=-1)
+    image = _image(request.messages, last)
+    question = _question(request.messages, last, bool(extension.alone))
+    if request.model not in MODELS:
+        raise ModelNotFound(f"There is no such model here. There are: {', '.join(MODELS)}.")
+    named = request.model.removeprefix(NAME).removeprefix("-") or None
+    if named and extension.strategy and named != extension.strategy:
+        raise RequestRefused("The model's name says another strategy. Say it once.", "zoomagent.strategy")
+    settings: dict[str, Any] = {"strategy": extension.strategy or named, "rule": extension.rule}
+    settings |= {"target_error": extension.target_error, "gate": extension.gate}
     streams = request.stream_options
     # What was given and has no effect. An empty stop and a response_format of text change nothing anyway.
     unused = tuple(name for name in UNUSED if getattr(request, name) not in (None, [], ""))
@@ -231,27 +240,15 @@ def _read_turns(request: ChatRequest) -> Asked:
         unused = (*unused, "response_format")
     return Asked(
         model=request.model,
-        image=_image(request.messages, last),
-        question=_question(request.messages, last, bool(extension.alone)),
+        image=image,
+        question=question,
         options=tuple(extension.options or ()),
-        settings=_settings(request),
+        settings={name: value for name, value in settings.items() if value is not None},
         seconds=extension.seconds,
         stream=bool(request.stream),
         usage_in_stream=bool(streams and streams.include_usage),
         unused=unused,
     )
-
-
-def _settings(request: ChatRequest) -> dict[str, Any]:
-    extension = request.zoomagent
-    if request.model not in MODELS:
-        raise ModelNotFound(f"There is no such model here. There are: {', '.join(MODELS)}.")
-    named = request.model.removeprefix(NAME).removeprefix("-") or None
-    if named and extension.strategy and named != extension.strategy:
-        raise RequestRefused("The model's name says another strategy. Say it once.", "zoomagent.strategy")
-    found: dict[str, Any] = {"strategy": extension.strategy or named, "rule": extension.rule}
-    found |= {"target_error": extension.target_error, "gate": extension.gate}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 # Turns
