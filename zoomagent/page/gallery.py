@@ -68,7 +68,11 @@ class Gallery:
             else:
                 self._open[picture.id] = picture
             self._forget_oldest()
-            self._remove_unasked()
+            # The files of the oldest pictures that nothing was asked about and nobody looks at.
+            idle = [name for name in self._unasked if name not in self._open and not self._lent.get(name)]
+            for name in idle[: max(0, len(self._unasked) - MOST_UNASKED)]:
+                del self._unasked[name]
+                (self._folder / name).unlink(missing_ok=True)
         return picture.id
 
     @contextmanager
@@ -77,7 +81,7 @@ class Gallery:
         with self._lock:
             self._lent[name] = self._lent.get(name, 0) + 1
         try:
-            yield self._opened(name)
+            yield self._open_file(name)
         finally:
             with self._lock:
                 self._lent[name] -= 1
@@ -114,7 +118,7 @@ class Gallery:
                 (self._folder / name).unlink(missing_ok=True)
             self._unasked.clear()
 
-    def _opened(self, name: str) -> Picture:
+    def _open_file(self, name: str) -> Picture:
         """Opened without the lock: others are lent theirs meanwhile. Of two openings the first stays."""
         with self._lock:
             known = self._open.get(name)
@@ -133,13 +137,6 @@ class Gallery:
         idle = [name for name in self._open if not self._lent.get(name)]
         for name in idle[: max(0, len(self._open) - MOST_OPEN)]:
             self._open.pop(name).close()
-
-    def _remove_unasked(self) -> None:
-        """The files of the oldest pictures that nothing was asked about and nobody looks at."""
-        idle = [name for name in self._unasked if name not in self._open and not self._lent.get(name)]
-        for name in idle[: max(0, len(self._unasked) - MOST_UNASKED)]:
-            del self._unasked[name]
-            (self._folder / name).unlink(missing_ok=True)
 
 
 def levels(size: Size) -> int:

@@ -25,28 +25,21 @@ def cleared(folder: Path) -> Iterator[None]:
     cannot be read, nothing is removed."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            lock = _opened(folder / "pictures")
+            pictures = folder / "pictures"
+            pictures.mkdir(parents=True, exist_ok=True)
+            lock = os.open(pictures, os.O_RDONLY)
             stack.callback(os.close, lock)
-            if _is_only_server(lock):
-                _remove(folder, folder / "pictures")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # another server has the folder
+            else:
+                _remove_unnamed(folder, pictures)
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield
 
 
-def _opened(pictures: Path) -> int:
-    pictures.mkdir(parents=True, exist_ok=True)
-    return os.open(pictures, os.O_RDONLY)
-
-
-def _is_only_server(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _remove(folder: Path, pictures: Path) -> None:
+def _remove_unnamed(folder: Path, pictures: Path) -> None:
     ours = {path: found[1] for path in pictures.iterdir() if (found := OURS.fullmatch(path.name)) and path.is_file()}
     if not ours:
         return

@@ -46,12 +46,16 @@ def rendered(answer: RunRecord, picture: Picture) -> Pictures:
     whole = Box(0, 0, picture.size.width, picture.size.height)
     return Pictures(
         size=picture.size,
-        preview=picture.view(whole, _within(picture.size, PREVIEW_SIDE)),
+        preview=picture.view(whole, _shrink(picture.size, PREVIEW_SIDE)),
         macro=next((view for view in views if view[0].perspective == "macro"), None),
         crops=[view for view in views if view[0].perspective == "micro"],
         root=root,
-        seen={node.box: _seen(picture, node) for node in walk(root)},
-        details={node.box: _sharp(picture, node) for node in path(root)},
+        seen={
+            node.box: picture.view(Box(*node.box), _shrink(Size(*shown_size(node)), CARD_SIDE)) for node in walk(root)
+        },
+        details={
+            node.box: picture.view(Box(*node.box), _shrink(Box(*node.box).size, DETAIL_SIDE)) for node in path(root)
+        },
     )
 
 
@@ -60,17 +64,33 @@ def stage(pictures: Pictures) -> dict[str, Any]:
     width, height = pictures.size.width, pictures.size.height
     way = path(pictures.root)
     last = way[-1].evidence if way else None
+    # The viewBox of the stage at each step: with some surroundings, shaped like the picture.
+    view_boxes = [f"0 0 {width} {height}"]
+    for node in way:
+        left, top, right, bottom = node.box
+        scale = min(1.0, max((right - left) / width, (bottom - top) / height) / 0.7)
+        w, h = width * scale, height * scale
+        x, y = min(max((left + right - w) / 2, 0), width - w), min(max((top + bottom - h) / 2, 0), height - h)
+        view_boxes.append(f"{x:.2f} {y:.2f} {w:.2f} {h:.2f}")
     return {
         "width": width,
         "height": height,
         "original": _url(pictures.preview, "JPEG"),
         "seen": _url(pictures.macro[1], "JPEG") if pictures.macro else None,
         "seen_size": pictures.macro[0].size if pictures.macro else None,
-        "way": [_leg(pictures, node) for node in way],
+        # Each step of the zoom: where it lies, sharp and as the model saw it.
+        "way": [
+            {
+                "box": _rectangle(node.box),
+                "detail": _url(pictures.details[node.box], "JPEG"),
+                "seen": _url(pictures.seen[node.box], "PNG"),
+            }
+            for node in way
+        ],
         "crop": _rectangle(way[-1].box) if way else None,
         "target": _rectangle(last.target) if last and last.target else None,
         "others": [_rectangle(node.box) for node in walk(pictures.root) if node.number and node not in way],
-        "path": "|".join([f"0 0 {width} {height}", *(_near(node.box, width, height) for node in way)]),
+        "path": "|".join(view_boxes),
     }
 
 
@@ -90,28 +110,13 @@ def inlined_shot(image: Image.Image, form: str) -> Shot:
 
 def png(image: Image.Image) -> bytes:
     """The image as a PNG file."""
-    return _encoded(image, "PNG")
+    return _encode(image, "PNG")
 
 
-def _seen(picture: Picture, node: Node) -> Image.Image:
-    return picture.view(Box(*node.box), _within(Size(*shown_size(node)), CARD_SIDE))
-
-
-def _sharp(picture: Picture, node: Node) -> Image.Image:
-    box = Box(*node.box)
-    return picture.view(box, _within(box.size, DETAIL_SIDE))
-
-
-def _within(size: Size, side: int) -> Size:
+def _shrink(size: Size, side: int) -> Size:
     """`size`, shrunk to at most `side`."""
     scale = min(1.0, side / max(size.width, size.height))
     return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
-
-
-def _leg(pictures: Pictures, node: Node) -> dict[str, Any]:
-    """One step of the zoom: where it lies, sharp and as the model saw it."""
-    detail, seen = _url(pictures.details[node.box], "JPEG"), _url(pictures.seen[node.box], "PNG")
-    return {"box": _rectangle(node.box), "detail": detail, "seen": seen}
 
 
 def _rectangle(box: Corners) -> dict[str, float]:
@@ -121,20 +126,11 @@ def _rectangle(box: Corners) -> dict[str, float]:
     return {"x": left, "y": top, "right": right, "bottom": bottom, **size, **middle}
 
 
-def _near(box: Corners, width: int, height: int) -> str:
-    """The viewBox of the stage zoomed to a box: with some surroundings, shaped like the picture."""
-    scale = min(1.0, max((box[2] - box[0]) / width, (box[3] - box[1]) / height) / 0.7)
-    w, h = width * scale, height * scale
-    x = min(max((box[0] + box[2] - w) / 2, 0), width - w)
-    y = min(max((box[1] + box[3] - h) / 2, 0), height - h)
-    return f"{x:.2f} {y:.2f} {w:.2f} {h:.2f}"
-
-
-def _encoded(image: Image.Image, form: str) -> bytes:
+def _encode(image: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **({"quality": 88} if form == "JPEG" else {}))
     return buffer.getvalue()
 
 
 def _url(image: Image.Image, form: str) -> str:
-    return f"data:image/{form.lower()};base64,{base64.b64encode(_encoded(image, form)).decode()}"
+    return f"data:image/{form.lower()};base64,{base64.b64encode(_encode(image, form)).decode()}"

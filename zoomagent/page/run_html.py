@@ -67,11 +67,13 @@ class Shots:
     crop: Callable[[Evidence], Shot]
 
 
-def _fetched(box: Corners, size: tuple[int, int]) -> Shot:
+def _shot_to_fetch(box: Corners, size: tuple[int, int]) -> Shot:
     return Shot(*size, look=f"box={','.join(map(str, box))}&size={size[0]},{size[1]}")
 
 
-FETCHED = Shots(lambda node: _fetched(node.box, shown_size(node)), lambda item: _fetched(item.box, item.size))
+FETCHED = Shots(
+    lambda node: _shot_to_fetch(node.box, shown_size(node)), lambda item: _shot_to_fetch(item.box, item.size)
+)
 """Pictures that the served page asks its server for."""
 
 
@@ -79,7 +81,11 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
     """What `run.html` shows. Without `shots` there are no pictures, and no tree of them."""
     root = tree(answer) if shots else None
     seen = root is not None and bool(root.sizes or root.children)
-    crops = [item for item in answer.evidence if item.perspective == "micro"]
+    crops = []
+    for item in answer.evidence:
+        if shots and item.perspective == "micro":
+            words = mattered_words(item) if item.delta is not None else ""
+            crops.append({"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]})
     return {
         "a": answer,
         "outcome_words": outcome_words(answer),
@@ -87,7 +93,7 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
         "kind": confidence_kind(answer),
         "no_confidence": no_confidence(answer),
         "stage": None,
-        "crops": [_crop(item, shots) for item in crops] if shots else [],
+        "crops": crops,
         "sides": sides(answer),
         "checks": checks(answer),
         "mattered": mattered(answer),
@@ -124,13 +130,14 @@ def one_page(name: str, values: dict[str, Any], script: str = "") -> str:
     """A page that is one file. Its policy allows its own style and script by hash, and nothing else."""
     style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "alone.css").read_text(encoding="utf-8")
     inlined = {"style": style, "script": script}
+    hashes = {kind: base64.b64encode(hashlib.sha256(text.encode()).digest()) for kind, text in inlined.items()}
     return (
         _templates()
         .get_template(name)
         .render(
             values,
             **{kind: Markup(text) for kind, text in inlined.items()},
-            **{f"{kind}_hash": _hash(text) for kind, text in inlined.items()},
+            **{f"{kind}_hash": f"sha256-{digest.decode()}" for kind, digest in hashes.items()},
             version=version("zoomagent"),
         )
     )
@@ -155,41 +162,29 @@ def _pieces() -> Any:
     return _templates().get_template("parts.html").module
 
 
-def _crop(item: Evidence, shots: Shots) -> dict[str, Any]:
-    words = mattered_words(item) if item.delta is not None else ""
-    return {"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]}
-
-
 def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> dict[str, Any]:
     """A view with its picture, what was found in it, and the views inside it. Until something is found, what its step
     said stands for it."""
     shot = shots.view(node)
     number, step = steps.get(node.box, (None, None))
+    # The boxes of the views inside, in its picture; search regions may reach a little beyond it.
+    left, top, right, bottom = node.box
+    inner = []
+    for child in node.children:
+        scale = shot.width / (right - left)
+        x, y = max(child.box[0], left) - left, max(child.box[1], top) - top
+        across, down = min(child.box[2], right) - left - x, min(child.box[3], bottom) - top - y
+        size = {"width": max(across * scale, 1), "height": max(down * scale, 1)}
+        inner.append({"number": child.number, "crop": child.crop, "x": x * scale, "y": y * scale, **size})
     found = node.regions or (node.evidence and (node.evidence.text or node.evidence.phrase))
     return {
         "node": node,
         "shot": shot,
         "step": number,
         "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),
-        "inner": [
-            {"number": child.number, "crop": child.crop, **_inside(child, node, shot.width)} for child in node.children
-        ],
+        "inner": inner,
         "regions": [{**region.model_dump(), "fate": fate_words(region, node)} for region in node.regions],
         "otherwise": "" if found or step is None else step.text,
         "looking": step is None and not found,
         "children": [_card(child, steps, shots) for child in node.children],
     }
-
-
-def _inside(child: Node, node: Node, width: int) -> dict[str, float]:
-    """The child's box in its parent's picture; search regions may reach a little beyond it."""
-    left, top, right, bottom = child.box
-    scale = width / (node.box[2] - node.box[0])
-    x, y = max(left, node.box[0]) - node.box[0], max(top, node.box[1]) - node.box[1]
-    across, down = min(right, node.box[2]) - node.box[0] - x, min(bottom, node.box[3]) - node.box[1] - y
-    return {"x": x * scale, "y": y * scale, "width": max(across * scale, 1), "height": max(down * scale, 1)}
-
-
-def _hash(text: str) -> str:
-    """The content-security-policy name of an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

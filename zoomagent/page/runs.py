@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +73,7 @@ class Asked(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _bounded(cls, given: Any) -> Any:
+    def _check_size(cls, given: Any) -> Any:
         """Each wrong item would be an error of its own."""
         if not within(given, MAX_VALUES):
             raise ValueError(f"more than {MAX_VALUES} values")
@@ -97,7 +97,12 @@ class Runs:
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         lines.put_nowait({"event": "begun", "id": name, "html": begun_html()})
         self._going[name] = task = asyncio.create_task(self._run(name, asked, lines))
-        task.add_done_callback(lambda _: self._over(name, lines))  # also where nobody ever reads the lines
+
+        def end(_: asyncio.Task[None]) -> None:
+            del self._going[name]
+            lines.put_nowait(None)
+
+        task.add_done_callback(end)  # also where nobody ever reads the lines
         return self._lines(task, lines)
 
     def cancel(self, name: str) -> bool:
@@ -114,7 +119,7 @@ class Runs:
             answer = Answer.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
             raise StoreError("This run's file is no answer of zoomagent's.", code="checkpoint_corrupt") from error
-        if not _can_be(answer):
+        if not _is_whole(answer):
             raise StoreError("This run's file is damaged: no run leaves such views.", code="checkpoint_corrupt")
         return answer
 
@@ -125,7 +130,9 @@ class Runs:
         for name in filter(ID.fullmatch, names):
             with contextlib.suppress(StoreError, InputRefused):
                 run = told_short(self.kept(name), name)
-                if all(word in _searched(run) for word in words.casefold().split()):
+                named = ("question", "text", "name", "model", "strategy", "id")
+                text = " ".join(str(run[field]) for field in named).casefold()
+                if all(word in text for word in words.casefold().split()):
                     runs.append(run)
             if len(runs) == LISTED:
                 break
@@ -150,10 +157,6 @@ class Runs:
         except OSError as error:
             raise StoreError(f"The run cannot be deleted ({error.strerror}).", code="store_io") from error
 
-    def _over(self, name: str, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
-        del self._going[name]
-        lines.put_nowait(None)
-
     async def _lines(
         self, task: asyncio.Task[None], lines: "asyncio.Queue[dict[str, Any] | None]"
     ) -> AsyncIterator[str]:
@@ -169,7 +172,14 @@ class Runs:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
                 agent = self._agent.using(**_settings(asked, self._agent.context.budget))
-                tell = _teller(Growing(picture), lines)
+                tree = Growing(picture)
+
+                def tell(item: Step | Looked) -> None:
+                    if isinstance(item, Step):
+                        lines.put_nowait({"event": "step", **tree.step(item)})
+                    elif view := tree.view(item):
+                        lines.put_nowait({"event": "view", "view": view})
+
                 answer = await watched(agent, picture, asked.question, asked.options, tell)
                 info = answer.picture and answer.picture.model_copy(update={"name": storable(asked.name)})
                 answer = answer.model_copy(update={"made": agent.made(), "picture": info})
@@ -204,23 +214,7 @@ def _settings(asked: Asked, budget: Budget) -> dict[str, Any]:
     return {**given, "budget": budget.model_copy(update=spent)}
 
 
-def _searched(run: Mapping[str, Any]) -> str:
-    return " ".join(str(run[name]) for name in ("question", "text", "name", "model", "strategy", "id")).casefold()
-
-
-def _teller(tree: Growing, lines: "asyncio.Queue[dict[str, Any] | None]") -> Callable[[Step | Looked], None]:
-    """Puts what happens in a run into its lines."""
-
-    def tell(item: Step | Looked) -> None:
-        if isinstance(item, Step):
-            lines.put_nowait({"event": "step", **tree.step(item)})
-        elif view := tree.view(item):
-            lines.put_nowait({"event": "view", "view": view})
-
-    return tell
-
-
-def _can_be(answer: Answer) -> bool:
+def _is_whole(answer: Answer) -> bool:
     """Whether a page can be made of a kept run: its views lie in the picture, and there are as many as a run makes."""
     picture, settings = answer.picture, answer.made.settings if answer.made else {}
     if picture is None or picture.width < 1 or picture.height < 1 or not isinstance(settings.get("budget", {}), dict):

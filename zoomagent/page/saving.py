@@ -9,6 +9,7 @@ All files appear whole, or none of them; those of a run that was saved there bef
 (`run_html.py`), its pictures (`pictures.py`).
 """
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -30,7 +31,19 @@ AMBER, WHITE, BLACK = (255, 176, 32), (255, 255, 255), (0, 0, 0)
 
 def save(answer: RunRecord, folder: Path, source: Source) -> Path:
     """Write the run into `folder`, which is made if need be; returns the page's path."""
-    pictures = _pictures(answer, source) if answer.picture is not None else None
+    pictures = None
+    if answer.picture is not None:
+        if source.value is None:
+            raise ValueError("This answer does not know its picture any more. Give it: answer.save(folder, image=…).")
+        given = source.value
+        opened: contextlib.AbstractContextManager[Picture] = (
+            contextlib.nullcontext(given) if isinstance(given, Picture) else (source.opener or open_picture)(given)
+        )
+        with opened as picture:
+            if picture.id != answer.picture.id:
+                text = "This is not the picture that was asked about. Give that one."
+                raise InputRefused(text, code="other_picture")
+            pictures = rendered(answer, picture)
     files = {
         "answer.json": answer.model_dump_json(indent=2).encode(),
         "page.html": render_page(answer, pictures).encode(),
@@ -38,7 +51,14 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
     if pictures is not None:
         files["macro.png"] = png(drawn(pictures))
         files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
-    _check_ours(folder)
+    # A run is written over a run, never over another program's answer.json.
+    try:
+        RunRecord.model_validate_json((folder / "answer.json").read_bytes())
+    except OSError:
+        pass
+    except ValidationError as error:
+        text = f"{folder.name!r} holds an answer.json that is not zoomagent's. Name another folder."
+        raise StoreError(text, code="folder_in_use") from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_together(folder, files)
@@ -49,17 +69,6 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
         text = f"The run cannot be written ({error.strerror}). Name a folder that can be written to."
         raise StoreError(text, code="store_io") from error
     return folder / "page.html"
-
-
-def _check_ours(folder: Path) -> None:
-    """A run is written over a run, never over another program's answer.json."""
-    try:
-        RunRecord.model_validate_json((folder / "answer.json").read_bytes())
-    except OSError:
-        return
-    except ValidationError as error:
-        text = f"{folder.name!r} holds an answer.json that is not zoomagent's. Name another folder."
-        raise StoreError(text, code="folder_in_use") from error
 
 
 def drawn(pictures: Pictures) -> Image.Image:
@@ -80,29 +89,8 @@ def render_page(answer: RunRecord, pictures: Pictures | None) -> str:
     return one_page("saved.html", {**values, "stage": stage(pictures) if pictures else None}, script)
 
 
-def _pictures(answer: RunRecord, source: Source) -> Pictures:
-    """The run's pictures, from the very picture that was asked about."""
-    if source.value is None:
-        raise ValueError("This answer does not know its picture any more. Give it: answer.save(folder, image=…).")
-    if isinstance(source.value, Picture):
-        return _same(answer, source.value)
-    with (source.opener or open_picture)(source.value) as picture:
-        return _same(answer, picture)
-
-
-def _same(answer: RunRecord, picture: Picture) -> Pictures:
-    assert answer.picture is not None
-    if picture.id != answer.picture.id:
-        raise InputRefused("This is not the picture that was asked about. Give that one.", code="other_picture")
-    return rendered(answer, picture)
-
-
 def _outline(pen: ImageDraw.ImageDraw, box: Corners, scale: float, colour: tuple[int, int, int], width: int) -> None:
     left, top, right, bottom = (round(corner * scale) for corner in box)
     corners = (left, top, max(left + 1, right - 1), max(top + 1, bottom - 1))
-    pen.rectangle(_wider(corners, 2), outline=BLACK, width=width + 4)
+    pen.rectangle((corners[0] - 2, corners[1] - 2, corners[2] + 2, corners[3] + 2), outline=BLACK, width=width + 4)
     pen.rectangle(corners, outline=colour, width=width)
-
-
-def _wider(box: Corners, by: int) -> Corners:
-    return box[0] - by, box[1] - by, box[2] + by, box[3] + by

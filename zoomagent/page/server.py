@@ -92,9 +92,7 @@ def page_app(agent: ZoomAgent, folder: Path, limits: Limits | None = None) -> Fa
             gallery.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(RunError, _refused)
-    app.add_exception_handler(RequestValidationError, _misunderstood)
-    app.add_exception_handler(HTTPException, _not_here)
+    _serve_errors(app)
     _serve_files(app)
     _serve_about(app, agent, (limits or own_limits()).max_bytes)
     _serve_pictures(app, gallery)
@@ -127,7 +125,7 @@ def _serve_files(app: FastAPI) -> None:
     @app.get("/{name}")
     async def file(name: str) -> Response:
         if name not in files:
-            return _told(404, "not_found", "There is nothing of this name here.")
+            return _error(404, "not_found", "There is nothing of this name here.")
         kind = TYPES[Path(name).suffix]
         return Response(files[name], media_type=kind, headers={"cache-control": "no-cache"})
 
@@ -231,16 +229,15 @@ def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
 
     @app.get("/api/runs/{name}/page.html")
     async def page(name: str) -> HTMLResponse:
-        text = await asyncio.to_thread(_exported, runs, gallery, name)
+        def export() -> str:
+            answer = runs.kept(name)
+            assert answer.picture is not None, "runs without a picture are not kept"
+            with gallery.lent(answer.picture.id) as picture:
+                shown = answer.model_copy(update={"model": public_model(answer.model)})
+                return render_page(shown, rendered(shown, picture))
+
+        text = await asyncio.to_thread(export)
         return HTMLResponse(text, headers={"content-disposition": f'attachment; filename="zoomagent-{name}.html"'})
-
-
-def _exported(runs: Runs, gallery: Gallery, name: str) -> str:
-    answer = runs.kept(name)
-    assert answer.picture is not None, "runs without a picture are not kept"
-    with gallery.lent(answer.picture.id) as picture:
-        shown = answer.model_copy(update={"model": public_model(answer.model)})
-        return render_page(shown, rendered(shown, picture))
 
 
 # Headers and refusals
@@ -262,26 +259,30 @@ class WithPolicy:
         await self._app(scope, receive, with_policy)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RunError)
-    status = STATUS.get(error.code, 400 if isinstance(error, InputRefused) else 503)
-    retry = {"retry-after": "1"} if isinstance(error, RateLimited) else None
-    return _told(status, error.code, str(error), retry)
+def _serve_errors(app: FastAPI) -> None:
+    @app.exception_handler(RunError)
+    async def run_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RunError)
+        status = STATUS.get(error.code, 400 if isinstance(error, InputRefused) else 503)
+        retry = {"retry-after": "1"} if isinstance(error, RateLimited) else None
+        return _error(status, error.code, str(error), retry)
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_request(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        named = sorted({str(fault["loc"][-1])[:80] for fault in error.errors()})
+        fields = ", ".join(named[:8]).encode(errors="replace").decode()
+        return _error(422, "bad_request", f"This cannot be asked: {fields} is missing or out of bounds.")
+
+    @app.exception_handler(HTTPException)
+    async def bad_route(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _error(
+            error.status_code, "bad_request", "There is nothing of this name here, or not asked for in this way."
+        )
 
 
-async def _misunderstood(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    named = sorted({str(fault["loc"][-1])[:80] for fault in error.errors()})
-    fields = ", ".join(named[:8]).encode(errors="replace").decode()
-    return _told(422, "bad_request", f"This cannot be asked: {fields} is missing or out of bounds.")
-
-
-async def _not_here(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _told(error.status_code, "bad_request", "There is nothing of this name here, or not asked for in this way.")
-
-
-def _told(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> Response:
+def _error(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"error": {"code": code, "message": text}}, status, headers)
 
 

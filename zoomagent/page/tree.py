@@ -49,10 +49,29 @@ class Node:
 
 def tree(answer: RunRecord) -> Node | None:
     """The whole picture and everything below it; None for a run without a picture."""
-    nodes = _nodes(answer)
-    if not nodes:
+    if answer.picture is None:
         return None
-    boxes = {looked.view: looked.box for looked in _looked(answer)}
+    # A node for every box, the whole first, in the order of looking.
+    whole = (0, 0, answer.picture.width, answer.picture.height)
+    nodes: dict[Corners, Node] = {whole: Node(0, whole, "")}
+    essential = {item.box for item in answer.evidence}
+    for looked in _views(answer):
+        if looked.box not in nodes and len(nodes) >= MOST and looked.box not in essential:
+            continue
+        node = nodes.setdefault(looked.box, Node(len(nodes), looked.box, looked.source))
+        if looked.size not in node.sizes:
+            node.sizes.append(looked.size)
+    # What was found there.
+    for region in answer.regions:
+        if region.here is not None and region.box in nodes:
+            node = nodes[region.box]
+            node.regions.append(region)
+            node.skipped += sum(part.parent == region.id and part.here is None for part in answer.regions)
+    crops = [item for item in answer.evidence if item.perspective == "micro"]
+    for number, item in enumerate(crops, start=1):
+        if item.box in nodes:
+            nodes[item.box].evidence, nodes[item.box].crop = item, number
+    boxes = {looked.view: looked.box for looked in _views(answer)}
     root, *rest = nodes.values()
     for node in rest:
         above = nodes.get(boxes.get(node.source, root.box), root)
@@ -106,43 +125,10 @@ def fate_words(region: Region, node: Node) -> str:
     return FATES[region.fate]
 
 
-def _nodes(answer: RunRecord) -> dict[Corners, Node]:
-    """A node for every box, the whole first, in the order of looking."""
-    if answer.picture is None:
-        return {}
-    whole = (0, 0, answer.picture.width, answer.picture.height)
-    nodes: dict[Corners, Node] = {whole: Node(0, whole, "")}
-    for looked in _looked(answer):
-        if looked.box not in nodes and len(nodes) >= MOST and not _essential(answer, looked):
-            continue
-        node = nodes.setdefault(looked.box, Node(len(nodes), looked.box, looked.source))
-        if looked.size not in node.sizes:
-            node.sizes.append(looked.size)
-    _tell(answer, nodes)
-    return nodes
-
-
-def _looked(answer: RunRecord) -> tuple[Looked, ...]:
+def _views(answer: RunRecord) -> tuple[Looked, ...]:
     """The views that were shown; the evidence alone for an answer that was kept without them."""
     shown = (Looked(view=e.view, source="", box=e.box, size=e.size, depth=e.depth) for e in answer.evidence)
     return answer.views or tuple(shown)
-
-
-def _essential(answer: RunRecord, looked: Looked) -> bool:
-    return any(item.box == looked.box for item in answer.evidence)
-
-
-def _tell(answer: RunRecord, nodes: dict[Corners, Node]) -> None:
-    """Write into the nodes what was found there."""
-    for region in answer.regions:
-        if region.here is not None and region.box in nodes:
-            node = nodes[region.box]
-            node.regions.append(region)
-            node.skipped += sum(part.parent == region.id and part.here is None for part in answer.regions)
-    crops = [item for item in answer.evidence if item.perspective == "micro"]
-    for number, item in enumerate(crops, start=1):
-        if item.box in nodes:
-            nodes[item.box].evidence, nodes[item.box].crop = item, number
 
 
 def _ways(node: Node, so_far: list[Node]) -> Iterator[list[Node]]:

@@ -18,7 +18,7 @@ from zoomagent.media import Picture
 from zoomagent.models.base import Pixels
 from zoomagent.run_record import Corners, Looked, Step
 from zoomagent.running import run
-from zoomagent.tools.viewing import ViewRecord, ViewStore
+from zoomagent.tools.viewing import ViewStore
 
 Tell = Callable[[Step | Looked], None]
 
@@ -34,7 +34,13 @@ class ToldViews(ViewStore):
         record = self.record(name)
         if name not in self._told and not record.get("blank") and not record.get("marks"):
             self._told.add(name)
-            self._tell(_looked(record))
+            left, top, right, bottom = record["box"]
+            box: Corners = (left, top, right, bottom)
+            width, height = record["size"]
+            looked = Looked(
+                view=record["id"], source=record["source"], box=box, size=(width, height), depth=record["depth"]
+            )
+            self._tell(looked)
         return await super().pixels(name)
 
 
@@ -49,7 +55,9 @@ async def watched(agent: ZoomAgent, picture: Picture, question: str, options: Se
 
     async def work(bench: Bench) -> Answer:
         live = Live(**dict(agent.context), bench=Bench(ToldViews(bench.views, told), bench.model))
-        async for item in run(_question(agent, picture, question, options), live):
+        settings = agent.context.model_dump(mode="json")
+        asked = Question(image=picture.id, question=question, options=list(options), settings=settings)
+        async for item in run(asked, live):
             if isinstance(item, Step):
                 told(item)
                 continue
@@ -58,15 +66,3 @@ async def watched(agent: ZoomAgent, picture: Picture, question: str, options: Se
         raise AssertionError("a run ends with its state")
 
     return await agent.awork(picture, work)
-
-
-def _question(agent: ZoomAgent, picture: Picture, question: str, options: Sequence[str]) -> Question:
-    settings = agent.context.model_dump(mode="json")
-    return Question(image=picture.id, question=question, options=list(options), settings=settings)
-
-
-def _looked(record: ViewRecord) -> Looked:
-    left, top, right, bottom = record["box"]
-    box: Corners = (left, top, right, bottom)
-    width, height = record["size"]
-    return Looked(view=record["id"], source=record["source"], box=box, size=(width, height), depth=record["depth"])

@@ -4,7 +4,7 @@ bars, the checks, the timeline, the bill. No HTML, no pixels; the tree of views 
 import math
 from typing import Any
 
-from zoomagent.run_record import Candidate, Check, Evidence, RunRecord, Step
+from zoomagent.run_record import Evidence, RunRecord, Step
 
 SIDE_OF_STEP = {"look": "macro"} | dict.fromkeys(
     ("locate", "zoom", "answer_again", "name", "ground", "confirm", "search", "drive", "check", "answer", "prove"),
@@ -88,22 +88,38 @@ def percent(share: float) -> str:
 def sides(answer: RunRecord) -> list[dict[str, Any]]:
     """Macro and micro with what they said, and how likely it was."""
     both = {"macro": answer.macro, "micro": answer.micro}
-    return [
-        {
-            "name": name,
-            "title": TITLES[name],
-            "c": candidate,
-            "chosen": answer.perspective == name,
-            "bars": _bars(answer, candidate),
-        }
-        for name, candidate in both.items()
-        if candidate is not None
-    ]
+    found: list[dict[str, Any]] = []
+    for name, candidate in both.items():
+        if candidate is None:
+            continue
+        bars = []
+        if candidate.probability is not None:
+            words, share = percent(candidate.probability), 100 * candidate.probability
+            bars.append({"label": "probability where it was said", "words": words, "percent": share})
+        if candidate.weight is not None and answer.compared_by is not None:
+            likelihood = math.exp(min(candidate.weight, 0.0))
+            words, share = percent(likelihood), 100 * likelihood
+            if answer.compared_by == "votes":
+                votes = sum(side.weight or 0 for side in both.values() if side is not None)
+                words, share = f"{candidate.weight:.0f}", 100 * candidate.weight / max(votes, 1)
+            bars.append({"label": WEIGHED[answer.compared_by], "words": words, "percent": share})
+        chosen = answer.perspective == name
+        found.append({"name": name, "title": TITLES[name], "c": candidate, "chosen": chosen, "bars": bars})
+    return found
 
 
 def checks(answer: RunRecord) -> list[dict[str, Any]]:
     """What was verified: the question, the finding in words, and its measure as a bar."""
-    return [{"title": CHECKS[check.kind], "text": check.text, **_measure(check)} for check in answer.checks]
+    found = []
+    for check in answer.checks:
+        words, share = percent(check.value), check.value
+        if check.kind == "mattered":
+            # Nats, as the share of the answer's likelihood that is lost without the crops.
+            words, share = f"{check.value:.1f} nats", 1 - math.exp(-min(max(check.value, 0.0), 50.0))
+        elif check.kind == "reads":
+            words = "agrees" if check.value >= 0.5 else "differs"
+        found.append({"title": CHECKS[check.kind], "text": check.text, "words": words, "percent": 100 * share})
+    return found
 
 
 def timeline(answer: RunRecord) -> list[dict[str, Any]]:
@@ -159,45 +175,13 @@ def circumstances(answer: RunRecord) -> list[tuple[str, str]]:
     budget = named.pop("budget", {})
     rows += [("asked", made.at.replace("T", " ").replace("+00:00", " UTC")), ("zoomagent", made.version)]
     given = {**named, **{f"most {name}": value for name, value in budget.items()}}
-    return rows + [(_plain(name), _setting(value)) for name, value in given.items() if value not in (None, {}, [])]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {one}" for name, one in value.items())
-    return str(value)
-
-
-def _measure(check: Check) -> dict[str, Any]:
-    """A probability as it is; nats as the share of the answer's likelihood that is lost without the crops."""
-    if check.kind == "mattered":
-        lost = 1 - math.exp(-min(max(check.value, 0.0), 50.0))
-        return {"words": f"{check.value:.1f} nats", "percent": 100 * lost}
-    if check.kind == "reads":
-        return {"words": "agrees" if check.value >= 0.5 else "differs", "percent": 100 * check.value}
-    return {"words": percent(check.value), "percent": 100 * check.value}
-
-
-def _bars(answer: RunRecord, candidate: Candidate) -> list[dict[str, Any]]:
-    bars = []
-    if candidate.probability is not None:
-        words, share = percent(candidate.probability), 100 * candidate.probability
-        bars.append({"label": "probability where it was said", "words": words, "percent": share})
-    if candidate.weight is not None and answer.compared_by is not None:
-        bars.append(_weight_bar(answer, candidate.weight))
-    return bars
-
-
-def _weight_bar(answer: RunRecord, weight: float) -> dict[str, Any]:
-    label = WEIGHED[answer.compared_by or "own"]
-    if answer.compared_by == "votes":
-        votes = sum(side.weight or 0 for side in (answer.macro, answer.micro) if side is not None)
-        return {"label": label, "words": f"{weight:.0f}", "percent": 100 * weight / max(votes, 1)}
-    share = math.exp(min(weight, 0.0))
-    return {"label": label, "words": percent(share), "percent": 100 * share}
+    for name, value in given.items():
+        if value in (None, {}, []):
+            continue
+        words = str(value)
+        if isinstance(value, bool):
+            words = "yes" if value else "no"
+        elif isinstance(value, dict):
+            words = ", ".join(f"{key} {one}" for key, one in value.items())
+        rows.append((name.replace("_", " "), words))
+    return rows

@@ -58,7 +58,12 @@ class OfferedTool(BaseTool):
     def __init__(self, **given: Any) -> None:
         offer: Offer = given.setdefault("offer", ANSWER)
         named = {"name": offer.name, "description": offer.text, "args_schema": offer.arguments}
-        told = {"handle_validation_error": lambda error: _unfit(offer, error)}
+
+        def explain(error: Any) -> str:
+            assert isinstance(error, ValidationError), "our argument models are pydantic's own"
+            return unfit(offer.name, error).public
+
+        told = {"handle_validation_error": explain}
         super().__init__(**{**named, **told, **given})
 
     def _run(self, *, run_manager: CallbackManagerForToolRun | None = None, **arguments: Any) -> Content:
@@ -123,8 +128,3 @@ def blocks(told: Told) -> Content:
 
 def _plain(step: Step) -> dict[str, Any]:
     return step.model_dump(mode="json")
-
-
-def _unfit(offer: Offer, error: Any) -> str:
-    assert isinstance(error, ValidationError), "our argument models are pydantic's own"
-    return unfit(offer.name, error).public

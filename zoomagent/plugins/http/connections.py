@@ -46,9 +46,18 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._clock = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        if not self._finds_room():
-            self.transport.write(_BUSY)
-            self.transport.close()
+        others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
+        others = [one for one in others if not one.transport.is_closing()]
+        near = [one for one in others if one.client and self.client and one.client[0] == self.client[0]]
+        for group, most in ((near, MOST // 2), (others, MOST)):
+            if len(group) < most:
+                continue
+            oldest = min(group, key=lambda one: one.since)
+            if oldest.since == float("inf"):  # all of them are busy
+                self.transport.write(_BUSY)
+                self.transport.close()
+                return
+            oldest.transport.abort()  # the one that has waited longest
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -77,20 +86,6 @@ class Connection(H11Protocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
-
-    def _finds_room(self) -> bool:
-        """Whether it may stay; if need be, the one that has waited longest goes."""
-        others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
-        others = [one for one in others if not one.transport.is_closing()]
-        near = [one for one in others if one.client and self.client and one.client[0] == self.client[0]]
-        for group, most in ((near, MOST // 2), (others, MOST)):
-            if len(group) < most:
-                continue
-            oldest = min(group, key=lambda one: one.since)
-            if oldest.since == float("inf"):
-                return False
-            oldest.transport.abort()
-        return True
 
 
 class Sparing(logging.Filter):

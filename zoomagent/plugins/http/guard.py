@@ -99,28 +99,30 @@ class Guarded:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            refusal = refused(scope, self._rules)
+            if refusal is not None:
+                await tell(send, *refusal)
+            elif scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
+                await _answer(send, 200, {"status": "ok"})  # in nobody's turn: a server that is busy is well
+            elif self._running >= self._rules.at_once + self._rules.waiting:
+                await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
+            else:
+                self._running += 1
+                try:
+                    await self._run_in_bounds(scope, receive, send)
+                finally:
+                    self._running -= 1
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = refused(scope, self._rules)
-        if refusal is not None:
-            await tell(send, *refusal)
-        elif scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
-            await _answer(send, 200, {"status": "ok"})  # in nobody's turn: a server that is busy is well
-        elif self._running >= self._rules.at_once + self._rules.waiting:
-            await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
-        else:
-            self._running += 1
-            try:
-                await self._bounded(scope, receive, send)
-            finally:
-                self._running -= 1
-
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_in_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
         incoming, begun = Incoming(receive, self._rules.bounds(scope["path"]), self._room), False
+        headers = [(name.lower(), value) for name, value in scope["headers"]]
+        chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        # Bytes that its body may have: as many as it says, or may be, where it does not say. A small one is none.
+        size = self._rules.limit(scope["path"]) if chunked else _body_size(headers)
+        weight = size if size > SMALL else 0
 
         async def noted(message: Message) -> None:
             nonlocal begun
@@ -129,7 +131,7 @@ class Guarded:
                 await send(message)
 
         try:
-            async with self._in_turn(incoming, self._weight(scope)):
+            async with self._in_turn(incoming, weight):
                 await self._app(scope, incoming.message, noted)
         except ClientLeft:
             return
@@ -140,13 +142,6 @@ class Guarded:
         if incoming.refusal is not None and not begun:
             await tell(send, *incoming.refusal)
 
-    def _weight(self, scope: Scope) -> int:
-        """Bytes that its body may have: as many as it says, or may be, where it does not say. A small one is none."""
-        headers = [(name.lower(), value) for name, value in scope["headers"]]
-        chunked = any(name == b"transfer-encoding" for name, _ in headers)
-        size = self._rules.limit(scope["path"]) if chunked else _declared(headers)
-        return size if size > SMALL else 0
-
     @asynccontextmanager
     async def _in_turn(self, incoming: Incoming, weight: int) -> AsyncIterator[None]:
         """Waits as long as the client does; ClientLeft when it leaves first."""
@@ -154,57 +149,43 @@ class Guarded:
             if self._turns.is_free(weight):
                 await stack.enter_async_context(self._turns.turn(weight))
             else:
-                await self._turn_comes(stack, incoming, weight)
-            yield
-
-    async def _turn_comes(self, stack: AsyncExitStack, incoming: Incoming, weight: int) -> None:
-        try:
-            async with asyncio.timeout(None) as waiting:
-                watch = asyncio.create_task(incoming.watched(lambda: waiting.reschedule(0)))
                 try:
-                    await stack.enter_async_context(self._turns.turn(weight))
-                finally:
-                    watch.cancel()
-        except TimeoutError:
-            raise ClientLeft from None
+                    async with asyncio.timeout(None) as waiting:
+                        watch = asyncio.create_task(incoming.watched(lambda: waiting.reschedule(0)))
+                        try:
+                            await stack.enter_async_context(self._turns.turn(weight))
+                        finally:
+                            watch.cancel()
+                except TimeoutError:
+                    raise ClientLeft from None
+            yield
 
 
 def refused(scope: Scope, rules: Rules) -> Refusal | None:
     """Why a request is refused, or None. Pure."""
     headers = [(name.lower(), value) for name, value in scope["headers"]]
     named = [value for name, value in headers if name == b"host"]
-    if len(named) != 1 or _bare(named[0]) not in rules.hosts:
+    host = named[0].decode("latin-1") if len(named) == 1 else ""
+    name, _, port = host.lower().rpartition(":")
+    without_port = name if name and port.isdigit() else host.lower()
+    if len(named) != 1 or without_port not in rules.hosts:
         return 421, "host_not_allowed", "This host name is not served here."
     origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-    if any(origin not in rules.origins and not _own(origin, named[0]) for origin in origins):
+    if not {*origins} <= {*rules.origins, f"http://{host}", f"https://{host}"}:
         return 403, "origin_not_allowed", "Pages of this origin may not ask here."
-    if _declared(headers) > rules.limit(scope["path"]):
+    if _body_size(headers) > rules.limit(scope["path"]):
         return too_large(rules.limit(scope["path"]))
     if rules.key is None or scope["path"] in (*OPEN, *rules.free):
         return None
-    return None if _holds_key(headers, rules.key) else (401, "unauthorized", "Give the API key as a Bearer token.")
-
-
-def _bare(host: bytes) -> str:
-    """A Host header without its port, in small letters."""
-    name = host.decode("latin-1").lower()
-    head, _, port = name.rpartition(":")
-    return head if head and port.isdigit() else name
-
-
-def _own(origin: str, host: bytes) -> bool:
-    return origin in (f"http://{host.decode('latin-1')}", f"https://{host.decode('latin-1')}")
-
-
-def _declared(headers: list[tuple[bytes, bytes]]) -> int:
-    found = [value.lstrip(b"0") for name, value in headers if name == b"content-length" and value.isdigit()]
-    return max((int(value[:20] or b"0") for value in found), default=0)  # Python converts no number of 5,000 digits
-
-
-def _holds_key(headers: list[tuple[bytes, bytes]], key: str) -> bool:
     given = [value for name, value in headers if name == b"authorization"]
     scheme, _, secret = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-    return scheme.lower() == b"bearer" and hmac.compare_digest(secret, key.encode())
+    holds_key = scheme.lower() == b"bearer" and hmac.compare_digest(secret, rules.key.encode())
+    return None if holds_key else (401, "unauthorized", "Give the API key as a Bearer token.")
+
+
+def _body_size(headers: list[tuple[bytes, bytes]]) -> int:
+    found = [value.lstrip(b"0") for name, value in headers if name == b"content-length" and value.isdigit()]
+    return max((int(value[:20] or b"0") for value in found), default=0)  # Python converts no number of 5,000 digits
 
 
 async def tell(send: Send, status: int, code: str, text: str, retry: int | None = None) -> None:

@@ -76,59 +76,49 @@ class Incoming:
 
     async def message(self) -> Message:
         """The next message. Raises BodyRefused where the body is beyond its bounds."""
-        message = await self._next()
+        if self._ahead:
+            message = self._ahead.popleft()
+            self._room.take(-_size(message))
+        elif self._whole:
+            message = await self._receive()
+        else:
+            now = asyncio.get_running_loop().time()
+            self._until = self._until or now + self._bounds.whole
+            left = self._until - now
+            try:
+                async with asyncio.timeout(min(self._bounds.part, left)):
+                    message = await self._receive()
+            except TimeoutError:
+                text = f"The body took more than {self._bounds.whole:g} seconds. Send a smaller one, or faster."
+                if left > self._bounds.part:
+                    text = "The body stopped coming. Send it again."
+                raise self._refuse((408, "body_timeout", text)) from None
         self._arrived += _size(message)
         self._whole = not message.get("more_body", False)
         if self._arrived > self._bounds.size:
-            raise self._refused(too_large(self._bounds.size))
-        self._count(message.get("body", b""))
-        return message
-
-    def _count(self, body: bytes) -> None:
-        """A picture begins neither as an object nor as a list does."""
+            raise self._refuse(too_large(self._bounds.size))
+        # A picture begins neither as an object nor as a list does.
+        body = message.get("body", b"")
         if self._is_json is None and (start := body.lstrip()[:1]):
             self._is_json = start in (b"{", b"[")
         if self._is_json:
             self._values += body.count(b",") + body.count(b"[") + body.count(b"{")
         if self._values > MAX_VALUES:
-            raise self._refused((413, "too_large", f"The body has more than {MAX_VALUES} values. Send fewer."))
+            raise self._refuse((413, "too_large", f"The body has more than {MAX_VALUES} values. Send fewer."))
+        return message
 
     def dropped(self) -> None:
         """Give back the room of what nobody read."""
         self._room.take(-sum(map(_size, self._ahead)))
         self._ahead.clear()
 
-    async def _next(self) -> Message:
-        if self._ahead:
-            message = self._ahead.popleft()
-            self._room.take(-_size(message))
-            return message
-        if self._whole:
-            return await self._receive()
-        return await self._in_time()
-
-    async def _in_time(self) -> Message:
-        now = asyncio.get_running_loop().time()
-        self._until = self._until or now + self._bounds.whole
-        try:
-            async with asyncio.timeout(min(self._bounds.part, self._until - now)):
-                return await self._receive()
-        except TimeoutError:
-            raise self._refused(_late(self._bounds, self._until - now)) from None
-
-    def _refused(self, refusal: Refusal) -> BodyRefused:
+    def _refuse(self, refusal: Refusal) -> BodyRefused:
         self.refusal = refusal
         return BodyRefused()
 
 
 def too_large(size: int) -> Refusal:
     return 413, "too_large", f"The body has more than {size} bytes."
-
-
-def _late(bounds: Bounds, left: float) -> Refusal:
-    if left > bounds.part:
-        return 408, "body_timeout", "The body stopped coming. Send it again."
-    return 408, "body_timeout", f"The body took more than {bounds.whole:g} seconds. Send a smaller one, or faster."
 
 
 def _size(message: Message) -> int:

@@ -30,23 +30,20 @@ class Turns:
         if self.is_free(weight):
             self._take(weight)
         else:
-            await self._wait(weight)
+            comes: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((weight, comes))
+            try:
+                await comes
+            except asyncio.CancelledError:
+                if comes.done() and not comes.cancelled():
+                    self._give_back(weight)
+                raise
+            finally:
+                self._waiting = [one for one in self._waiting if one[1] is not comes]
         try:
             yield
         finally:
             self._give_back(weight)
-
-    async def _wait(self, weight: int) -> None:
-        comes: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((weight, comes))
-        try:
-            await comes
-        except asyncio.CancelledError:
-            if comes.done() and not comes.cancelled():
-                self._give_back(weight)
-            raise
-        finally:
-            self._waiting = [one for one in self._waiting if one[1] is not comes]
 
     def _take(self, weight: int) -> None:
         self._places -= 1

@@ -39,7 +39,6 @@ from zoomagent.plugins.http.guard import Guarded, Rules
 from zoomagent.plugins.mcp.sessions import Sessions
 from zoomagent.plugins.offers.offering import Opener, Told, answering, looking
 from zoomagent.plugins.offers.offers import OFFERS, AnswerAboutImage, Offer, input_schema, read_offer
-from zoomagent.run_record import Step
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ def mcp_server(agent: ZoomAgent, opener: Opener, *, at_once: int = AT_ONCE) -> S
             asked = read_offer(params.name, params.arguments or {})
             async with turn:
                 if isinstance(asked, AnswerAboutImage):
-                    return result(await _answered(agent, opener, asked, context.session.report_progress))
+                    return result(await _report_and_answer(agent, opener, asked, context.session.report_progress))
                 return result(await looking(agent, opener, asked))
         except (ToolError, RunError) as error:
             return refusal(error.public)
@@ -112,29 +111,22 @@ def http_app(server: Server[Any], rules: Rules) -> Guarded:
     return Guarded(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules)
 
 
-async def _answered(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:
+async def _report_and_answer(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:
     done, reads = 0, True
     async with aclosing(answering(agent, opener, asked)) as items:
         async for item in items:
             if isinstance(item, Told):
                 return item
             done += 1
-            reads = reads and await _read(progress(done, None, _line(item)))
+            if not reads:
+                continue
+            try:
+                # A run holds its turn, so it waits for no client that does not read.
+                async with asyncio.timeout(PATIENCE):
+                    await progress(done, None, f"{item.name}: {item.text}" if item.text else item.name)
+            except TimeoutError:
+                reads = False
     raise AssertionError("a run ends with what the client is told")
-
-
-async def _read(sent: Awaitable[None]) -> bool:
-    """Whether the client took it in time: a run holds its turn, so it waits for nobody."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await sent
-    except TimeoutError:
-        return False
-    return True
-
-
-def _line(step: Step) -> str:
-    return f"{step.name}: {step.text}" if step.text else step.name
 
 
 # In the words of the protocol

@@ -55,11 +55,11 @@ class Sessions:
             return
         self._running[address] += 1
         try:
-            await self._counted(scope, receive, send, address)
+            await self._count_request(scope, receive, send, address)
         finally:
             self._running -= Counter([address])
 
-    async def _counted(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
+    async def _count_request(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
         """One request of a session that is known, or one that may open a session."""
         name = next((value for key, value in scope["headers"] if key.lower() == HEADER), b"")
         session = self._sessions.get(name)
@@ -79,7 +79,7 @@ class Sessions:
                 if gone and self._sessions.pop(name, None) is not None:
                     await self._end(name, scope)  # 404 may mean another thing: nothing stays that is not counted
                 elif session is None:
-                    opened = await self._opened(scope, message, address)
+                    opened = await self._note_opening(scope, message, address)
             await send(message)
 
         try:
@@ -89,7 +89,7 @@ class Sessions:
                 if one is not None:
                     one.running -= 1
 
-    async def _opened(self, scope: Scope, answer: Message, address: str) -> Session | None:
+    async def _note_opening(self, scope: Scope, answer: Message, address: str) -> Session | None:
         """The session that this answer opens, if it does; others make room for it."""
         name = next((value for key, value in answer["headers"] if key.lower() == HEADER), None)
         if name is None or answer["status"] >= HTTPStatus.BAD_REQUEST:

@@ -9,7 +9,7 @@ Pillow pictures and arrays, which are no text; a program gives them to ZoomAgent
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,7 +41,16 @@ def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
     def opener(source: Any) -> Picture:
         if not isinstance(source, str):
             raise InputRefused("A picture is named by a data: URL, an address or a path, as text.", code="bad_input")
-        return opened(_below(source, allowed.roots))
+        named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
+        if not allowed.roots or not named or source.startswith("~/") or os.path.isabs(source):
+            return opened(source)
+        # A relative path: below the root that has such a file, else below the first one. Asks nothing outside them.
+        places = [os.path.abspath(os.path.join(root, source)) for root in allowed.roots]
+        for place, root in zip(places, allowed.roots, strict=True):
+            top = os.path.abspath(root)
+            if os.path.commonpath([top, place]) == top and os.path.isfile(place):
+                return opened(place)
+        return opened(places[0])
 
     return opener
 
@@ -55,19 +64,3 @@ def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> C
         return open_picture(pictures[source]) if known else opened(source)
 
     return opener
-
-
-def _below(source: str, roots: Sequence[str]) -> str:
-    """A relative path below the root that has such a file, else below the first one. Asks nothing outside them."""
-    named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
-    named = named and not source.startswith("~/")
-    if not roots or not named or os.path.isabs(source):
-        return source
-    places = [os.path.abspath(os.path.join(root, source)) for root in roots]
-    known = (place for place, root in zip(places, roots, strict=True) if _within(place, root) and os.path.isfile(place))
-    return next(known, places[0])
-
-
-def _within(place: str, root: str) -> bool:
-    top = os.path.abspath(root)
-    return os.path.commonpath([top, place]) == top

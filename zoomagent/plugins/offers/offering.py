@@ -102,7 +102,7 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
     with picture:
         async with aclosing(chosen.astream(picture, asked.question, asked.options or ())) as items:
             async for item in items:
-                yield item if isinstance(item, Step) else await asyncio.to_thread(_told, item, picture)
+                yield item if isinstance(item, Step) else await asyncio.to_thread(_tell_answer, item, picture)
 
 
 async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> Told:
@@ -114,7 +114,7 @@ async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage)
     raise AssertionError("a run ends with what the client is told")
 
 
-def _told(answer: Answer, picture: Picture) -> Told:
+def _tell_answer(answer: Answer, picture: Picture) -> Told:
     public = public_answer(answer)
     crops = crops_of(answer, picture)
     files = tuple(jpeg(crop, PICTURE_BYTES // max(1, len(crops))) for crop in crops)
@@ -138,18 +138,18 @@ async def looking(agent: ZoomAgent, opener: Opener, asked: ToolArguments) -> Tol
     with await opened_in_time(opener, asked.image, agent.context.budget.seconds) as picture:
         match asked:
             case Crop() | Zoom():
-                return await asyncio.to_thread(_shown, picture, asked)
+                return await asyncio.to_thread(_show_region, picture, asked)
             case ReadText():
-                return await agent.awork(picture, lambda bench: _read(bench, asked))
+                return await agent.awork(picture, lambda bench: _read_lines(bench, asked))
             case Verify():
-                return await agent.awork(picture, lambda bench: _verified(bench, asked))
+                return await agent.awork(picture, lambda bench: _verify_thing(bench, asked))
             case Ground():
-                return await agent.awork(picture, lambda bench: _grounded(bench, asked))
+                return await agent.awork(picture, lambda bench: _ground_thing(bench, asked))
             case _:
                 raise TypeError(f"{type(asked).__name__} is no single tool; use answering.")
 
 
-def _shown(picture: Picture, asked: Crop | Zoom) -> Told:
+def _show_region(picture: Picture, asked: Crop | Zoom) -> Told:
     box = box_in(picture.size, asked.box, asked.units)
     if isinstance(asked, Zoom):
         box = surroundings(box, picture.size, MARGIN, 0)
@@ -159,7 +159,7 @@ def _shown(picture: Picture, asked: Crop | Zoom) -> Told:
     return Told(region, text, (jpeg(image),))
 
 
-async def _read(bench: Bench, asked: ReadText) -> Told:
+async def _read_lines(bench: Bench, asked: ReadText) -> Told:
     picture = bench.views.picture
     lines = await read(bench.views, _view(bench, asked))
     told = tuple(
@@ -178,7 +178,7 @@ def _as_fits(lines: tuple[PublicLine, ...]) -> tuple[PublicLine, ...]:
     return tuple(line for line, size in zip(lines, sizes, strict=True) if size <= TEXT_BYTES)
 
 
-async def _verified(bench: Bench, asked: Verify) -> Told:
+async def _verify_thing(bench: Bench, asked: Verify) -> Told:
     name = _view(bench, asked)
     probability = await sees(bench.model, bench.views, name, asked.thing)
     visible = None if probability is None else probability >= 0.5
@@ -196,7 +196,7 @@ async def _verified(bench: Bench, asked: Verify) -> Told:
     return Told(told, text)
 
 
-async def _grounded(bench: Bench, asked: Ground) -> Told:
+async def _ground_thing(bench: Bench, asked: Ground) -> Told:
     picture = bench.views.picture
     boxes = await ground(bench.model, bench.views, _view(bench, asked), asked.thing)
     told = PublicPlaces(boxes=tuple(public_box(_corners(box), picture.size) for box in boxes), picture=_size(picture))

@@ -36,13 +36,13 @@ MAX_THING = 2000
 """Characters that name a thing to look for (ours)."""
 
 
-def _named(thing: str) -> str:
+def _check_thing(thing: str) -> str:
     if not thing.strip() or len(thing) > MAX_THING:
         raise ValueError(f"say it in 1 to {MAX_THING} characters")
     return thing
 
 
-Thing = Annotated[str, AfterValidator(_named)]
+Thing = Annotated[str, AfterValidator(_check_thing)]
 """Checked here and not by the schema: strict modes of providers know no bounds of a text."""
 
 
@@ -51,7 +51,7 @@ _SHORT = 100_000
 """Characters of a text in which an array may come (ours)."""
 
 
-def _from_text(name: str, value: Any) -> Any:
+def _unpack_text(name: str, value: Any) -> Any:
     """An argument that is an array or a number, though a host sent text."""
     if name in (*_ARRAYS, *_NUMBERS, "strategy", "units") and value in ("null", ""):
         return None
@@ -64,11 +64,11 @@ def _from_text(name: str, value: Any) -> Any:
             return value
         value = found if within(found, MAX_VALUES) else value
     if name == "box" and isinstance(value, list):
-        return [_number(one) for one in value]
+        return [_to_number(one) for one in value]
     return value
 
 
-def _number(value: Any) -> Any:
+def _to_number(value: Any) -> Any:
     try:
         return float(value) if isinstance(value, str) and len(value) <= 40 else value
     except ValueError:
@@ -88,7 +88,7 @@ class ToolArguments(BaseModel):
         """Arrays and numbers out of the text they came in. What is text by itself stays as it is."""
         if not isinstance(arguments, dict):
             return arguments
-        return {name: _from_text(name, value) for name, value in arguments.items()}
+        return {name: _unpack_text(name, value) for name, value in arguments.items()}
 
 
 class AnswerAboutImage(ToolArguments):
@@ -234,12 +234,8 @@ def read_offer(name: str, arguments: Mapping[str, Any] | str) -> ToolArguments:
 def unfit(name: str, error: ValidationError) -> ToolArgsInvalid:
     """What is wrong with the arguments of a call of the tool `name`, without their values."""
     found = error.errors(include_url=False, include_input=False)[:4]
-    said = "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in found)
+    said = "; ".join(f"{str(one['loc'][0])[:80] if one['loc'] else 'arguments'}: {one['msg']}" for one in found)
     return ToolArgsInvalid(f"{name}: {said}. It takes: {', '.join(offer_of(name).arguments.model_fields)}.")
-
-
-def _place(where: tuple[int | str, ...]) -> str:
-    return str(where[0])[:80] if where else "arguments"
 
 
 Format = Literal["openai", "anthropic", "json"]
@@ -247,18 +243,20 @@ Format = Literal["openai", "anthropic", "json"]
 
 def tool_schemas(format: Format) -> list[dict[str, Any]]:
     """Every tool that zoomagent offers, as plain JSON."""
-    return [_schema(offer, format) for offer in OFFERS]
+    schemas: list[dict[str, Any]] = []
+    for offer in OFFERS:
+        if format == "openai":
+            import openai
 
-
-def _schema(offer: Offer, format: Format) -> dict[str, Any]:
-    if format == "openai":
-        import openai
-
-        return dict(openai.pydantic_function_tool(offer.arguments, name=offer.name, description=offer.text))
-    plain = {"name": offer.name, "description": offer.text, "input_schema": input_schema(offer)}
-    if format == "anthropic":
-        return plain
-    return {**plain, "output_schema": offer.result.model_json_schema(mode="serialization")}
+            schemas.append(
+                dict(openai.pydantic_function_tool(offer.arguments, name=offer.name, description=offer.text))
+            )
+            continue
+        schema = {"name": offer.name, "description": offer.text, "input_schema": input_schema(offer)}
+        if format == "json":
+            schema["output_schema"] = offer.result.model_json_schema(mode="serialization")
+        schemas.append(schema)
+    return schemas
 
 
 def input_schema(offer: Offer) -> dict[str, Any]:

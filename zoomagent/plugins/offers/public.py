@@ -7,7 +7,6 @@ height. Left out: view ids, dialogues and the trees of what was looked at, which
 `crops_of` renders the evidence again.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 from PIL import Image
@@ -19,7 +18,7 @@ from zoomagent.geometry import Box, Size
 from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.media import Picture
 from zoomagent.models.naming import name_of, shown
-from zoomagent.run_record import Corners, Cost, Evidence, PictureInfo
+from zoomagent.run_record import Corners, Cost, PictureInfo
 
 MAX_CROP_SIDE = 768
 """Longer side, in pixels, of an evidence crop in a reply (ours): large enough to read, small enough to send."""
@@ -80,7 +79,18 @@ def public_answer(answer: Answer) -> PublicAnswer:
         perspective=answer.perspective,
         reasons=answer.reasons or answer.outcome.reasons,
         boxes=tuple(public_box(box, picture) for box in answer.boxes) if picture else (),
-        evidence=tuple(_evidence(item, picture) for item in close) if picture else (),
+        evidence=tuple(
+            PublicEvidence(
+                box=public_box(item.box, picture),
+                text=item.text,
+                chosen=item.chosen,
+                mattered=item.mattered,
+                delta=item.delta,
+            )
+            for item in close
+        )
+        if picture
+        else (),
         picture=(picture.width, picture.height) if picture else None,
         cost=answer.cost,
         model=public_model(answer.model),
@@ -121,25 +131,9 @@ def public_box(box: Corners, picture: PictureInfo | Size) -> PublicBox:
 
 def crops_of(answer: Answer, picture: Picture, most: int = 4) -> list[Image.Image]:
     """The regions the answer rests on, cut from the original once more, at most MAX_CROP_SIDE pixels long."""
-    return [
-        picture.view(box, _shown(box.size)) for box in (Box(*corners) for corners in _distinct(answer.boxes)[:most])
-    ]
-
-
-def _distinct(boxes: Sequence[Corners]) -> list[Corners]:
-    return list(dict.fromkeys(boxes))
-
-
-def _shown(size: Size) -> Size:
-    factor = min(1.0, MAX_CROP_SIDE / max(size.width, size.height))
-    return Size(max(1, round(size.width * factor)), max(1, round(size.height * factor)))
-
-
-def _evidence(item: Evidence, picture: PictureInfo) -> PublicEvidence:
-    return PublicEvidence(
-        box=public_box(item.box, picture),
-        text=item.text,
-        chosen=item.chosen,
-        mattered=item.mattered,
-        delta=item.delta,
-    )
+    crops = []
+    for corners in list(dict.fromkeys(answer.boxes))[:most]:
+        box = Box(*corners)
+        factor = min(1.0, MAX_CROP_SIDE / max(box.width, box.height))
+        crops.append(picture.view(box, Size(max(1, round(box.width * factor)), max(1, round(box.height * factor)))))
+    return crops

@@ -12,7 +12,8 @@ messages, the responses API, batches of files (`zoomagent batch`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -65,7 +66,7 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
 
     @app.get("/v1/models/{name}")
     async def model(name: str) -> Response:
-        return _json(model_card(name)) if name in MODELS else _refused(_UNKNOWN)
+        return _json(model_card(name)) if name in MODELS else _refuse(_UNKNOWN)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
@@ -74,12 +75,26 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
         except ClientDisconnect:
             return Response(status_code=GONE)
         except RunError as error:
-            return _refused(refusal_of(error))
-        items = followed(_runs(agent, asked), request.receive)
-        return await (_streamed if asked.stream else _whole)(asked, items)
+            return _refuse(refusal_of(error))
+        # The run that is asked for: within the server's own budget, whatever the client says.
+        settings = dict(asked.settings)
+        if asked.seconds is not None:
+            budget = agent.context.budget
+            seconds = min(asked.seconds, budget.seconds or asked.seconds)
+            settings["budget"] = budget.model_copy(update={"seconds": seconds})
+        runs = agent.using(**settings).astream(asked.image, asked.question, asked.options)
+        items = followed(runs, request.receive)
+        return await (_answer_in_events if asked.stream else _answer_at_once)(asked, items)
 
-    app.add_exception_handler(HTTPException, _not_served)
-    app.add_exception_handler(Exception, _bug)
+    @app.exception_handler(HTTPException)
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        code = "not_found" if error.status_code == 404 else "not_allowed"
+        return _refuse(Refusal(error.status_code, code, "This is not served here."))
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        return _refuse(_BUG)
+
     return Guarded(app, rules)
 
 
@@ -87,17 +102,7 @@ _UNKNOWN = Refusal(404, "model_not_found", f"There is no such model here. There 
 _BUG = Refusal(500, "bug", "This is a bug of the server's. Its log says more.")
 
 
-def _runs(agent: ZoomAgent, asked: Asked) -> AsyncIterator[Step | Answer]:
-    """The run that is asked for: within the server's own budget, whatever the client says."""
-    settings = dict(asked.settings)
-    if asked.seconds is not None:
-        budget = agent.context.budget
-        seconds = min(asked.seconds, budget.seconds or asked.seconds)
-        settings["budget"] = budget.model_copy(update={"seconds": seconds})
-    return agent.using(**settings).astream(asked.image, asked.question, asked.options)
-
-
-async def _whole(asked: Asked, items: Items) -> Response:
+async def _answer_at_once(asked: Asked, items: Items) -> Response:
     steps: list[Step] = []
     async with aclosing(items):
         async for item in items:
@@ -105,43 +110,40 @@ async def _whole(asked: Asked, items: Items) -> Response:
                 steps.append(item)
             elif isinstance(item, Answer):
                 refusal = no_answer(item)
-                return _refused(refusal) if refusal else _json(completion(asked, item, steps))
+                return _refuse(refusal) if refusal else _json(completion(asked, item, steps))
     return Response(status_code=GONE)
 
 
-async def _streamed(asked: Asked, items: Items) -> Response:
+async def _answer_in_events(asked: Asked, items: Items) -> Response:
     """A run that has no answer is refused by its status, unless a step of it was told already: then by an event."""
-    begun = [item async for item in _beginning(items)]
+    # The first item and, where it is a step that stopped the run, the answer that ends it.
+    begun: list[Step | Answer | None] = []
+    async for item in items:
+        begun.append(item)
+        if not (isinstance(item, Step) and item.text.startswith(STOPPED)):
+            break
     if not begun:
         return Response(status_code=GONE)
     if isinstance(begun[-1], Answer) and (refusal := no_answer(begun[-1])):
         await items.aclose()
-        return _refused(refusal)
+        return _refuse(refusal)
+
+    async def events() -> AsyncIterator[bytes]:
+        heading = Heading()
+        yield _event(first_chunk(heading, asked))
+        async with aclosing(items):
+            for item in begun:
+                for event in _events_of(asked, heading, item):
+                    yield event
+            async for item in items:
+                for event in _events_of(asked, heading, item):
+                    yield event
+
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(asked, begun, items), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
-async def _beginning(items: Items) -> Items:
-    """The first item and, where it is a step that stopped the run, the answer that ends it."""
-    async for item in items:
-        yield item
-        if not (isinstance(item, Step) and item.text.startswith(STOPPED)):
-            return
-
-
-async def _events(asked: Asked, begun: Sequence[Step | Answer | None], items: Items) -> AsyncIterator[bytes]:
-    heading = Heading()
-    yield _event(first_chunk(heading, asked))
-    async with aclosing(items):
-        for item in begun:
-            for event in _told(asked, heading, item):
-                yield event
-        async for item in items:
-            for event in _told(asked, heading, item):
-                yield event
-
-
-def _told(asked: Asked, heading: Heading, item: Step | Answer | None) -> list[bytes]:
+def _events_of(asked: Asked, heading: Heading, item: Step | Answer | None) -> list[bytes]:
     """The events that one item of the run becomes."""
     if item is None:
         return [b": still looking\n\n"]
@@ -156,10 +158,28 @@ async def followed(items: AsyncIterator[T], receive: Receive, pulse: float = PUL
     """The items as they come, None after every `pulse` seconds without one. When the client leaves they end, and so
     does what makes them."""
     arrived: asyncio.Queue[T | _End] = asyncio.Queue()
-    pump = asyncio.create_task(_pumped(items, arrived))
-    gone = asyncio.create_task(_gone(receive, arrived))
+
+    async def pass_on() -> None:
+        try:
+            async for item in items:
+                arrived.put_nowait(item)
+        finally:
+            arrived.put_nowait(_End())
+
+    async def wait_for_leaving() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        arrived.put_nowait(_End())
+
+    pump, gone = asyncio.create_task(pass_on()), asyncio.create_task(wait_for_leaving())
     try:
-        while not isinstance(item := await _within(pulse, arrived), _End):
+        while True:
+            item: T | _End | None = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pulse):
+                    item = await arrived.get()
+            if isinstance(item, _End):
+                break
             yield item
         if pump.done():
             await pump
@@ -173,38 +193,7 @@ class _End:
     """Nothing comes any more."""
 
 
-async def _within(seconds: float, arrived: asyncio.Queue[T]) -> T | None:
-    try:
-        async with asyncio.timeout(seconds):
-            return await arrived.get()
-    except TimeoutError:
-        return None
-
-
-async def _pumped(items: AsyncIterator[T], arrived: asyncio.Queue[T | _End]) -> None:
-    try:
-        async for item in items:
-            arrived.put_nowait(item)
-    finally:
-        arrived.put_nowait(_End())
-
-
-async def _gone(receive: Receive, arrived: asyncio.Queue[T | _End]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    arrived.put_nowait(_End())
-
-
-async def _not_served(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return _refused(Refusal(status, "not_found" if status == 404 else "not_allowed", "This is not served here."))
-
-
-async def _bug(request: Request, error: Exception) -> Response:
-    return _refused(_BUG)
-
-
-def _refused(refusal: Refusal) -> Response:
+def _refuse(refusal: Refusal) -> Response:
     return _json(refusal.body, refusal.status, refusal.headers)
 
 

@@ -204,53 +204,14 @@ def read_request(body: bytes) -> Asked:
         request = ChatRequest.model_validate(given)
     except ValidationError as error:
         raise _refusal(error, given) from None
-    return _asked(request)
+    return _read_turns(request)
 
 
-def _asked(request: ChatRequest) -> Asked:
+def _read_turns(request: ChatRequest) -> Asked:
     extension = request.zoomagent
-    _check_roles(request.messages)
-    last = _last_turn(request.messages)
-    streams = request.stream_options
-    return Asked(
-        model=request.model,
-        image=_image(request.messages, last),
-        question=_question(request.messages, last, bool(extension.alone)),
-        options=tuple(extension.options or ()),
-        settings=_settings(request),
-        seconds=extension.seconds,
-        stream=bool(request.stream),
-        usage_in_stream=bool(streams and streams.include_usage),
-        unused=_unused(request),
-    )
-
-
-def _unused(request: ChatRequest) -> tuple[str, ...]:
-    """What was given and has no effect. An empty stop and a response_format of text change nothing anyway."""
-    named = tuple(name for name in UNUSED if getattr(request, name) not in (None, [], ""))
-    asks_json = request.response_format is not None and request.response_format.type == "json_object"
-    return (*named, "response_format") if asks_json else named
-
-
-def _settings(request: ChatRequest) -> dict[str, Any]:
-    extension = request.zoomagent
-    if request.model not in MODELS:
-        raise ModelNotFound(f"There is no such model here. There are: {', '.join(MODELS)}.")
-    named = request.model.removeprefix(NAME).removeprefix("-") or None
-    if named and extension.strategy and named != extension.strategy:
-        raise RequestRefused("The model's name says another strategy. Say it once.", "zoomagent.strategy")
-    found: dict[str, Any] = {"strategy": extension.strategy or named, "rule": extension.rule}
-    found |= {"target_error": extension.target_error, "gate": extension.gate}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-# Turns
-
-
-def _check_roles(messages: Sequence[Message]) -> None:
-    """System first, then the user, the assistant at most once between two of the user's turns, the user last."""
+    # System first, then the user, the assistant at most once between two of the user's turns, the user last.
     before = "system"
-    for i, message in enumerate(messages):
+    for i, message in enumerate(request.messages):
         role = "system" if message.role == "developer" else message.role
         if role == "system" and before != "system":
             raise RequestRefused("System messages come first.", f"messages[{i}].role")
@@ -258,12 +219,39 @@ def _check_roles(messages: Sequence[Message]) -> None:
             raise RequestRefused("An assistant's message follows a user's.", f"messages[{i}].role")
         before = role
     if before != "user":
-        raise RequestRefused("The last message is the user's: it is what is asked.", f"messages[{len(messages) - 1}]")
+        raise RequestRefused(
+            "The last message is the user's: it is what is asked.", f"messages[{len(request.messages) - 1}]"
+        )
+    # Where the last turn begins: all of the user's messages since someone else's.
+    last = 1 + max((i for i, message in enumerate(request.messages) if message.role != "user"), default=-1)
+    image = _image(request.messages, last)
+    question = _question(request.messages, last, bool(extension.alone))
+    if request.model not in MODELS:
+        raise ModelNotFound(f"There is no such model here. There are: {', '.join(MODELS)}.")
+    named = request.model.removeprefix(NAME).removeprefix("-") or None
+    if named and extension.strategy and named != extension.strategy:
+        raise RequestRefused("The model's name says another strategy. Say it once.", "zoomagent.strategy")
+    settings: dict[str, Any] = {"strategy": extension.strategy or named, "rule": extension.rule}
+    settings |= {"target_error": extension.target_error, "gate": extension.gate}
+    streams = request.stream_options
+    # What was given and has no effect. An empty stop and a response_format of text change nothing anyway.
+    unused = tuple(name for name in UNUSED if getattr(request, name) not in (None, [], ""))
+    if request.response_format is not None and request.response_format.type == "json_object":
+        unused = (*unused, "response_format")
+    return Asked(
+        model=request.model,
+        image=image,
+        question=question,
+        options=tuple(extension.options or ()),
+        settings={name: value for name, value in settings.items() if value is not None},
+        seconds=extension.seconds,
+        stream=bool(request.stream),
+        usage_in_stream=bool(streams and streams.include_usage),
+        unused=unused,
+    )
 
 
-def _last_turn(messages: Sequence[Message]) -> int:
-    """Where the last turn begins: all of the user's messages since someone else's."""
-    return 1 + max((i for i, message in enumerate(messages) if message.role != "user"), default=-1)
+# Turns
 
 
 def _image(messages: Sequence[Message], last: int) -> str:
@@ -293,12 +281,12 @@ def _question(messages: Sequence[Message], last: int, alone: bool) -> str:
     turns = [f"{message.role.capitalize()}: {_words(message)}" for message in messages[len(system) : last]]
     while turns and sum(map(len, (*system, *turns, asked))) > MAX_QUESTION:
         turns = turns[2:]
-    while turns and len(_told(system, turns, asked)) > MAX_QUESTION:
+    while turns and len(_join_turns(system, turns, asked)) > MAX_QUESTION:
         turns = turns[2:]
-    return _told(system, turns, asked)
+    return _join_turns(system, turns, asked)
 
 
-def _told(system: Sequence[str], turns: Sequence[str], asked: str) -> str:
+def _join_turns(system: Sequence[str], turns: Sequence[str], asked: str) -> str:
     earlier = "\n".join(["Earlier in this conversation:", *turns]) if turns else ""
     return "\n\n".join(filter(None, [*system, earlier, asked]))
 
@@ -315,7 +303,15 @@ def _words(message: Message) -> str:
 def _refusal(error: ValidationError, given: Any) -> RequestRefused:
     """The first thing that is wrong, with its field's name; no value is repeated."""
     found = error.errors(include_url=False, include_input=False)[0]
-    param = _param(found["loc"], given)
+    # Where in `given` a place of pydantic's is; names of union members, which are no keys, are left out.
+    place = found["loc"]
+    path, here = "", given
+    for i, step in enumerate(place):
+        if isinstance(here, list) and isinstance(step, int):
+            path, here = f"{path}[{step}]", here[step]
+        elif isinstance(here, dict) and isinstance(step, str) and (step in here or i == len(place) - 1):
+            path, here = f"{path}.{step[:80]}", here.get(step)
+    param = path.removeprefix(".")
     if found["type"] in ("union_tag_invalid", "union_tag_not_found"):
         param += f".{found['ctx']['discriminator']}".replace("'", "")
         return RequestRefused(f"{param}: {_CHOICES[param.rsplit('.', 1)[-1]]}", param)
@@ -332,14 +328,3 @@ _SAID = {
     "extra_forbidden": "This parameter is not known here. Leave it out.",
     "none_required": "This is not supported here. Leave it out.",
 }
-
-
-def _param(place: Sequence[int | str], given: Any) -> str:
-    """Where in `given` a place of pydantic's is; names of union members, which are no keys, are left out."""
-    path, here = "", given
-    for i, step in enumerate(place):
-        if isinstance(here, list) and isinstance(step, int):
-            path, here = f"{path}[{step}]", here[step]
-        elif isinstance(here, dict) and isinstance(step, str) and (step in here or i == len(place) - 1):
-            path, here = f"{path}.{step[:80]}", here.get(step)
-    return path.removeprefix(".")
