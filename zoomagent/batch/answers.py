@@ -65,7 +65,13 @@ class AnswerFile:
                     text = f"These answers were made with another {', '.join(differs)}."
                     raise StoreError(f"{text} Name another file, or set it as it was.", code="run_mismatch")
                 for number, line in enumerate(self._journal.lines(ours=True), 1):
-                    self._read(line, number)
+                    try:
+                        self._count(orjson.loads(line))
+                    except (ValueError, KeyError, TypeError) as error:
+                        text = (
+                            f"Line {number} of the answers is damaged. Take it out: its question is then asked again."
+                        )
+                        raise StoreError(text, code="store_io") from error
             self._stack = stack.pop_all()
         return self
 
@@ -94,13 +100,6 @@ class AnswerFile:
             self._journal.add([orjson.dumps(record) for record in records])
         for record in records:
             self._count(record)
-
-    def _read(self, line: bytes, number: int) -> None:
-        try:
-            self._count(orjson.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            text = f"Line {number} of the answers is damaged. Take it out: its question is then asked again."
-            raise StoreError(text, code="store_io") from error
 
     def _count(self, record: Mapping[str, Any]) -> None:
         """A line that is there twice, as after copies were put together, is one answer."""

@@ -42,7 +42,7 @@ def judge(row: Row, text: str) -> Verdict:
     given = row.answers or (() if row.answer is None else (row.answer,))
     if not given:
         return Verdict()
-    wanted = [_meant(gold, row) for gold in given]
+    wanted = [_text_of_gold(gold, row) for gold in given]
     known = [gold for gold in wanted if gold is not None]
     if len(known) < len(wanted):
         return Verdict(why="its right answer is no option, and no letter of one")
@@ -63,7 +63,7 @@ def vqa_accuracy(text: str, people: Sequence[str]) -> float:
     return sum(shares) / len(shares)
 
 
-def _meant(gold: str, row: Row) -> str | None:
+def _text_of_gold(gold: str, row: Row) -> str | None:
     """The text that a right answer stands for: an option's, where there are options. None where it stands for none."""
     if not row.options or abstains(gold):
         return CANNOT_TELL if abstains(gold) else gold

@@ -43,20 +43,17 @@ def as_file(path: Path) -> Iterator[Path]:
         try:
             pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe with a name would wait for a writer for ever
             with os.fdopen(pipe, "rb", buffering=0) as source:
-                _wait_for_writer(source.fileno(), named=os.path.exists(os.path.realpath(path)))
+                # Until something comes, or the last writer has left. A pipe without a name has its writer already.
+                waiting = select.poll()
+                waiting.register(source.fileno(), select.POLLIN)
+                named = os.path.exists(os.path.realpath(path))
+                if not waiting.poll(1000 * WRITER_SECONDS if named else None):
+                    raise _refused("nobody writes into this pipe")
                 os.set_blocking(source.fileno(), True)
                 _copy(source.fileno(), kept.fileno())
         except OSError as error:
             raise _refused(str(error.strerror)) from error
         yield Path(kept.name)
-
-
-def _wait_for_writer(pipe: int, named: bool) -> None:
-    """Until something comes, or the last writer has left. A pipe without a name has its writer already."""
-    waiting = select.poll()
-    waiting.register(pipe, select.POLLIN)
-    if not waiting.poll(1000 * WRITER_SECONDS if named else None):
-        raise _refused("nobody writes into this pipe")
 
 
 def _copy(pipe: int, file: int) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -99,24 +99,25 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
     the `line` of a row is its number."""
     seen: dict[str, int] = {}
     try:
-        if is_array(path) and (rows := _array(path)) is not None:
-            yield from (_first(_of_array(row, number), seen) for number, row in enumerate(rows, 1))
+        if is_array(path) and (rows := _read_array(path)) is not None:
+            for number, item in enumerate(rows, 1):
+                try:
+                    yield _check_id(_read(orjson.dumps(item), number), seen)
+                except TypeError:  # deeper than any row, or a number that no store takes
+                    yield NoRow(number, "nested too deep, or with a number that is too large")
             return
         with path.open("rb") as file:
-            for number, line in enumerate(_lines(file), 1):
-                if line is None:
+            number = 0
+            while line := file.readline(MAX_LINE + 1):
+                number += 1
+                if len(line.rstrip(b"\n")) > MAX_LINE:
+                    while line and not line.endswith(b"\n"):
+                        line = file.readline(CHUNK)
                     yield NoRow(number, f"longer than {MAX_LINE} bytes; name a large picture by its path")
                 elif line.strip():
-                    yield _first(_read(line, number), seen)
+                    yield _check_id(_read(line, number), seen)
     except OSError as error:
         raise InputRefused(f"The questions cannot be read: {error.strerror}.", code="not_a_file") from error
-
-
-def _of_array(row: object, number: int) -> Row | NoRow:
-    try:
-        return _read(orjson.dumps(row), number)
-    except TypeError:  # deeper than any row, or a number that no store takes
-        return NoRow(number, "nested too deep, or with a number that is too large")
 
 
 def with_files(rows: Iterator[Row | NoRow], folder: Path) -> Iterator[Row | NoRow]:
@@ -156,14 +157,6 @@ def count_lines(path: Path) -> int:
         raise InputRefused(f"The questions cannot be read: {error.strerror}.", code="not_a_file") from error
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
-    """The lines; None for one that is too long."""
-    while line := file.readline(MAX_LINE + 1):
-        yield line if len(line.rstrip(b"\n")) <= MAX_LINE else None
-        while line and not line.endswith(b"\n"):
-            line = file.readline(CHUNK)
-
-
 def _read(line: bytes, number: int) -> Row | NoRow:
     try:
         fields = _Fields.model_validate(orjson.loads(line.removeprefix(b"\xef\xbb\xbf")))
@@ -175,7 +168,7 @@ def _read(line: bytes, number: int) -> Row | NoRow:
         return NoRow(number, f"{field}: {found['msg']}")
     key = f"line-{number}" if fields.id is None else str(fields.id)
     named = fields.options if isinstance(fields.options, dict) else {}
-    options = _bare([_text(option) for option in (named.values() if named else fields.options or ())])
+    options = _strip_letters([_text(option) for option in (named.values() if named else fields.options or ())])
     several = isinstance(fields.answer, list)
     answers = tuple(_text(one) for one in fields.answer) if isinstance(fields.answer, list) else ()
     answer = None if several or fields.answer is None else _text(fields.answer)
@@ -191,7 +184,7 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _bare(options: list[str]) -> tuple[str, ...]:
+def _strip_letters(options: list[str]) -> tuple[str, ...]:
     """The options without the letters that all of them have before them, in order: questions are asked with ours."""
     lettered = [_LETTERED.fullmatch(option) for option in options]
     found = [match for match in lettered if match is not None]
@@ -200,7 +193,7 @@ def _bare(options: list[str]) -> tuple[str, ...]:
     return tuple(options)
 
 
-def _array(path: Path) -> list[Any] | None:
+def _read_array(path: Path) -> list[Any] | None:
     """The items of a JSON array; None for a file that only begins like one."""
     try:
         value = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
@@ -209,7 +202,7 @@ def _array(path: Path) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _first(row: Row | NoRow, seen: dict[str, int]) -> Row | NoRow:
+def _check_id(row: Row | NoRow, seen: dict[str, int]) -> Row | NoRow:
     if isinstance(row, NoRow):
         return row
     before = seen.setdefault(row.key, row.line)

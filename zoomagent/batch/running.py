@@ -52,7 +52,7 @@ async def answer_all(
     """Ask every row that has no answer yet. `told` hears how many are done, `learn` every answer before it counts,
     `passed` how many lines needed no asking. Raises StoreError when answers cannot be kept, RunError when no row can
     be answered."""
-    due, records = _due(iter(rows), file, passed), Records(2 * concurrency)
+    due, records = _rows_to_ask(iter(rows), file, passed), Records(2 * concurrency)
     try:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(_keep(records, file, told))
@@ -62,11 +62,11 @@ async def answer_all(
             await records.put(None)
             await keeper
     except ExceptionGroup as errors:
-        raise _first(errors) from None
+        raise _first_error(errors) from None
     return file.tally
 
 
-def _due(rows: Iterator[Row | NoRow], file: AnswerFile, passed: Told) -> Iterator[Row]:
+def _rows_to_ask(rows: Iterator[Row | NoRow], file: AnswerFile, passed: Told) -> Iterator[Row]:
     for row in rows:
         if isinstance(row, NoRow):
             file.tally.refuse(row)
@@ -83,7 +83,7 @@ async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, to
         code = answer.outcome.code or ""
         if code in STOPS:
             raise STOPS[code](" ".join(answer.outcome.reasons))
-        passing = _passing(answer)
+        passing = _code_of_passing(answer)
         if passing:
             tally.put_off[passing] += 1
             told(1)
@@ -92,7 +92,7 @@ async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, to
             await records.put(record_of(row, answer))
 
 
-def _passing(answer: Answer) -> str:
+def _code_of_passing(answer: Answer) -> str:
     """The code of what stood in the way where asking again may well give an answer, or a better one; else "". A run
     whose time ended before the model replied once met a server that was away, or busy."""
     code = answer.outcome.code or ""
@@ -130,6 +130,6 @@ def record_of(row: Row, answer: Answer) -> dict[str, Any]:
     return {**named, **told, **public_answer(answer).model_dump(mode="json")}
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first

@@ -44,15 +44,15 @@ def data_url_blocks(url: str, limits: Limits) -> Iterator[bytes]:
         text = f"A data URL with %2B, %2F or %3D has at most {MAX_ESCAPED} characters. Write + / = as they are."
         raise InputRefused(text, code="too_many_bytes")
     if is_base64:
-        return _from_base64(url, head.end())
-    return iter([_from_percent(url[head.end() :])])
+        return _decode_base64(url, head.end())
+    return iter([_decode_percent(url[head.end() :])])
 
 
-def _from_base64(text: str, start: int) -> Iterator[bytes]:
+def _decode_base64(text: str, start: int) -> Iterator[bytes]:
     rest, padded = "", False
     lines = any(white in text for white in _WHITE)
     for at in range(start, len(text), _SLICE):
-        part, rest = _fours(rest + text[at : at + _SLICE], lines)
+        part, rest = _split_fours(rest + text[at : at + _SLICE], lines)
         if padded or not part.isascii() or "-" in part or "_" in part:
             raise _bad("its base64 is broken")
         padded = part.endswith("=")
@@ -64,7 +64,7 @@ def _from_base64(text: str, start: int) -> Iterator[bytes]:
         raise _bad("its base64 is cut off")
 
 
-def _fours(text: str, lines: bool) -> tuple[str, str]:
+def _split_fours(text: str, lines: bool) -> tuple[str, str]:
     """As many whole groups of four characters as there are, and what is left for the next part."""
     cut = text.rfind("%", max(0, len(text) - 2))  # an escape may go on in the next part
     text, tail = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
@@ -77,7 +77,7 @@ def _fours(text: str, lines: bool) -> tuple[str, str]:
     return text[:whole], text[whole:] + tail
 
 
-def _from_percent(text: str) -> bytes:
+def _decode_percent(text: str) -> bytes:
     if not text.isascii():
         raise _bad("it holds characters that are not ASCII")
     first, *others = text.encode().split(b"%")

@@ -74,7 +74,7 @@ def open_picture(
         try:
             check_format(spool.at(0, START))
             header = header_of(spool, limits, options.frame)
-            _check(header, limits, options)
+            _check_header(header, limits, options)
             decoding = Decoding(spool, header, options, limits)
             name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
             if header.format == "TIFF" and reads_parts():
@@ -101,19 +101,15 @@ def _spool(source: str | Path | bytes | Readable, limits: Limits, rules: UrlRule
     if source[:5].lower() == "data:":
         return spool_blocks(data_url_blocks(source, limits), limits, len(source))
     if _URL.match(source) and not is_file_uri(source):
-        return spool_bytes(_fetch(source, limits, rules), limits)
+        if rules is None:
+            raise FetchRefused(
+                "Addresses are not fetched here. Give the picture itself, or allow its host: "
+                "--allow-host of the command, UrlRules in Python."
+            )
+        from zoomagent.media.fetching.fetch import fetch
+
+        return spool_bytes(fetch(source, rules, limits.max_bytes), limits)
     return spool_path(local_path(source), limits)
-
-
-def _fetch(url: str, limits: Limits, rules: UrlRules | None) -> bytes:
-    if rules is None:
-        raise FetchRefused(
-            "Addresses are not fetched here. Give the picture itself, or allow its host: "
-            "--allow-host of the command, UrlRules in Python."
-        )
-    from zoomagent.media.fetching.fetch import fetch
-
-    return fetch(url, rules, limits.max_bytes)
 
 
 def _open_tiff(name: str, decoding: Decoding) -> Picture:
@@ -127,7 +123,7 @@ def _open_tiff(name: str, decoding: Decoding) -> Picture:
     return Picture(name, header.upright, notes, InMemory(image))
 
 
-def _check(header: Header, limits: Limits, options: Options) -> None:
+def _check_header(header: Header, limits: Limits, options: Options) -> None:
     """Everything that can be refused before a decoder runs."""
     parts = header.format == "TIFF" and "tiled" in header.layout and reads_parts()
     limits.check_size(header.size.width, header.size.height, in_parts=parts)

@@ -41,15 +41,12 @@ def file_name(source: Any) -> str:
     if not isinstance(source, str) or source[:5].lower() == "data:":
         return ""
     if source[:8].lower().startswith(("http://", "https://", "file:/")):
-        return storable(_last(unquote(_path_of(source))))[:LONGEST]
+        try:
+            path = urlsplit(source).path
+        except ValueError:
+            return ""
+        return storable(_last(unquote(path)))[:LONGEST]
     return storable(_last(source))[:LONGEST]
-
-
-def _path_of(address: str) -> str:
-    try:
-        return urlsplit(address).path
-    except ValueError:
-        return ""
 
 
 def _last(path: str) -> str:

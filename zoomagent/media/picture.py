@@ -76,7 +76,7 @@ class Picture:
         for _, size in requests:
             if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
                 raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
-        return self._regions([(plain_box(box, self.size), size) for box, size in requests])
+        return self._render([(plain_box(box, self.size), size) for box, size in requests])
 
     def prepare(self) -> None:
         """Begin to decode a large file in the background, say while a model thinks. Returns at once."""
@@ -94,7 +94,7 @@ class Picture:
         if self._closed:
             raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
 
-    def _regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+    def _render(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         """What threads render that nobody waits for any more keeps the files open until they are done."""
         with self._lock:
             self._check_open()

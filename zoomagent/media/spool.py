@@ -75,11 +75,18 @@ def spool_bytes(data: bytes, limits: Limits) -> Spool:
 
 def spool_stream(stream: Readable, limits: Limits, expected: int = 0) -> Spool:
     """Copy and hash a binary stream, stopping one byte past the limit."""
-    return spool_blocks(_blocks(stream, limits.max_bytes + 1), limits, expected)
+    return spool_blocks(_read_blocks(stream, limits.max_bytes + 1), limits, expected)
 
 
-def _blocks(stream: Readable, left: int) -> Iterator[bytes]:
-    while block := _read(stream, min(_CHUNK, left)):
+def _read_blocks(stream: Readable, left: int) -> Iterator[bytes]:
+    while True:
+        try:
+            block = stream.read(min(_CHUNK, left))
+        except Exception as error:  # whose object this is nobody knows, nor what it raises
+            text = f"The file object cannot be read ({type(error).__name__}). Give one that is open for reading."
+            raise InputRefused(text, code="not_a_file") from error
+        if not block:
+            return
         if not isinstance(block, bytes):
             raise InputRefused("The file object gives text. Open it in binary mode.", code="not_a_file")
         left -= len(block)
@@ -101,14 +108,6 @@ def spool_blocks(blocks: Iterator[bytes], limits: Limits, expected: int = 0) -> 
         file.close()
         raise
     return Spool(file, size, digest.hexdigest())
-
-
-def _read(stream: Readable, count: int) -> bytes:
-    try:
-        return stream.read(count)
-    except Exception as error:  # whose object this is nobody knows, nor what it raises
-        text = f"The file object cannot be read ({type(error).__name__}). Give one that is open for reading."
-        raise InputRefused(text, code="not_a_file") from error
 
 
 def spool_path(path: Path, limits: Limits) -> Spool:

@@ -10,7 +10,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 PANELS = {
     "loss": "loss",
@@ -61,7 +60,14 @@ def draw(runs: Sequence[Path], out: Path) -> list[str]:
     rows = -(-len(shown) // columns)
     figure, grid = pyplot.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
     for axes, name in zip(grid.flat, shown, strict=False):
-        _panel(axes, name, logs)
+        for index, (run, log) in enumerate(logs.items()):
+            points, colour = log.get(name, []), f"C{index}"
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1, marker=".")
+            axes.plot(steps, smooth(values), color=colour, linewidth=2, label=run)
+        axes.set_title(PANELS[name], fontsize=10)
+        axes.set_xlabel("step", fontsize=8)
+        axes.grid(alpha=0.3)
     for axes in list(grid.flat)[len(shown) :]:
         axes.axis("off")
     grid.flat[0].legend(fontsize=8)
@@ -69,17 +75,6 @@ def draw(runs: Sequence[Path], out: Path) -> list[str]:
     figure.savefig(out, dpi=110)
     pyplot.close(figure)
     return [PANELS[name] for name in shown]
-
-
-def _panel(axes: Any, name: str, logs: dict[str, dict[str, Series]]) -> None:
-    for index, (run, log) in enumerate(logs.items()):
-        points, colour = log.get(name, []), f"C{index}"
-        steps, values = [step for step, _ in points], [value for _, value in points]
-        axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1, marker=".")
-        axes.plot(steps, smooth(values), color=colour, linewidth=2, label=run)
-    axes.set_title(PANELS[name], fontsize=10)
-    axes.set_xlabel("step", fontsize=8)
-    axes.grid(alpha=0.3)
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def find(place: Path) -> dict[str, Source]:
             raise InputRefused(text, code="data_ambiguous")
         found[source.table] = source
     for name in TABLES:
-        if name not in found and (other := _like(place, name)):
+        if name not in found and (other := _find_lookalike(place, name)):
             raise InputRefused(
                 f"{other} looks like the table {name}, which is not found in it. Name it {name}.json, or a .zip that "
                 "holds that; move it away where it is something else.",
@@ -103,7 +103,7 @@ def _sources(place: Path) -> Iterator[Source]:
             yield from _members(file) if named["packed"] == ".zip" else [Source(named["table"], file)]
 
 
-def _like(place: Path, table: str) -> str:
+def _find_lookalike(place: Path, table: str) -> str:
     """A file that its name gives out as this table, and that was not read as it."""
     if place.is_file():
         with zipfile.ZipFile(place) as archive:

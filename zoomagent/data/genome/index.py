@@ -65,20 +65,27 @@ def build(files: Mapping[str, Source], folder: Path, progress: Progress = lambda
         if not target.exists():
             part = folder / f"{table}.part"
             part.unlink(missing_ok=True)
-            sizes = {} if table == "image_data" else _sizes(folder)
-            _write(part, files[table], sizes, progress)
+            sizes = {} if table == "image_data" else _read_sizes(folder)
+            _write_table(part, files[table], sizes, progress)
             part.replace(target)
     return folder
 
 
-def _write(file: Path, source: Source, sizes: Mapping[int, Size], progress: Progress) -> None:
+def _write_table(file: Path, source: Source, sizes: Mapping[int, Size], progress: Progress) -> None:
     counts: Counts = Counter()
     with closing(sqlite3.connect(file)) as base, base:
         base.execute("PRAGMA journal_mode=OFF")
         base.execute("PRAGMA synchronous=OFF")
         base.execute("CREATE TABLE body (id INTEGER PRIMARY KEY, value BLOB)")
         base.execute("CREATE TABLE counts (reason TEXT PRIMARY KEY, n INTEGER)")
-        entries = _entries(source, sizes, counts)
+        entries: Iterator[tuple[int, Any]]
+        match source.table:
+            case "image_data":
+                entries = _shots(source, counts)
+            case "qa_to_region_mapping":
+                entries = _mapped(source, counts)
+            case _:
+                entries = _row_bodies(source, sizes, counts)
         twice = (
             f"{source.table}: {'question mapped' if source.table == 'qa_to_region_mapping' else 'picture listed'} twice"
         )
@@ -90,16 +97,6 @@ def _write(file: Path, source: Source, sizes: Mapping[int, Size], progress: Prog
             done += len(batch)
             progress(source.table, done, 0 if source.table == "qa_to_region_mapping" else len(sizes))
         base.executemany("INSERT INTO counts VALUES (?, ?)", sorted((+counts).items()))
-
-
-def _entries(source: Source, sizes: Mapping[int, Size], counts: Counts) -> Iterator[tuple[int, Any]]:
-    match source.table:
-        case "image_data":
-            return _shots(source, counts)
-        case "qa_to_region_mapping":
-            return _mapped(source, counts)
-        case _:
-            return _bodies(source, sizes, counts)
 
 
 def _shots(source: Source, counts: Counts) -> Iterator[tuple[int, bytes]]:
@@ -125,7 +122,7 @@ def _mapped(source: Source, counts: Counts) -> Iterator[tuple[int, int]]:
         yield ids[0], ids[1]
 
 
-def _bodies(source: Source, sizes: Mapping[int, Size], counts: Counts) -> Iterator[tuple[int, bytes]]:
+def _row_bodies(source: Source, sizes: Mapping[int, Size], counts: Counts) -> Iterator[tuple[int, bytes]]:
     asked: set[int] = set()
     for row in rows(source):
         number = image_id(row)
@@ -133,36 +130,29 @@ def _bodies(source: Source, sizes: Mapping[int, Size], counts: Counts) -> Iterat
         if number is None or size is None:
             counts[f"{source.table}: of no known picture"] += 1
             continue
-        found = _found(source.table, row, size, counts)
-        if source.table == "question_answers":
-            found = [one for one in found if not _clash(one.id, asked, counts)]
+        found: Any
+        match source.table:
+            case "objects":
+                found = objects_of(row, size, counts)
+            case "attributes":
+                found = attributes_of(row, counts)
+            case "relationships":
+                found = relations_of(row, counts)
+            case "region_descriptions":
+                found = regions_of(row, size, counts)
+            case _:
+                found = []
+                for one in asked_of(row, size, counts):
+                    if one.id in asked:
+                        counts["question_answers: id used twice"] += 1
+                    else:
+                        asked.add(one.id)
+                        found.append(one)
         counts[f"{source.table}: entries kept"] += len(found)
         yield number, zlib.compress(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), 1)
 
 
-def _clash(number: int, known: set[int], counts: Counts) -> bool:
-    if number in known:
-        counts["question_answers: id used twice"] += 1
-        return True
-    known.add(number)
-    return False
-
-
-def _found(table: str, row: Mapping[str, Any], size: Size, counts: Counts) -> Any:
-    match table:
-        case "objects":
-            return objects_of(row, size, counts)
-        case "attributes":
-            return attributes_of(row, counts)
-        case "relationships":
-            return relations_of(row, counts)
-        case "region_descriptions":
-            return regions_of(row, size, counts)
-        case _:
-            return asked_of(row, size, counts)
-
-
-def _sizes(folder: Path) -> dict[int, Size]:
+def _read_sizes(folder: Path) -> dict[int, Size]:
     found = {}
     with closing(sqlite3.connect(folder / "image_data.sqlite")) as base:
         for number, body in base.execute("SELECT id, value FROM body"):
@@ -206,7 +196,7 @@ class GenomeIndex:
             self._bases["image_data"].execute("SELECT value FROM body WHERE id = ?", (number,)).fetchone()[0]
         )
         shot = Shot(row["id"], row["path"], Size(**row["size"]))
-        asked = tuple(_asked(one) for one in self._body("question_answers", number))
+        asked = tuple(_question(one) for one in self._body("question_answers", number))
         return Page(
             shot=shot,
             things=tuple(map(_thing, self._body("objects", number))),
@@ -245,6 +235,6 @@ def _thing(one: Mapping[str, Any]) -> Thing:
     return Thing(one["id"], _corners(one["box"]), tuple(one["names"]))
 
 
-def _asked(one: Mapping[str, Any]) -> Asked:
+def _question(one: Mapping[str, Any]) -> Asked:
     about, given = (tuple(map(_thing, one[side])) for side in ("about", "given"))
     return Asked(one["id"], one["question"], one["answer"], about, given)

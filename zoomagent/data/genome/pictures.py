@@ -11,7 +11,6 @@ from pathlib import Path
 from zoomagent.data.genome.rows import Shot
 from zoomagent.errors import InputRefused
 from zoomagent.media.decoding.header import read_header
-from zoomagent.media.decoding.header_types import Header
 from zoomagent.media.limits import Limits
 from zoomagent.media.spool import Spool
 
@@ -25,22 +24,16 @@ def look_up(folder: Path, shot: Shot) -> tuple[str, str]:
     name = shot.path.rsplit("/", 1)[-1]
     tried = dict.fromkeys([shot.path, *(f"{place}/{name}".lstrip("/") for place in FOLDERS)])
     path = next((one for one in tried if (folder / one).is_file()), None)
-    return (path, _problem(folder / path, shot)) if path else (shot.path, "pictures: missing")
-
-
-def _problem(file: Path, shot: Shot) -> str:
+    if path is None:
+        return shot.path, "pictures: missing"
     try:
-        header, end = _read(file)
+        with (folder / path).open("rb") as stream:
+            spool = Spool(stream, (folder / path).stat().st_size, "")
+            header, end = read_header(spool, Limits().max_metadata), spool.at(max(0, spool.size - 64), 64)
     except InputRefused:
-        return "pictures: corrupt"
+        return path, "pictures: corrupt"
     if header.damaged or _ENDS.get(header.format, b"") not in end:
-        return "pictures: cut off or damaged"
+        return path, "pictures: cut off or damaged"
     if header.upright != shot.size:
-        return "pictures: another size than the tables say"
-    return "pictures: turned by EXIF, and the tables' boxes may not be" if header.orientation > 1 else ""
-
-
-def _read(file: Path) -> tuple[Header, bytes]:
-    with file.open("rb") as stream:
-        spool = Spool(stream, file.stat().st_size, "")
-        return read_header(spool, Limits().max_metadata), spool.at(max(0, spool.size - 64), 64)
+        return path, "pictures: another size than the tables say"
+    return path, "pictures: turned by EXIF, and the tables' boxes may not be" if header.orientation > 1 else ""

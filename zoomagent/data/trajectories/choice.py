@@ -42,7 +42,8 @@ class Entry:
 
 def choose(entries: Sequence[Entry], kinds: Collection[Kind], limit: int | None, seed: int) -> dict[int, Kind]:
     """The chosen entries by index, each with its kind: at most `limit`, near `SHARES` where there are enough."""
-    order = sorted(range(len(entries)), key=lambda i: _rank(entries[i], seed))
+    hashes = [hashlib.sha256(f"{seed}|{entry.image_id}|{entry.qa}".encode()).digest() for entry in entries]
+    order = sorted(range(len(entries)), key=hashes.__getitem__)
     most = len(entries) if limit is None else limit
     whole = sum(SHARES[kind] for kind in kinds)
     quota = {kind: ceil(most * SHARES[kind] / whole) for kind in kinds}
@@ -68,10 +69,6 @@ def choose(entries: Sequence[Entry], kinds: Collection[Kind], limit: int | None,
     return kept
 
 
-def _rank(entry: Entry, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}|{entry.image_id}|{entry.qa}".encode()).digest()
-
-
 WIDER = (2.0, 4.0)
 """Sides of the wider boxes, in sides of the second (ours)."""
 
@@ -81,14 +78,12 @@ def nested(target: Corners, picture: Size) -> tuple[Corners, ...]:
     inner = Box(*target)
     crop = with_margin(square_around(inner, picture), picture, pixels=DUALFOCUS_PIXELS)
     side = max(crop.width, crop.height)
-    found = [inner, crop, *(_around(crop, round(side * factor), picture) for factor in WIDER)]
+    found = [inner, crop]
+    for wider in (round(side * factor) for factor in WIDER):
+        left, top = (crop.left + crop.right - wider) // 2, (crop.top + crop.bottom - wider) // 2
+        found.append(moved_inside(Box(left, top, left + wider, top + wider), picture))
     kept = [box for i, box in enumerate(found) if box not in found[:i] and (i == 0 or box != whole(picture))]
     return tuple((box.left, box.top, box.right, box.bottom) for box in kept)
-
-
-def _around(box: Box, side: int, picture: Size) -> Box:
-    left, top = (box.left + box.right - side) // 2, (box.top + box.bottom - side) // 2
-    return moved_inside(Box(left, top, left + side, top + side), picture)
 
 
 @dataclass(frozen=True)

@@ -106,30 +106,27 @@ def judge(page: Page, asked: Asked, limits: Thresholds) -> Candidate | str:
     if about is None:
         named = any(occurs(name, asked.question) for thing in page.things for name in thing.names)
         nothing = About((), "about nothing in particular")
-        return "names things, linked to none" if named else _made(page, asked, ("no_zoom",), nothing)
-    if not told_apart(page, asked, _meant(page, asked, about)):
+        return "names things, linked to none" if named else _make_candidate(page, asked, ("no_zoom",), nothing)
+    if not told_apart(page, asked, _things_meant(page, asked, about)):
         return "several things of that name, not told apart"
-    return _sized(page, asked, About(merged(about.things), about.rule, about.region), limits)
-
-
-def _sized(page: Page, asked: Asked, about: About, limits: Thresholds) -> Candidate | str:
-    """What a question about these things can teach, by their size in the picture."""
+    about = About(merged(about.things), about.rule, about.region)
+    # What a question about these things can teach, by their size in the picture.
     shares = [Box(*thing.box).area / page.shot.size.pixels for thing in about.things]
     if len(shares) > MAX_TARGETS:
         return f"about more than {MAX_TARGETS} things"
     if min(shares) >= limits.large:
-        return _made(page, asked, ("no_zoom",), about)
+        return _make_candidate(page, asked, ("no_zoom",), about)
     if any(text in asked.question.casefold() for text in COUNTS):
         return "asks for a count"
     if len(shares) == 1 and PLACES & set(words(asked.question)):
-        seen = shares[0] >= limits.placed
-        return _made(page, asked, ("no_zoom",), about) if seen else "asks for the place of a small thing"
+        placed = shares[0] >= limits.placed
+        return _make_candidate(page, asked, ("no_zoom",), about) if placed else "asks for the place of a small thing"
     if max(shares) > limits.small:
         return "neither small nor large"
-    return _made(page, asked, _small_kinds(page, asked, about, shares, limits), about)
+    return _make_candidate(page, asked, _kinds_of_small(page, asked, about, shares, limits), about)
 
 
-def _small_kinds(
+def _kinds_of_small(
     page: Page, asked: Asked, about: About, shares: Sequence[float], limits: Thresholds
 ) -> tuple[Kind, ...]:
     if len(shares) > 1:
@@ -158,7 +155,7 @@ def about_of(page: Page, asked: Asked) -> About | None:
     return About(asked.given, "linked answer") if asked.given else None
 
 
-def _meant(page: Page, asked: Asked, about: About) -> Sequence[Thing]:
+def _things_meant(page: Page, asked: Asked, about: About) -> Sequence[Thing]:
     """The things that must not be mistaken for others: of a region, those inside it that the question names."""
     if about.region is None:
         return about.things
@@ -178,22 +175,20 @@ def merged(things: Sequence[Thing]) -> tuple[Thing, ...]:
 
 def told_apart(page: Page, asked: Asked, about: Sequence[Thing]) -> bool:
     """Whether the question means these things and no others of their names."""
-    return all(not _alike(page, asked, thing, about) for thing in about)
-
-
-def _alike(page: Page, asked: Asked, thing: Thing, about: Sequence[Thing]) -> bool:
-    """Whether there is another thing that the question could mean as well."""
     ids = {one.id for one in about}
-    marks, names = _marks(page, asked, thing), set(thing.names)
-    unnamed = marks and not any(occurs(name, asked.question) for name in thing.names)
-    others = (
-        other
-        for other in page.things
-        if other.id not in ids
-        and (unnamed or not names.isdisjoint(other.names))
-        and all(iou(Box(*other.box), Box(*one.box)) < SAME_THING for one in about)
-    )
-    return any(marks <= _marks(page, asked, other) for other in others)
+    for thing in about:
+        marks, names = _marks(page, asked, thing), set(thing.names)
+        unnamed = marks and not any(occurs(name, asked.question) for name in thing.names)
+        others = (
+            other
+            for other in page.things
+            if other.id not in ids
+            and (unnamed or not names.isdisjoint(other.names))
+            and all(iou(Box(*other.box), Box(*one.box)) < SAME_THING for one in about)
+        )
+        if any(marks <= _marks(page, asked, other) for other in others):
+            return False
+    return True
 
 
 def _marks(page: Page, asked: Asked, thing: Thing) -> set[str]:
@@ -206,7 +201,7 @@ def _marks(page: Page, asked: Asked, thing: Thing) -> set[str]:
     return said
 
 
-def _made(page: Page, asked: Asked, kinds: tuple[Kind, ...], about: About) -> Candidate:
+def _make_candidate(page: Page, asked: Asked, kinds: tuple[Kind, ...], about: About) -> Candidate:
     sources = {"qa": [asked.id], "objects": [one.id for one in about.things if about.region is None]}
     if about.region is not None:
         sources["regions"] = [about.region]

@@ -22,24 +22,25 @@ async def teaches(model: Model, picture: Picture, candidate: Candidate) -> bool:
     if candidate.kinds == ("cannot_tell",):
         return True
     views = ViewStore(picture, model.profile)
-    whole = await _right(model, views, [views.whole()["id"]], macro_prompt(candidate.question), candidate.answer)
+    whole = await _answers_rightly(
+        model, views, [views.whole()["id"]], macro_prompt(candidate.question), candidate.answer
+    )
     if candidate.kinds == ("no_zoom",):
         return whole
-    return not whole and await _right(model, views, *_closer(views, candidate), candidate.answer)
-
-
-def _closer(views: ViewStore, candidate: Candidate) -> tuple[list[str], str]:
-    """The views and words of the second question: the whole, marked where there are several crops, and the crops."""
+    if whole:
+        return False
+    # The second question: the whole, marked where there are several crops, and the crops.
     boxes = [Box(*target.box) for target in candidate.targets]
     around = [surroundings(box, views.picture.size, views.profile.crop_margin, 0) for box in boxes]
-    whole = views.whole()["id"]
-    crops = [views.add(box, source=whole, max_pixels=views.profile.crop_pixels or None)["id"] for box in around]
-    if len(crops) == 1:
-        return [whole, *crops], micro_prompt(candidate.question)
-    return [views.marked(whole, around)["id"], *crops], several_prompt(candidate.question)
+    view = views.whole()["id"]
+    crops = [views.add(box, source=view, max_pixels=views.profile.crop_pixels or None)["id"] for box in around]
+    prompt = micro_prompt(candidate.question)
+    if len(crops) > 1:
+        view, prompt = views.marked(view, around)["id"], several_prompt(candidate.question)
+    return await _answers_rightly(model, views, [view, *crops], prompt, candidate.answer)
 
 
-async def _right(model: Model, views: ViewStore, shown: list[str], prompt: str, answer: str) -> bool:
+async def _answers_rightly(model: Model, views: ViewStore, shown: list[str], prompt: str, answer: str) -> bool:
     parts = [await views.pixels(view) for view in shown]
     [reply] = await model.generate([Message("user", (*parts, Text(prompt)))], max_tokens=32)
     return same_answer(read(reply.text).text, answer)

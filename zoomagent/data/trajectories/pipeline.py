@@ -22,7 +22,7 @@ import orjson
 from zoomagent.data.genome.files import Source, find
 from zoomagent.data.genome.index import GenomeIndex, build
 from zoomagent.data.genome.pictures import look_up
-from zoomagent.data.genome.rows import Counts, Shot
+from zoomagent.data.genome.rows import Counts
 from zoomagent.data.trajectories.card import SPLITS, Split, check_leak, make_card, split_of, write_card
 from zoomagent.data.trajectories.choice import CAPPED, Donor, Entry, choose, donor_of, from_donors
 from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line
@@ -31,7 +31,7 @@ from zoomagent.data.trajectories.telling import Teller
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
 from zoomagent.errors import InputRefused, SettingInvalid, ToolError
 from zoomagent.files import write_whole
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import open_picture
 from zoomagent.media.limits import own_limits
 from zoomagent.models.base import Model
 from zoomagent.models.profiles import Profile
@@ -73,7 +73,8 @@ class Settings:
         return {
             "format": FORMAT,
             "files": {name: source.digest() for name, source in sorted(files.items())},
-            "images": _relative(self.images, out),
+            # As seen from `out`, so that both folders can be moved together.
+            "images": Path(os.path.relpath(self.images.resolve(), out.resolve())).as_posix(),
             "profile": {"family": self.profile.family, "margin": self.profile.crop_margin, "tools": self.profile.tools},
             "kinds": self.kinds,
             "limit": self.limit,
@@ -101,18 +102,23 @@ def make(
         return finished
     work = out / ".work"
     with GenomeIndex(build(files, work / "index", progress)) as index:
-        shards = _shards(index.ids())
+        every = index.ids()
+        shards = [every[start : start + SHARD] for start in range(0, len(every), SHARD)]
         for number, ids in enumerate(shards):
-            _once(work / f"curated-{number:05d}.jsonl", lambda ids=ids: _curated(index, ids, settings))  # type: ignore[misc]
+            file = work / f"curated-{number:05d}.jsonl"
+            if not file.exists():
+                write_whole(file, _curate_shard(index, ids, settings))
             progress("curating", number + 1, len(shards))
         counts = index.counts()
     if settings.model:
         asyncio.run(_judge(work, len(shards), settings, progress))
-    chosen = _chosen(work, len(shards), settings)
+    chosen = _choose(work, len(shards), settings)
     for number in range(len(shards)):
-        _once(work / f"told-{number:05d}.json", lambda n=number: _told(work, out, n, chosen, settings))  # type: ignore[misc]
+        file = work / f"told-{number:05d}.json"
+        if not file.exists():
+            write_whole(file, asyncio.run(_tell_shard(work, out, number, chosen, settings)))
         progress("telling", number + 1, len(shards))
-    return _finished(out, work, given, counts, len(shards))
+    return _finish(out, work, given, counts, len(shards))
 
 
 def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -134,22 +140,12 @@ def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _shards(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[start : start + SHARD] for start in range(0, len(ids), SHARD)]
-
-
-def _once(file: Path, made: Callable[[], bytes]) -> None:
-    """Write what `made` gives, unless it was written before."""
-    if not file.exists():
-        write_whole(file, made())
-
-
 def _read(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = orjson.loads(file.read_bytes())
     return content
 
 
-def _curated(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> bytes:
+def _curate_shard(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> bytes:
     """The counts of a shard on the first line, then its candidates, one a line."""
     counts: Counts = Counter()
     donors: list[Donor] = []
@@ -160,21 +156,16 @@ def _curated(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> byte
         absent = from_donors(page, donors[-DONORS:])
         found = [*own, absent] if absent else own
         donors += [donor for candidate in own if (donor := donor_of(candidate))]
-        path = _usable(page.shot, settings, counts) if found else None
-        if path is None:
+        if not found:
+            continue
+        path, problem = look_up(settings.images, page.shot) if settings.check else (page.shot.path, "")
+        if settings.check:
+            counts[problem or "pictures: usable"] += 1
+        if problem:
             counts["curation: candidates lost with their picture"] += len(found)
         else:
             lines += [as_line(Candidate(**{**vars(candidate), "path": path})) for candidate in found]
     return b"".join([orjson.dumps(dict(+counts), option=orjson.OPT_APPEND_NEWLINE), *lines])
-
-
-def _usable(shot: Shot, settings: Settings, counts: Counts) -> str | None:
-    """The picture's path below the folder of pictures; None, counted, when it cannot be used."""
-    if not settings.check:
-        return shot.path
-    path, problem = look_up(settings.images, shot)
-    counts[problem or "pictures: usable"] += 1
-    return None if problem else path
 
 
 def _candidates(work: Path, shard: int) -> Iterator[bytes]:
@@ -189,39 +180,37 @@ async def _judge(work: Path, shards: int, settings: Settings, progress: Progress
     from zoomagent.models.loading import load_model
 
     more = None if settings.limit is None else settings.limit * SPARE
-    asked = _chosen(work, shards, replace(settings, limit=more, model=""))
+    asked = _choose(work, shards, replace(settings, limit=more, model=""))
     model = load_model(settings.model)
     try:
         for shard in range(shards):
             file = work / f"judged-{shard:05d}.json"
             if not file.exists():
-                write_whole(file, await _judged(work, shard, asked, settings, model))
+                write_whole(file, await _judge_shard(work, shard, asked, settings, model))
             progress("judging", shard + 1, shards)
     finally:
         await model.aclose()
 
 
-async def _judged(work: Path, shard: int, asked: Chosen, settings: Settings, model: Model) -> bytes:
+async def _judge_shard(work: Path, shard: int, asked: Chosen, settings: Settings, model: Model) -> bytes:
     counts: Counts = Counter()
     kept: list[int] = []
     lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if n in asked[shard])
     for path, group in groupby(lines, key=lambda entry: entry[1].path):
         try:
             with open_picture(settings.images / path, limits=own_limits()) as picture:
-                kept += [line for line, one in group if await _taught(model, picture, one, counts)]
+                for line, candidate in group:
+                    taught = await teaches(model, picture, candidate)
+                    purpose = candidate.kinds[0] if candidate.kinds[0] in CAPPED else "zoom"
+                    counts[f"judging: {purpose}, {'kept' if taught else 'dropped'}"] += 1
+                    if taught:
+                        kept.append(line)
         except InputRefused as error:
             counts[f"judging: picture refused, {error.code}"] += 1
     return orjson.dumps({"kept": kept, "counts": dict(counts)}, option=orjson.OPT_SORT_KEYS)
 
 
-async def _taught(model: Model, picture: Picture, candidate: Candidate, counts: Counts) -> bool:
-    taught = await teaches(model, picture, candidate)
-    purpose = candidate.kinds[0] if candidate.kinds[0] in CAPPED else "zoom"
-    counts[f"judging: {purpose}, {'kept' if taught else 'dropped'}"] += 1
-    return taught
-
-
-def _chosen(work: Path, shards: int, settings: Settings) -> Chosen:
+def _choose(work: Path, shards: int, settings: Settings) -> Chosen:
     """The chosen candidates by shard and line; where a model judged, only of those that it needs."""
     entries: list[Entry] = []
     places: list[list[int]] = []
@@ -245,9 +234,20 @@ def _chosen(work: Path, shards: int, settings: Settings) -> Chosen:
     return chosen
 
 
-def _told(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings) -> bytes:
+async def _tell_shard(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings) -> bytes:
     """Write a shard's trajectories, and return what to count of them."""
-    told, counts = asyncio.run(_tell(work, shard, chosen, settings))
+    teller = Teller(settings.profile, settings.seed, settings.search_below, settings.shrink)
+    told: list[Trajectory] = []
+    counts: Counts = Counter()
+    for line, text in enumerate(_candidates(work, shard)):
+        kind = chosen[shard].get(line)
+        if kind is None:
+            counts["choice: not chosen (balance, limit or kinds)"] += 1
+            continue
+        try:
+            told.append(await teller.tell(from_line(text), kind))
+        except ToolError as error:
+            counts[f"telling: dropped, {kind}: {error}"] += 1
     sides: dict[Split, list[Trajectory]] = {side: [] for side in SPLITS}
     for one in told:
         sides[split_of(one.image_id, settings.held_out)].append(one)
@@ -262,23 +262,7 @@ def _told(work: Path, out: Path, shard: int, chosen: Chosen, settings: Settings)
     return orjson.dumps({"kinds": kinds, "pictures": pictures, "counts": dict(counts)}, option=orjson.OPT_SORT_KEYS)
 
 
-async def _tell(work: Path, shard: int, chosen: Chosen, settings: Settings) -> tuple[list[Trajectory], Counts]:
-    teller = Teller(settings.profile, settings.seed, settings.search_below, settings.shrink)
-    told: list[Trajectory] = []
-    counts: Counts = Counter()
-    for line, text in enumerate(_candidates(work, shard)):
-        kind = chosen[shard].get(line)
-        if kind is None:
-            counts["choice: not chosen (balance, limit or kinds)"] += 1
-            continue
-        try:
-            told.append(await teller.tell(from_line(text), kind))
-        except ToolError as error:
-            counts[f"telling: dropped, {kind}: {error}"] += 1
-    return told, counts
-
-
-def _finished(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, shards: int) -> dict[str, Any]:
+def _finish(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, shards: int) -> dict[str, Any]:
     """Sum up, check that no picture is on both sides, write the card, and take the work folder away."""
     kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
     pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
@@ -298,8 +282,3 @@ def _finished(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, s
     write_card(card, out)
     shutil.rmtree(work)
     return card
-
-
-def _relative(images: Path, out: Path) -> str:
-    """The folder of pictures as seen from `out`, so that both can be moved together."""
-    return Path(os.path.relpath(images.resolve(), out.resolve())).as_posix()

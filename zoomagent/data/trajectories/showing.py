@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
 
 import orjson
 from PIL import Image, ImageDraw, ImageFont
@@ -70,19 +69,15 @@ def mixed(folder: Path, n: int) -> list[Trajectory]:
 def sheet(one: Trajectory, images: Path) -> Sheet:
     """The trajectory's pictures and turns."""
     with open_picture(images / one.image, limits=own_limits()) as picture:
-        pictures = [_whole(one, picture), *(_view(picture, Box(*view.box), CROP) for view in one.views[1:])]
-    lines = tuple((turn.role, _text(turn), turn.role == "assistant" and not turn.learn) for turn in one.messages)
+        whole = _view(picture, Box(0, 0, one.width, one.height), WHOLE)
+        draw, scale = ImageDraw.Draw(whole), whole.width / one.width
+        boxes = [*((box, WHITE, 1) for box in one.nested[1:]), *((view.box, AMBER, 2) for view in one.views[1:])]
+        for box, colour, width in [*boxes, *((box, GREEN, 2) for box in one.targets)]:
+            left, top, right, bottom = (round(value * scale) for value in box)
+            draw.rectangle((left, top, max(left + 1, right - 1), max(top + 1, bottom - 1)), outline=colour, width=width)
+        pictures = [whole, *(_view(picture, Box(*view.box), CROP) for view in one.views[1:])]
+    lines = tuple((turn.role, _text_of(turn), turn.role == "assistant" and not turn.learn) for turn in one.messages)
     return Sheet(f"{one.kind}: {one.id}, picture {one.image_id}, {one.width}x{one.height}", tuple(pictures), lines)
-
-
-def _whole(one: Trajectory, picture: Picture) -> Image.Image:
-    image = _view(picture, Box(0, 0, one.width, one.height), WHOLE)
-    draw, scale = ImageDraw.Draw(image), image.width / one.width
-    boxes = [*((box, WHITE, 1) for box in one.nested[1:]), *((view.box, AMBER, 2) for view in one.views[1:])]
-    for box, colour, width in [*boxes, *((box, GREEN, 2) for box in one.targets)]:
-        left, top, right, bottom = (round(value * scale) for value in box)
-        draw.rectangle((left, top, max(left + 1, right - 1), max(top + 1, bottom - 1)), outline=colour, width=width)
-    return image
 
 
 def _view(picture: Picture, box: Box, longer: int) -> Image.Image:
@@ -90,7 +85,7 @@ def _view(picture: Picture, box: Box, longer: int) -> Image.Image:
     return picture.view(box, Size(max(1, round(box.width * scale)), max(1, round(box.height * scale)))).copy()
 
 
-def _text(turn: Turn) -> str:
+def _text_of(turn: Turn) -> str:
     parts = [f"[{part.view}]" if isinstance(part, ImagePart) else part.text for part in turn.content]
     calls = [f"{call.function.name}({orjson.dumps(call.function.arguments).decode()})" for call in turn.tool_calls]
     return " ".join([*parts, *calls])
@@ -102,21 +97,26 @@ def as_page(sheets: Sequence[Sheet]) -> str:
         {
             "title": one.title,
             "shots": [inlined_shot(image, "PNG") for image in one.pictures],
-            "turns": [_turn(role, text, wrong) for role, text, wrong in one.lines],
+            "turns": [
+                {
+                    "name": role,
+                    "text": text,
+                    "time": "not to be learned" if wrong else "",
+                    "side": "wrong" if wrong else "",
+                    "marks": False,
+                    "share": None,
+                }
+                for role, text, wrong in one.lines
+            ],
         }
         for one in sheets
     ]
     return one_page("trajectories.html", {"sheets": shown})
 
 
-def _turn(role: str, text: str, wrong: bool) -> dict[str, Any]:
-    words = {"name": role, "text": text, "time": "not to be learned" if wrong else ""}
-    return {**words, "side": "wrong" if wrong else "", "marks": False, "share": None}
-
-
 def as_picture(sheets: Sequence[Sheet]) -> Image.Image:
     """All sheets, one below the other."""
-    drawn = [_drawn(one) for one in sheets]
+    drawn = [_draw_sheet(one) for one in sheets]
     canvas = Image.new("RGB", (WIDTH, max(1, sum(image.height for image in drawn))), WHITE)
     top = 0
     for image in drawn:
@@ -125,7 +125,7 @@ def as_picture(sheets: Sequence[Sheet]) -> Image.Image:
     return canvas
 
 
-def _drawn(one: Sheet) -> Image.Image:
+def _draw_sheet(one: Sheet) -> Image.Image:
     text = [
         (line, wrong)
         for role, said, wrong in one.lines

@@ -190,11 +190,14 @@ class Teller:
         needed = (VERIFY,) if kind == "verify" else ()
         offered = (*self._profile.tools, *(name for name in needed if name not in self._profile.tools))
         size = Size(candidate.width, candidate.height)
-        pixels = self._smaller(size, kind, rng)
+        pixels: int | None = None
+        if kind != "no_zoom" and self._shrink and rng.random() < self._shrink:
+            full = self._shown.fit(size, self._shown.whole_pixels or None)
+            pixels = max(self._shown.min_pixels, round(full.pixels * rng.uniform(LEAST_SIDE, 1.0) ** 2))
         seen = self._shown.fit(size, pixels or self._shown.whole_pixels or None)
         unseen = self._search_below * size.width / seen.width
         telling = Telling(candidate, self._profile, offered, rng, pixels=pixels, unseen=unseen)
-        await _looks(telling, candidate, kind)
+        await _tell_looks(telling, candidate, kind)
         telling.answer(candidate.answer)
         targets = tuple(target.box for target in candidate.targets)
         return Trajectory(
@@ -214,15 +217,8 @@ class Teller:
             provenance={"rule": candidate.rule, **candidate.sources},
         )
 
-    def _smaller(self, size: Size, kind: Kind, rng: random.Random) -> int | None:
-        """Pixels of a whole that is shown smaller; None for the others."""
-        if kind == "no_zoom" or not self._shrink or rng.random() >= self._shrink:
-            return None
-        full = self._shown.fit(size, self._shown.whole_pixels or None)
-        return max(self._shown.min_pixels, round(full.pixels * rng.uniform(LEAST_SIDE, 1.0) ** 2))
 
-
-async def _looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:
+async def _tell_looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:
     """Everything between the question and the answer."""
     boxes = [Box(*target.box) for target in candidate.targets]
     labels = [target.label for target in candidate.targets]
@@ -234,11 +230,17 @@ async def _looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:
         case "several":
             await telling.call(*(telling.look_call(b, label) for b, label in zip(boxes, labels, strict=True)))
         case "zoom_of_zoom":
-            first = await telling.look(boxes[0], labels[0], _wide(boxes[0], telling))
-            await telling.zoom(boxes[0], labels[0], first)
+            # First a wide region that holds the target off its middle.
+            target, rng = boxes[0], telling.rng
+            side = round(max(target.width, target.height) * rng.uniform(*WIDE))
+            left = rng.randint(min(target.right - side, target.left), target.left)
+            top = rng.randint(min(target.bottom - side, target.top), target.top)
+            wide = moved_inside(Box(left, top, left + side, top + side), telling.views.picture.size)
+            first = await telling.look(target, labels[0], wide)
+            await telling.zoom(target, labels[0], first)
         case "recovered":
             # A decoy whose close view does not show the target; ToolArgsInvalid when there is none.
-            fitting = [box for decoy in candidate.decoys if _misses(telling, candidate, box := Box(*decoy.box))]
+            fitting = [box for decoy in candidate.decoys if _misses_target(telling, candidate, box := Box(*decoy.box))]
             if not fitting:
                 raise ToolArgsInvalid("No other thing lies far enough away.")
             missing = fitting[min(int(telling.rng.expovariate(1.0)), len(fitting) - 1)]
@@ -265,16 +267,7 @@ async def _search_in_vain(telling: Telling, candidate: Candidate) -> None:
         await telling.call((SEARCH, {"label": candidate.phrase, "img_idx": 0}))
 
 
-def _wide(target: Box, telling: Telling) -> Box:
-    """A wide region that holds the target off its middle."""
-    picture, rng = telling.views.picture.size, telling.rng
-    side = round(max(target.width, target.height) * rng.uniform(*WIDE))
-    left = rng.randint(min(target.right - side, target.left), target.left)
-    top = rng.randint(min(target.bottom - side, target.top), target.top)
-    return moved_inside(Box(left, top, left + side, top + side), picture)
-
-
-def _misses(telling: Telling, candidate: Candidate, box: Box) -> bool:
+def _misses_target(telling: Telling, candidate: Candidate, box: Box) -> bool:
     """Whether a zoom to `box` would show next to nothing of the target."""
     around = surroundings(box, telling.views.picture.size, telling.views.profile.crop_margin, 0)
     return coverage(Box(*candidate.targets[0].box), around) <= MISSED

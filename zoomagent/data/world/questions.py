@@ -106,7 +106,7 @@ def ask(kind: Kind, scene: Scene, level: Level, rng: np.random.Generator, style:
                 return None
             return Question(wording("ground", style, rng), scene.ground_colour, "ground")
         case "absent":
-            name, size = _missing(scene, level, rng)
+            name, size = _draw_missing(scene, level, rng)
             text = wording("read", style, rng).format(name=name)
             return Question(text, CANNOT_TELL, "absent", (), (name,), size)
 
@@ -144,11 +144,11 @@ def _presence(scene: Scene, level: Level, rng: np.random.Generator, style: Style
     """Whether a thing is there: a colour and a shape, or one of both alone. One in two is not there."""
     there = [item for item in scene.items if item.inside]
     if there and rng.random() < 0.5:
-        name = _shortened(there[int(rng.integers(len(there)))].name, rng)
+        name = _shorten(there[int(rng.integers(len(there)))].name, rng)
         size = None
     else:
-        name, size = _missing(scene, level, rng)
-        short = _shortened(name, rng)
+        name, size = _draw_missing(scene, level, rng)
+        short = _shorten(name, rng)
         name = name if hits_of(short, scene) else short
     hits = hits_of(name, scene)
     if not all(scene.items[i].inside for i in hits):
@@ -186,14 +186,14 @@ def hits_of(name: str, scene: Scene) -> tuple[int, ...]:
     return tuple(i for i, item in enumerate(scene.items) if words <= set(item.name.split()))
 
 
-def _shortened(name: str, rng: np.random.Generator) -> str:
+def _shorten(name: str, rng: np.random.Generator) -> str:
     """Mostly the name itself, sometimes its shape or its colour alone."""
     colour, shape = name.split()
     draw = rng.random()
     return name if draw < 0.7 else shape if draw < 0.85 else f"{colour} one"
 
 
-def _missing(scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, float | None]:
+def _draw_missing(scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, float | None]:
     """A name that no item has, by preference one attribute away from an item that is there, and that item's size."""
     names = {item.name for item in scene.items}
     near = scene.items[int(rng.integers(len(scene.items)))] if scene.items else None
@@ -210,12 +210,12 @@ def _pick(indices: list[int], rng: np.random.Generator) -> int:
 
 def options_for(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, ...]:
     """Up to four shuffled options: the answer, "Cannot tell", and plausible wrong ones (texts of other items first)."""
-    wrong = [text for text in _alike(question, scene, level, rng) if text != question.answer]
+    wrong = [text for text in _draw_alternatives(question, scene, level, rng) if text != question.answer]
     picked = list(dict.fromkeys([question.answer, CANNOT_TELL, *dict.fromkeys(wrong)]))[:4]
     return tuple(picked[i] for i in rng.permutation(len(picked)))
 
 
-def _alike(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> list[str]:
+def _draw_alternatives(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> list[str]:
     """Answers of the same sort, in random order."""
     match question.kind:
         case "read" | "absent":

@@ -32,15 +32,23 @@ def render(scene: Scene, width: int, height: int, region: Region = WHOLE, full_s
     world = within(scene.frame, region)
     canvas = _background(scene, width * over, height * over, world)
     for item in scene.items:
-        if _meets(item, region):
-            _draw(canvas, item, region)
-    view = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA) if over > 1 else canvas
-    return _worn(_with_noise(scene, np.asarray(view, np.uint8), world, full_side), scene.wear)
-
-
-def _meets(item: Item, region: Region) -> bool:
-    x0, y0, x1, y1 = item.box
-    return x0 < region[2] and x1 > region[0] and y0 < region[3] and y1 > region[1]
+        x0, y0, x1, y1 = item.box
+        if x0 >= region[2] or x1 <= region[0] or y0 >= region[3] or y1 <= region[1]:
+            continue
+        colour = np.clip(np.array(COLOURS[item.colour]) + item.shade + np.array(item.tint), 0, 255).tolist()
+        cv2.fillPoly(canvas, [_to_canvas(_outline(item), canvas, region)], colour, cv2.LINE_AA, _SHIFT)
+        pixels = item.text_height * canvas.shape[0] / (region[3] - region[1])
+        if item.text and pixels >= 2:
+            _write(canvas, item, region, pixels)
+    averaged = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA) if over > 1 else canvas
+    view = np.asarray(averaged, np.uint8)
+    if scene.ground == "noisy":
+        # White noise of the full picture, averaged down (never up) to this view's scale.
+        shrink = max(1.0, (world[2] - world[0]) * full_side / width)
+        rng = np.random.default_rng([scene.seed, width, int(world[0] * 1e6), int(world[1] * 1e6)])
+        noisy = view + rng.normal(0, max(2.0, 22.0 / shrink), view.shape).astype(np.float32)
+        view = np.clip(noisy, 0, 255).astype(np.uint8)
+    return _wear(view, scene.wear)
 
 
 def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels:
@@ -48,7 +56,10 @@ def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels
     if scene.ground in ("plain", "noisy"):
         return np.full((height, width, 3), base.astype(np.uint8))
     if scene.ground == "photograph":
-        return _photograph(scene, width, height, region)
+        # From the smallest copy of the backdrop that is fine enough.
+        copies, wanted = _backdrop(scene.backdrop), width / (region[2] - region[0])
+        copy = next((copy for copy in copies if copy.shape[0] >= wanted), copies[-1])
+        return _sample(copy, width, height, region)
     rng = np.random.default_rng(scene.seed)
     if scene.ground == "mottled":
         return _mottled(rng, width, height, region)
@@ -56,7 +67,13 @@ def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels
     grid = base + rng.normal(0, 13 if scene.ground == "textured" else 7, (cells, cells, 1))
     canvas = _sample(grid.astype(np.float32), width, height, region)
     if scene.ground == "cluttered":
-        _clutter(canvas, rng, base, region)
+        # Short thin strokes in tones near the background.
+        starts, turns = rng.random((70, 2)), rng.normal(0, 0.035, (70, 2))
+        tones = np.clip(base + rng.normal(0, 26, (70, 1)), 0, 255)
+        stroke = max(1, round(0.004 * width / (region[2] - region[0])))
+        for start, turn, tone in zip(starts, turns, tones, strict=True):
+            ends = _to_canvas(np.stack([start, start + turn]), canvas, region)
+            cv2.line(canvas, ends[0].tolist(), ends[1].tolist(), tone.tolist(), stroke, cv2.LINE_AA, _SHIFT)
     return canvas
 
 
@@ -69,14 +86,6 @@ def _mottled(rng: np.random.Generator, width: int, height: int, region: Region) 
         hue = rng.normal(0, float(rng.uniform(0.0, 0.35)) * most, (cells, cells, 3))
         canvas += _sample((light + hue + 128).astype(np.float32), width, height, region).astype(np.float32) - 128
     return np.clip(canvas, 0, 255).astype(np.uint8)
-
-
-def _photograph(scene: Scene, width: int, height: int, region: Region) -> Pixels:
-    """The region of the backdrop, stretched over the scene's side, from the smallest copy that is fine enough."""
-    wanted = width / (region[2] - region[0])
-    copies = _backdrop(scene.backdrop)
-    copy = next((copy for copy in copies if copy.shape[0] >= wanted), copies[-1])
-    return _sample(copy, width, height, region)
 
 
 @functools.lru_cache(maxsize=32)
@@ -101,16 +110,6 @@ def _sample(grid: npt.NDArray[np.float32], width: int, height: int, region: Regi
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     flat = cv2.warpAffine(grid, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.clip(flat, 0, 255).astype(np.uint8).reshape(height, width, 3)
-
-
-def _clutter(canvas: Pixels, rng: np.random.Generator, base: npt.NDArray[np.float32], region: Region) -> None:
-    """Short thin strokes in tones near the background."""
-    starts, turns = rng.random((70, 2)), rng.normal(0, 0.035, (70, 2))
-    tones = np.clip(base + rng.normal(0, 26, (70, 1)), 0, 255)
-    for start, turn, tone in zip(starts, turns, tones, strict=True):
-        ends = _to_canvas(np.stack([start, start + turn]), canvas, region)
-        width = max(1, round(0.004 * canvas.shape[1] / (region[2] - region[0])))
-        cv2.line(canvas, ends[0].tolist(), ends[1].tolist(), tone.tolist(), width, cv2.LINE_AA, _SHIFT)
 
 
 def _to_canvas(points: npt.NDArray[np.float64], canvas: Pixels, region: Region) -> npt.NDArray[np.int32]:
@@ -162,14 +161,6 @@ def _outline(item: Item) -> npt.NDArray[np.float64]:
     return corners
 
 
-def _draw(canvas: Pixels, item: Item, region: Region) -> None:
-    colour = np.clip(np.array(COLOURS[item.colour]) + item.shade + np.array(item.tint), 0, 255).tolist()
-    cv2.fillPoly(canvas, [_to_canvas(_outline(item), canvas, region)], colour, cv2.LINE_AA, _SHIFT)
-    pixels = item.text_height * canvas.shape[0] / (region[3] - region[1])
-    if item.text and pixels >= 2:
-        _write(canvas, item, region, pixels)
-
-
 def text_box(item: Item) -> Region:
     """Where the item's text lies, in scene coordinates."""
     name, weight = font_of(item)
@@ -208,21 +199,16 @@ def _write(canvas: Pixels, item: Item, region: Region, pixels: float) -> None:
         origin = (round(cx - width / 2 - left), round(cy - height / 2 - top))
         cv2.putText(canvas, item.text, origin, ink, face, size, weight)
         return
+    # A tilted text is written on a square of its own, turned clockwise about its middle, and painted through.
     side = width + height + 4
     stamp = np.zeros((side, side, 3), np.uint8)
     origin = (round(side / 2 - width / 2 - left), round(side / 2 - height / 2 - top))
     cv2.putText(stamp, item.text, origin, (255, 255, 255), face, size, weight)
-    _stamp(canvas, stamp[..., 0], (cx, cy), item.tilt, ink)
-
-
-def _stamp(canvas: Pixels, mask: Pixels, centre: tuple[float, float], tilt: float, ink: tuple[int, int, int]) -> None:
-    """Paint `ink` through a square `mask`, turned clockwise by `tilt` degrees about its middle, at `centre`."""
-    middle = len(mask) / 2
-    matrix = cv2.getRotationMatrix2D((middle, middle), -tilt, 1.0)
-    share = cv2.warpAffine(mask, matrix, mask.shape[::-1]).astype(np.float32)[..., None] / 255
-    left, top = round(centre[0] - middle), round(centre[1] - middle)
+    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), -item.tilt, 1.0)
+    share = cv2.warpAffine(stamp[..., 0], matrix, (side, side)).astype(np.float32)[..., None] / 255
+    left, top = round(cx - side / 2), round(cy - side / 2)
     x0, y0 = max(left, 0), max(top, 0)
-    x1, y1 = min(left + len(mask), canvas.shape[1]), min(top + len(mask), canvas.shape[0])
+    x1, y1 = min(left + side, canvas.shape[1]), min(top + side, canvas.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
     part = share[y0 - top : y1 - top, x0 - left : x1 - left]
@@ -230,18 +216,7 @@ def _stamp(canvas: Pixels, mask: Pixels, centre: tuple[float, float], tilt: floa
     canvas[y0:y1, x0:x1] = (behind * (1 - part) + np.array(ink, np.float32) * part).astype(np.uint8)
 
 
-def _with_noise(scene: Scene, view: Pixels, region: Region, full_side: int) -> Pixels:
-    """White noise of the full picture, averaged down (never up) to this view's scale."""
-    if scene.ground != "noisy":
-        return view
-    shrink = max(1.0, (region[2] - region[0]) * full_side / view.shape[1])
-    sigma = max(2.0, 22.0 / shrink)
-    rng = np.random.default_rng([scene.seed, view.shape[1], int(region[0] * 1e6), int(region[1] * 1e6)])
-    noisy = view + rng.normal(0, sigma, view.shape).astype(np.float32)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
-
-
-def _worn(view: Pixels, wear: float) -> Pixels:
+def _wear(view: Pixels, wear: float) -> Pixels:
     """Blur of up to 0.7 pixels and JPEG noise of quality 95 down to 30, by `wear` from 0 to 1; 0 leaves it as it is."""
     if wear <= 0:
         return view

@@ -147,12 +147,17 @@ def draw_scene(level: Level, seed: int, index: int) -> Scene:
     """Scene number `index` of the world `seed`: at least one pair of items differs in one attribute only."""
     rng = np.random.default_rng([seed, index])
     count = int(rng.integers(level.items[0], level.items[1] + 1))
-    places = _places(level, rng, count)
-    names = _names(level, rng, len(places))
-    items = tuple(_item(level, rng, name, place) for name, place in zip(names, places, strict=True))
+    places = _place_items(level, rng, count)
+    names = _draw_names(level, rng, len(places))
+    items = []
+    for (shape, colour), place in zip(names, places, strict=True):
+        length = int(rng.choice(level.text_lengths))
+        text = "".join(rng.choice(list(level.alphabet), length))
+        font, shade = int(rng.integers(level.fonts)), int(rng.integers(-14, 15))
+        items.append(Item(shape, colour, *place, text, font, shade))
     ground: Ground = ("plain", "textured", "cluttered", "noisy")[int(rng.integers(4))]
-    colour = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
-    return Scene(int(rng.integers(2**31)), ground, colour, items)
+    ground_colour = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
+    return Scene(int(rng.integers(2**31)), ground, ground_colour, tuple(items))
 
 
 def cut_out(scene: Scene, region: Region) -> Scene:
@@ -171,7 +176,7 @@ def within(frame: Region, region: Region) -> Region:
     return frame[0] + x0 * width, frame[1] + y0 * height, frame[0] + x1 * width, frame[1] + y1 * height
 
 
-def _size(level: Level, rng: np.random.Generator) -> float:
+def _draw_size(level: Level, rng: np.random.Generator) -> float:
     low, high = level.sizes
     split = low * 1.45
     if rng.random() < level.small_share:
@@ -179,26 +184,24 @@ def _size(level: Level, rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(np.log(split), np.log(high))))
 
 
-def _places(level: Level, rng: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
+def _place_items(level: Level, rng: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
     """(x, y, size) of non-overlapping items, largest first; those that find no room are left out."""
     placed: list[tuple[float, float, float]] = []
-    for size in sorted((_size(level, rng) for _ in range(count)), reverse=True):
+    for size in sorted((_draw_size(level, rng) for _ in range(count)), reverse=True):
         for _ in range(60):
             half = size / 2 + 0.005
             x, y = (float(v) for v in rng.uniform(half, 1 - half, 2))
-            if all(_apart(level, (x, y, size), other) for other in placed):
+            gaps = (
+                max(abs(x - ox), abs(y - oy)) > max((size + other) / 2 + 0.01, level.min_distance)
+                for ox, oy, other in placed
+            )
+            if all(gaps):
                 placed.append((x, y, size))
                 break
     return placed
 
 
-def _apart(level: Level, a: tuple[float, float, float], b: tuple[float, float, float]) -> bool:
-    gap = (a[2] + b[2]) / 2 + 0.01
-    dx, dy = abs(a[0] - b[0]), abs(a[1] - b[1])
-    return max(dx, dy) > max(gap, level.min_distance)
-
-
-def _names(level: Level, rng: np.random.Generator, count: int) -> list[tuple[Shape, str]]:
+def _draw_names(level: Level, rng: np.random.Generator, count: int) -> list[tuple[Shape, str]]:
     """(shape, colour) pairs: mostly different ones, with neighbours in one attribute, now and then a twin.
 
     At least NEVER_THERE - 1 pairs stay out, so that something can be asked for that is not there.
@@ -211,9 +214,3 @@ def _names(level: Level, rng: np.random.Generator, count: int) -> list[tuple[Sha
     if count >= 4 and rng.random() < 0.3:
         names[3] = names[2]
     return [names[i] for i in rng.permutation(count)]
-
-
-def _item(level: Level, rng: np.random.Generator, name: tuple[Shape, str], place: tuple[float, float, float]) -> Item:
-    length = int(rng.choice(level.text_lengths))
-    text = "".join(rng.choice(list(level.alphabet), length))
-    return Item(name[0], name[1], *place, text, int(rng.integers(level.fonts)), int(rng.integers(-14, 15)))

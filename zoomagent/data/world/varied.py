@@ -57,7 +57,7 @@ def varied(scene: Scene, variety: Variety, rng: np.random.Generator) -> Scene:
     """The scene in another look. Half of the scenes keep one font for all texts, as real signs do."""
     shared = _face(variety, rng) if rng.random() < 0.5 else None
     tilted = rng.random() < 0.5
-    items = tuple(_otherwise(item, variety, rng, shared, tilted) for item in scene.items)
+    items = tuple(_vary_item(item, variety, rng, shared, tilted) for item in scene.items)
     wear = float(rng.uniform(0, 1)) if rng.random() < 0.5 else 0.0
     draw = rng.random()
     ground: Ground = scene.ground
@@ -71,7 +71,7 @@ def varied(scene: Scene, variety: Variety, rng: np.random.Generator) -> Scene:
     return replace(scene, items=items, ground=ground, ground_colour=colour, backdrop=backdrop, wear=wear)
 
 
-def _otherwise(item: Item, variety: Variety, rng: np.random.Generator, shared: str | None, tilted: bool) -> Item:
+def _vary_item(item: Item, variety: Variety, rng: np.random.Generator, shared: str | None, tilted: bool) -> Item:
     red, green, blue = (int(v) for v in np.clip(rng.normal(0, TINT, 3), -2.5 * TINT, 2.5 * TINT))
     return replace(
         item,

@@ -78,28 +78,22 @@ def describe(files: Files, scene: Scene, level: Level, seed: int, index: int, si
     files.image_data.append(
         {"image_id": image, "url": url, "width": size, "height": size, "coco_id": None, "flickr_id": None}
     )
-    things = [_thing(item, image * 1000 + i, size) for i, item in enumerate(scene.items)]
+    things: list[Json] = []
+    for item in scene.items:
+        x0, y0, x1, y1 = (int(np.clip(round(v * size), 0, size)) for v in item.box)
+        place = {"x": x0, "y": y0, "w": max(1, x1 - x0), "h": max(1, y1 - y0)}
+        words = {"names": [item.shape], "synsets": [f"{item.shape}.n.01"]}
+        things.append({"object_id": image * 1000 + len(things), **place, **words})
     files.objects.append({"image_id": image, "image_url": url, "objects": things})
     attributes = [{**t, "attributes": [i.colour]} for t, i in zip(things, scene.items, strict=True)]
     files.attributes.append({"image_id": image, "attributes": attributes})
-    files.relationships.append({"image_id": image, "relationships": _relations(scene, things, image)})
-    regions = [_region(t, i, image) for t, i in zip(things, scene.items, strict=True)]
+    files.relationships.append({"image_id": image, "relationships": _relate_neighbours(scene, things, image)})
+    regions = [_describe_region(t, i, image) for t, i in zip(things, scene.items, strict=True)]
     files.region_descriptions.append({"id": image, "regions": regions})
-    _questions(files, scene, level, things, regions, size, np.random.default_rng([seed, index, 3]))
+    _add_questions(files, scene, level, things, regions, size, np.random.default_rng([seed, index, 3]))
 
 
-def _pixels(item: Item, size: int) -> tuple[int, int, int, int]:
-    x0, y0, x1, y1 = (int(np.clip(round(v * size), 0, size)) for v in item.box)
-    return x0, y0, max(1, x1 - x0), max(1, y1 - y0)
-
-
-def _thing(item: Item, number: int, size: int) -> Json:
-    x, y, w, h = _pixels(item, size)
-    synsets = [f"{item.shape}.n.01"]
-    return {"object_id": number, "x": x, "y": y, "w": w, "h": h, "names": [item.shape], "synsets": synsets}
-
-
-def _relations(scene: Scene, things: list[Json], image: int) -> list[Json]:
+def _relate_neighbours(scene: Scene, things: list[Json], image: int) -> list[Json]:
     """Each item and its nearest neighbour: left of, right of, above, below."""
     found = []
     for i, item in enumerate(scene.items):
@@ -110,7 +104,7 @@ def _relations(scene: Scene, things: list[Json], image: int) -> list[Json]:
         dx, dy = item.x - scene.items[j].x, item.y - scene.items[j].y
         word = ("left of" if dx < 0 else "right of") if abs(dx) > abs(dy) else ("above" if dy < 0 else "below")
         number = image * 1000 + i
-        subject, target = (_named(things[k]) for k in (i, j))
+        subject, target = (_name_thing(things[k]) for k in (i, j))
         row = {
             "relationship_id": number,
             "predicate": word,
@@ -122,11 +116,11 @@ def _relations(scene: Scene, things: list[Json], image: int) -> list[Json]:
     return found
 
 
-def _named(thing: Json) -> Json:
+def _name_thing(thing: Json) -> Json:
     return {**{k: v for k, v in thing.items() if k != "names"}, "name": thing["names"][0]}
 
 
-def _region(thing: Json, item: Item, image: int) -> Json:
+def _describe_region(thing: Json, item: Item, image: int) -> Json:
     return {
         "region_id": thing["object_id"],
         "image_id": image,
@@ -138,7 +132,7 @@ def _region(thing: Json, item: Item, image: int) -> Json:
     }
 
 
-def _questions(
+def _add_questions(
     files: Files,
     scene: Scene,
     level: Level,
@@ -161,7 +155,7 @@ def _questions(
             continue
         asked.add(question.text)
         number = image * 1000 + len(rows)
-        about = [_named(things[i]) for i in question.targets]
+        about = [_name_thing(things[i]) for i in question.targets]
         rows.append(
             {
                 "qa_id": number,

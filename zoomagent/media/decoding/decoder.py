@@ -134,7 +134,7 @@ def rows(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
     if is_deep(image) or job["deep_colour"]:
         return _deep_rows(job, source, image, target)
     image, _ = upright(image, job["orientation"])
-    background = _background(job, image)
+    background = _choose_background(job, image)
     width, height = image.size
     notes: list[str] = []
     step = max(1, STRIP_PIXELS // width)
@@ -271,17 +271,17 @@ def _decoded(job: dict[str, Any], source: IO[bytes], shrink: int) -> Image.Image
         raise ValueError("the decoder sees another size than the header reader")
     if job.get("swapped"):
         tiles: Any = image  # only images of files have them
-        tiles.tile = [tile._replace(args=_swapped(tile.args)) for tile in tiles.tile]
+        tiles.tile = [tile._replace(args=_swap_order(tile.args)) for tile in tiles.tile]
     if shrink > 1:
         image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
     image.load()
     return image
 
 
-def _swapped(args: Any) -> Any:
+def _swap_order(args: Any) -> Any:
     """What names the order of two bytes to Pillow's decoders, with the other order."""
     if isinstance(args, tuple):
-        return (_swapped(args[0]), *args[1:])
+        return (_swap_order(args[0]), *args[1:])
     little = args.endswith("L") or (args.endswith("N") and sys.byteorder == "little")
     return args[:-1] + ("B" if little else "L")
 
@@ -293,7 +293,7 @@ def _colour(job: dict[str, Any]) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def _background(job: dict[str, Any], image: Image.Image) -> tuple[int, int, int] | None:
+def _choose_background(job: dict[str, Any], image: Image.Image) -> tuple[int, int, int] | None:
     """One for all strips: chosen from the whole picture, or from a sample of a large one."""
     from zoomagent.media.canonical import backdrop, has_alpha
 

@@ -41,7 +41,7 @@ def read_png(cursor: Cursor) -> Header:
             checksum, kept, left = zlib.crc32(block, checksum), kept or block[:_KEPT], left - len(block)
         body, sound = kept, left == 0 and cursor.maybe(4) == checksum.to_bytes(4, "big")
         if name in _METADATA:
-            cursor.weigh(length + _inflated(name, body, cursor.left))
+            cursor.weigh(length + _count_unfolded(name, body, cursor.left))
         if name == b"IHDR" and not found.ihdr:
             if not sound:
                 raise corrupt("its header's checksum is wrong")
@@ -64,7 +64,7 @@ def read_png(cursor: Cursor) -> Header:
     return Header("PNG", size, layout, found.orientation, found.frames, found.icc, damaged)
 
 
-def _inflated(name: bytes, body: bytes, most: int) -> int:
+def _count_unfolded(name: bytes, body: bytes, most: int) -> int:
     """How many bytes compressed text or a profile unfolds to, as far as its first 64 kB tell. Stops above `most`."""
     keyword, _, rest = body.partition(b"\0")
     if name == b"iTXt" and rest[:1] == b"\1":

@@ -106,7 +106,7 @@ def _directory(cursor: Cursor, layout: _Layout, place: int, index: int) -> _Dire
         if tag in _WANTED and kind in _LETTER and 0 < number <= _MAX_COPIES:
             body = block[at + entry - room : at + entry]
             if length > room:
-                cursor.place = _place(body, layout)
+                cursor.place = int.from_bytes(body, "little" if layout.order == "<" else "big")
                 body = cursor.take(length)
             tags[tag] = struct.unpack(f"{layout.order}{number}{_LETTER[kind]}", body[:length])
     cursor.place = following
@@ -137,7 +137,3 @@ def _is_copy(size: Size, whole: Size) -> bool:
 
 def _number(cursor: Cursor, order: str, letter: str) -> int:
     return int(struct.unpack(f"{order}{letter}", cursor.take(struct.calcsize(f"={letter}")))[0])
-
-
-def _place(body: bytes, layout: _Layout) -> int:
-    return int.from_bytes(body, "little" if layout.order == "<" else "big")

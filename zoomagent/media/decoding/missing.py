@@ -63,13 +63,13 @@ def png_lacks_pixels(source: IO[bytes], frame: int) -> bool:
             size, fresh = struct.unpack(">II", body[4:12]), True
         else:
             if fresh:
-                frames.append(_Rows(_unfolded(*size, head)))
+                frames.append(_Rows(_bytes_of_rows(*size, head)))
                 fresh = False
             frames[-1].feed(body if name == b"IDAT" else body[4:])
     return any(rows.lack() for rows in frames)
 
 
-def _unfolded(width: int, height: int, head: bytes) -> int:
+def _bytes_of_rows(width: int, height: int, head: bytes) -> int:
     """Bytes of all rows: each has one that names its filter, and whole bytes of samples."""
     bits = head[8] * _SAMPLES[head[9]]
     passes = _PASSES if head[12] else ((0, 0, 1, 1),)
@@ -84,14 +84,14 @@ def jpeg_lacks_pixels(source: IO[bytes], image: Image.Image, overview: Callable[
         return False
     source.seek(0)
     data = source.read()
-    end = _end_of_pixels(data)
+    end = _find_end_mark(data)
     if end is None:
         return False
     changed = overview(io.BytesIO(data[:end] + _FILLER + data[end:]))
     return ImageChops.difference(overview(io.BytesIO(data)), changed).getbbox() is not None
 
 
-def _end_of_pixels(data: bytes) -> int | None:
+def _find_end_mark(data: bytes) -> int | None:
     """Where the end mark stands that follows the last scan."""
     place, in_scan = 2, False
     while found := _MARKER.search(data, place):

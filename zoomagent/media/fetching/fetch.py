@@ -54,7 +54,7 @@ def _fetch(url: str, rules: UrlRules, max_bytes: int, network: Network) -> bytes
     target = first = check_url(url, rules)
     hops = tries = 0
     while True:
-        with _mapped_errors(), _response(target, network, deadline) as response:
+        with _open_response(target, network, deadline) as response:
             if response.status == 200:
                 # The body, at most `max_bytes`; read only if its declared length allows it.
                 declared = _header(response, b"content-length")
@@ -93,19 +93,15 @@ def _fetch(url: str, rules: UrlRules, max_bytes: int, network: Network) -> bytes
 
 
 @contextmanager
-def _response(target: Target, network: Network, deadline: float) -> Iterator[httpcore2.Response]:
+def _open_response(target: Target, network: Network, deadline: float) -> Iterator[httpcore2.Response]:
+    """The host's response, open; what fails while it is read is a FetchRefused."""
     backend = GuardedBackend(network, deadline)
-    with (
-        httpcore2.ConnectionPool(network_backend=backend, max_connections=1) as pool,
-        pool.stream("GET", target.url, headers={"Host": target.host, **_HEADERS}) as response,
-    ):
-        yield response
-
-
-@contextmanager
-def _mapped_errors() -> Iterator[None]:
     try:
-        yield
+        with (
+            httpcore2.ConnectionPool(network_backend=backend, max_connections=1) as pool,
+            pool.stream("GET", target.url, headers={"Host": target.host, **_HEADERS}) as response,
+        ):
+            yield response
     except httpcore2.TimeoutException as error:
         raise timed_out() from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:

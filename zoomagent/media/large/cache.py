@@ -31,10 +31,13 @@ def cached(name: str, size: int, make: Make) -> IO[bytes]:
     folder = _folder()
     if folder is not None:
         with contextlib.suppress(OSError):
-            found = _find(folder / name, size)
-            return found or _make_in(folder, name, size, make)
-    _check_room(Path(tempfile.gettempdir()), size)
-    return _filled(tempfile.TemporaryFile(prefix="zoomagent-"), size, make)
+            found = _open_kept(folder / name, size)
+            return found or _fill_in(folder, name, size, make)
+    if shutil.disk_usage(tempfile.gettempdir()).free < size + _SPARE:
+        raise StoreError(
+            "There is no room on the disk for the decoded picture. Free space or set TMPDIR.", code="store_full"
+        )
+    return _fill(tempfile.TemporaryFile(prefix="zoomagent-"), size, make)
 
 
 def present(name: str, size: int) -> bool:
@@ -63,7 +66,7 @@ def _cap() -> int:
     return int(text)
 
 
-def _find(path: Path, size: int) -> IO[bytes] | None:
+def _open_kept(path: Path, size: int) -> IO[bytes] | None:
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -75,7 +78,7 @@ def _find(path: Path, size: int) -> IO[bytes] | None:
     return file
 
 
-def _make_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
+def _fill_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
     """Fill a file beside its place, then move it there: no reader ever sees half of it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Remove what was used longest ago, of ours alone, until `size` fits under the cap.
@@ -93,7 +96,7 @@ def _make_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
         raise OSError("no room on the disk")
     handle, draft = tempfile.mkstemp(prefix=f"{name}.draft-", dir=folder)
     try:
-        file = _filled(os.fdopen(handle, "w+b"), size, make)
+        file = _fill(os.fdopen(handle, "w+b"), size, make)
         os.replace(draft, folder / name)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -102,7 +105,7 @@ def _make_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:
     return file
 
 
-def _filled(file: IO[bytes], size: int, make: Make) -> IO[bytes]:
+def _fill(file: IO[bytes], size: int, make: Make) -> IO[bytes]:
     try:
         make(file)
         file.flush()
@@ -114,10 +117,3 @@ def _filled(file: IO[bytes], size: int, make: Make) -> IO[bytes]:
         file.close()
         raise StoreError("Decoded pixels could not be kept: the disk may be full. Free space.", code="store_full")
     return file
-
-
-def _check_room(folder: Path, size: int) -> None:
-    if shutil.disk_usage(folder).free < size + _SPARE:
-        raise StoreError(
-            "There is no room on the disk for the decoded picture. Free space or set TMPDIR.", code="store_full"
-        )

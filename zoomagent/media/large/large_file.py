@@ -53,17 +53,22 @@ class LargeFile:
             (stored_box(box, self._orientation, self._stored), stored_size(size, self._orientation))
             for box, size in requests
         ]
-        levels = [self._shrink(*request) for request in stored]
+        levels = [self._choose_shrink(*request) for request in stored]
         close = [request for request, shrink in zip(stored, levels, strict=True) if shrink == 1]
         with contextlib.ExitStack() as files:
-            overviews = threading.Thread(target=self._warm, args=(set(levels) - {1},))
+            overviews = threading.Thread(target=self._make_coarse, args=(set(levels) - {1},))
             overviews.start()
             try:
                 looks = self._close_looks(close, files)
             finally:
                 overviews.join()
             for request, shrink in zip(stored, levels, strict=True):
-                view = next(looks) if shrink == 1 else self._far_look(shrink, *request)
+                if shrink == 1:
+                    view = next(looks)
+                else:
+                    box, size = request
+                    left, top, right, bottom = (edge / shrink for edge in box.as_list())
+                    view = self._level(shrink).fraction((left, top, right, bottom), size)
                 yield turned(view, self._orientation)
 
     def prepare(self) -> None:
@@ -77,16 +82,11 @@ class LargeFile:
                     level.close()
             self._decoding.spool.close()
 
-    def _shrink(self, box: Box, size: Size) -> int:
+    def _choose_shrink(self, box: Box, size: Size) -> int:
         """The coarsest level that still has more pixels than the view."""
         scale = min(box.width / size.width, box.height / size.height)
         fits = [s for s in (8, 4) if s <= scale and self._stored.pixels // (s * s) <= _COARSE_PIXELS]
         return fits[0] if fits else 1
-
-    def _far_look(self, shrink: int, box: Box, size: Size) -> Image.Image:
-        level = self._level(shrink)
-        left, top, right, bottom = (edge / shrink for edge in box.as_list())
-        return level.fraction((left, top, right, bottom), size)
 
     def _close_looks(self, requests: list[Request], files: contextlib.ExitStack) -> Iterator[Image.Image]:
         """At full size: from level 1, or in one pass over the file when it is the first look."""
@@ -96,9 +96,9 @@ class LargeFile:
             return (self._level_1().rows(box.bottom).region(box, size) for box, size in requests)
         target = files.enter_context(tempfile.TemporaryFile(prefix="zoomagent-"))  # noqa: SIM115 (closed by `files`)
         self._decoding.regions(target, [box for box, _ in requests])
-        return self._slices(target, requests)
+        return self._cut_slices(target, requests)
 
-    def _slices(self, file: IO[bytes], requests: list[Request]) -> Iterator[Image.Image]:
+    def _cut_slices(self, file: IO[bytes], requests: list[Request]) -> Iterator[Image.Image]:
         offset = 0
         for box, size in requests:
             yield RawFile(file, box.size, offset).region(whole(box.size), size)
@@ -120,19 +120,13 @@ class LargeFile:
 
         return cached(self._file(1), self._bytes(self._stored), write)
 
-    def _warm(self, shrinks: set[int]) -> None:
+    def _make_coarse(self, shrinks: set[int]) -> None:
         """Make coarse levels beside other work. What fails here fails again, and is told, when they are used."""
         for shrink in shrinks:
             with contextlib.suppress(ZoomAgentError):
                 self._level(shrink)
 
     def _level(self, shrink: int) -> RawFile:
-        with self._coarse_lock:
-            if shrink not in self._coarse:
-                self._coarse[shrink] = self._make(shrink)
-            return self._coarse[shrink]
-
-    def _make(self, shrink: int) -> RawFile:
         def write(file: IO[bytes]) -> None:
             if self._decoding.shrinks:
                 self._decoding.coarse(file, shrink)
@@ -140,8 +134,11 @@ class LargeFile:
                 level = self._level_1().rows(self._stored.height)
                 file.write(level.reduced(whole(self._stored), shrink).tobytes())
 
-        size = Size(-(-self._stored.width // shrink), -(-self._stored.height // shrink))
-        return RawFile(cached(self._file(shrink), self._bytes(size), write), size)
+        with self._coarse_lock:
+            if shrink not in self._coarse:
+                size = Size(-(-self._stored.width // shrink), -(-self._stored.height // shrink))
+                self._coarse[shrink] = RawFile(cached(self._file(shrink), self._bytes(size), write), size)
+            return self._coarse[shrink]
 
     def _file(self, shrink: int) -> str:
         return f"{self._name}-{shrink}.rgb"

@@ -61,7 +61,13 @@ class TiffFile:
         """The stored region at `size`, from the smallest level that has at least as many pixels."""
         page = self._decoding.header.size
         level = next(
-            level for level in reversed(self._decoding.header.levels) if _suffices(level.size, page, box, size)
+            level
+            for level in reversed(self._decoding.header.levels)
+            if level.size == page
+            or (
+                box.width * level.size.width >= size.width * page.width
+                and box.height * level.size.height >= size.height * page.height
+            )
         )
         across, down = level.size.width / page.width, level.size.height / page.height
         edges = (box.left * across, box.top * down, box.right * across, box.bottom * down)
@@ -89,11 +95,3 @@ class TiffFile:
             if self._known is None:
                 self._known = self._decoding.survey()
             return self._known
-
-
-def _suffices(level: Size, page: Size, box: Box, view: Size) -> bool:
-    """Whether the level has as many pixels of the region as the view; the page itself always does."""
-    enough = (
-        box.width * level.width >= view.width * page.width and box.height * level.height >= view.height * page.height
-    )
-    return enough or level == page

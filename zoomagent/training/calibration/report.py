@@ -64,12 +64,12 @@ def _accuracies(records: Sequence[Record], right: list[bool]) -> dict[str, list[
         "learned": right,
         "macro": [record.macro_right for record in records],
         "micro": [right_of(record, True) for record in records],
-        "dualfocus": [right_of(record, _likelier(record)) for record in records],
+        "dualfocus": [right_of(record, _dualfocus_takes_micro(record)) for record in records],
         "oracle": [record.macro_right or bool(record.micro_right) for record in records],
     }
 
 
-def _likelier(record: Record) -> bool:
+def _dualfocus_takes_micro(record: Record) -> bool:
     """Whether DualFocus' selection takes micro: only valid, the same, or of higher mean log-likelihood."""
     f = record.features
     if f.agree is not False or f.macro_valid is False or f.micro_valid is False:

@@ -217,7 +217,7 @@ class Dialogues:
             seen = self.answer(question, scene) != CANNOT_TELL
             return self._yes_no("visible", VISIBLE + question.text, seen, about(question))
         if draw < 0.5:
-            return self._holds(scene, rng)
+            return self._ask_whether_it_holds(scene, rng)
         closer = draw < 0.7
         question = self.ask({"side": 0.5, "absent": 0.5}, scene, rng, lambda q: closer or self.settled(q, scene))
         [phrase] = question.phrases
@@ -225,7 +225,7 @@ class Dialogues:
         prompt = (CLOSER if closer else SEE) + phrase
         return self._yes_no("closer" if closer else "see", prompt, there, about(question))
 
-    def _holds(self, scene: Scene, rng: np.random.Generator) -> Practice:
+    def _ask_whether_it_holds(self, scene: Scene, rng: np.random.Generator) -> Practice:
         question = self.ask(
             KINDS, scene, rng, lambda q: self.settled(q, scene) and self.answer(q, scene) != CANNOT_TELL
         )
@@ -327,7 +327,7 @@ class Dialogues:
         """A question, the region shown for it (None: blanked), the box named for it, and what can be answered."""
         while True:
             question = self.ask(kinds, scene, rng, lambda q: self._worth_a_crop(q, scene))
-            box, region = self._chosen(question, scene, rng)
+            box, region = self._choose_box(question, scene, rng)
             answer = self.closer_answer(question, scene, region)
             if answer is None:
                 box = true_box(question, scene)
@@ -344,7 +344,7 @@ class Dialogues:
         region = crop_region(true_box(question, scene))
         return question.kind != "read" or self._in_crop(scene.items[question.targets[0]], region) >= LEGIBLE
 
-    def _chosen(self, question: Question, scene: Scene, rng: np.random.Generator) -> tuple[Region, Region | None]:
+    def _choose_box(self, question: Question, scene: Scene, rng: np.random.Generator) -> tuple[Region, Region | None]:
         """A box as a policy gives it, mostly right within a little, sometimes plainly wrong; now and then a blank."""
         box = true_box(question, scene)
         if scene.items and rng.random() < (0.7 if question.kind == "absent" else ASTRAY):

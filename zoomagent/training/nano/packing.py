@@ -53,21 +53,18 @@ def _lay(segments: Branch, start: int, number: int) -> tuple[npt.NDArray[np.int6
     for segment in segments:
         ids += segment.ids
         learn += [segment.learn] * len(segment.ids)
-        places = _places(segment, start)
+        # Qwen3-VL positions (time, row, column) of a segment.
+        if segment.grid is None:
+            places = np.tile(np.arange(start, start + len(segment.ids), dtype=np.int64), (3, 1))
+        else:
+            rows, columns = np.indices(segment.grid, dtype=np.int64).reshape(2, -1)
+            places = np.stack([np.zeros_like(rows), rows, columns]) + start
         positions.append(places)
         start = int(places.max()) + 1 if segment.grid is None else start + max(segment.grid)
     array = np.array(ids, np.int64)
     labels = np.full(len(ids), IGNORE, np.int64)
     labels[:-1] = np.where(np.array(learn[1:]), array[1:], IGNORE)
     return array, labels, np.concatenate(positions, axis=1), np.full(len(ids), number, np.int64)
-
-
-def _places(segment: Segment, start: int) -> npt.NDArray[np.int64]:
-    """Qwen3-VL positions (time, row, column) of a segment."""
-    if segment.grid is None:
-        return np.tile(np.arange(start, start + len(segment.ids), dtype=np.int64), (3, 1))
-    rows, columns = np.indices(segment.grid, dtype=np.int64).reshape(2, -1)
-    return np.stack([np.zeros_like(rows), rows, columns]) + start
 
 
 def visible(branch: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -27,7 +27,12 @@ def save(
         for name, module in modules.items():
             state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
             save_file(state, draft / f"{name}.safetensors")
-        save_file(_flat(optimizer), draft / "optimizer.safetensors")
+        moments = {
+            f"{i}.{k}": v.detach().cpu().contiguous().clone()
+            for i, entry in optimizer.state_dict()["state"].items()
+            for k, v in entry.items()
+        }
+        save_file(moments, draft / "optimizer.safetensors")
         (draft / "state.json").write_text(json.dumps({"step": step, **notes}))
     for old in sorted(folder.glob("step-*"))[:-2]:
         shutil.rmtree(old)
@@ -44,7 +49,11 @@ def load(checkpoint: Path, modules: dict[str, nn.Module], optimizer: torch.optim
     for name, module in modules.items():
         module.load_state_dict(load_file(checkpoint / f"{name}.safetensors"))
     if optimizer is not None:
-        _unflatten(optimizer, load_file(checkpoint / "optimizer.safetensors"))
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in load_file(checkpoint / "optimizer.safetensors").items():
+            index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
     return state
 
@@ -52,7 +61,7 @@ def load(checkpoint: Path, modules: dict[str, nn.Module], optimizer: torch.optim
 def start(folder: Path, modules: dict[str, nn.Module], tokenizer: Any) -> None:
     """Fill the modules that `folder` has weights for. Where the folder holds another tokenizer, each token takes the
     row of the same token, and a new one the mean of the old tokens that it was spelled with."""
-    rows = _rows(folder, tokenizer) if (folder / "tokenizer.json").exists() else None
+    rows = _match_tokens(folder, tokenizer) if (folder / "tokenizer.json").exists() else None
     for name, module in modules.items():
         path = folder / f"{name}.safetensors"
         if not path.exists():
@@ -70,7 +79,7 @@ def start(folder: Path, modules: dict[str, nn.Module], tokenizer: Any) -> None:
         module.load_state_dict(found)
 
 
-def _rows(folder: Path, tokenizer: Any) -> list[list[int]]:
+def _match_tokens(folder: Path, tokenizer: Any) -> list[list[int]]:
     """For each token of `tokenizer`, the tokens of the folder's that stand for it."""
     from transformers import AutoTokenizer
 
@@ -82,16 +91,3 @@ def _rows(folder: Path, tokenizer: Any) -> list[list[int]]:
         [known[token]] if token in known else old.encode(text, add_special_tokens=False)
         for token, text in zip(tokens, spelled, strict=True)
     ]
-
-
-def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {f"{i}.{k}": v.detach().cpu().contiguous().clone() for i, entry in state.items() for k, v in entry.items()}
-
-
-def _unflatten(optimizer: torch.optim.Optimizer, flat: dict[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in flat.items():
-        index, key = name.split(".")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

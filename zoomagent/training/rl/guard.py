@@ -106,14 +106,12 @@ class Guard(TrainerCallback):  # type: ignore[misc]
             self.trainer.restore(str(self._healthy()))
             self._tell(step, f"{words} Back to the weights of {watch.healthy}.")
         else:
-            watch.stopped = f"{words} {self._advice()}"
+            found = self._healthy()
+            where = f"The last healthy checkpoint is {found.name}." if found else "There was no healthy checkpoint."
+            advice = "Learn rarer calls by `train sft` first, lower --rate, or try --on-collapse."
+            watch.stopped = f"{words} {where} {advice}"
             self._tell(step, f"{watch.stopped} The run is stopped.")
             control.should_training_stop = True
-
-    def _advice(self) -> str:
-        found = self._healthy()
-        where = f"The last healthy checkpoint is {found.name}." if found else "There was no healthy checkpoint."
-        return f"{where} Learn rarer calls by `train sft` first, lower --rate, or try --on-collapse."
 
     def _healthy(self) -> Path | None:
         folder = self.out / "state" / self.watch.healthy

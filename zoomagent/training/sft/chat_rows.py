@@ -83,7 +83,7 @@ def told(trajectory: Trajectory, profile: Profile, images: Mapping[str, Image.Im
     """The messages as a chat template takes them; `images` holds each view's pixels by name."""
     needed = views(trajectory, profile)
     sizes = [needed[name][1] for name in dict.fromkeys(shown(trajectory))]
-    messages = [_message(turn, profile, sizes, images) for turn in _asked(trajectory, profile)]
+    messages = [_message(turn, profile, sizes, images) for turn in _turns_of(trajectory, profile)]
     arranged = arrange(messages, replace(profile, tool_dialect="openai"))
     return [_template_turn(message) for message in arranged]
 
@@ -95,21 +95,20 @@ def _size(profile: Profile, box: Box, pixels: int | None, is_whole: bool) -> Siz
     return view_size(profile, box, budget)
 
 
-def _asked(trajectory: Trajectory, profile: Profile) -> Sequence[Turn]:
+def _turns_of(trajectory: Trajectory, profile: Profile) -> Sequence[Turn]:
     """The turns as the model is asked: one that knows no letters is not shown the options, and answers in words."""
     if profile.letters or not trajectory.options:
         return trajectory.messages
     words = {macro_prompt(trajectory.question, trajectory.options): macro_prompt(trajectory.question)}
     words |= {chr(65 + i): option for i, option in enumerate(trajectory.options)}
-    return [_reworded(turn, words) for turn in trajectory.messages]
-
-
-def _reworded(turn: Turn, words: Mapping[str, str]) -> Turn:
-    content = tuple(
-        part if isinstance(part, ImagePart) else part.model_copy(update={"text": words.get(part.text, part.text)})
-        for part in turn.content
-    )
-    return turn.model_copy(update={"content": content})
+    turns = []
+    for turn in trajectory.messages:
+        content = tuple(
+            part if isinstance(part, ImagePart) else part.model_copy(update={"text": words.get(part.text, part.text)})
+            for part in turn.content
+        )
+        turns.append(turn.model_copy(update={"content": content}))
+    return turns
 
 
 def _message(turn: Turn, profile: Profile, sizes: Sequence[Size], images: Mapping[str, Image.Image]) -> Message:
@@ -117,7 +116,7 @@ def _message(turn: Turn, profile: Profile, sizes: Sequence[Size], images: Mappin
     parts = tuple(
         Pixels(part.view, images[part.view])
         if isinstance(part, ImagePart)
-        else Text(_spoken(part.text, space, sizes) if turn.role == "tool" else part.text)
+        else Text(_convert_words(part.text, space, sizes) if turn.role == "tool" else part.text)
         for part in turn.content
     )
     calls = tuple(_call(call, profile, sizes) for call in turn.tool_calls)
@@ -130,13 +129,13 @@ def _call(call: CallPart, profile: Profile, sizes: Sequence[Size]) -> ToolCall:
     arguments = dict(call.function.arguments)
     index = arguments.get("img_idx")
     if BOX in arguments and isinstance(index, int) and 0 <= index < len(sizes):
-        arguments[BOX] = _converted(_stepped(arguments[BOX], profile.box_step), profile.space, sizes[index])
+        arguments[BOX] = _convert_box(_widen_box(arguments[BOX], profile.box_step), profile.space, sizes[index])
     compact = profile.family == "nano"
     text = orjson.dumps(arguments).decode() if compact else json.dumps(arguments, ensure_ascii=False)
     return ToolCall("", call.function.name, text)
 
 
-def _stepped(box: Sequence[float], step: int) -> list[float]:
+def _widen_box(box: Sequence[float], step: int) -> list[float]:
     """A box in thousandths, widened to multiples of `step`: finer than a model can see is noise to learn. A call that
     names no box stays as wrong as it is."""
     if step == 1 or len(box) != 4 or not all(isinstance(n, int | float) for n in box):
@@ -146,20 +145,20 @@ def _stepped(box: Sequence[float], step: int) -> list[float]:
     return [*low, *(min(1000, n) for n in high)]
 
 
-def _spoken(text: str, space: Space, sizes: Sequence[Size]) -> str:
+def _convert_words(text: str, space: Space, sizes: Sequence[Size]) -> str:
     """A tool's words with the boxes of their lines converted."""
-    return "\n".join(_line(line, space, sizes) for line in text.split("\n"))
+    return "\n".join(_convert_line(line, space, sizes) for line in text.split("\n"))
 
 
-def _line(line: str, space: Space, sizes: Sequence[Size]) -> str:
+def _convert_line(line: str, space: Space, sizes: Sequence[Size]) -> str:
     source = _SOURCE.search(line)
     if source is None or int(source[1]) >= len(sizes):
         return line
     size = sizes[int(source[1])]
-    return _BOXES.sub(lambda found: str(_converted(json.loads(found[0]), space, size)), line)
+    return _BOXES.sub(lambda found: str(_convert_box(json.loads(found[0]), space, size)), line)
 
 
-def _converted(box: Sequence[float], space: Space, size: Size) -> list[float]:
+def _convert_box(box: Sequence[float], space: Space, size: Size) -> list[float]:
     """Thousandths of a view shown at `size` as the model writes them. A call that names no box stays as wrong as it
     is."""
     if space == "thousand":

@@ -75,7 +75,7 @@ class Collator:
         fill = {"input_ids": self.processor.tokenizer.pad_token_id, "labels": IGNORE}
         fill |= {"attention_mask": 0, "mm_token_type_ids": 0}
         batch = {
-            name: torch.from_numpy(np.stack([_padded(told_row[name], longest, value) for told_row in told_rows]))
+            name: torch.from_numpy(np.stack([_pad(told_row[name], longest, value) for told_row in told_rows]))
             for name, value in fill.items()
         }
         for name in ("pixel_values", "image_grid_thw"):
@@ -122,5 +122,5 @@ def labels(ids: Sequence[int], said: Sequence[int], learn: Sequence[bool]) -> li
     return labelled
 
 
-def _padded(values: Sequence[int], length: int, fill: int) -> Any:
+def _pad(values: Sequence[int], length: int, fill: int) -> Any:
     return np.array([*values, *[fill] * (length - len(values))], np.int64)

@@ -27,7 +27,12 @@ SIDE_FILES = (
 def export(base: Base, trained: Path, out: Path) -> Path:
     """Write what was trained from `base` and saved in `trained` (weights, or a peft adapter) to `out`."""
     source, config = base.source, base.config
-    merged = _merged(source, trained) if (trained / "adapter_config.json").is_file() else _load(str(trained), config)
+    if (trained / "adapter_config.json").is_file():
+        from peft import PeftModel
+
+        merged = PeftModel.from_pretrained(_load(source, None), trained).merge_and_unload()
+    else:
+        merged = _load(str(trained), config)
     merged = merged.to(config.dtype or torch.float32)
     merged.config = config
     merged.generation_config = GenerationConfig.from_pretrained(source)
@@ -55,12 +60,6 @@ def _load(source: str, config: Any) -> Any:
     return AutoModelForImageTextToText.from_pretrained(
         source, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
-
-
-def _merged(source: str, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(_load(source, None), adapter).merge_and_unload()
 
 
 def _side_files(source: str, out: Path) -> None:
