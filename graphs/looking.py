@@ -47,7 +47,8 @@ async def admit(run: NodeRun) -> list[float]:
     # A file that was named is read for the strategies that go by it; the others heed the packaged arbiter alone.
     if run.context.arbiter is not None and run.context.strategy not in ORDERS:
         return looks
-    arbiter = any_arbiter(run)
+    # Its file and the weights' hash are read the first time, which an event loop must not wait for.
+    arbiter = await asyncio.to_thread(any_arbiter, run)
     why = why_outside(arbiter, run.state["question"], looks) if arbiter and arbiter.provenance.world else ""
     if arbiter and why:
         raise OutsideWorld(

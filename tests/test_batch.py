@@ -430,13 +430,13 @@ def command(questions: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_answers_with_the_packaged_model_and_tells_lines_that_are_none(questions: Path) -> None:
-    done = command(questions, "--strategy", "macro")
+    done = command(questions, "--strategy", "macro", "--arbiter", "none")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["rows"], summary["no_rows"]) == (65, 1, 1), done.stderr
     assert "line 2 is no question: not JSON" in done.stderr
     [line] = lines_of(questions.parent / "answers.jsonl")
     assert line["strategy"] == "macro" and line["outcome"] == "answered" and line["cost"]["model_calls"] == 1
-    refused = command(questions, "--strategy", "auto")
+    refused = command(questions, "--strategy", "auto", "--arbiter", "none")
     assert refused.returncode == 75 and "run_mismatch" in refused.stderr
 
 

@@ -32,6 +32,7 @@ from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.models.base import Message, Pixels, Reply, Text, ToolCall
 from zoomagent.models.loading import NANO_WEIGHTS, load_model
+from zoomagent.models.profiles import whole_side
 from zoomagent.models.words.chat import arrange
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
@@ -383,7 +384,7 @@ def test_a_folders_own_tools_and_sizes_are_taken(world: Path, tmp_path: Path) ->
 
 
 def test_rows_for_nano_judge_sizes_by_the_whole_that_nano_is_shown() -> None:
-    assert _profile("nano").fit(Size(2048, 2048)) == load_model("nano").profile.fit(Size(2048, 2048)) == Size(128, 128)
+    assert whole_side(_profile("nano"), 2048) == whole_side(load_model("nano").profile, 2048) == 128
     assert _profile("qwen3-vl").family == "qwen3-vl"
 
 

@@ -30,7 +30,7 @@ SAYS = {
     "several_questions": ["('What is written on the yellow circle?',): '21'", "'', refused bad_question"],
     "batch_file": ['"accuracy": 1.0', "circle: '21' answered", "nothing: '' not_a_file"],
     "langgraph_subgraph": ["scene.jpg: number 21"],
-    "langgraph_supervisor": ["tool   21", "evidence ['text', 'image'] [1637, 3570, 1802, 3735]"],
+    "langgraph_supervisor": ["tool   21", "evidence ['text', 'image'] [1613, 3542, 1818, 3747]"],
     "mcp_client": ["'answer_about_image', 'crop'", "search: Looked at", "answer 21", "bytes of image/jpeg"],
     "agents_sdk": ["tool ['text', 'image'] 21", "agent The number"],
     "custom_tool": ["yellow circle: found at", "purple elephant: not found"],
@@ -109,7 +109,7 @@ def test_the_client_of_the_endpoint_is_told_the_steps_and_the_answer(capsys: pyt
     assert (
         "Looked at the whole picture" in said
         and "\n21\nconfidence" in said
-        and "boxes [{'pixels': [1637, 3570, 1802, 3735]" in said
+        and "boxes [{'pixels': [1613, 3542, 1818, 3747]" in said
     )
 
 

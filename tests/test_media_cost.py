@@ -131,7 +131,8 @@ def test_a_decoder_can_not_cut_off_memory_that_is_read(monkeypatch: pytest.Monke
     """Reading a mapped file beyond its new end would end this process."""
     evil = tmp_path / "evil.py"
     evil.write_text(
-        "import os, sys\nsys.argv[0] = ''\nfrom zoomagent.media import decoder\nrows = decoder._OPERATIONS['rows']\n"
+        "import os, sys\nsys.argv[0] = ''\nfrom zoomagent.media.decoding import decoder\n"
+        "rows = decoder._OPERATIONS['rows']\n"
         "def cut(job, source, target):\n    reply = rows(job, source, target)\n    cut.kept = os.dup(target.fileno())\n"
         "    try:\n        os.ftruncate(cut.kept, 0)\n    except PermissionError:\n        pass\n    return reply\n"
         "decoder._OPERATIONS['rows'] = cut\ndecoder.main()\n"

@@ -86,7 +86,8 @@ def test_the_decoder_imports_no_numpy_and_no_network() -> None:
 
 def test_no_process_outlives_the_interpreter() -> None:
     program = (
-        "from zoomagent.media import open_picture, worker\nfrom PIL import Image\nimport io\n"
+        "from zoomagent.media import open_picture\nfrom zoomagent.media.decoding import worker\n"
+        "from PIL import Image\nimport io\n"
         "f = io.BytesIO(); Image.new('RGB', (64, 64)).save(f, 'PNG'); open_picture(f.getvalue())\n"
         "print(worker._POOL._idle[-1]._process.pid)"
     )

@@ -243,7 +243,7 @@ BROKEN: dict[str, Change] = {
     "means in words": say("preprocessor_config.json", image_mean=["a", "b", "c"]),
     "pixels in words": say("preprocessor_config.json", max_pixels="many"),
     "negative pixels": say("preprocessor_config.json", min_pixels=-5),
-    "fewest above most": say("preprocessor_config.json", min_pixels=32768),
+    "fewest above most": say("preprocessor_config.json", min_pixels=131072),
     "endless fewest": say("preprocessor_config.json", min_pixels=10**12, max_pixels=10**13),
     "sizes of another shape": say("preprocessor_config.json", size=[1, 2]),
     "weights that are no numbers": tensors(lambda stored: {k: v * float("nan") for k, v in stored.items()}),

@@ -197,6 +197,7 @@ def test_the_graph_is_a_node_of_another_graph_which_sees_what_it_shares() -> Non
 
 def test_as_a_node_it_opens_data_urls_by_itself() -> None:
     context = Context(model="nano", strategy="auto", proof=False)
-    asked = {"image": data_url(picture().resize((512, 256))), "question": "What colour is the square?"}
+    scene = Image.open(Path(__file__).parents[1] / "zoomagent" / "data" / "example" / "scene.jpg").resize((512, 512))
+    asked = {"image": data_url(scene), "question": "What colour is the background?"}
     done = asyncio.run(around(zoom.graph).ainvoke(asked, context=context))
     assert done["outcome"]["kind"].startswith("answered") and done["report"]

@@ -218,7 +218,7 @@ def test_what_breaks_a_tool_stops_the_run_and_is_not_told_to_the_model(trainer: 
 
 
 def test_a_torn_checkpoint_is_not_taken_up(tmp_path: Path) -> None:
-    for step, state in ((1, "{}"), (2, "{}"), (10, '{"torn'), (11, None)):
+    for step, state in ((1, '{"global_step": 1}'), (2, '{"global_step": 2}'), (10, '{"torn'), (11, None)):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         if state is not None:

@@ -160,8 +160,9 @@ NANO = Profile(
 PACKAGED = replace(
     NANO,
     min_pixels=32 * 32,
-    max_pixels=128 * 128,
+    max_pixels=256 * 256,
     max_side=16384,
+    whole_pixels=128 * 128,
     crop_pixels=80 * 80,
     crop_margin=0.6,
     visible_pixels=4,
