@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +69,9 @@ def friend() -> Iterator[Thief]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, friend: Thief) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("studio")
-    Image.new("RGB", (320, 240), "grey").save(folder / "private.png")
+    # A picture of nano's world: about others it is not asked.
+    scene = Path(__file__).parents[1] / "zoomagent" / "data" / "example" / "scene.jpg"
+    Image.open(scene).resize((256, 256)).save(folder / "private.png")
     (folder / "arbiter.json").write_text("{}")
     with graph_server(folder, OPENAI_API_KEY=KEY, ZOOMAGENT_MODELS=friend.url) as url:
         yield url
@@ -91,7 +94,8 @@ def sent(
 
 def asked(image: str = "private.png", **context: Any) -> dict[str, Any]:
     context = {"strategy": "macro", "proof": False, **context}
-    return {"assistant_id": "macro_micro", "input": {"image": image, "question": "What?"}, "context": context}
+    given = {"image": image, "question": "What colour is the background?"}
+    return {"assistant_id": "macro_micro", "input": given, "context": context}
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:1", "http://localhost", "https://127.0.0.1.evil"])
