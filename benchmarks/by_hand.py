@@ -177,7 +177,7 @@ class ByHand:
         thing = await self._ask([_user(whole, CUES + QUESTION)])
         pointed = await self._ask([_user(whole, ground_prompt(thing, self.profile.space))])
         box = json.loads(pointed)
-        seen = [_user(self._crop(image, box, self.profile.max_pixels), SEE + thing)]
+        seen = [_user(self._crop(image, box, self.profile.whole_pixels or self.profile.max_pixels), SEE + thing)]
         yes, no = (await self._first_tokens(seen))[: len(YES_NO)]
         if yes < no:
             return ""
@@ -232,7 +232,8 @@ class ByHand:
         return surroundings(Box(left, top, right, bottom), Size(width, height), self.profile.crop_margin, 0)
 
     def _fit(self, size: tuple[int, int]) -> tuple[int, int]:
-        fitted = self.profile.fit(Size(*size), size[0] * size[1] * 16)
+        largest = self.profile.whole_pixels or self.profile.max_pixels
+        fitted = self.profile.fit(Size(*size), min(size[0] * size[1] * 16, largest))
         return fitted.width, fitted.height
 
 
