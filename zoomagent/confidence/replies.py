@@ -6,7 +6,7 @@
 With options a reply must name exactly one, by its text, its letter, or as the only one it mentions and does not deny;
 where two are named nothing is guessed. Without options the words are the answer. "Cannot tell" is always an answer, a
 tool call or bare markup never. `read_published` keeps the rule of DualFocus' eval scripts, quirk included. Left out:
-what replies are wrapped in (`models/unwrapping.py`), and judging whether an answer is right (zoomagent/bench).
+what replies are wrapped in (`models/words/unwrapping.py`), and judging whether an answer is right (`evaluation`).
 """
 
 import re

@@ -6,7 +6,7 @@
 With enough other pictures, trees tell the two apart, and the mark is set where at least `KEPT_OUT` of the others stay
 out; with certified pictures alone, the mark is where `KEPT_IN` of them stay in. Both are taken on pictures that the fit
 behind them did not see, whole files at a time. Needs scikit-learn (extra `train`). Left out: making the pictures
-(`zoomagent/bench/looks.py`).
+(`evaluation/looks.py`).
 """
 
 from collections import Counter
