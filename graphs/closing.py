@@ -10,8 +10,9 @@ time). Left out: what follows from it (`judging.py`).
 import math
 from collections.abc import Sequence
 
+from zoomagent.confidence import claims
 from zoomagent.confidence.likelihood import usable
-from zoomagent.confidence.replies import plain
+from zoomagent.confidence.replies import abstains, plain
 from zoomagent.errors import RunError, ToolError
 from zoomagent.geometry import Box
 from zoomagent.graphs.asking import NodeRun, ask, assistant_turn, reply_turn, score, user_turn
@@ -113,6 +114,9 @@ async def check_reading(
 async def conclude(run: NodeRun) -> Update:
     """Ask about the whole picture once more, with what the search of all its parts found."""
     record = search_record(run)
+    if is_borne_out(run.state, record):
+        words = f"The search bears out what the whole picture gave: {run.state['macro']['text']}"
+        return {"micro": run.state["macro"], "closer": "macro", "searched": record, "steps": step_words(words)}
     pixels = max(1, round(record["least"]))
     whole = run.bench.views.whole()["id"]
     question = searched_prompt(run.state["question"], record["found"], pixels, run.options())
@@ -125,6 +129,23 @@ async def conclude(run: NodeRun) -> Update:
         "searched": record,
         "steps": step_words(f"Told what the search found, the model says: {micro['text']}", micro["views"]),
     }
+
+
+def is_borne_out(state: State, record: SearchRecord) -> bool:
+    """Whether the first answer says just what the search found, so that asking again can change nothing: the number of
+    all things counted; a "No" about what was not found; "Cannot tell" where no option says that it is not there."""
+    macro, numbers = state["macro"], [number for _, number in record["found"]]
+    if not macro["valid"] or not record["complete"]:
+        return False
+    if claims.counts(state["question"]):
+        number = "0" if claims.negative(macro["text"]) else plain(macro["text"])
+        return [number] == [str(each) for each in numbers]
+    if any(numbers):
+        return False
+    if abstains(macro["text"]):
+        options = state.get("options", [])
+        return bool(options) and not any(claims.negative(option) for option in options)
+    return claims.negative(macro["text"])
 
 
 def search_record(run: NodeRun) -> SearchRecord:

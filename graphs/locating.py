@@ -56,7 +56,12 @@ async def name(run: NodeRun) -> Update:
     words = f"To be seen: {', '.join(phrases)}." if phrases else "The whole picture decides."
     if len(phrases) > 1 and is_believed(run):
         enough = "The question compares things, and the crop shows them."
-        return {"phrases": phrases, "settled": enough, "steps": step_words(f"{words} {enough}", [whole])}
+        # What was pointed at was given up for the names; the answer rests on it again.
+        pointed: list[TargetRecord] = [
+            {**t, "fate": "located"} for t in state.get("targets", []) if t["phrase"] == POINTED
+        ]
+        steps = step_words(f"{words} {enough}", [whole])
+        return {"phrases": phrases, "targets": pointed, "settled": enough, "steps": steps}
     targets = [new_target(number, phrase, state) for number, phrase in enumerate(phrases, 1)]
     return {"phrases": phrases, "targets": targets, "steps": step_words(words, [whole])}
 

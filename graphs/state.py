@@ -98,7 +98,7 @@ class TargetRecord(TypedDict):
     """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
     `seen` the probability that it can be seen there, `source` the view in which it is looked for. A thing that was
     `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed,
-    `first` how many the first of them showed."""
+    `whole` the boxes that the view of the whole showed."""
 
     id: str
     phrase: str
@@ -111,7 +111,7 @@ class TargetRecord(TypedDict):
     policy: Policy
     found: NotRequired[list[list[int]]]
     listed: NotRequired[list[str]]
-    first: NotRequired[int]
+    whole: NotRequired[list[list[int]]]
 
 
 class CheckRecord(TypedDict):

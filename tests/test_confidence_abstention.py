@@ -41,7 +41,7 @@ def naive(confidence: Array, right: NDArray[np.bool_]) -> Cutoff:
 
 def certified(confidence: Array, right: NDArray[np.bool_]) -> Cutoff:
     reference = 1 - np.linspace(0, 1, 201) ** 2
-    return learn_then_test(confidence, list(right), grid_from(reference, 500, ALPHA, DELTA), ALPHA, DELTA)
+    return learn_then_test(confidence, list(right), grid_from([reference], [500], ALPHA, DELTA), ALPHA, DELTA)
 
 
 def broken_promises(rule: Callable[[Array, NDArray[np.bool_]], Cutoff]) -> int:
@@ -81,6 +81,35 @@ def test_more_certainty_costs_answers() -> None:
     grid = np.linspace(0, 0.85, 86)
     coverage = [learn_then_test(confidence, list(right), grid, 0.1, d).coverage for d in (0.4, 0.01)]
     assert coverage[0] > coverage[1] > 0
+
+
+def two_kinds(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], list[str]]:
+    """Questions of an easy kind, whose confidences are too low, and a quarter of a hard kind, whose are too high."""
+    confidence, hard = 1 - rng.random(n) ** 2, np.arange(n) % 4 == 0
+    right = rng.random(n) < np.where(hard, confidence - 0.25 * (1 - confidence) - 0.03, (2 + confidence) / 3)
+    return confidence, right, ["hard" if each else "easy" for each in hard]
+
+
+def error_in(kind: str, threshold: float) -> float:
+    """The share of wrong answers among those given, in a kind of `two_kinds`."""
+    confidence, right, kinds = two_kinds(200_000, np.random.default_rng(9))
+    chosen = (np.asarray(kinds) == kind) & (confidence >= threshold)
+    return float(np.mean(~right[chosen]))
+
+
+def test_a_promise_for_each_kind_holds_for_the_hard_one_where_one_for_all_breaks() -> None:
+    rng, reference = np.random.default_rng(11), 1 - np.linspace(0, 1, 201) ** 2
+    broken = {"all": 0, "each": 0}
+    for _ in range(40):
+        confidence, right, kinds = two_kinds(6000, rng)
+        one = learn_then_test(confidence, right, grid_from([reference], [6000], ALPHA, DELTA), ALPHA, DELTA)
+        grid = grid_from([reference, reference], [4500, 1500], ALPHA, DELTA)
+        each = learn_then_test(confidence, right, grid, ALPHA, DELTA, kinds)
+        assert one.threshold is not None and each.threshold is not None and each.threshold >= one.threshold
+        assert "in each of 2 kinds" in each.reason and "kinds" not in one.reason
+        broken["all"] += error_in("hard", one.threshold) > ALPHA
+        broken["each"] += max(error_in(kind, each.threshold) for kind in ("easy", "hard")) > ALPHA
+    assert broken["all"] == 40 and broken["each"] <= 40 * DELTA + 2.5 * math.sqrt(40 * DELTA * (1 - DELTA))
 
 
 def test_an_unknown_confidence_is_not_answered() -> None:

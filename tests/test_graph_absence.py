@@ -14,6 +14,7 @@ from zoomagent import ZoomAgent, prompts
 from zoomagent.data.world.questions import Question, hits_of
 from zoomagent.geometry import Box, Size, coverage, intersect
 from zoomagent.graphs.context import Budget
+from zoomagent.models.base import Profile
 from zoomagent.page.words import mattered_words
 from zoomagent.strategy import Strategy
 from zoomagent.tools.searching import part_box
@@ -32,11 +33,13 @@ def believing(
     macro: str = "No",
     pointed: str = "",
     lists_whole: bool = True,
+    ghost: list[int] | None = None,
+    profile: Profile = SEARCHING,
     **settings: Any,
 ) -> Ran:
     """A model that says `macro` of the whole and the truth of what close views show, and that lists, in the whole only
-    where `lists_whole`. It points at `pointed`, where that is given."""
-    views = ViewStore(scene(), SEARCHING)
+    where `lists_whole`, and there a `ghost` too. It points at `pointed`, where that is given."""
+    views = ViewStore(scene(), profile)
     truth = Truth(SCENE, question, views)
 
     def visible(call: Call, index: int) -> bool:
@@ -55,7 +58,8 @@ def believing(
             if view.width == 1024 and not lists_whole:
                 return "[]"
             boxes = [intersect(pixels_of(SCENE.items[i]), view) for i in hits_of(name, SCENE) if visible(call, i)]
-            return str([written(box, view) for box in boxes if box.area])
+            ghosts = [ghost] if ghost and view.width == 1024 else []
+            return str([*(written(box, view) for box in boxes if box.area), *ghosts])
         if last.startswith(prompts.SEARCHED):
             found = [part.split() for part in last.split(prompts.FOUND)[1].split(".\n")[0].split(", ")]
             number = int(found[0][-1])
@@ -78,7 +82,7 @@ def believing(
             return [-5.0 if any(found) else -0.02, *(-0.5 if hit else -5.5 for hit in found)]
         return truth.scores(call)
 
-    model = FakeModel(profile=SEARCHING, respond=reply, respond_score=scores)
+    model = FakeModel(profile=profile, respond=reply, respond_score=scores)
     if tmp_path is not None:
         settings["arbiter"] = arbiter(tmp_path / "a.json", gate=0.999, micro=0.95, same=0.95, searched=0.97)
     return run(model, question, views=views, **settings)
@@ -121,6 +125,34 @@ def test_the_other_parts_are_counted_too_where_the_whole_and_its_parts_differ(tm
     ran = believing(SQUARES, tmp_path, macro="7", lists_whole=agree)
     lists = len(ran.asked(prompts.EVERY))
     assert ran.text == "1" and (1 < lists < 10 if agree else lists == 10)
+
+
+@pytest.mark.parametrize("question", [SQUARES, NONE])
+def test_a_number_that_the_list_of_the_whole_bears_out_is_not_counted_again(tmp_path: Path, question: Question) -> None:
+    """The first look, the names, one list: nothing else is asked, and the count is earned down to what the list saw."""
+    views = replace(SEARCHING, max_pixels=512 * 512)
+    ran = believing(question, tmp_path, macro=question.answer, profile=views)
+    assert (ran.text, ran.answer.cost.model_calls, len(ran.asked(prompts.EVERY))) == (question.answer, 3, 1)
+    searched = ran.answer.searched
+    assert searched is not None and searched.complete and round(searched.least) == round(4 * 1024 / 512)
+    assert ran.state["verdict"]["confidence_from"] == "calibrated" and not ran.asked(prompts.SEARCHED)
+
+
+@pytest.mark.parametrize(("macro", "options", "asked"), [
+    ("No", ("Yes", "No"), 0), ("Yes", ("Yes", "No"), 1), ("Cannot tell", (), 1), ("Cannot tell", ("Yes", "No"), 1),
+    ("Cannot tell", ("47", "12", "Cannot tell"), 0),
+])  # fmt: skip
+def test_what_a_search_in_vain_bears_out_is_not_asked_again(
+    tmp_path: Path, macro: str, options: tuple[str, ...], asked: int
+) -> None:
+    ran = believing(NOT_THERE, tmp_path, macro=macro, options=options)
+    assert len(ran.asked(prompts.SEARCHED)) == asked and ran.answer.searched is not None
+    assert ran.text == ("No" if asked or macro == "No" else "Cannot tell")
+
+
+def test_what_the_whole_lists_and_no_closer_list_shows_is_not_counted(tmp_path: Path) -> None:
+    ran = believing(SQUARES, tmp_path, macro="7", ghost=[100, 100, 160, 160])
+    assert ran.text == "1" and len(ran.answer.boxes) == 1
 
 
 def test_a_crop_that_changed_nothing_is_not_proved(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from fake_model import Call, FakeModel
 from zoom_world import FAR, PROFILE, pixels_of, scene
 
 from zoomagent.geometry import Box, coverage
-from zoomagent.tools.searching import GRID, RegionRecord, least_seen, part_box, part_boxes, root, search, worth_listing
+from zoomagent.tools.searching import GRID, RegionRecord, least_seen, part_box, part_boxes, parts_to_list, root, search
 from zoomagent.tools.viewing import ViewStore, box_of
 
 SEARCHING = replace(PROFILE, max_pixels=256 * 256, whole_pixels=128 * 128, visible_pixels=4)
@@ -76,8 +76,8 @@ def test_the_parts_that_may_show_one_are_listed_and_all_where_the_view_is_too_co
     shares = [0.03, 0.5, 0.4, *[0.01] * 7]
     model = FakeModel(profile=SEARCHING, respond_score=lambda call: [math.log(share) for share in shares])
     start = root(views.largest(views.whole()["id"]), "square")
-    first, *parts = asyncio.run(worth_listing(model, views, start))
-    assert first["here"] == pytest.approx(0.97) and len(model.history) == 1
+    here, parts = asyncio.run(parts_to_list(model, views, start))
+    assert here == pytest.approx(0.97) and len(model.history) == 1
     assert [part["fate"] for part in parts] == ["open"] * listed + ["refuted"] * (9 - listed)
 
 

@@ -34,6 +34,8 @@ from zoomagent.tools.zooming import surroundings
 DIGITS = tuple("0123456789")
 PART = 0.45
 """Side of a part's region as a share of its parent's: a third and what lies around it, so that nothing is cut."""
+QUARTER = 0.6
+"""Side of a quarter as a share of its parent's: a half and what lies around it (ours)."""
 SURE, DECAY, LEAST = 0.9, 0.1, 0.3
 """The thing counts as here from SURE on; DECAY less after every two looks, never under LEAST."""
 SEEN = 0.5
@@ -149,7 +151,7 @@ def child_regions(
     least as close has shown all but a fifth."""
     whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
     box, children = box_of(views.record(region["view"])), []
-    doubt = 0.0 if _fine_enough(views, region) else DOUBT
+    doubt = 0.0 if is_fine_enough(views, region) else DOUBT
     others = [Box(*r["box"]) for r in regions if r["phrase"] == region["phrase"] and r["here"] is not None]
     for number in range(1, 10) if part_boxes(views, region) else ():
         part = part_box(box, number, whole)
@@ -160,25 +162,40 @@ def child_regions(
     return children
 
 
-async def worth_listing(
-    model: Model, views: ViewStore, region: RegionRecord, *, deadline: float | None = None
-) -> list[RegionRecord]:
-    """The region as it was seen, and its parts with the share that each has of the thing: all are open where the view
-    is too coarse to tell, else those that may show one. So is the region itself, for what no part shows whole."""
+async def parts_to_list(
+    model: Model, views: ViewStore, region: RegionRecord, *, quarters: bool = False, deadline: float | None = None
+) -> tuple[float, list[RegionRecord]]:
+    """How probably a region shows the thing, and its parts with the share that each has of it: nine of them, or four
+    `quarters`. All are open where the region's view is too coarse to tell, else those that may show one."""
     shares = await part_shares(model, views, region["view"], region["phrase"], deadline=deadline)
-    whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
+    outer, size = box_of(views.record(region["view"])), views.picture.size
+    whole = Box(0, 0, size.width, size.height)
+    cells = [part_box(outer, number, whole) for number in range(1, 10)]
     parts = []
-    for number in range(1, 10) if part_boxes(views, region) else ():
-        box = part_box(box_of(views.record(region["view"])), number, whole)
+    for box in quarter_boxes(outer, whole) if quarters else dict.fromkeys(cells):
+        inside = [share for share, cell in zip(shares[1:], cells, strict=True) if contains_center(box, cell)]
+        share = sum(inside) if quarters else shares[1 + cells.index(box)]
         view = views.add(box, source=region["view"], max_pixels=views.profile.whole_pixels or None)
-        part = _part(region, view, shares[number])
-        worth = shares[number] >= LISTED or not _fine_enough(views, region)
+        part = _part(region, view, share)
+        worth = share >= LISTED or not is_fine_enough(views, region)
         parts.append(part if worth else {**part, "fate": "refuted"})
-    fate: Fate = "open" if not parts or any(part["fate"] == "open" for part in parts) else "split"
-    return [{**region, "here": 1 - shares[0], "fate": fate}, *parts]
+    return 1 - shares[0], parts
 
 
-def _fine_enough(views: ViewStore, region: RegionRecord) -> bool:
+def contains_center(box: Box, other: Box) -> bool:
+    """Whether the middle of the other box lies in this one."""
+    across, down = (other.left + other.right) / 2, (other.top + other.bottom) / 2
+    return box.left <= across < box.right and box.top <= down < box.bottom
+
+
+def quarter_boxes(box: Box, picture: Box) -> list[Box]:
+    """Four regions that overlap, one from each corner of `box`, so that what one cuts another shows whole."""
+    width, height = max(1, round(box.width * QUARTER)), max(1, round(box.height * QUARTER))
+    corners = [(x, y) for y in (box.top, box.bottom - height) for x in (box.left, box.right - width)]
+    return list(dict.fromkeys(moved_inside(Box(x, y, x + width, y + height), picture.size) for x, y in corners))
+
+
+def is_fine_enough(views: ViewStore, region: RegionRecord) -> bool:
     """Whether a region's view shows things of ENOUGH of the picture's side."""
     size = views.picture.size
     return smallest_in(views, region["view"]) <= ENOUGH * max(size.width, size.height)

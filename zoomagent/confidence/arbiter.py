@@ -78,16 +78,19 @@ class Provenance(Value):
 
 
 class Certified(Value):
-    """Questions that took no part in fitting, by falling confidence; `*_right` holds a 1 or 0 for each."""
+    """Questions that took no part in fitting, by falling confidence; `*_right` holds a 1 or 0 for each, `kind` the
+    place of its kind of picture in `Arbiter.kinds` as a digit, where there are several."""
 
     final: tuple[float, ...] = ()
     final_right: str = Field(default="", pattern="^[01]*$")
     gate: tuple[float, ...] = ()
     gate_right: str = Field(default="", pattern="^[01]*$")
+    kind: str = Field(default="", pattern="^[0-9]*$")
 
     @model_validator(mode="after")
     def _aligned(self) -> Self:
-        if len({len(self.final), len(self.final_right), len(self.gate), len(self.gate_right)}) != 1:
+        columns = (self.final, self.final_right, self.gate, self.gate_right, *((self.kind,) if self.kind else ()))
+        if len({len(column) for column in columns}) != 1:
             raise ValueError("certified columns differ in length")
         return self
 
@@ -102,9 +105,22 @@ class Judgement:
     micro: float | None
 
 
+class Kind(Value):
+    """A kind of pictures for which promises hold on their own. `reference` are quantiles of the confidences of its
+    questions that were fitted on."""
+
+    name: str
+    reference: tuple[float, ...]
+
+
+MOST_KINDS = 10
+"""Kinds of pictures of one arbiter (ours): each needs hundreds of certified questions."""
+
+
 class Arbiter(Value):
     """Everything that judging a run needs, in one JSON file. `reference` are quantiles of the confidences of the
-    questions fitted on, from which thresholds to try are taken. `words` are those of all questions that it knows, where
+    questions fitted on, from which thresholds to try are taken; where the records name several kinds of pictures,
+    `kinds` has one for each. `words` are those of all questions that it knows, where
     these were a closed list; a question with another word is one that nothing was certified for. `scope` tells pictures
     of the kinds that it was certified on from others, where that was fitted."""
 
@@ -117,6 +133,7 @@ class Arbiter(Value):
     macro: Head
     micro: Head
     reference: tuple[float, ...] = ()
+    kinds: tuple[Kind, ...] = Field(default=(), max_length=MOST_KINDS)
     words: tuple[str, ...] = ()
     scope: Scope | None = None
     certified: Certified = Certified()
@@ -127,6 +144,8 @@ class Arbiter(Value):
         for head, fields in ((self.gate, GATE_FIELDS), *((head, FIELDS) for head in after)):
             if head.columns != vector(Features(), fields)[1]:
                 raise ValueError("fitted for other features than this version of zoomagent computes; fit it again")
+        if len(self.kinds) > 1 and set(self.certified.kind) != {str(place) for place in range(len(self.kinds))}:
+            raise ValueError("the certified questions are not of the kinds that are named")
         return self
 
     def unknown(self, question: str) -> tuple[str, ...]:
@@ -177,7 +196,11 @@ class Arbiter(Value):
     def cutoff(self, alpha: float, delta: float = 0.1, gate_at: float | None = None) -> Cutoff:
         """From which confidence on to answer. `gate_at` must be fixed beforehand, not chosen from these numbers."""
         confidence, right = self.pairs(gate_at)
-        grid = grid_from(self.reference, len(right), alpha, delta) if self.reference else []
+        if len(self.kinds) > 1:
+            sizes = [self.certified.kind.count(str(place)) for place in range(len(self.kinds))]
+            grid = grid_from([kind.reference for kind in self.kinds], sizes, alpha, delta)
+            return learn_then_test(confidence, right, grid, alpha, delta, self.certified.kind)
+        grid = grid_from([self.reference], [len(right)], alpha, delta) if self.reference else []
         return learn_then_test(confidence, right, grid, alpha, delta)
 
 

@@ -30,6 +30,8 @@ class Record(BaseModel):
     features: Features
     macro_right: bool
     micro_right: bool | None = None
+    kind: str = Field(default="", max_length=64)
+    """What kind of picture it is, where an error rate must hold for each kind on its own."""
     foreign: bool = False
     """The picture is of a kind that nothing is promised for: it teaches what is outside, and nothing else."""
 

@@ -29,6 +29,10 @@ from zoomagent.tools.viewing import ViewStore
 
 SEED = 500
 STYLES: tuple[Style, ...] = ("plain", "trained", "kept back")
+KINDS: dict[World, str] = {
+    "small": "own", "deep": "own", "fine": "own", "varied": "other looks", "other": "other hands", "foreign": "foreign",
+}  # fmt: skip
+"""Kinds of pictures for each of which an error rate must hold: what holds for a mixture may break for one of them."""
 READS_EVERY = 4
 """Every so many runs read their crops letter by letter too, where the extra `ocr` is there."""
 
@@ -96,7 +100,7 @@ def record(state: State, task: Task) -> Record:
         micro = macro
     return Record(
         id=task.name, group=task.name, question=task.question.text, features=features, macro_right=macro,
-        micro_right=micro, foreign=task.world == "foreign",
+        micro_right=micro, kind=KINDS[task.world], foreign=task.world == "foreign",
     )  # fmt: skip
 
 

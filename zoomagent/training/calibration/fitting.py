@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zoomagent.confidence.arbiter import Arbiter, Certified, Head, Provenance
+from zoomagent.confidence.arbiter import MOST_KINDS, Arbiter, Certified, Head, Kind, Provenance
 from zoomagent.confidence.calibration import FAR, Isotonic, Platt
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, log_odds, vector
@@ -76,12 +76,26 @@ def fit(
         macro=fit_head(differing, [r.macro_right for r in differing], FIELDS, seed),
         micro=fit_head(differing, [bool(r.micro_right) for r in differing], FIELDS, seed),
     )
-    reference = np.quantile(
-        [arbiter.judge(r.features).confidence for r in fitted], np.linspace(0, 1, QUANTILES), method="lower"
-    )
+    names = kinds_in(fitted, certified)
+    kinds = tuple(Kind(name=n, reference=reference_of(arbiter, [r for r in fitted if r.kind == n])) for n in names)
     scope = fit_scope([*looks_in(everything), *looks], seed)
-    known = {"reference": tuple(reference.tolist()), "words": closed_words(records), "scope": scope}
-    return arbiter.model_copy(update={**known, "certified": certify(arbiter, certified)})
+    known = {"kinds": kinds, "words": closed_words(records), "scope": scope}
+    held_out = certify(arbiter, certified, names)
+    return arbiter.model_copy(update={**known, "reference": reference_of(arbiter, fitted), "certified": held_out})
+
+
+def reference_of(arbiter: Arbiter, records: Sequence[Record]) -> tuple[float, ...]:
+    """Quantiles of the arbiter's confidences in these records."""
+    confidences = [arbiter.judge(record.features).confidence for record in records]
+    return tuple(np.quantile(confidences, np.linspace(0, 1, QUANTILES), method="lower").tolist())
+
+
+def kinds_in(fitted: Sequence[Record], certified: Sequence[Record]) -> list[str]:
+    """The kinds of pictures to certify one by one; none where there is one, or where too few records are of one: for
+    the records of a user who named no kinds, or many, one promise is made for all."""
+    names = sorted({record.kind for record in [*fitted, *certified]})
+    scarce = any(sum(r.kind == name for r in part) < ENOUGH for name in names for part in (fitted, certified))
+    return [] if len(names) < 2 or len(names) > MOST_KINDS or scarce else names
 
 
 def closed_words(records: Sequence[Record]) -> tuple[str, ...]:
@@ -91,7 +105,7 @@ def closed_words(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(sorted(words)) if len(words) * QUESTIONS_A_WORD <= len(records) else ()
 
 
-def certify(arbiter: Arbiter, records: Sequence[Record]) -> Certified:
+def certify(arbiter: Arbiter, records: Sequence[Record], kinds: Sequence[str] = ()) -> Certified:
     """What the arbiter says of records that it was not fitted on, beside what was right."""
     judged = [(arbiter.judge(r.features), arbiter.gate_confidence(r.features), r) for r in records]
     judged.sort(key=lambda row: (-row[0].confidence, row[2].id))
@@ -100,6 +114,7 @@ def certify(arbiter: Arbiter, records: Sequence[Record]) -> Certified:
         final_right="".join(str(int(right_of(record, j.perspective == "micro"))) for j, _, record in judged),
         gate=tuple(gate for _, gate, _ in judged),
         gate_right="".join(str(int(record.macro_right)) for _, _, record in judged),
+        kind="".join(str(kinds.index(record.kind)) for _, _, record in judged) if kinds else "",
     )
 
 
