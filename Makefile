@@ -14,11 +14,11 @@ help: ## list these commands
 demo: .venv/demo ## ask about the 4K example, write a page to open into runs/demo
 	$(BIN)/zoomagent demo --save runs/demo
 
-test: .venv/dev lint ## every check: format, lint, types, tests (15 to 30 minutes)
-	$(BIN)/python -m pytest
+test: .venv/dev lint ## every check: format, lint, types, tests (10 to 20 minutes)
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: .venv/dev lint ## the same with the long tests (an hour or more)
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
 
 lint: .venv/dev ## format, lint and types only
 	$(BIN)/ruff format --check .

@@ -2,8 +2,8 @@
 
 `search` looks at the most probable region first, until the thing is found or nothing is worth a look; the algorithm is
 the search tool's (`zoomagent/tools/searching.py`). `count` finds all things of a name, part by part, and never says
-"three" before everything was looked at. Where the first answer is a number, the largest view of the whole that the
-model takes is listed first, and that is enough where it bears the number out. Else that view is asked which parts may
+"three" before everything was looked at. Where the first look could tell, the largest view of the whole that the
+model takes is listed first, and that is enough where it bears out the number. Else that view is asked which parts may
 show some, and these are listed. What several views list is counted once; where the whole lists another number than its
 parts, the other parts are listed too. Left out: the answer that follows (`closing.py`).
 """
@@ -11,7 +11,7 @@ parts, the other parts are listed too. Left out: the answer that follows (`closi
 from typing import Literal
 
 from zoomagent.confidence import claims
-from zoomagent.confidence.replies import plain
+from zoomagent.confidence.replies import abstains, plain
 from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, intersect
 from zoomagent.graphs.asking import BudgetedModel, NodeRun
@@ -76,11 +76,12 @@ async def count(run: NodeRun) -> Update:
     mine = [region for region in run.state.get("regions", []) if region["phrase"] == phrase]
     start = mine[0] if mine else root(views.largest(views.whole()["id"]), phrase)
     if len(mine) < 2 and part_boxes(views, start):
-        # Where the first answer is a number, the list of the whole may bear it out; else its parts are judged first.
-        number = number_said(run.state)
-        if listed and number == len(target.get("whole", [])) and is_fine_enough(views, start):
+        # Where the first look could tell, the list of the whole may bear out the number that it gave; where it could
+        # not, the parts are judged first.
+        borne_out = number_said(run.state) == len(target.get("whole", [])) and is_fine_enough(views, start)
+        if listed and borne_out:
             return finish_count(target, mine, views)
-        if listed or number is None:
+        if listed or abstains(run.state["macro"]["text"]):
             return await divide(run, target, start)
     region = start if not mine else next((region for region in mine if region["fate"] == "open"), None)
     if region is None:
@@ -97,7 +98,7 @@ async def count(run: NodeRun) -> Update:
 
 def number_said(state: State) -> int | None:
     """The number that the first look gave; None where it gave none."""
-    text = plain(state["macro"]["text"]) if "macro" in state else ""
+    text = plain(state["macro"]["text"])
     return 0 if text and claims.negative(text) else int(text) if text.isdecimal() and len(text) < 4 else None
 
 
