@@ -15,10 +15,10 @@ demo: .venv/demo ## ask about the 4K example, write a page to open into runs/dem
 	$(BIN)/zoomagent demo --save runs/demo
 
 test: .venv/dev lint ## every check: format, lint, types, tests (10 to 20 minutes)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 test-all: .venv/dev lint ## the same with the long tests (an hour or more)
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "slow or not slow"
 
 lint: .venv/dev ## format, lint and types only
 	$(BIN)/ruff format --check .
