@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 from fake_model import Call, FakeModel, Scripted
 from truthful_model import Truth, last_text
-from zoom_world import ABSENT, BACKGROUND, FAR, NEAR, PROFILE, SCENE, Ran, arbiter, even, pixels_of, run, scene
+from zoom_world import (
+    ABSENT,
+    BACKGROUND,
+    FAR,
+    NEAR,
+    NEAR_LEFT_OF_ALSO,
+    PROFILE,
+    SCENE,
+    Ran,
+    arbiter,
+    even,
+    pixels_of,
+    run,
+    scene,
+)
 
 from zoomagent import ZoomAgent, prompts
 from zoomagent.data.world.questions import Question, hits_of
@@ -148,6 +162,14 @@ def test_what_a_search_in_vain_bears_out_is_not_asked_again(
     ran = believing(NOT_THERE, tmp_path, macro=macro, options=options)
     assert len(ran.asked(prompts.SEARCHED)) == asked and ran.answer.searched is not None
     assert ran.text == ("No" if asked or macro == "No" else "Cannot tell")
+
+
+def test_a_no_about_two_things_that_the_crop_shows_keeps_the_crop_and_its_confidence(tmp_path: Path) -> None:
+    """Pointed at both, read "No", and named: the crop settles it, and the answer denies nothing unseen."""
+    ran = believing(NEAR_LEFT_OF_ALSO, tmp_path, pointed="[100, 100, 900, 500]")
+    assert (ran.text, ran.nodes.count("search")) == ("No", 0) and "compares things" in ran.state["settled"]
+    assert ran.state["verdict"]["confidence"] == pytest.approx(0.95)
+    assert [target["fate"] for target in ran.state["targets"]] == ["located"]
 
 
 def test_what_the_whole_lists_and_no_closer_list_shows_is_not_counted(tmp_path: Path) -> None:
