@@ -28,7 +28,7 @@ from zoomagent import ZoomAgent, prompts
 from zoomagent.data.world.questions import Question, hits_of
 from zoomagent.geometry import Box, Size, coverage, intersect
 from zoomagent.graphs.context import Budget
-from zoomagent.models.base import Profile
+from zoomagent.models.profiles import Profile
 from zoomagent.page.words import mattered_words
 from zoomagent.strategy import Strategy
 from zoomagent.tools.searching import part_box
