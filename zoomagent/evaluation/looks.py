@@ -105,7 +105,7 @@ def _scene(
 ) -> Picture:
     """A scene as an open picture."""
     if world == "other":
-        return open_picture(other_scene(seed, index, materials, split)[0])
+        return open_picture(other_scene(seed, index, materials, split).draw())
     level = world if world in LEVELS else ("small", "deep")[index % 2]
     scene = draw_scene(LEVELS[level], SPLITS[split] + seed, index)
     if world == "varied":

@@ -100,7 +100,7 @@ def _other(seed: int, split: str, style: Style, macro_side: int, materials: Mate
     """Questions about scenes of another hand; the background has no colour there."""
     groups = get_args(Group)
     for index in itertools.count():
-        scene = other_scene_of(seed, index, materials, split)
+        scene = other_scene(seed, index, materials, split).scene
         rng = np.random.default_rng([SPLITS[split] + seed, index, 29])
         group = groups[index % len(groups)]
         kinds = [kind for kind in KINDS_OF[group] if kind != "ground"]
@@ -113,12 +113,8 @@ def _other(seed: int, split: str, style: Style, macro_side: int, materials: Mate
         yield Task(f"other-{split}-{seed}-{index}", "other", opener, group, question, options, pixels)
 
 
-def other_scene_of(seed: int, index: int, materials: Materials, split: str) -> Scene:
-    return other_scene(seed, index, materials, split)[1]
-
-
 def _open_other(seed: int, index: int, materials: Materials, split: str) -> Picture:
-    return open_picture(other_scene(seed, index, materials, split)[0])
+    return open_picture(other_scene(seed, index, materials, split).draw())
 
 
 def _foreign(seed: int, materials: Materials) -> Iterator[Task]:

@@ -1,11 +1,13 @@
 """Scenes of another hand, in the words of the synthetic world: what a promise must survive.
 
-    picture, scene = other_scene(seed=7, index=0, materials=Materials.packaged())
+    other = other_scene(seed=7, index=0, materials=Materials.packaged())
+    other.scene                          what lies where, as shares of the picture's width and height
+    other.draw()                         the picture
 
 Drawn with Pillow alone: other fonts, own tones of the named colours, grounds of one colour, of a faded photograph or of
 a photograph as it is, pictures from 1:2 to 3:1, things turned by up to 8 degrees, blur, and JPEG quality 30 to 95. The
-scene that comes with the picture says what lies where, as shares of its width and height, so that the world's questions
-can be asked about it. Training never sees these pictures. Left out: the world's own look (`data/world/render.py`).
+world's questions can be asked about the scene. Training never sees these pictures. Left out: the world's own look
+(`data/world/render.py`).
 """
 
 import io
@@ -56,16 +58,68 @@ class Materials:
         return Materials((*self.fonts, *more.faces), (*self.photographs, *more.photographs))
 
 
-def other_scene(seed: int, index: int, materials: Materials, split: str = "test") -> tuple[Image.Image, Scene]:
-    """Picture number `index` of a seed, and what it shows. A function of its arguments alone."""
+@dataclass(frozen=True)
+class Ground:
+    """What lies behind: a colour with a slope of light, or a part of a photograph, faded or with less colour."""
+
+    base: tuple[int, int, int]
+    slope: float = 0.0
+    photograph: str = ""
+    part: tuple[int, int, int, int] = (0, 0, 0, 0)
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing with its text; the place and the side in pixels, the turn in degrees."""
+
+    item: Item
+    tone: tuple[int, int, int]
+    x: float
+    y: float
+    side: float
+    font: str
+    tilt: float
+
+
+@dataclass(frozen=True)
+class OtherScene:
+    """A picture before it is drawn: everything that decides it."""
+
+    index: int
+    width: int
+    height: int
+    ground: Ground
+    things: tuple[Thing, ...]
+    blur: float
+    quality: int
+
+    @property
+    def scene(self) -> Scene:
+        """What lies where."""
+        return Scene(self.index, "photograph", "gray", tuple(thing.item for thing in self.things))
+
+    def draw(self) -> Image.Image:
+        """The picture, as a JPEG file of its quality gives it back."""
+        canvas = _draw_ground(self.ground, self.width, self.height)
+        for thing in self.things:
+            _paste(canvas, thing)
+        if self.blur:
+            canvas = canvas.filter(ImageFilter.GaussianBlur(self.blur))
+        buffer = io.BytesIO()
+        canvas.save(buffer, "JPEG", quality=self.quality)
+        return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
+
+
+def other_scene(seed: int, index: int, materials: Materials, split: str = "test") -> OtherScene:
+    """Scene number `index` of a seed: a function of its arguments alone."""
     rng = np.random.default_rng([SPLITS[split] + seed, index, 17])
     ratio, long = RATIOS[int(rng.integers(len(RATIOS)))], int(rng.integers(2000, 4200))
     width, height = (long, round(long / ratio)) if ratio >= 1 else (round(long * ratio), long)
-    family = FAMILIES[int(rng.integers(len(FAMILIES)))]
-    canvas = _ground(family, width, height, materials, rng)
+    ground = _ground(FAMILIES[int(rng.integers(len(FAMILIES)))], materials, rng)
     tilted = rng.random() < 0.5
     face = None if rng.random() < 0.3 else int(rng.integers(len(materials.fonts) + 1))
-    items = []
+    things = []
     for item, (x, y, side) in zip(_named(seed, index, split), _places(width, height, rng), strict=False):
         number = int(rng.integers(len(materials.fonts) + 1)) if face is None else face
         font = materials.fonts[number] if number < len(materials.fonts) else ""
@@ -74,17 +128,10 @@ def other_scene(seed: int, index: int, materials: Materials, split: str = "test"
         tones = TONES[item.colour]
         tone = np.array(tones[int(rng.integers(len(tones)))]) + rng.integers(-10, 11, 3)
         red, green, blue = (int(v) for v in np.clip(tone, 0, 255))
-        _paste(canvas, item.shape, (red, green, blue), x, y, side, text, font, tilt)
         placed = Item(item.shape, item.colour, x / width, y / height, side / width, text, 0, 0)
-        items.append(placed)
-    if rng.random() < 0.5:
-        canvas = canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 2.0))))
-    # The picture as a JPEG file of this quality gives it back.
-    quality = int(rng.integers(30, 96))
-    buffer = io.BytesIO()
-    canvas.save(buffer, "JPEG", quality=quality)
-    coded = Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
-    return coded, Scene(index, "photograph", "gray", tuple(items))
+        things.append(Thing(placed, (red, green, blue), x, y, side, font, tilt))
+    blur = float(rng.uniform(0.3, 2.0)) if rng.random() < 0.5 else 0.0
+    return OtherScene(index, width, height, ground, tuple(things), blur, quality=int(rng.integers(30, 96)))
 
 
 def _named(seed: int, index: int, split: str) -> tuple[Item, ...]:
@@ -106,36 +153,36 @@ def _places(width: int, height: int, rng: np.random.Generator) -> list[tuple[flo
     return placed
 
 
-def _ground(family: str, width: int, height: int, materials: Materials, rng: np.random.Generator) -> Image.Image:
-    """One colour with a faint slope of light, or a photograph: faded to 45 per cent, or with its colours at 60."""
-    base = np.array(GROUNDS[int(rng.integers(len(GROUNDS)))], np.float32)
+def _ground(family: str, materials: Materials, rng: np.random.Generator) -> Ground:
+    base = GROUNDS[int(rng.integers(len(GROUNDS)))]
     if family == "shape" or not materials.photographs:
-        slope = np.linspace(-12, 12, width, dtype=np.float32)[None, :, None] * float(rng.uniform(-1, 1))
-        return Image.fromarray(np.broadcast_to(np.clip(base + slope, 0, 255).astype(np.uint8), (height, width, 3)))
-    with Image.open(materials.photographs[int(rng.integers(len(materials.photographs)))]) as photograph:
-        part = photograph.convert("RGB")
+        return Ground(base, slope=float(rng.uniform(-1, 1)))
+    photograph = materials.photographs[int(rng.integers(len(materials.photographs)))]
+    with Image.open(photograph) as header:
+        width, height = header.size
     share = float(rng.uniform(0.5, 1.0))
-    cut = (round(part.width * share), round(part.height * share))
-    left, top = int(rng.integers(part.width - cut[0] + 1)), int(rng.integers(part.height - cut[1] + 1))
-    small = part.crop((left, top, left + cut[0], top + cut[1])).resize((width, height), Image.Resampling.BILINEAR)
-    if family == "muted":
-        return Image.blend(Image.new("RGB", (width, height), tuple(int(v) for v in base)), small, 0.45)
+    across, down = round(width * share), round(height * share)
+    left, top = int(rng.integers(width - across + 1)), int(rng.integers(height - down + 1))
+    return Ground(base, photograph=photograph, part=(left, top, left + across, top + down), muted=family == "muted")
+
+
+def _draw_ground(ground: Ground, width: int, height: int) -> Image.Image:
+    """One colour with a faint slope of light, or a photograph: faded to 45 per cent, or with its colours at 60."""
+    if not ground.photograph:
+        slope = np.linspace(-12, 12, width, dtype=np.float32)[None, :, None] * ground.slope
+        lit = np.clip(np.array(ground.base, np.float32) + slope, 0, 255).astype(np.uint8)
+        return Image.fromarray(np.broadcast_to(lit, (height, width, 3)))
+    with Image.open(ground.photograph) as photograph:
+        part = photograph.convert("RGB").crop(ground.part)
+    small = part.resize((width, height), Image.Resampling.BILINEAR)
+    if ground.muted:
+        return Image.blend(Image.new("RGB", (width, height), ground.base), small, 0.45)
     return Image.blend(small.convert("L").convert("RGB"), small, 0.6)
 
 
-def _paste(
-    canvas: Image.Image,
-    shape: str,
-    tone: tuple[int, int, int],
-    x: float,
-    y: float,
-    side: float,
-    text: str,
-    font: str,
-    tilt: float,
-) -> None:
+def _paste(canvas: Image.Image, thing: Thing) -> None:
     """Draw a thing with its text at twice its size on a patch, turn it, and lay it on the canvas."""
-    n, pad = round(2 * side), round(0.5 * side)
+    n, pad, tone = round(2 * thing.side), round(0.5 * thing.side), thing.tone
     patch = Image.new("RGBA", (n + 2 * pad, n + 2 * pad), (*tone, 0))
     draw, far, middle = ImageDraw.Draw(patch), n + pad, pad + n / 2
     outline: dict[str, list[tuple[float, float]]] = {
@@ -143,14 +190,15 @@ def _paste(
         "triangle": [(middle, pad), (far, far), (pad, far)],
         "diamond": [(middle, pad), (far, middle), (middle, far), (pad, middle)],
     }
-    if shape == "circle":
+    if thing.item.shape == "circle":
         draw.ellipse((pad, pad, far, far), fill=(*tone, 255))
     else:
-        draw.polygon(outline[shape], fill=(*tone, 255))
+        draw.polygon(outline[thing.item.shape], fill=(*tone, 255))
     light = 0.299 * tone[0] + 0.587 * tone[1] + 0.114 * tone[2] > 140
     size = round(0.4 * n / 0.72)
-    face = ImageFont.truetype(font, size) if font else ImageFont.load_default(size)
-    down = pad + n * (0.7 if shape == "triangle" else 0.5)
-    draw.text((middle, down), text, fill=(10, 10, 10, 255) if light else (250, 250, 250, 255), font=face, anchor="mm")
-    turned = patch.rotate(-tilt, Image.Resampling.BICUBIC).resize((patch.width // 2, patch.height // 2))
-    canvas.paste(turned, (round(x - turned.width / 2), round(y - turned.height / 2)), turned)
+    face = ImageFont.truetype(thing.font, size) if thing.font else ImageFont.load_default(size)
+    down = pad + n * (0.7 if thing.item.shape == "triangle" else 0.5)
+    ink = (10, 10, 10, 255) if light else (250, 250, 250, 255)
+    draw.text((middle, down), thing.item.text, fill=ink, font=face, anchor="mm")
+    turned = patch.rotate(-thing.tilt, Image.Resampling.BICUBIC).resize((patch.width // 2, patch.height // 2))
+    canvas.paste(turned, (round(thing.x - turned.width / 2), round(thing.y - turned.height / 2)), turned)
