@@ -224,8 +224,8 @@ def blanked_words(delta: float) -> str:
 
 def is_provable(state: State) -> bool:
     """Whether there is an answer from crops that was not put to the proof yet."""
-    if "micro" not in state or state["micro"]["likelihood"] is None:
+    if "macro" not in state or "micro" not in state or state["micro"]["likelihood"] is None:
         return False
     if set(state["micro"]["views"]) <= set(state["macro"]["views"]):
         return False
-    return state.get("proven") != state["closer"]
+    return state.get("proven") != state.get("closer")

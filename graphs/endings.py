@@ -3,25 +3,29 @@
 `step` makes a node of a function: it times it, names its step, and turns a RunError into what the run can still do
 about it. An answer is there: keep it and stop looking (`problems`). None yet, but one more look may bring it: look at
 the whole. Otherwise the run is `refused` (the input) or `failed` (the rest) with the error's code. A setting that
-cannot be fails at once: no step after it could do without it. Other exceptions are bugs and stay exceptions.
+cannot be fails at once: no step after it could do without it. Other exceptions are bugs and stay exceptions. Clients of
+a graph server may write a thread's state: there they can come of what was written too, and end it as `bad_state`.
 
 `model_step` is the same for a function that asks the model: it is given its `NodeRun`, and what it spent is billed,
 whatever became of it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
-from zoomagent.errors import ContextTooLong, InputRefused, RunError, SettingInvalid
+from zoomagent.errors import ContextTooLong, InputRefused, RunError, SettingInvalid, ToolError
 from zoomagent.graphs.asking import NodeRun, branch
 from zoomagent.graphs.context import Context, Live, bench_of, check_asked
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
 
 STOPPED = "Stopped. "
 """How the text of a step begins that ended the run without an answer."""
+log = logging.getLogger(__name__)
+
 MAX_WORDS = 400
 """Characters of a step's text: a model may have said much more, which is kept where it belongs."""
 
@@ -50,6 +54,21 @@ def step(function: Callable[[State, Runtime[Context]], Coroutine[Any, Any, Updat
             update = await function(state, runtime)
         except RunError as error:
             update = after_error(state, name, error)
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            AttributeError,
+            AssertionError,
+            ToolError,
+        ) as error:
+            if isinstance(runtime.context, Live):
+                raise
+            log.exception("the state of a thread leads nowhere at %s", name)
+            text = f"The parts of this thread's state do not fit together ({type(error).__name__} at {name})."
+            text += " Start another thread. If nobody wrote to this one, report it with the server's log."
+            update = Update(outcome=outcome_of_error(InputRefused(text, code="bad_state")), steps=step_words(text))
         identity, seconds = f"step-{len(state.get('steps', [])) + 1}{branch(state)}", round(time.monotonic() - began, 6)
         steps: list[StepRecord] = [
             {**record, "id": identity, "name": name, "seconds": seconds} for record in update.get("steps", [])

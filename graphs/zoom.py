@@ -68,9 +68,10 @@ def route_after_decide(state: State) -> Next:
     out = way_out(state)
     if out:
         return out
-    if state["policy"] == "tools":
+    policy = state.get("policy")
+    if policy == "tools":
         return "drive"
-    if state["policy"] == "point" and not state.get("targets"):
+    if policy == "point" and not state.get("targets"):
         return "point"
     if "phrases" not in state and not found_targets(state):
         return "name"
@@ -121,8 +122,9 @@ def route_after_drive(state: State, runtime: Runtime[Context]) -> str:
 
 def _search_for(state: State) -> Next:
     """Point at everything wanted at once, or search for it, or count it, one after the other."""
-    if state["policy"] in ("search", "count"):
-        return state["policy"]
+    policy = state.get("policy")
+    if policy in ("search", "count"):
+        return policy
     return [Send("ground", {**state, "sent": target["id"]}) for target in open_targets(state)]
 
 

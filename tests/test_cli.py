@@ -271,13 +271,22 @@ def test_steps_without_boxes_print(photo: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--level", "bogus"], ["--strategy", "macro,bogus"], ["--json", "no/such/x.json"]]
+    "arguments", [["--level", "bogus"], ["--strategy", "macro,bogus"], ["--out", "no/such/x.json"]]
 )
 def test_a_bench_refuses_what_it_does_not_know_before_it_asks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert run(monkeypatch, "bench", "haystack", "--n", "6", *arguments) == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["haystack", "--n", "6"], ["promise", "--n", "8"]])
+def test_a_table_is_written_to_out_which_is_still_known_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert run(monkeypatch, "bench", *command, "--json", "no/such/x.json") == 2
+    told = capsys.readouterr().err
+    assert "is called --out FILE here" in told and "there is no folder" in told
 
 
 def test_an_answer_is_printed_before_a_disk_that_filled_up_is_told(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,16 @@ def asked(words: Sequence[str], given: bytes | None = None) -> dict[str, Any]:
 def test_a_picture_comes_on_standard_input() -> None:
     assert asked(["-", "What?"], png())["outcome"]["code"] == "model_unavailable"
     assert asked(["-", "What?", "--max-bytes", "50"], png())["outcome"]["code"] == "too_many_bytes"
+
+
+def test_a_picture_comes_through_a_pipe_that_the_shell_names() -> None:
+    assert asked(["/dev/stdin", "What?"], png())["outcome"]["code"] == "model_unavailable"
+    assert asked(["/dev/fd/0", "What?", "--max-bytes", "50"], png())["outcome"]["code"] == "too_many_bytes"
+
+
+def test_a_pipe_that_nobody_may_write_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert asked([str(tmp_path / "pipe.png"), "What?"])["outcome"]["code"] == "not_a_file"
 
 
 @pytest.mark.parametrize(("given", "code"), [(b"no picture", "unsupported_image"), (b"", "unsupported_image")])

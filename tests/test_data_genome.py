@@ -18,6 +18,7 @@ from zoomagent.data.genome.rows import Shot, attributes_of, box_of, image_id, ob
 from zoomagent.data.trajectories.pipeline import Settings, make
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Size
+from zoomagent.media.limits import Limits
 from zoomagent.models.profiles import QWEN3_VL
 
 
@@ -235,4 +236,4 @@ def test_names_of_a_wrong_type_are_counted(names: object) -> None:
 def test_a_picture_that_exif_turns_and_no_size_tells_is_counted(turn: int, side: int, tmp_path: Path) -> None:
     """Square, mirrored or upside down: the tables' size fits both ways, their boxes only one."""
     Image.new("RGB", (80, side)).save(tmp_path / "1.jpg", exif=b"Exif\0\0" + exif(turn))
-    assert "turned by EXIF" in look_up(tmp_path, Shot(1, "1.jpg", Size(80, side)))[1]
+    assert "turned by EXIF" in look_up(tmp_path, Shot(1, "1.jpg", Size(80, side)), Limits())[1]

@@ -18,6 +18,7 @@ from zoomagent.data.genome.index import GenomeIndex, build
 from zoomagent.data.genome.pictures import look_up
 from zoomagent.data.genome.rows import shot_of, whole_number
 from zoomagent.errors import InputRefused
+from zoomagent.media.limits import Limits
 
 ODD: list[Any] = [
     *(None, 5, -1, 1e308, 10**400, "x", "", [], {}, [1], [None], {"a": 1}, True, "\ud800", [[]], [{}]),
@@ -28,7 +29,7 @@ ODD: list[Any] = [
 def read_all(folder: Path, index: Path) -> None:
     with GenomeIndex(build(find(folder), index)) as genome:
         page = genome.page(1)
-        look_up(folder, page.shot)
+        look_up(folder, page.shot, Limits())
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -171,7 +172,7 @@ def test_an_archive_that_can_not_be_unpacked_is_refused(kind: str, tmp_path: Pat
 def test_an_address_that_can_be_no_file_is_none(url: str, tmp_path: Path) -> None:
     shot = shot_of({"image_id": 7, "width": 9, "height": 9, "url": url}, Counter())
     assert shot is not None and shot.path == "7.jpg"
-    assert look_up(tmp_path, shot)[1] == "pictures: missing"
+    assert look_up(tmp_path, shot, Limits())[1] == "pictures: missing"
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), "9" * 5000, "1e999", "nan", float("inf"), True, None, [], {}])

@@ -255,6 +255,59 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     assert tree(out) == tree(whole)
 
 
+DAMAGE = [
+    b"",
+    b"{",
+    b"[]\n[]\n",
+    b"null",
+    b'{"settings": 5, "images": "x"}',
+    b'{"kinds": 1}\n{"kinds": 1}',
+    b"\xff\xfe\n\xff",
+]
+
+
+@pytest.fixture(scope="module")
+def stopped(world: Path) -> Path:
+    """A folder in which all is done but the card."""
+    out = world.parent / "stopped"
+
+    def leave(stage: str, done: int, of: int) -> None:
+        if stage == "telling" and done == of:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(world, out, settings(world), leave)
+    return out
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=repr)
+def test_whatever_file_of_a_begun_folder_is_damaged_is_told_in_words(
+    world: Path, stopped: Path, tmp_path: Path, damage: bytes
+) -> None:
+    names = [str(file.relative_to(stopped)) for file in (stopped / ".work").rglob("*") if file.is_file()]
+    assert {name.rpartition("/")[2] for name in names} >= {"settings.json", "curated-00000.jsonl", "told-00000.json"}
+    for name in [*names, "card.json"]:
+        out = tmp_path / name.replace("/", "-")
+        shutil.copytree(stopped, out)
+        (out / name).write_bytes(damage)
+        if name == "card.json" or name.endswith((".json", ".jsonl", "image_data.sqlite")):
+            with pytest.raises(RunError):
+                make(world, out, settings(world))
+            if name.endswith(".jsonl"):  # found out while it chooses and tells, too
+                (out / ".work" / "told-00000.json").unlink()
+                with pytest.raises(RunError):
+                    make(world, out, settings(world))
+
+
+def test_pictures_above_a_limit_are_left_out_and_the_flag_is_named(world: Path, tmp_path: Path) -> None:
+    for flag, most in (("--max-pixels", "200000"), ("--max-bytes", "1000")):
+        out = tmp_path / flag
+        done = CliRunner().invoke(app, ["trajectories", str(world), str(out), flag, most])
+        assert done.exit_code == 0, done.output
+        counts = read_card(out / "card.json")["counts"]
+        assert counts["pictures: above --max-bytes or --max-pixels"] == PICTURES
+
+
 def test_a_folder_of_other_settings_is_refused_and_left_alone(world: Path, made: Path) -> None:
     before = tree(made)
     with pytest.raises(SettingInvalid, match="limit"):

@@ -57,6 +57,31 @@ REPLIES = [
     ('Since none of the options directly match "14004", consider another way to interpret it.', None),  # paper-qa 693
     ('{"answer": "B"}', "blue"),  # Olive 2508
     ("2", None),  # Olive 2508: a number names no letter
+    ("\\boxed{\\text{B}}", "blue"),  # NeMo-Gym 1790
+    ("\\boxed{B: blue, as painted}", "blue"),  # NeMo-Gym 1844
+    ("\\boxed{\\text{Answer: B}}", "blue"),  # NeMo-Gym 1945
+    ("I first thought \\boxed{C}, but it is \\boxed{B}", None),  # NeMo-Gym 1844 takes the last; here two are named
+    ("ANSWER: $B$", "blue"),  # inspect_ai 5055
+    ("Answer: A/B", None),  # NeMo-Gym 1945
+    ("**Answer: B/D**", None),  # NeMo-Gym 1945
+    ("Answer: B/B", "blue"),  # NeMo-Gym 1945
+    ("Answer: B because C is not valid", "blue"),  # NeMo-Gym 1945
+    ("Answer: unknown", None),  # NeMo-Gym 1945
+    ("Antwort:\n\nAntwort: C", "green"),  # simple-evals 33
+    ("The calculated answer is 11.\n\nAnswer seems to be A.\n\nAnswer: A\n", "red"),  # openbench 348
+    ("The answer is B because a car moves.", "blue"),  # lm-evaluation-harness 4188
+    ("I would pick B — a safe choice.", "blue"),  # lm-evaluation-harness 4188
+    ("b. 4", "blue"),  # lm-evaluation-harness 4188
+    ("La bonne réponse est B.", "blue"),
+    ("De juiste antwoord is B", "blue"),
+    ("A resposta correta é a letra B.", "blue"),
+    ("La risposta corretta è B.", "blue"),
+    ("Prawidłowa odpowiedź to B.", "blue"),
+    ("Oikea vastaus on B.", "blue"),
+    ("பதில்: B", "blue"),
+    ("సమాధానం: B", "blue"),
+    ("Cavab: B", "blue"),
+    ("Final Answer: The final answer is $\\boxed{B}$. I hope it is correct.", "blue"),  # lm-evaluation-harness, MATH
 ]
 
 
@@ -94,6 +119,20 @@ REFUSALS = [
         {"top_logprobs"},
     ),  # lobehub 7747
     ({"message": "Unsupported parameter: 'top_p' is not supported.", "param": "top_p"}, set()),  # DevoxxGenie: not ours
+    (
+        {
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "detail": "body -> logprobs\n  Extra inputs are not permitted (type=extra_forbidden)\nbody -> n\n  Extra",
+        },
+        {"logprobs", "n"},
+    ),  # garak 748
+    ({"error": {"message": "Unrecognized request argument supplied: logprobs"}}, {"logprobs"}),
+    ({"error": {"message": 'json: unknown field "temperature"'}}, {"temperature"}),
+    (
+        {"error": {"message": "<400> InternalError.Algo.InvalidParameter: The tool call is not supported."}},
+        {"tools"},
+    ),  # claude-code-companion 15
     ({"error": {"message": "The model `x` does not exist"}}, set()),
     ({"error": {"message": "Image must be smaller than 20 MB"}}, set()),
 ]
@@ -120,6 +159,10 @@ BOXES = [
     ("The coordinates of the region this sentence describes are [x1, y1, x2, y2].", []),  # InternVL 625
     ('```json\n[{"bbox_2d": [1012, 20, 1100, 90], "label": "x"}]\n```', [[1012, 20, 1100, 90]]),  # Qwen3.8 4: geometry
     ("Sword 14.72 7.68 669.44 767.360256", []),  # OIDv4 33: no brackets, no box
+    ('<answer>{"bbox": [10, 20, 30, 40]}</answer>', [[10, 20, 30, 40]]),  # VLM-R1 124
+    ('{"x_min": 10, "y_min": 20, "x_max": 30, "y_max": 40}', [[10, 20, 30, 40]]),
+    ('{"x": 10, "y": 20, "width": 30, "height": 40}', [[10, 20, 40, 60]]),  # VideoEspresso 15: x, y, w, h by name
+    ("<loc0100><loc0200><loc0300><loc0400> cat", []),  # y first in 1,024 steps: no profile, so no box
     ("click(start_box='<|box_start|>(120,240)<|box_end|>')", []),  # UI-TARS 125: a point
 ]
 
@@ -137,6 +180,12 @@ CALLS = [
     '[{"name": "zoom", "arguments": {"x": 1}}]',  # vLLM 28219
     'TOOL_CALL_BLOCK>>>{"name": "zoom", "arguments": {"x": 1}}<<<END_TOOL_CALL_BLOCK>>>',  # GLM-Free-API 44
     '<tool_call>\n```json\n{"name": "zoom", "arguments": {"x": 1}}\n```\n</tool_call>',  # oh-my-pi 8810
+    '<function=zoom>{"x": 1}</function>',  # hermes-agent 35129
+    '<|tool_call_begin|>functions.zoom:0<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>',  # hermes-agent 35129
+    '<|tool_call_begin|>functions.zoom<|tool_call_argument_begin|>{"x":1}',  # unsloth 5624
+    '<minimax:tool_call>\n<invoke name="zoom">\n<parameter name="x">1</parameter>\n</invoke>\n</minimax:tool_call>',
+    "<|python_start|>[zoom(x=1)]<|python_end|>",  # vLLM 22917
+    'Thought: it is small.\nAction: zoom\nAction Input: {"x": 1}',  # ReAct
 ]
 
 
@@ -144,6 +193,7 @@ CALLS = [
 def test_reported_calls_are_calls(text: str) -> None:
     [call] = find_calls(text)[1]
     assert call.name == "zoom" and json.loads(call.arguments) == {"x": 1}
+    assert not read(text).valid
 
 
 def test_the_torn_end_of_a_call_is_no_answer() -> None:

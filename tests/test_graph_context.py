@@ -178,14 +178,14 @@ def whole_view(image: str) -> dict[str, Any]:
     return dict(kept["views"][0])
 
 
-def kept_thread(values: dict[str, Any]) -> Any:
+def kept_thread(values: dict[str, Any], node: str = "look") -> Any:
     """The outcome of a thread whose state a client wrote before it ran on."""
 
     async def done() -> Any:
         runner = builder.compile(checkpointer=InMemorySaver())
         config: Any = {"configurable": {"thread_id": "t"}}
         await runner.aupdate_state(config, IN, as_node="__start__")
-        await runner.aupdate_state(config, values, as_node="look")
+        await runner.aupdate_state(config, values, as_node=node)
         return await runner.ainvoke(None, config, context=Context(strategy="locate"))
 
     return asyncio.run(done())
@@ -240,3 +240,31 @@ def test_a_state_that_a_run_left_is_gone_on_with(opened: Path) -> None:
     view = whole_view("in.png")
     kept = state_with(view, named({**view, "blank": True}))
     assert kept_thread(kept)["outcome"]["kind"].startswith("answered")
+
+
+# States of the right shape whose parts do not fit together
+
+
+def target(**other: Any) -> dict[str, Any]:
+    known = {"id": "t", "phrase": "sign", "fate": "located", "source": "", "depth": 0, "box": [9, 9, 30, 30]}
+    return {**known, "crop": "", "seen": None, "policy": "locate", **other}
+
+
+@pytest.mark.parametrize("node", ["look", "name", "ground", "confirm", "check", "conclude", "prove", "weigh"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda kept: {},
+        lambda kept: {"views": [], "macro": {**kept["macro"], "views": []}},
+        lambda kept: {**kept, "macro": {**kept["macro"], "views": []}, "micro": kept["macro"]},
+        lambda kept: {"picture": kept["picture"], "micro": {**kept["macro"], "views": []}},
+        lambda kept: {**kept, "targets": [target(box=[])]},
+        lambda kept: {**kept, "targets": [target(box=[500, 500, 900, 900])], "phrases": ["sign"]},
+        lambda kept: {**kept, "targets": [target(fate="counted", policy="count")], "policy": "count"},
+        lambda kept: {**kept, "targets": [target(fate="wanted", box=None)], "tried": []},
+        lambda kept: {**kept, "picture": {**kept["picture"], "width": 0, "height": 0}, "views": []},
+    ],
+)
+def test_a_state_whose_parts_do_not_fit_ends_with_an_outcome(opened: Path, node: str, written: Any) -> None:
+    ended = kept_thread(written(state_with(whole_view("in.png"))), node)["outcome"]
+    assert ended["kind"].startswith("answered") or ended["code"] in ("bad_state", "no_answer"), ended

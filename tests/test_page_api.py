@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
 from zoomagent.page.gallery import MOST_UNASKED, TILE, Gallery, levels
 from zoomagent.page.runs import AT_ONCE, Asked, Runs
+from zoomagent.page.server import FILES
 
 SIZE = (2100, 1300)
 NOWHERE = "0" * 64
@@ -50,7 +52,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def http(model: Slow, folder: Path) -> Iterator[httpx2.Client]:
-    with ZoomAgent(model) as agent, served(agent, folder) as address, httpx2.Client(base_url=address) as client:
+    with (
+        ZoomAgent(model) as agent,
+        served(agent, folder) as address,
+        httpx2.Client(base_url=address, timeout=600) as client,
+    ):
         yield client
 
 
@@ -353,6 +359,9 @@ def test_a_saved_run_knows_the_pictures_name_and_what_made_it(http: httpx2.Clien
     run = asked(http, name, "What is this?", strategy="macro", name="schöne Straße.png", seconds=50, proof=False)
     told = http.get(f"/api/runs/{run}").json()
     rows = dict(told["circumstances"])
+    again = asked(http, name, "Again?", strategy="macro", gate=0.7, arbiter="none")
+    settings = json.loads((folder / again / "answer.json").read_text())["made"]["settings"]
+    assert (settings["gate"], settings["arbiter"]) == (0.7, "none")
     assert rows["picture"] == "schöne Straße.png" and rows["asked"].endswith("UTC") and rows["zoomagent"]
     assert rows["proof"] == "no" and rows["most seconds"] == "50.0"
     page = http.get(f"/api/runs/{run}/page.html").text
@@ -362,7 +371,15 @@ def test_a_saved_run_knows_the_pictures_name_and_what_made_it(http: httpx2.Clien
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"target_error": 1.5}, {"gate": 0}, {"seconds": -1}, {"seconds": 1e9}, {"name": "x" * 999}]
+    "wrong",
+    [
+        {"target_error": 1.5},
+        {"gate": 0},
+        {"arbiter": "/etc/passwd"},
+        {"seconds": -1},
+        {"seconds": 1e9},
+        {"name": "x" * 999},
+    ],
 )
 def test_what_a_run_may_not_ask_is_refused_by_its_field(http: httpx2.Client, name: str, wrong: dict[str, Any]) -> None:
     refused = http.post("/api/runs", json={"picture": name, "question": "What?", **wrong})
@@ -380,6 +397,13 @@ def test_a_run_may_take_fewer_seconds_than_the_server_allows_and_not_more() -> N
     assert (seconds(5, 60), seconds(600, 60), seconds(None, 60), seconds(5, None), seconds(None, None)) == (
         5, 60, 60, 5, None,
     )  # fmt: skip
+
+
+def test_the_form_asks_for_all_that_a_run_may_be_asked_by() -> None:
+    script, form = (FILES / "app.js").read_text(), (FILES / "index.html").read_text()
+    body = script.partition("function asked() {")[2].partition("function preset")[0]
+    assert all(re.search(rf"\b{field}\b", body) for field in Asked.model_fields)
+    assert all(f'id="{name}"' in form for name in re.findall(r'\$\("([a-z-]+)"\)', body))
 
 
 def test_saved_runs_are_found_by_words_of_all_that_is_listed(http: httpx2.Client, name: str) -> None:

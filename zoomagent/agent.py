@@ -41,7 +41,7 @@ from zoomagent.media import Picture, open_picture
 from zoomagent.media.paths import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
-from zoomagent.models.loading import identify, load_model, profile_in, use_profile
+from zoomagent.models.loading import identify, load_model, profile_in, reach, silence_of, use_profile
 from zoomagent.models.naming import name_of
 from zoomagent.models.profiles import UNKNOWN, check_fields
 from zoomagent.run_record import Made, Outcome, Source, Step
@@ -160,6 +160,20 @@ class ZoomAgent:
     async def aload(self) -> None:
         """Load the model now, not with the first question. Raises RunError where it cannot be loaded."""
         await self._background.arun(self._load())
+
+    async def areach(self) -> str:
+        """See whether the model's server is there: why it is not, or "". Raises RunError where the model cannot be
+        loaded."""
+
+        async def reached() -> str:
+            return await reach(await self._load())
+
+        return await self._background.arun(reached())
+
+    @property
+    def silence(self) -> str:
+        """Why the model's server did not answer last; "" where it did, was not asked yet, or is this process."""
+        return silence_of(self._held.model) if self._held.model else ""
 
     # Asking
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from zoomagent.cli.options import OldOut, Table, out_of
+
 OWN_WORLDS = "small,deep,fine,varied,other"
 WORLDS = f"{OWN_WORLDS},foreign"
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -37,15 +39,17 @@ def haystack(
         typer.Option("--options/--no-options", help="Offer shuffled options; nano answers in words, others by letter."),
     ] = False,
     results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write rows and settings here, and plots beside it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and settings as JSON here, plots beside it.")] = None,
+    old_out: OldOut = None,
     answers: Annotated[bool, typer.Option(help="Keep every answer in the JSON.")] = False,
+    format: Table = "text",
 ) -> None:
     """Questions about unseen scenes: accuracy by kind, gain and harm against no zoom, and what it cost.
 
     Example: zoomagent bench haystack --n 60 --size 4096 --level deep --strategy macro,auto
     """
-    strategies, numbers = _names(strategy), _numbers(seeds)
-    _check(strategies, level, style, results, json)
+    strategies, numbers, out = _names(strategy), _numbers(seeds), out_of(out, old_out)
+    _check(strategies, level, style, results, out)
     from rich.progress import Progress
 
     from zoomagent.evaluation.contestants import ORACLE
@@ -63,9 +67,12 @@ def haystack(
         )
     found = with_oracle(found) if ORACLE in strategies else found
     content = report(settings, found, answers)
-    typer.echo(markdown(content["rows"]))
-    if json is not None:
-        _write(json, content, found)
+    _print(content, markdown(content["rows"]), format)
+    if out is not None:
+        from zoomagent.evaluation.plots import plots
+
+        out.write_bytes(_json(content))
+        plots(content["rows"], found, out)
 
 
 @app.command()
@@ -156,14 +163,15 @@ def promise(
         Path | None, typer.Option(help="A folder of more pictures: grounds, and foreign ones.")
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write rows here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows as JSON here.")] = None,
+    old_out: OldOut = None,
     sets: Annotated[str, typer.Option(help="Which of the sets a, b, c, d.")] = "abcd",
+    format: Table = "text",
 ) -> None:
     """Ask under error rates of 2, 5, 10 and 20 per cent, and count what was wrong, where the promise could break.
 
-    Example: zoomagent bench promise --n 400 --json runs/promise.json
+    Example: zoomagent bench promise --n 400 --out runs/promise.json
     """
-    import orjson
     from rich.progress import Progress
 
     from zoomagent.evaluation.promise import LETTERS, markdown, measure, report
@@ -173,6 +181,8 @@ def promise(
 
     if not sets or not set(sets) <= set(LETTERS):
         raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
+    out = out_of(out, old_out)
+    _check_folders(out, results)
     loaded = load_model(model)
     side = whole_side(loaded.profile, 4096)
     materials = Materials.packaged().with_folders(fonts, photographs)
@@ -182,9 +192,9 @@ def promise(
             loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at), sets
         )
     content = report(found, arbiter or loaded.name)
-    typer.echo(markdown(content))
-    if json is not None:
-        json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    _print(content, markdown(content), format)
+    if out is not None:
+        out.write_bytes(_json(content))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -198,7 +208,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | None, json: Path | None) -> None:
+def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | None, out: Path | None) -> None:
     """Refuse before an hour of asking what would be refused after it."""
     from zoomagent.data.world.scene import LEVELS
     from zoomagent.data.world.wordings import Style
@@ -214,17 +224,22 @@ def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | 
             raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
     if ORACLE in strategies and not {"macro", "micro"} <= set(strategies):
         raise typer.BadParameter("oracle chooses between macro and micro; name them too", param_hint="--strategy")
-    for name, path in (("--json", json), ("--results", results)):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
-    if json is not None:
+    _check_folders(out, results)
+    if out is not None:
         import matplotlib  # noqa: F401  # wanted for the plots: better missed now than after an hour
 
 
-def _write(json: Path, content: dict[str, Any], results: list[Any]) -> None:
+def _check_folders(out: Path | None, results: Path | None) -> None:
+    for name, path in (("--out", out), ("--results", results)):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
+
+
+def _print(content: dict[str, Any], table: str, format: str) -> None:
+    typer.echo(_json(content).decode() if format == "json" else table)
+
+
+def _json(content: dict[str, Any]) -> bytes:
     import orjson
 
-    from zoomagent.evaluation.plots import plots
-
-    json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-    plots(content["rows"], results, json)
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)

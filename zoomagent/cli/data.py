@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from zoomagent.cli.options import MaxBytes, MaxPixels
+from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, own_limits
+
 if TYPE_CHECKING:
     from zoomagent.data.trajectories.trajectory import Kind
     from zoomagent.models.profiles import Profile
@@ -73,6 +76,8 @@ def trajectories(
         float, typer.Option(min=0, max=1, help="Share of the rows that look closer whose whole is shown smaller.")
     ] = 0.0,
     model: Annotated[str, typer.Option(help="Keep what this model needs the zoom for: nano, a folder, a URL.")] = "",
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
     """Turn Visual Genome into conversations that zoom.
 
@@ -83,7 +88,7 @@ def trajectories(
     folder = images or (genome if genome.is_dir() else genome.parent)
     settings = Settings(
         folder, _profile(profile), _kinds(kinds), limit=limit, seed=seed, check=check, held_out=held_out, model=model,
-        search_below=search_below, shrink=shrink,
+        search_below=search_below, shrink=shrink, limits=own_limits(max_bytes, max_pixels),
     )  # fmt: skip
     with _Bar() as bar:
         card = make(genome, out, settings, bar.told)
@@ -95,6 +100,8 @@ def view(
     folder: Annotated[Path, typer.Argument(help="What `data trajectories` wrote.")],
     n: Annotated[int, typer.Option(min=1, help="How many; kinds are mixed.")] = 6,
     out: Annotated[Path, typer.Option(help="Page (.html) or picture (.png) to write.")] = Path("trajectories.html"),
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
     """Draw some trajectories to look at.
 
@@ -104,7 +111,7 @@ def view(
 
     if out.suffix not in (".html", ".png"):
         raise typer.BadParameter(f"{out.suffix!r} is neither .html nor .png", param_hint="--out")
-    typer.echo(f"{show(folder, n, out)} trajectories in {out}")
+    typer.echo(f"{show(folder, n, out, own_limits(max_bytes, max_pixels))} trajectories in {out}")
 
 
 def _kinds(text: str) -> "tuple[Kind, ...]":

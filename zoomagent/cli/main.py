@@ -7,6 +7,8 @@ each lives in its own package.
 
 import json
 import os
+import re
+import stat
 import sys
 from functools import partial
 from importlib import import_module
@@ -115,7 +117,9 @@ def zoomagent(
 @app.command()
 @takes
 def ask(
-    image: Annotated[str, typer.Argument(help="The picture: a file, - for stdin, or a URL whose host is allowed.")],
+    image: Annotated[
+        str, typer.Argument(help="The picture: a file, a pipe, - for stdin, or a URL whose host is allowed.")
+    ],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     *,
     options: Annotated[
@@ -145,7 +149,7 @@ def ask(
     rules = UrlRules(tuple(allow_host)) if allow_host else None
     opener = partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
     with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
-        source = _piped(max_bytes) if image == "-" else image
+        source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
         _answer(agent, source, question, options or [], folder, _form(format, as_json))
 
 
@@ -270,8 +274,21 @@ def _fail(error: Exception) -> None:
     sys.exit(BUG)
 
 
-def _piped(max_bytes: int) -> bytes:
-    """The picture that comes on standard input, read once: it is looked at again when the run is saved."""
+def _is_open_pipe(image: str) -> bool:
+    """Whether this is a pipe that the shell opened, as `<(cat a.png)`. One in a folder may have nobody who writes."""
+    if not re.fullmatch(r"/dev/stdin|/(dev|proc/self)/fd/\d{1,9}", image):
+        return False
+    try:
+        return stat.S_ISFIFO(os.stat(image).st_mode)
+    except OSError:
+        return False
+
+
+def _piped(image: str, max_bytes: int) -> bytes:
+    """The picture that comes through a pipe, read once: it is looked at again when the run is saved."""
+    if image != "-":
+        with open(image, "rb") as pipe:
+            return pipe.read(max_bytes + 1)
     if sys.stdin.isatty():
         raise typer.BadParameter("- reads a picture from standard input: cat photo.jpg | zoomagent ask - ...")
     return sys.stdin.buffer.read(max_bytes + 1)

@@ -55,6 +55,9 @@ Format = Annotated[
     Literal["text", "json"] | None, typer.Option(help="How it is printed.  [text; json where it is piped]")
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+Table = Annotated[Literal["text", "json"], typer.Option(help="How the table is printed.")]
+OldOut = Annotated[Path | None, typer.Option("--json", hidden=True)]
+"""What `--out` of a table was called before; elsewhere `--json` is a switch."""
 MaxBytes = Annotated[int, typer.Option(min=1, help="Largest picture file that is opened.")]
 MaxPixels = Annotated[
     int,
@@ -99,6 +102,16 @@ class AgentOptions:
         bounds = ("max_calls", "max_depth", "deadline")
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in bounds}
         return {**own, "budget": self.budget}
+
+
+def out_of(out: Path | None, old: Path | None) -> Path | None:
+    """The file to write, whichever of its two names was used."""
+    if old is None:
+        return out
+    from zoomagent.cli.terminal import complain
+
+    complain("--json FILE is called --out FILE here; the old name will go.")
+    return out or old
 
 
 def takes(command: Callable[..., None]) -> Callable[..., None]:

@@ -74,7 +74,7 @@ def mcp(
             asyncio.run(serve_stdio(server))
             return
         rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS, max_body=body_for(max_bytes))
-        _serve(agent, http_app(server, rules), host, port, PATH)
+        _serve(agent, http_app(server, rules, lambda: agent.silence), host, port, PATH)
 
 
 @app.command()
@@ -145,11 +145,11 @@ def _allowed(roots: list[str] | None, hosts: list[str] | None, max_bytes: int, m
 
 
 def _serve(agent: "ZoomAgent", app: object, host: str, port: int, path: str) -> None:
-    """Take the port, load the model, serve."""
+    """Take the port, load the model, serve; a model's server that is not there now may come."""
     import asyncio
 
     from zoomagent.plugins.http.listening import serve_on, taken
 
     with taken(host, port) as listening:
-        asyncio.run(agent.aload())
-        serve_on(listening, app, host, path)
+        silence = asyncio.run(agent.areach())
+        serve_on(listening, app, host, path, f"Serving all the same, but: {silence}" if silence else "")

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from zoomagent.cli.options import OldOut, Table, out_of
+
 Stage = Literal["gap", "box"]
 OnCollapse = Literal["stop", "raise-tool", "restore"]
 
@@ -116,11 +118,13 @@ def probe(
     split: Annotated[str, typer.Option(help="train or held-out.")] = "held-out",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
     tools: Annotated[str, typer.Option(help="Tools offered, by name and comma; empty: the rows' or the model's.")] = "",
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write figures and rows as JSON too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write figures and rows as JSON here.")] = None,
+    old_out: OldOut = None,
+    format: Table = "text",
 ) -> None:
     """Health check: does the model look at its crops? Accuracy with its own, with the true place, and with noise.
 
-    Example: zoomagent train probe runs/rl-gap/checkpoint --data runs/trajectories --limit 100 --json probe.json
+    Example: zoomagent train probe runs/rl-gap/checkpoint --data runs/trajectories --limit 100 --out probe.json
     """
     import json
 
@@ -132,6 +136,7 @@ def probe(
     from zoomagent.training.rl.probe import probe as run
     from zoomagent.training.rl.rows import alike, load_rows
 
+    out = out_of(out, old_out)
     found, asked = load_rows(data, split, limit=limit), load_model(model)
     offered = tuple(tools.split(",")) if tools else alike(found.rows)[1]
     config = EnvConfig(asked.profile, found.images, offered, search="annotated")
@@ -139,6 +144,7 @@ def probe(
         task = bar.add_task("asking", total=sum(bool(row["targets"]) for row in found.rows))
         probed = run(asked, config, found.rows, lambda done: bar.update(task, completed=done))
     told = as_json(probed)
-    if json_out:
-        json_out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    typer.echo(table(told))
+    content = json.dumps(told, indent=2)
+    if out:
+        out.write_text(content + "\n", encoding="utf-8")
+    typer.echo(content if format == "json" else table(told))

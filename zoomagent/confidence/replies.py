@@ -38,7 +38,7 @@ _BRACKETED = re.compile(r"[(\[【]\s?([A-Za-z])\s?[)\]】]")
 _STANDING = re.compile(
     r"(?<![A-Za-z0-9'])([A-Z])(?![A-Za-z0-9'])(?=\s*(?:$|[).:;,、。\]】\n!?/]|(?:or|and|oder|ou|und|et|o|y|e|或|和)\b))"
 )
-_ALONE = re.compile(r"[\W_]*+([A-Z])[\W_]*+")
+_ALONE = re.compile(r"[\W_]*+([A-Z])(?:[\W_]++\1)*+[\W_]*+")
 
 _DENIES = frozenset(word for line in DENY for word in line.split())
 _DENIES_UNSPACED = tuple(words(text) for text in DENY_UNSPACED.split())

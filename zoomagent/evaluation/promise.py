@@ -1,6 +1,6 @@
 """Does the promise hold: of the answers given under an error rate, how many were wrong, and how many were given.
 
-    zoomagent bench promise --n 400 --json runs/promise.json
+    zoomagent bench promise --n 400 --out runs/promise.json
 
 Asked of (a) unseen scenes of the synthetic world, (b) scenes of another hand inside its vocabulary, (c) wordings that
 no training used, (d) foreign photographs: nothing is promised about them, in whatever words. Every question is asked

@@ -1,7 +1,7 @@
 """Ask a model about unseen synthetic scenes with several strategies and rivals: what zooming bought, and what it cost.
 
     zoomagent bench haystack --n 500 --seeds 1,2,3 --size 4096 --strategy macro,micro,dualfocus,zoomeye,tiling,oracle \
-        --model nano --results runs/haystack.jsonl --json runs/haystack.json
+        --model nano --results runs/haystack.jsonl --out runs/haystack.json
 
 Every row answers the same questions about the same pixels: `read` what is written on a thing, `whole` (its side, colour
 or shape, the background), `presence`, `count`, `compare` (two things, or two counts), and `absent`, which has no answer

@@ -108,7 +108,7 @@ def _share(results: Sequence[Result]) -> float | None:
 
 
 def report(settings: Settings, results: Sequence[Result], keep_answers: bool = False) -> dict[str, Any]:
-    """What `--json` writes: the rows and the run's settings, with every answer when asked for."""
+    """What `--out` writes: the rows and the run's settings, with every answer when asked for."""
     content: dict[str, Any] = {"settings": asdict(settings), "rows": rows(results)}
     if keep_answers:
         content["answers"] = [asdict(r) for r in results]

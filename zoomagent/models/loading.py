@@ -78,6 +78,25 @@ async def identify(model: Model, seconds: float | None = None) -> None:
         await model.identify(seconds)
 
 
+def silence_of(model: Model) -> str:
+    """Why the model's server did not answer last; "" where it did, and for a model of this process."""
+    if "zoomagent.models.server.openai_server" not in sys.modules:
+        return ""
+    from zoomagent.models.server.openai_server import OpenAIModel
+
+    return model.silence if isinstance(model, OpenAIModel) else ""
+
+
+async def reach(model: Model) -> str:
+    """The same, after asking its server."""
+    if "zoomagent.models.server.openai_server" in sys.modules:
+        from zoomagent.models.server.openai_server import OpenAIModel
+
+        if isinstance(model, OpenAIModel):
+            return await model.reach()
+    return ""
+
+
 def use_profile(model: Model, fields: Mapping[str, Any]) -> None:
     """Replace fields of the model's profile by what was measured. SettingInvalid where they do not fit together."""
     if not fields:

@@ -17,7 +17,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -54,6 +54,7 @@ LISTED = 200
 
 class Asked(BaseModel):
     """A question about a picture of the gallery, and how to look closer; what is left out is as the server is set.
+    A file of an arbiter is the operator's to name: here a question can only do without one.
     `name` is the picture's file on the person's side. Bounds are `ZoomAgent.ask`'s."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,7 @@ class Asked(BaseModel):
     seconds: Annotated[float | None, Field(gt=0, le=3600)] = None
     target_error: Annotated[float | None, Field(gt=0, lt=1)] = None
     gate: Annotated[float | None, Field(gt=0, le=1)] = None
+    arbiter: Literal["none"] | None = None
     proof: bool | None = None
     check: bool | None = None
     name: Annotated[str, Field(max_length=LONGEST)] = ""
@@ -209,7 +211,9 @@ def _settings(asked: Asked, budget: Budget) -> dict[str, Any]:
     """What this run asks otherwise than the server is set. Its seconds may only be fewer than the server's."""
     least = [seconds for seconds in (asked.seconds, budget.seconds) if seconds is not None]
     spent = {"calls": asked.calls, "seconds": min(least, default=None)}
-    settings = {name: getattr(asked, name) for name in ("strategy", "rule", "target_error", "gate", "proof", "check")}
+    settings = {
+        name: getattr(asked, name) for name in ("strategy", "rule", "target_error", "gate", "arbiter", "proof", "check")
+    }
     given = {name: value for name, value in settings.items() if value is not None}
     return {**given, "budget": budget.model_copy(update=spent)}
 

@@ -102,7 +102,7 @@ def page_app(agent: ZoomAgent, folder: Path, limits: Limits | None = None) -> Fa
 
 def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules, limits: Limits | None = None) -> "WithPolicy":
     """The app as it is served."""
-    return WithPolicy(Guarded(page_app(agent, folder, limits), rules))
+    return WithPolicy(Guarded(page_app(agent, folder, limits), rules, lambda: agent.silence))
 
 
 def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None, max_bytes: int = OWN_BYTES) -> Rules:
@@ -146,6 +146,8 @@ def _serve_about(app: FastAPI, agent: ZoomAgent, max_bytes: int) -> None:
                 "strategy": agent.context.strategy,
                 "rule": agent.context.rule,
                 "target_error": agent.context.target_error,
+                "gate": agent.context.gate,
+                "arbiter": agent.context.arbiter != "none",
                 "calls": agent.context.budget.calls,
                 "seconds": agent.context.budget.seconds,
                 "proof": agent.context.proof,

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from zoomagent.confidence.replies import CANNOT_TELL, abstains
 from zoomagent.data.genome.index import Page
 from zoomagent.data.genome.rows import Asked, Counts, Thing
 from zoomagent.data.genome.words import COUNTS, PLACES, label, occurs, words
 from zoomagent.data.trajectories.trajectory import Corners, Kind
+from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, coverage, iou
 
 SAME_THING = 0.5
@@ -270,8 +271,11 @@ def as_line(candidate: Candidate) -> bytes:
 
 
 def from_line(line: bytes) -> Candidate:
-    """The candidate of `as_line`."""
-    return _CANDIDATE.validate_json(line)
+    """The candidate of `as_line`. SettingInvalid for a line that was damaged since."""
+    try:
+        return _CANDIDATE.validate_json(line)
+    except ValidationError as error:
+        raise SettingInvalid("A line of curated questions is damaged. Delete the folder's .work.") from error
 
 
 _CANDIDATE = TypeAdapter(Candidate)

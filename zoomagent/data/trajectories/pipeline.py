@@ -10,29 +10,33 @@ files is refused. Memory holds one shard and a line per candidate. Left out: wha
 import asyncio
 import os
 import shutil
+import sqlite3
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from zoomagent.data.genome.files import Source, find
 from zoomagent.data.genome.index import GenomeIndex, build
 from zoomagent.data.genome.pictures import look_up
 from zoomagent.data.genome.rows import Counts
-from zoomagent.data.trajectories.card import SPLITS, Split, check_leak, make_card, split_of, write_card
+from zoomagent.data.trajectories.card import SPLITS, Split, check_leak, make_card, read_card, split_of, write_card
 from zoomagent.data.trajectories.choice import CAPPED, Donor, Entry, choose, donor_of, from_donors
 from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line
 from zoomagent.data.trajectories.judging import teaches
 from zoomagent.data.trajectories.telling import Teller
 from zoomagent.data.trajectories.trajectory import FORMAT, KINDS, Kind, Trajectory, write_parquet
-from zoomagent.errors import InputRefused, SettingInvalid, ToolError
+from zoomagent.errors import InputRefused, SettingInvalid, StoreError, ToolError
 from zoomagent.files import write_whole
 from zoomagent.media import open_picture
-from zoomagent.media.limits import own_limits
+from zoomagent.media.limits import Limits, own_limits
 from zoomagent.models.base import Model
 from zoomagent.models.profiles import Profile
 
@@ -45,6 +49,35 @@ DONORS = 40
 SPARE = 4
 """Candidates that a model judges for each row that is wanted (ours)."""
 
+
+class Choosable(TypedDict):
+    """What of a candidate's line the choice looks at."""
+
+    image_id: int
+    qa: int
+    kinds: tuple[Kind, ...]
+
+
+class Judged(TypedDict):
+    """The lines of a shard that the model needs, and what to count of all of them."""
+
+    kept: list[int]
+    counts: dict[str, int]
+
+
+class Told(TypedDict):
+    """A shard's rows by kind, their pictures, and what to count."""
+
+    kinds: dict[Split, dict[str, int]]
+    pictures: dict[Split, list[str]]
+    counts: dict[str, int]
+
+
+OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
+CHOOSABLE, JUDGED, TOLD = TypeAdapter(Choosable), TypeAdapter(Judged), TypeAdapter(Told)
+T = TypeVar("T")
+
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is (0: not known)."""
 
@@ -54,7 +87,7 @@ class Settings:
     """What decides the result, besides the files. `images` is the folder of pictures; `check` looks whether they are
     there and whole. `held_out` is a share of the pictures. `model` keeps the questions that it needs the zoom for.
     `search_below`: things of fewer pixels of the whole view are searched for, not pointed at. `shrink`: the share of
-    the rows that look closer whose whole is shown smaller."""
+    the rows that look closer whose whole is shown smaller. `limits`: larger pictures are left out."""
 
     images: Path
     profile: Profile
@@ -66,6 +99,7 @@ class Settings:
     model: str = ""
     search_below: float = 0.0
     shrink: float = 0.0
+    limits: Limits = field(default_factory=own_limits)
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def as_json(self, files: Mapping[str, Source], out: Path) -> dict[str, Any]:
@@ -85,6 +119,7 @@ class Settings:
             "thresholds": asdict(self.thresholds),
             **({"search_below": self.search_below} if self.search_below else {}),
             **({"shrink": self.shrink} if self.shrink else {}),
+            **({"limits": asdict(self.limits)} if self.limits != own_limits() else {}),
         }
 
 
@@ -101,30 +136,30 @@ def make(
     if finished is not None:
         return finished
     work = out / ".work"
-    with GenomeIndex(build(files, work / "index", progress)) as index:
-        every = index.ids()
-        shards = [every[start : start + SHARD] for start in range(0, len(every), SHARD)]
-        for number, ids in enumerate(shards):
-            file = work / f"curated-{number:05d}.jsonl"
-            if not file.exists():
-                write_whole(file, _curate_shard(index, ids, settings))
-            progress("curating", number + 1, len(shards))
-        counts = index.counts()
+    try:
+        counts, shards = _curate(files, work, settings, progress)
+    except (sqlite3.Error, zlib.error, orjson.JSONDecodeError) as error:
+        text = f"The index in the folder's .work cannot be read or written ({error}). Free space, or delete .work."
+        raise StoreError(text, code="store_io") from error
     if settings.model:
-        asyncio.run(_judge(work, len(shards), settings, progress))
-    chosen = _choose(work, len(shards), settings)
-    for number in range(len(shards)):
+        asyncio.run(_judge(work, shards, settings, progress))
+    chosen = _choose(work, shards, settings)
+    for number in range(shards):
         file = work / f"told-{number:05d}.json"
         if not file.exists():
             write_whole(file, asyncio.run(_tell_shard(work, out, number, chosen, settings)))
-        progress("telling", number + 1, len(shards))
-    return _finish(out, work, given, counts, len(shards))
+        progress("telling", number + 1, shards)
+    return _finish(out, work, given, counts, shards)
 
 
 def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
     """The card when all is done; else `out` is ours to write into. SettingInvalid when it belongs to other settings."""
     manifest, card = out / ".work" / "settings.json", out / "card.json"
-    known = _read(card)["settings"] if card.exists() else _read(manifest) if manifest.exists() else None
+    known = None
+    if card.exists():
+        known = _parse(orjson.dumps(read_card(card).get("settings")), OBJECT, card.name)
+    elif manifest.exists():
+        known = _read(manifest, OBJECT)
     if known is None:
         if out.exists() and any(item.name != ".work" for item in out.iterdir()):
             raise SettingInvalid("The folder to write into holds other files. Give an empty one.", code="folder_in_use")
@@ -136,13 +171,34 @@ def _claim(out: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
         raise SettingInvalid(text, code="run_mismatch")
     elif card.exists():
         shutil.rmtree(out / ".work", ignore_errors=True)
-        return _read(card)
+        return read_card(card)
     return None
 
 
-def _read(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = orjson.loads(file.read_bytes())
-    return content
+def _read(file: Path, shape: TypeAdapter[T]) -> T:
+    return _parse(file.read_bytes(), shape, file.name)
+
+
+def _parse(content: bytes, shape: TypeAdapter[T], name: str) -> T:
+    """What a file of ours, of that name, holds. SettingInvalid where it was damaged since."""
+    try:
+        return shape.validate_json(content)
+    except ValidationError as error:
+        text = f"{name} in the folder to write into is damaged. Delete the folder's .work and card.json, or the folder."
+        raise SettingInvalid(text) from error
+
+
+def _curate(files: Mapping[str, Source], work: Path, settings: Settings, progress: Progress) -> tuple[Counts, int]:
+    """Index the tables and curate every shard; what was counted while reading, and how many shards there are."""
+    with GenomeIndex(build(files, work / "index", progress)) as index:
+        every = index.ids()
+        shards = [every[start : start + SHARD] for start in range(0, len(every), SHARD)]
+        for number, ids in enumerate(shards):
+            file = work / f"curated-{number:05d}.jsonl"
+            if not file.exists():
+                write_whole(file, _curate_shard(index, ids, settings))
+            progress("curating", number + 1, len(shards))
+        return index.counts(), len(shards)
 
 
 def _curate_shard(index: GenomeIndex, ids: Sequence[int], settings: Settings) -> bytes:
@@ -158,7 +214,7 @@ def _curate_shard(index: GenomeIndex, ids: Sequence[int], settings: Settings) ->
         donors += [donor for candidate in own if (donor := donor_of(candidate))]
         if not found:
             continue
-        path, problem = look_up(settings.images, page.shot) if settings.check else (page.shot.path, "")
+        path, problem = look_up(settings.images, page.shot, settings.limits) if settings.check else (page.shot.path, "")
         if settings.check:
             counts[problem or "pictures: usable"] += 1
         if problem:
@@ -171,7 +227,7 @@ def _curate_shard(index: GenomeIndex, ids: Sequence[int], settings: Settings) ->
 def _candidates(work: Path, shard: int) -> Iterator[bytes]:
     """The lines of a shard's candidates."""
     with (work / f"curated-{shard:05d}.jsonl").open("rb") as stream:
-        next(stream)
+        next(stream, None)
         yield from stream
 
 
@@ -198,7 +254,7 @@ async def _judge_shard(work: Path, shard: int, asked: Chosen, settings: Settings
     lines = ((n, from_line(text)) for n, text in enumerate(_candidates(work, shard)) if n in asked[shard])
     for path, group in groupby(lines, key=lambda entry: entry[1].path):
         try:
-            with open_picture(settings.images / path, limits=own_limits()) as picture:
+            with open_picture(settings.images / path, limits=settings.limits) as picture:
                 for line, candidate in group:
                     taught = await teaches(model, picture, candidate)
                     purpose = candidate.kinds[0] if candidate.kinds[0] in CAPPED else "zoom"
@@ -216,12 +272,12 @@ def _choose(work: Path, shards: int, settings: Settings) -> Chosen:
     places: list[list[int]] = []
     known: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
     for shard in range(shards):
-        needed = set(_read(work / f"judged-{shard:05d}.json")["kept"]) if settings.model else None
+        needed = set(_read(work / f"judged-{shard:05d}.json", JUDGED)["kept"]) if settings.model else None
         lines = []
         for line, text in enumerate(_candidates(work, shard)):
             if needed is None or line in needed:
-                row = orjson.loads(text)
-                kinds = tuple(row["kinds"])
+                row = _parse(text, CHOOSABLE, f"curated-{shard:05d}.jsonl")
+                kinds = row["kinds"]
                 entries.append(Entry(row["image_id"], row["qa"], known.setdefault(kinds, kinds)))
                 lines.append(line)
         places.append(lines)
@@ -267,15 +323,15 @@ def _finish(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, sha
     kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
     pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
     for shard in range(shards):
-        told = _read(work / f"told-{shard:05d}.json")
+        told = _read(work / f"told-{shard:05d}.json", TOLD)
         if given["model"]:
-            counts.update(_read(work / f"judged-{shard:05d}.json")["counts"])
+            counts.update(_read(work / f"judged-{shard:05d}.json", JUDGED)["counts"])
         with (work / f"curated-{shard:05d}.jsonl").open("rb") as stream:
-            counts.update(orjson.loads(next(stream)))
+            counts.update(_parse(next(stream, b""), COUNTS, f"curated-{shard:05d}.jsonl"))
         counts.update(told["counts"])
         for side in SPLITS:
-            kinds[side].update(told["kinds"][side])
-            pictures[side].update(told["pictures"][side])
+            kinds[side].update(told["kinds"].get(side, {}))
+            pictures[side].update(told["pictures"].get(side, ()))
     for part in (0, 1):
         check_leak({side: {name.split(" ", 1)[part] for name in names} for side, names in pictures.items()})
     card = make_card(given, kinds, {side: len(names) for side, names in pictures.items()}, counts)

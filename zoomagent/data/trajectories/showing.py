@@ -21,7 +21,7 @@ from zoomagent.data.trajectories.trajectory import ImagePart, Trajectory, Turn, 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
-from zoomagent.media.limits import own_limits
+from zoomagent.media.limits import Limits, own_limits
 from zoomagent.page.pictures import inlined_shot
 from zoomagent.page.run_html import one_page
 
@@ -40,7 +40,7 @@ class Sheet:
     lines: tuple[tuple[str, str, bool], ...]
 
 
-def show(folder: Path, n: int, out: Path) -> int:
+def show(folder: Path, n: int, out: Path, limits: Limits | None = None) -> int:
     """Write `n` trajectories, kinds mixed, as a page (.html) or a picture (.png); how many there were."""
     card = folder / "card.json"
     if not card.exists():
@@ -48,7 +48,7 @@ def show(folder: Path, n: int, out: Path) -> int:
             "The folder holds no card.json. Give one that `data trajectories` finished.", code="not_a_file"
         )
     images = folder / read_card(card)["images"]
-    sheets = [sheet(one, images) for one in mixed(folder, n)]
+    sheets = [sheet(one, images, limits) for one in mixed(folder, n)]
     if out.suffix == ".png":
         as_picture(sheets).save(out)
     else:
@@ -66,9 +66,9 @@ def mixed(folder: Path, n: int) -> list[Trajectory]:
     return [one for group in rounds for one in group if one is not None][:n]
 
 
-def sheet(one: Trajectory, images: Path) -> Sheet:
+def sheet(one: Trajectory, images: Path, limits: Limits | None = None) -> Sheet:
     """The trajectory's pictures and turns."""
-    with open_picture(images / one.image, limits=own_limits()) as picture:
+    with open_picture(images / one.image, limits=limits or own_limits()) as picture:
         whole = _view(picture, Box(0, 0, one.width, one.height), WHOLE)
         draw, scale = ImageDraw.Draw(whole), whole.width / one.width
         boxes = [*((box, WHITE, 1) for box in one.nested[1:]), *((view.box, AMBER, 2) for view in one.views[1:])]

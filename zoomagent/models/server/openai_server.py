@@ -18,6 +18,7 @@ slow ones. `python -m zoomagent.models.doctor URL` measures what a server really
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -66,6 +67,8 @@ ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
 IDENTIFY_SECONDS = 5.0
 """What a server has to say which model it serves (ours); without it the model is an unknown one."""
+A_WHILE = 4.0
+"""Seconds after which no answer says something of the server (ours); less is the caller's hurry."""
 FEWER_ALTERNATIVES = 5
 """What a server is asked for that refuses so many."""
 
@@ -148,6 +151,8 @@ class OpenAIModel:
         self.ignores_n = False
         self._scores_given: bool | None = None
         self._unexplained = 0
+        self.silence = ""
+        """Why the server did not answer last; "" where it did, or was not asked yet."""
         self._lists: dict[tuple[str, ...], int] = {}
         self._session: _Session | None = None
 
@@ -230,6 +235,12 @@ class OpenAIModel:
         """Stay with the profile that was set, whatever name the server tells later."""
         self._profile_given = True
         self._urls = wire_urls(self.profile)
+
+    async def reach(self) -> str:
+        """See whether the server is there, in a few seconds and once: `silence`."""
+        with contextlib.suppress(ServerError):  # a server that lists no models has answered too
+            await self._entries(time.monotonic() + IDENTIFY_SECONDS, attempts=1)
+        return self.silence
 
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
@@ -469,11 +480,17 @@ class OpenAIModel:
 
     async def _send_in_time(self, send: Send[T], session: _Session, end: float) -> T:
         """One attempt within its time, its error translated."""
+        seconds = min(self._run, max(0.0, end - time.monotonic()))
         try:
-            async with asyncio.timeout(min(self._run, max(0.0, end - time.monotonic()))):
-                return await send(session)
+            async with asyncio.timeout(seconds):
+                answer = await send(session)
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
-            raise translate(error, self._key.advice) from error
+            told = translate(error, self._key.advice)
+            if not (isinstance(error, TimeoutError) and seconds < A_WHILE):
+                self.silence = str(told) if isinstance(told, ModelUnavailable) else ""
+            raise told from error
+        self.silence = ""
+        return answer
 
     async def _probe(self, session: _Session) -> None:
         _, sent = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())

@@ -60,7 +60,7 @@ PARAMETERS = {
     "max_tokens": re.compile(r"\bmax_tokens\b|\bmaxTokens\b", re.IGNORECASE),
     "max_completion_tokens": re.compile(r"max_completion_tokens", re.IGNORECASE),
     "n": re.compile(
-        r"['\"`]n['\"`]|\bn\s{0,2}(?:>|=|!=|must|should|has to|is not|other than)"
+        r"['\"`]n['\"`]|body -> n\b|\bn\s{0,2}(?:>|=|!=|must|should|has to|is not|other than)"
         r"|one (?:completion )?(?:choice|candidate)"
         r"|(?:multiple|more than one|number of) (?:completions?|choices?|candidates?|generations?)|candidate_?count",
         re.IGNORECASE,

@@ -3,10 +3,10 @@
     words, calls = find_calls("I look.\\n<function=zoom>\\n<parameter=x>\\n1\\n</parameter>\\n</function>")
 
 Hermes and its slips (`parameters` for `arguments`, arguments as text, a closing tag that is missing, a brace too many),
-Qwen3.5's XML, GLM, Mistral and Pixtral, Llama 3 and 4, Gemma, DeepSeek, Kimi, Phi and InternLM, gpt-oss. Whole calls
-only: JSON is read strictly, nothing is completed and nothing is evaluated; a call that is cut short is none. Linear in
-the text. Left out: the strict Hermes reader that training goes by (`hermes.py`), Mini-o3 and P2R (`dialects.py`), and
-whether the arguments fit a tool.
+Qwen3.5's XML, GLM, Mistral and Pixtral, Llama 3 and 4, Gemma, DeepSeek, Kimi, Phi and InternLM, gpt-oss, ReAct. Whole
+calls only: JSON is read strictly, nothing is completed and nothing is evaluated; a call that is cut short is none.
+Linear in the text. Left out: the strict Hermes reader that training goes by (`hermes.py`), Mini-o3 and P2R
+(`dialects.py`), and whether the arguments fit a tool.
 """
 
 import re
@@ -36,9 +36,10 @@ _NAMED_PARAMETER = re.compile(r'<parameter name="([\w-]{1,80})"[^<>]{0,40}>((?:[
 _GLM = re.compile(rf"<tool_call>\s{{0,8}}{_NAME}\s{{0,8}}(<arg_key>(?:[^<]++|<(?!/?tool_call>))*+)(?:</tool_call>|$)")
 _GLM_ARGUMENT = re.compile(r"<arg_key>([^<]{1,80})</arg_key>\s{0,8}<arg_value>((?:[^<]++|<(?!/?arg_))*+)</arg_value>")
 _TOKENED = re.compile(
-    rf"(?:<[|｜]tool[▁_]call[▁_]begin[|｜]>(?:function<[|｜]tool[▁_]sep[|｜]>)?|\[TOOL_CALLS\]|to=){_NAME}(?::\d{{1,4}})?\s{{0,4}}"
+    rf"(?:<[|｜]tool[▁_]call[▁_]begin[|｜]>(?:function<[|｜]tool[▁_]sep[|｜]>)?|\[TOOL_CALLS\]|to=|Action:\s{{0,4}})"
+    rf"{_NAME}(?::\d{{1,4}})?\s{{0,4}}"
     r"(?:<[|｜]tool[▁_](?:sep|call[▁_]argument[▁_]begin)[|｜]>|\[CALL_ID\]\w{1,40})?(?:\[ARGS\]"
-    r"|(?:<\|constrain\|>)?(?:json)?\s{0,4}<\|message\|>)?\s{0,4}(?:```json)?\s{0,4}(?=\{)"
+    r"|(?:<\|constrain\|>)?(?:json)?\s{0,4}<\|message\|>|Action[ _]Input:)?\s{0,4}(?:```json)?\s{0,4}(?=\{)"
 )
 _GEMMA = re.compile(rf"<start_function_call>call:{_NAME}\{{([^{{}}]*+)\}}<end_function_call>")
 _GEMMA_ARGUMENT = re.compile(
@@ -99,7 +100,7 @@ def _glm_calls(text: str) -> Iterator[Found]:
 
 
 def _token_calls(text: str) -> Iterator[Found]:
-    """A name and a JSON object between special tokens: Mistral, DeepSeek, Kimi, gpt-oss."""
+    """A name and a JSON object between special tokens: Mistral, DeepSeek, Kimi, gpt-oss, ReAct."""
     for match in islice(_TOKENED.finditer(text), 2 * MAX_CALLS):
         written = next(json_texts(text[match.end() :]), "")
         arguments = strict_object(written)

@@ -12,6 +12,11 @@ _LATIN = (
     "yanıt|jawabannya|jawaban|đáp án|câu trả lời|válasz|răspunsul|răspuns|vastaus|odgovor|atbilde|vastus|"
     "jibu|ìdáhùn|idáhùn|idahun|àdáhùn|jawapan|sagot"
 )
+_RIGHT = (
+    "correct[aeo]?|correcte|finale?|bonne|bon|exacte|juste|mejor|melhor|migliore|richtige|korrekte|juiste|goede|rätta|"
+    "korrekta|riktige|rigtige|oikea|prawidłowa|poprawna|správná|správna|doğru|helyes|točan|tačan|pravilen"
+)
+"""Adjectives before the noun: "la bonne réponse"."""
 _LATIN_IS = "est|es|é|è|ist|lautet|is|to|je|är|er|adalah|là|on|este|zní"
 
 ANNOUNCE_FINAL = rf"{_HENCE}final (?:answer|choice){_IS}"
@@ -21,7 +26,7 @@ ANNOUNCE = (
     r"(?:所以|因此)?[,，]?(?:我认为|我認為)?(?:最终|最終|正确|正確)?的?(?:答案|选项|選項)\s?(?:应该|應該|应|就)?(?:是|为|為|选|選|[:：])\s?[:：]?",
     r"(?:正しい)?(?:答え|回答|正解|解答)\s?(?:は|[:：])\s?[、:：]?",
     r"(?:최종 )?(?:정답|답변|답)\s?(?:은|는|[:：])\s?[:：]?",
-    rf"(?:(?:la|le|el|die|der|a|o|il|de|het) )?(?:(?:correct[aeo]?|richtige|finale?|prawidłowa|doğru) )?(?:{_LATIN})"
+    rf"(?:(?:la|le|el|die|der|a|o|il|de|het) )?(?:(?:{_RIGHT}) )?(?:{_LATIN})"
     r"(?: (?:correct[ae]?|correta|corretta|finale?|đúng|yang benar))?\s{0,2}"
     rf"(?:(?:{_LATIN_IS})(?=\W)|[:：])\s{{0,2}}[:：]?",
     r"(?:(?:правильный|окончательный|верный) )?(?:ответ|відповідь|отговор)\s?(?:это|[:：—-])\s?[:：]?",
@@ -30,7 +35,9 @@ ANNOUNCE = (
     r"(?:(?:सही|अंतिम) )?(?:उत्तर|जवाब)(?: है)?\s?[:：]",
     r"(?:সঠিক )?উত্তর\s?(?:[:：ঃ]|হল)\s?[:：]?",
     r"คำตอบ(?:ที่ถูกต้อง)?\s?(?:คือ|[:：])\s?:?",
-    r"(?:η )?απάντηση\s?(?:είναι|:)\s?:?",
+    r"(?:η )?(?:σωστή )?απάντηση\s?(?:είναι|:)\s?:?",
+    r"(?:சரியான |సరైన |ശരിയായ |ಸರಿಯಾದ |સાચો )?(?:பதில்|விடை|సమాధానం|జవాబు|ಉತ್ತರ|ഉത്തരം|જવાબ|ਉੱਤਰ|ਜਵਾਬ|පිළිතුර|"
+    r"መልስ|პასუხი|պատասխան|жауап|жооп|javob|cavab|хариулт|адказ|ចម្លើយ|ຄໍາຕອບ|အဖြေ)\s?[:：—-]\s?:?",
 )
 """What stands before an answer, with the sign or the word that means "is"."""
 
@@ -42,8 +49,9 @@ CORRECTS = (
 """What stands between an answer and the one that takes its place."""
 
 LEAD = (
-    "option|choice|letter|alternative|answer|the|la|le|el|die|der|opción|opcion|opção|opzione|alternativa|lettre|letra|"
-    "buchstabe|lettera|вариант|буква|opcja|seçenek|şık|pilihan|lựa chọn|definitely|clearly|probably|correct|"
+    "option|choice|letter|alternative|answer|the|a letra|à letra|a opção|a alternativa|la|le|el|die|der|opción|opcion|"
+    "opção|opzione|alternativa|lettre|letra|buchstabe|lettera|вариант|буква|opcja|seçenek|şık|pilihan|lựa chọn|"
+    "definitely|clearly|probably|correct|"
     "i|we|would|will|choose|pick|select|go|with|'d|it|is|it's|therefore|so|thus|hence|ich|wähle|nehme|elijo|je|"
     "choisis|scelgo|escolho|выбираю|я|ตัวเลือก|ข้อ|विकल्प|الخيار|گزینه|"
     "我|选择|選擇|选项|選項|选|選|应该|應該|是|選択肢|보기|선택지"

@@ -76,6 +76,7 @@ _CALL = re.compile(
     r'|\{\s{0,8}"(?:type"\s{0,4}:\s{0,4}"function"\s{0,4},\s{0,8}")?(?:name|tool_name|function)"\s{0,4}:\s{0,4}(?:"[\w./:-]{1,80}"\s{0,4},\s{0,8}'
     r'"(?:arguments|parameters|args|type)"|\{\s{0,8}"name")|\bimage_[a-z_]{2,20}_tool["\']?\s{0,4}[({\[:,]'
     r"|<[|\uff5c][\w\u2581/]{1,40}[|\uff5c]?>?"
+    r"|(?:^|\n)\s{0,4}Action:\s{0,4}[\w.-]{1,80}\s{0,8}\n\s{0,4}Action[ _]Input:"
 )
 _TAGS_ONLY = re.compile(r"(?:\s|<[^<>]{1,200}>|\[\s?\]|\{\s?\}|`)+")
 
@@ -226,6 +227,13 @@ def _cut_announcement(text: str) -> str:
     bare = _BOLD.sub(_last_group, near)
     cues = list(_ANNOUNCED.finditer(bare))[:64]
     cues = [cue for cue in cues if cue["final"]] or cues
+    # What announces nothing but the next announcement is left out: "Antwort:\n\nAntwort: C".
+    next_cues = [*cues[1:], None]
+    cues = [
+        cue
+        for cue, following in zip(cues, next_cues, strict=False)
+        if following is None or bare[cue.end() : following.start()].strip()
+    ]
     for at in range(len(cues) - 1, 0, -1):
         # Here the model takes back what it said before.
         if _CORRECTS.search(bare, cues[at - 1].end(), cues[at].start()):

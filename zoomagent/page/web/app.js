@@ -96,6 +96,8 @@ function asked() {
     picture: first.picture.name, name: first.picture.file ?? "", question: $("question").value, options,
     strategy: $("strategy").value, rule: $("rule").value, calls: Number($("calls").value) || about.set.calls,
     seconds: Number($("seconds").value) || null, target_error: wrong > 0 ? wrong / 100 : null,
+    gate: Number($("gate").value) > 0 ? Number($("gate").value) / 100 : null,
+    arbiter: $("arbiter").checked || !about.set.arbiter ? null : "none",
     proof: $("proof").checked, check: $("check").checked,
   };
 }
@@ -106,6 +108,9 @@ function preset() {
   $("calls").value = about.set.calls;
   $("seconds").value = about.set.seconds ?? "";
   $("wrong").value = about.set.target_error === null ? "" : Math.round(1e4 * about.set.target_error) / 100;
+  $("gate").value = Math.round(1e4 * about.set.gate) / 100;
+  $("arbiter").checked = about.set.arbiter;
+  $("arbiter").disabled = !about.set.arbiter;
   $("proof").checked = about.set.proof;
   $("check").checked = about.set.check;
 }

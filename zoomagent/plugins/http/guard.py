@@ -2,12 +2,12 @@
 
     app = Guarded(app, Rules(key="...", hosts=("127.0.0.1", "localhost")))
 
-Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come
-from no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant
-time. /healthz, or /health, is answered at once, whoever waits. Bodies are bounded as they arrive, whatever they
-declare, and have to go on arriving (`incoming.py`). At most `at_once` requests run (`turns.py`) and `waiting` wait; who
-comes later is told when to try again, and who leaves while waiting makes room. Left out: connections
-(`connections.py`), TLS and users; put a proxy before it.
+Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come from
+no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant time.
+/healthz, or /health, is answered at once, whoever waits, and says when the model's server is silent. Bodies are bounded
+as they arrive, whatever they declare, and have to go on arriving (`incoming.py`). At most `at_once` requests run
+(`turns.py`) and `waiting` wait; who comes later is told when to try again, and who leaves while waiting makes room.
+Left out: connections (`connections.py`), TLS and users; put a proxy before it.
 """
 
 import asyncio
@@ -87,10 +87,10 @@ class ClientLeft(Exception):
 
 
 class Guarded:
-    """The app behind the rules."""
+    """The app behind the rules. `silence` says why the model's server does not answer; "" while it does."""
 
-    def __init__(self, app: App, rules: Rules) -> None:
-        self._app, self._rules = app, rules
+    def __init__(self, app: App, rules: Rules, silence: Callable[[], str] = str) -> None:
+        self._app, self._rules, self._silence = app, rules, silence
         self._turns = Turns(rules.at_once, BODIES)
         self._room = Room(AHEAD)
         self._running = 0
@@ -103,7 +103,8 @@ class Guarded:
             if refusal is not None:
                 await tell(send, *refusal)
             elif scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
-                await _answer(send, 200, {"status": "ok"})  # in nobody's turn: a server that is busy is well
+                # In nobody's turn: a server that is busy is well. Why the model is silent is not for everybody.
+                await _answer(send, 200, {"status": "ok", **({"model": "no answer"} if self._silence() else {})})
             elif self._running >= self._rules.at_once + self._rules.waiting:
                 await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
             else:

@@ -16,6 +16,7 @@ import uvicorn
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.plugins.http.connections import BACKLOG, Connection, Sparing
+from zoomagent.text import printable
 
 
 def taken(host: str, port: int) -> socket.socket:
@@ -33,9 +34,11 @@ def address_of(listening: socket.socket, host: str, path: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}{path}"
 
 
-def serve_on(listening: socket.socket, app: Any, host: str, path: str) -> None:
-    """Serve until interrupted; requests that run then have some seconds to end."""
+def serve_on(listening: socket.socket, app: Any, host: str, path: str, notice: str = "") -> None:
+    """Serve until interrupted; requests that run then have some seconds to end. `notice` is told after the address."""
     typer.echo(address_of(listening, host, path), err=True)
+    if notice:
+        typer.echo(printable(notice), err=True)
     config = uvicorn.Config(
         app,
         http=Connection,

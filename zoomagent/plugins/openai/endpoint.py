@@ -95,7 +95,7 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
     async def bug(request: Request, error: Exception) -> Response:
         return _refuse(_BUG)
 
-    return Guarded(app, rules)
+    return Guarded(app, rules, lambda: agent.silence)
 
 
 _UNKNOWN = Refusal(404, "model_not_found", f"There is no such model here. There are: {', '.join(MODELS)}.", "model")
