@@ -30,7 +30,7 @@ from zoomagent.cli.options import (
     Model,
     Ocr,
     Page,
-    ProfileFile,
+    ProfileName,
     takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
@@ -153,7 +153,7 @@ def ask(
 def demo(
     model: Model = "nano",
     strategy: HowTo = "auto",
-    profile: ProfileFile = None,
+    profile: ProfileName = None,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     save: Annotated[Path, typer.Option(help="Where the run is written, over the run before.")] = Path("zoomagent-demo"),
@@ -181,7 +181,7 @@ def demo(
 def doctor(
     model: Model = "nano",
     extra_body: ExtraBody = None,
-    profile: ProfileFile = None,
+    profile: ProfileName = None,
     save_profile: Annotated[
         Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
     ] = None,

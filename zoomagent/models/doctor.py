@@ -23,7 +23,7 @@ import typer
 from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
 from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
-from zoomagent.models.loading import identify, load_model, profile_in, use_profile
+from zoomagent.models.loading import identify, load_model, profile_fields, use_profile
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
     BoxProbe,
@@ -343,14 +343,14 @@ def doctor(
     model: str,
     json_output: bool = False,
     extra_body: Mapping[str, Any] | None = None,
-    profile: Path | None = None,
+    profile: str | None = None,
     save_profile: Path | None = None,
 ) -> None:
     """Print what `model` can do, and keep it in the file `save_profile`; exits with the error's own status when it does
     not answer. `profile` is what was measured before."""
     from rich.console import Console
 
-    fields = {} if profile is None else profile_in(profile)
+    fields = profile_fields(profile)
     if save_profile is not None:
         check_writable(save_profile.parent)
 
