@@ -57,9 +57,9 @@ def haystack(
     from zoomagent.evaluation.run import measure
     from zoomagent.evaluation.sets.haystack import Settings
     from zoomagent.evaluation.table import markdown, report, with_oracle
-    from zoomagent.models.loading import fingerprint, load_model, profile_fields
+    from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
 
-    fields = profile_fields(profile)
+    model, fields = resolve(model), profile_fields(profile)
     named = fingerprint(model, fields)
     settings = Settings(n, numbers, size, level, strategies, options, model=named, style=style)  # type: ignore[arg-type]
     with Progress(transient=True) as bar:

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from zoomagent.cli import interruption
 from zoomagent.cli.extras import advice, need
+from zoomagent.cli.models import models
 from zoomagent.cli.options import (
     AgentOptions,
     ExtraBody,
@@ -196,6 +197,9 @@ def doctor(
 
     wants_json = as_json or format == "json"
     examine(model, json_output=wants_json, extra_body=extra_body, profile=profile, save_profile=save_profile)
+
+
+app.command()(models)
 
 
 @app.command()

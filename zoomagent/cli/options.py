@@ -36,7 +36,7 @@ def read_object(text: str) -> dict[str, Any]:
     return value
 
 
-MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, or a server's base URL (#NAME picks its model)"
+MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, a server's base URL (#NAME picks its model), or auto"
 Model = Annotated[str, typer.Option(help=f"{MODEL_WORDS}; default also from ZOOMAGENT_MODEL.")]
 HowTo = Annotated[Strategy, typer.Option(help="How to look closer; auto takes the cheapest way that works.")]
 ProfileName = Annotated[

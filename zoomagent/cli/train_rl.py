@@ -31,12 +31,12 @@ def select_resolution(
     """
     from rich.progress import Progress
 
-    from zoomagent.models.loading import fingerprint, load_model, profile_fields
+    from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
     from zoomagent.training.rl.resolution import Steps, select_all, write
     from zoomagent.training.rl.rows import load_rows
 
     steps, found = Steps(ratio, floor), load_rows(data, split, whole=True, limit=limit)
-    fields = profile_fields(profile)
+    model, fields = resolve(model), profile_fields(profile)
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=len(found.rows))
         selected = select_all(

@@ -1,9 +1,10 @@
-"""One name for every model: "nano", a folder, a hub name, or a server's base URL.
+"""One name for every model: "nano", a folder, a hub name, a server's base URL, or "auto".
 
     load_model("nano")
     load_model("runs/my-checkpoint")
     load_model("hf:Qwen/Qwen3-VL-2B-Instruct")    # downloads, because it was asked to
     load_model("http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct", api_key="...")
+    load_model("auto")                            # the only one on this machine that takes pictures
 
 Only the implementation that is needed gets imported.
 """
@@ -33,6 +34,8 @@ from zoomagent.models.profiles import (
 )
 
 HUB = "hf:"
+AUTO = "auto"
+"""The only model on this machine that takes pictures."""
 SERVERS = ("http://", "https://")
 _LIKE_AN_ADDRESS = re.compile(r"[\w.-]+:\d+(/|#|$)|[\w.-]+\.[a-z]{2,}/.*v1|localhost/", re.IGNORECASE)
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
@@ -54,7 +57,7 @@ def load_model(
         return spec
     named = environment_name()
     given = (profile_in(named) if named else {}) | profile_fields(profile)
-    model = _load(spec, connections, extra_body, options)
+    model = _load(resolve(spec), connections, extra_body, options)
     use_profile(model, given)
     return model
 
@@ -111,6 +114,15 @@ def use_profile(model: Model, fields: Mapping[str, Any]) -> None:
             model.keep_fields(fields)
 
 
+def resolve(spec: str) -> str:
+    """The model that "auto" stands for now; any other stands for itself. ModelNotFound where it is not one."""
+    if spec != AUTO:
+        return spec
+    from zoomagent.models.server.local_servers import only_seeing
+
+    return only_seeing()
+
+
 def weights_of(model: Model) -> str:
     """The hash of a model's weights: of those in this process, else of those that the user said a server serves."""
     if "zoomagent.models.local.in_process" in sys.modules:  # else no model is one of this process
@@ -123,13 +135,13 @@ def weights_of(model: Model) -> str:
 
 def check_model(spec: str) -> None:
     """Raises ModelNotFound for a folder that is not there. Cheap: nothing is loaded, and no server or hub is asked."""
-    known = spec == "nano" or spec.startswith((HUB, *SERVERS))
+    known = spec in ("nano", AUTO) or spec.startswith((HUB, *SERVERS))
     if not known and not Path(spec).is_dir():
         if _LIKE_AN_ADDRESS.match(spec):
             raise ModelNotFound(f"No model {name_of(spec)!r}: a server's base URL begins with http:// or https://.")
         raise ModelNotFound(
             f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
-            "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
+            "name (hf:Qwen/Qwen3-VL-2B-Instruct), a server's base URL, or 'auto' (see zoomagent models)."
         )
 
 
