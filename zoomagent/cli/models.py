@@ -24,7 +24,7 @@ def models(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the models that answer on this machine, and how to ask with them; or how to start one.
+    """List the models that answer on this machine, or say how to start one.
 
     Looks at 127.0.0.1 only: vLLM 8000, SGLang 30000, llama.cpp 8080, Ollama 11434, LM Studio 1234;
     ZOOMAGENT_PORTS names others. --model auto takes the only one that takes pictures.
