@@ -186,6 +186,9 @@ def doctor(
     save_profile: Annotated[
         Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
     ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Minutes more: every strategy, limits, load, keys, cancelling.")
+    ] = False,
     format: Format = None,
     as_json: Json = False,
 ) -> None:
@@ -194,9 +197,14 @@ def doctor(
     Example: zoomagent doctor --model URL#NAME --save-profile profile.json
     """
     from zoomagent.models.doctor import doctor as examine
+    from zoomagent.models.loading import resolve
 
-    wants_json = as_json or format == "json"
-    examine(model, json_output=wants_json, extra_body=extra_body, profile=profile, save_profile=save_profile)
+    wants_json, model, more = as_json or format == "json", resolve(model), {}
+    if thorough:
+        from zoomagent.checkup import thorough_checks
+
+        more = thorough_checks(model, extra_body, profile)
+    examine(model, wants_json, extra_body, profile, save_profile, more)
 
 
 app.command()(models)
