@@ -35,8 +35,8 @@ TEXTS = [
 
 
 def facts(answer: Answer) -> tuple[object, ...]:
-    """What must be the same wherever the weights are: every view and every step too. The bill is another thing: one score
-    of several texts is a call here, and a request for each there."""
+    """What must be the same wherever the weights are: every view and every step too. The bill is another thing: a
+    score of several texts is one call here, and a request for each there."""
     confidence = None if answer.confidence is None else round(answer.confidence, 3)
     boxes = [tuple(box) for box in (item.box for item in answer.evidence)]
     outcome = (answer.outcome.kind, answer.outcome.code)
