@@ -51,6 +51,8 @@ serve() {
     local venv=$1 model=$2 port=$3
     shift 3
     export PYTHONPATH=$venv/shim VLLM_TARGET_DEVICE=cpu VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}
+    # It would bind its threads to the first cores, busy or not: a second server gets the same ones.
+    export VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind} OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
     export VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 HF_HUB_OFFLINE=1
     # Eager: compiling takes minutes on few cores. Blocks of 32: with the default of 128 tokens no prompt of nano fills one,
     # and the prefix cache shows nothing. Add --dtype float32 for exact equality with the model in this process.

@@ -14,6 +14,9 @@ from zoomagent.models.loading import load_model
 from zoomagent.prompts import macro_prompt
 from zoomagent.strategy import Strategy
 
+pytest_plugins = ["servers"]
+pytestmark = pytest.mark.served
+
 SAME_LIKELIHOOD = 0.05
 """Nats by which a likelihood over the wire may differ."""
 ALIKE = 0.85

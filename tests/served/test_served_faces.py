@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from openai_world import served
 from questions import Asked
 from real_server import PATIENCE, RealServer
 
 from zoomagent import ZoomAgent
+
+pytest_plugins = ["servers"]
+pytestmark = pytest.mark.served
 
 
 def test_the_endpoint_in_front_of_the_server_gives_the_agents_answer(server: RealServer, asked: list[Asked]) -> None:

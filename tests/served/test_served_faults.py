@@ -14,6 +14,9 @@ from real_server import PATIENCE, RealServer
 
 from zoomagent import ZoomAgent
 
+pytest_plugins = ["servers"]
+pytestmark = pytest.mark.served
+
 LATER = 75
 """The exit code of a batch that put questions off."""
 

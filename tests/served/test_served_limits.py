@@ -18,6 +18,9 @@ from zoomagent.models.loading import load_model, profile_in
 from zoomagent.models.server.local_servers import find_servers
 from zoomagent.tools.definitions import definitions
 
+pytest_plugins = ["servers"]
+pytestmark = pytest.mark.served
+
 
 def of(model: Model, work: Callable[[Model], Any]) -> Any:
     async def done() -> Any:

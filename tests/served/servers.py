@@ -1,4 +1,4 @@
-"""The servers and the questions that all tests of this folder share. `make test-served` runs them."""
+"""The servers and the questions that all tests of this folder share, as fixtures. `make test-served` runs them."""
 
 import json
 import os
@@ -11,13 +11,6 @@ from real_server import LlamaServer, RealServer, VllmServer
 
 LLAMA = bool(os.environ.get("ZOOMAGENT_TEST_LLAMA"))
 KEY = "a-key-of-the-second-server"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker("served")
 
 
 @pytest.fixture(scope="session")
