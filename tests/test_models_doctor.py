@@ -322,3 +322,37 @@ def test_an_error_of_the_server_ends_the_doctor_in_one_clean_line(capsys: pytest
     asyncio.run(scenario())
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("zoomagent: bad_request") and line.isprintable() and "\\x1b" in line
+
+
+def test_a_model_of_a_narrow_world_is_told_from_one_that_does_not_look() -> None:
+    """Both name no colour. One follows the picture in words of its own, the other says the same to every picture."""
+    brain = seeing("thousand")
+
+    def narrow(seen: Seen) -> str:
+        words = {"red": "a stop sign", "blue": "a pool", "green": "a lawn", "yellow": "a lemon"}
+        said = brain(seen)
+        return next((word for colour, word in words.items() if colour in said.lower()), said)
+
+    def sleeping(seen: Seen) -> str:
+        return "Yes" if "Yes or No" in seen.text else "a nice picture"
+
+    report, _ = examined(narrow)
+    check = report.checks[0]
+    assert check.works == "unclear" and "a pool" in check.found and "does not know such pictures" in check.instead
+    report, _ = examined(sleeping)
+    check = report.checks[0]
+    assert check.works == "no" and "does not depend on the picture" in check.found
+
+
+def test_boxes_are_measured_on_the_largest_view_too() -> None:
+    brain = seeing("thousand")
+
+    def tired(seen: Seen) -> str:
+        large = seen.images and seen.images[-1].width * seen.images[-1].height > 700 * 700
+        return "[0, 0, 200, 200]" if large and GROUND in seen.text else brain(seen)
+
+    report, _ = examined(tired)
+    check = next(check for check in report.checks if check.name == "locates: coordinate space")
+    assert check.works == "unclear" and "largest view" in check.instead and report.measured["space"] == "thousand"
+    report, _ = examined(brain)
+    assert report.works("locates: coordinate space") == "yes"

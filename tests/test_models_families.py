@@ -14,7 +14,7 @@ from PIL import Image
 from zoomagent import Budget, ZoomAgent
 from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import SMALL, draw_scene
-from zoomagent.models.loading import NANO_WEIGHTS, load_model, weights_of
+from zoomagent.models.loading import NANO_WEIGHTS, load_model, use_profile, weights_of
 from zoomagent.models.profiles import UNKNOWN, profile_for
 from zoomagent.models.server.openai_server import IDENTIFY_SECONDS, OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
@@ -139,3 +139,10 @@ def test_a_server_has_no_longer_to_list_its_models_than_the_run_has(
         agent.ask(Image.new("RGB", (80, 60)), "What colour?")
     asyncio.run(OpenAIModel("http://x/v1", "vision").identify(seconds))
     assert len(ends) == 2 and all(end <= max(most, 1e-9) for end in ends)
+
+
+def test_fields_stay_when_the_server_says_its_name_later() -> None:
+    model = OpenAIModel("http://x/v1", transport=Listing([{"id": "Qwen/Qwen2.5-VL-7B-Instruct"}]).transport())
+    use_profile(model, {"max_images": 3})
+    asyncio.run(model.identify())
+    assert (model.profile.family, model.profile.max_images) == ("qwen2.5-vl", 3)

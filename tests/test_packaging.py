@@ -25,7 +25,7 @@ LAYERS = [
     {"models", "confidence", "prompts"},
     {"tools"},
     {"graphs"},
-    {"answer", "background", "store", "running", "agent", "nodes"}
+    {"answer", "background", "checkup", "store", "running", "agent", "nodes"}
     | {"page.words", "page.tree", "page.run_html", "page.pictures", "page.saving"},
     {"page", "plugins", "batch"},
 ]

@@ -41,9 +41,9 @@ from zoomagent.media import Picture, open_picture
 from zoomagent.media.paths import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
-from zoomagent.models.loading import identify, load_model, profile_in, reach, silence_of, use_profile
+from zoomagent.models.loading import identify, load_model, profile_fields, reach, silence_of, use_profile
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import UNKNOWN, check_fields
+from zoomagent.models.profiles import UNKNOWN
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
@@ -111,10 +111,12 @@ class ZoomAgent:
         `margin` is the share of the located square's side that is added around it (None: the model's own),
         `margin_pixels` the same in original pixels; `max_view_pixels` bounds every rendered view; `samples` are drawn
         to vote where a model gives no likelihoods; `max_tokens` is the length of a reply (a model that thinks gets more
-        by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what was
-        measured of a model that is loaded here: a file of `zoomagent doctor --save-profile`, or fields; a server gets
-        at most `connections` calls at a time; `opener` turns what `ask` is given into a Picture. Raises
-        pydantic.ValidationError (a ValueError) for values that cannot be."""
+        by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what a model
+        that is loaded here takes: a file of `zoomagent doctor --save-profile`, a checkpoint's folder, a family's name,
+        or fields; a server gets at most `connections` calls at a time; `opener` turns what `ask` is given into a
+        Picture. Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
+        if profile is not None and not isinstance(model, str):
+            raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
         self.context = Context(
             model=model if isinstance(model, str) else model.name,
             strategy=strategy,
@@ -131,7 +133,7 @@ class ZoomAgent:
             max_view_pixels=max_view_pixels,
             max_tokens=max_tokens,
             extra_body=dict(extra_body or {}),
-            profile=profile_fields(profile, own=not isinstance(model, str)),
+            profile=profile_fields(profile),
             samples=samples,
         )
         self._held = SharedModel(None, ours=True) if isinstance(model, str) else SharedModel(model, ours=False)
@@ -388,14 +390,3 @@ class ZoomAgent:
             thread_id=thread,
             made=self.made(),
         )
-
-
-def profile_fields(profile: Mapping[str, Any] | str | Path | None, own: bool) -> dict[str, Any]:
-    """The fields to override, checked before anything is loaded. A Model of the caller's has its profile already."""
-    if profile is None:
-        return {}
-    if own:
-        raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
-    fields = profile_in(profile) if isinstance(profile, str | Path) else dict(profile)
-    check_fields(fields)
-    return fields

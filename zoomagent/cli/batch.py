@@ -32,7 +32,8 @@ def batch(
     out: Annotated[Path, typer.Option(help="Answers, a line each; goes on where it ends.")],
     *,
     model: Annotated[
-        list[str] | None, typer.Option(help="nano, a folder, or a server's base URL; repeat for more servers of it.")
+        list[str] | None,
+        typer.Option(help="nano, a folder, a server's base URL, or auto; repeat for more servers of it."),
     ] = None,
     how: AgentOptions,
     ocr: Ocr = False,
@@ -60,6 +61,7 @@ def batch(
     from zoomagent.batch.asking import Setup
     from zoomagent.batch.piped import as_file, is_pipe
     from zoomagent.media.limits import own_limits
+    from zoomagent.models.loading import resolve
 
     settings = {**how.settings, "ocr": ocr}
     if records is not None:
@@ -67,7 +69,11 @@ def batch(
 
         settings |= SETTINGS
     beside = Path() if is_pipe(questions) else questions.parent
-    models, hosts, limits = tuple(model or ["nano"]), tuple(allow_host or ()), own_limits(max_bytes, max_pixels)
+    models, hosts, limits = (
+        tuple(map(resolve, model or ["nano"])),
+        tuple(allow_host or ()),
+        own_limits(max_bytes, max_pixels),
+    )
     setup = Setup(models, (root or beside).absolute(), hosts, concurrency, settings, limits)
     with as_file(questions) as file:
         tally = asyncio.run(_run(file, out, setup, concurrency, workers if engine == "ray" else 0, records))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from zoomagent.cli.options import OldOut, Table, out_of
+from zoomagent.cli.options import ArbiterName, OldOut, ProfileName, Table, out_of
 
 OWN_WORLDS = "small,deep,fine,varied,other"
 WORLDS = f"{OWN_WORLDS},foreign"
@@ -30,6 +30,8 @@ def haystack(
         str, typer.Option(help="Comma-separated: the agent's, and tiling, oracle, zoomeye, p2r, vicrop.")
     ] = "macro,dualfocus,tools,search,auto",
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
+    arbiter: ArbiterName = None,
     level: Annotated[
         str, typer.Option(help="small, deep (things too small to be seen in the whole), fine (smaller still), full.")
     ] = "small",
@@ -57,13 +59,19 @@ def haystack(
     from zoomagent.evaluation.run import measure
     from zoomagent.evaluation.sets.haystack import Settings
     from zoomagent.evaluation.table import markdown, report, with_oracle
-    from zoomagent.models.loading import fingerprint, load_model
+    from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
 
-    settings = Settings(n, numbers, size, level, strategies, options, model=fingerprint(model), style=style)  # type: ignore[arg-type]
+    model, fields = resolve(model), profile_fields(profile)
+    named = fingerprint(model, fields)
+    settings = Settings(n, numbers, size, level, strategies, options, model=named, style=style)  # type: ignore[arg-type]
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
         settings, found = measure(
-            settings, lambda: load_model(model), ResultFile(results), lambda done: bar.update(task, completed=done)
+            settings,
+            lambda: load_model(model, profile=fields),
+            ResultFile(results),
+            lambda done: bar.update(task, completed=done),
+            arbiter,
         )
     found = with_oracle(found) if ORACLE in strategies else found
     content = report(settings, found, answers)
@@ -81,6 +89,7 @@ def collect(
     n: Annotated[int, typer.Option(min=15, help="Questions in all, in equal shares per world and wording.")] = 1500,
     worlds: Annotated[str, typer.Option(help=f"Comma-separated: {WORLDS}.")] = WORLDS,
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
     fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
     photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
     ocr: Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter in every fourth run.")] = False,
@@ -105,7 +114,7 @@ def collect(
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
         kept = collect_all(
-            load_model(model), n, names, out, materials, Variety.of(fonts, photographs), ocr,  # type: ignore[arg-type]
+            load_model(model, profile=profile), n, names, out, materials, Variety.of(fonts, photographs), ocr,  # type: ignore[arg-type]
             lambda at: bar.update(task, completed=at),
         )  # fmt: skip
     typer.echo(f"{kept} records in {out}. Fit with: zoomagent train calibrate {quote(str(out))} --out arbiter.json")
@@ -123,6 +132,7 @@ def looks(
     ] = None,
     parts: Annotated[int, typer.Option(min=0, help="Parts of each file beside the whole.")] = 4,
     model: Annotated[str, typer.Option(help="Whose whole views: nano, a folder with weights, or a server.")] = "nano",
+    profile: ProfileName = None,
     fonts: Annotated[Path | None, typer.Option(help="A folder of fonts to draw varied and other scenes with.")] = None,
     photographs: Annotated[Path | None, typer.Option(help="A folder of pictures to lay behind them.")] = None,
     split: Annotated[Literal["held-out", "test"], typer.Option(help="Of scenes; test: reported only.")] = "held-out",
@@ -146,7 +156,9 @@ def looks(
     materials, variety = Materials.packaged().with_folders(fonts, photographs), Variety.of(fonts, photographs)
     kept = 0
     with out.open("w", encoding="utf-8") as handle:
-        for look in every_look(load_model(model).profile, names, n, files, parts, variety, materials, split):
+        for look in every_look(
+            load_model(model, profile=profile).profile, names, n, files, parts, variety, materials, split
+        ):
             handle.write(look.model_dump_json() + "\n")
             kept += 1
     typer.echo(f"{kept} pictures in {out}. Fit with: zoomagent train scope nano {quote(str(out))} --out arbiter.json")
@@ -157,6 +169,7 @@ def promise(
     n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
     arbiter: Annotated[str | None, typer.Option(help="A file of train calibrate; default: the model's own.")] = None,
     fonts: Annotated[Path | None, typer.Option(help="A folder of more fonts for the other scenes.")] = None,
     photographs: Annotated[
@@ -183,7 +196,7 @@ def promise(
         raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
     out = out_of(out, old_out)
     _check_folders(out, results)
-    loaded = load_model(model)
+    loaded = load_model(model, profile=profile)
     side = whole_side(loaded.profile, 4096)
     materials = Materials.packaged().with_folders(fonts, photographs)
     with Progress(transient=True) as bar:

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from zoomagent.cli import interruption
 from zoomagent.cli.extras import advice, need
+from zoomagent.cli.models import models
 from zoomagent.cli.options import (
     AgentOptions,
     ExtraBody,
@@ -32,7 +33,7 @@ from zoomagent.cli.options import (
     Model,
     Ocr,
     Page,
-    ProfileFile,
+    ProfileName,
     takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
@@ -157,7 +158,7 @@ def ask(
 def demo(
     model: Model = "nano",
     strategy: HowTo = "auto",
-    profile: ProfileFile = None,
+    profile: ProfileName = None,
     max_tokens: MaxTokens = MAX_TOKENS,
     extra_body: ExtraBody = None,
     save: Annotated[Path, typer.Option(help="Where the run is written, over the run before.")] = Path("zoomagent-demo"),
@@ -185,10 +186,13 @@ def demo(
 def doctor(
     model: Model = "nano",
     extra_body: ExtraBody = None,
-    profile: ProfileFile = None,
+    profile: ProfileName = None,
     save_profile: Annotated[
         Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
     ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Minutes more: every strategy, limits, load, keys, cancelling.")
+    ] = False,
     format: Format = None,
     as_json: Json = False,
 ) -> None:
@@ -197,9 +201,17 @@ def doctor(
     Example: zoomagent doctor --model URL#NAME --save-profile profile.json
     """
     from zoomagent.models.doctor import doctor as examine
+    from zoomagent.models.loading import resolve
 
-    wants_json = as_json or format == "json"
-    examine(model, json_output=wants_json, extra_body=extra_body, profile=profile, save_profile=save_profile)
+    wants_json, model, more = as_json or format == "json", resolve(model), {}
+    if thorough:
+        from zoomagent.checkup import thorough_checks
+
+        more = thorough_checks(model, extra_body, profile)
+    examine(model, wants_json, extra_body, profile, save_profile, more)
+
+
+app.command()(models)
 
 
 @app.command()

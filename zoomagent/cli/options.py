@@ -36,14 +36,20 @@ def read_object(text: str) -> dict[str, Any]:
     return value
 
 
-MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, or a server's base URL (#NAME picks its model)"
+MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, a server's base URL (#NAME picks its model), or auto"
 Model = Annotated[str, typer.Option(help=f"{MODEL_WORDS}; default also from ZOOMAGENT_MODEL.")]
 HowTo = Annotated[Strategy, typer.Option(help="How to look closer; auto takes the cheapest way that works.")]
-ProfileFile = Annotated[
-    Path | None,
+ProfileName = Annotated[
+    str | None,
     typer.Option(
-        "--profile", help="A file of zoomagent doctor --save-profile, or a checkpoint's folder: what the model takes."
+        "--profile",
+        metavar="FILE|FOLDER|FAMILY",
+        help="What the model takes: a file of doctor --save-profile, a checkpoint's folder, or nano, qwen3-vl …",
     ),
+]
+ArbiterName = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A file of zoomagent train calibrate, for this very model; none: without."),
 ]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Length of one reply; a model that thinks gets more by itself.")]
 ExtraBody = Annotated[
@@ -77,10 +83,8 @@ class AgentOptions:
         typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong; else: Cannot tell."),
     ] = None
     gate: Annotated[float, typer.Option(min=0.001, max=1, help="Confidence from which auto looks no closer.")] = GATE
-    arbiter: Annotated[
-        Path | None, typer.Option(help="A file of zoomagent train calibrate, for this very model; none: without.")
-    ] = None
-    profile: ProfileFile = None
+    arbiter: ArbiterName = None
+    profile: ProfileName = None
     max_calls: Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")] = CALLS
     max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = DEPTH
     deadline: Annotated[float, typer.Option(min=0.001, help="Seconds a question may take.")] = SECONDS

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zoomagent.cli.options import OldOut, Table, out_of
+from zoomagent.cli.options import OldOut, ProfileName, Table, out_of
 
 Stage = Literal["gap", "box"]
 OnCollapse = Literal["stop", "raise-tool", "restore"]
@@ -16,6 +16,7 @@ def select_resolution(
     model: Annotated[str, typer.Option(help="The model to be trained: nano, a folder, hf:NAME or a base URL.")],
     data: Annotated[Path, typer.Option(help="What `zoomagent data trajectories` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for the rows with their resolution; resumes from it.")],
+    profile: ProfileName = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
     split: Annotated[str, typer.Option(help="train or held-out.")] = "train",
     ratio: Annotated[float, typer.Option(min=0.05, max=0.95, help="Pixels of a level, as a share of the last.")] = 0.5,
@@ -30,15 +31,21 @@ def select_resolution(
     """
     from rich.progress import Progress
 
-    from zoomagent.models.loading import fingerprint, load_model
+    from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
     from zoomagent.training.rl.resolution import Steps, select_all, write
     from zoomagent.training.rl.rows import load_rows
 
     steps, found = Steps(ratio, floor), load_rows(data, split, whole=True, limit=limit)
+    model, fields = resolve(model), profile_fields(profile)
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=len(found.rows))
         selected = select_all(
-            load_model(model), found, out, steps, fingerprint(model), lambda done: bar.update(task, completed=done)
+            load_model(model, profile=fields),
+            found,
+            out,
+            steps,
+            fingerprint(model, fields),
+            lambda done: bar.update(task, completed=done),
         )
     told = write(found, selected, out, steps, split, keep_unbroken)
     typer.echo(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in told.items()))
@@ -109,12 +116,15 @@ def rl(
         ),
         typer.echo,
     )  # fmt: skip
-    typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {quote(str(folder))}")
+    from zoomagent.training.sft.exporting import usage
+
+    typer.echo(f"Weights in {folder}. Use them:\n{usage(folder)}")
 
 
 def probe(
     model: Annotated[str, typer.Argument(help="nano, a checkpoint folder, hf:NAME or a base URL.")],
     data: Annotated[Path, typer.Option(help="What `zoomagent data trajectories` or `select-resolution` wrote.")],
+    profile: ProfileName = None,
     split: Annotated[str, typer.Option(help="train or held-out.")] = "held-out",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
     tools: Annotated[str, typer.Option(help="Tools offered, by name and comma; empty: the rows' or the model's.")] = "",
@@ -137,7 +147,7 @@ def probe(
     from zoomagent.training.rl.rows import alike, load_rows
 
     out = out_of(out, old_out)
-    found, asked = load_rows(data, split, limit=limit), load_model(model)
+    found, asked = load_rows(data, split, limit=limit), load_model(model, profile=profile)
     offered = tuple(tools.split(",")) if tools else alike(found.rows)[1]
     config = EnvConfig(asked.profile, found.images, offered, search="annotated")
     with Progress(transient=True) as bar:

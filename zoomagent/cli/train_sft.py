@@ -1,7 +1,6 @@
 """`zoomagent train sft`: supervised training, from random weights or on trajectories."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
@@ -56,7 +55,9 @@ def sft(
         more = {"dense_steps": dense_steps, "level": level, "start_from": start_from}
         more |= {"fonts": fonts, "photographs": photographs, "precision": precision or "fp32"}
         folder = _from_random({"preset": preset or "nano", **shared, **more})
-        typer.echo(f"Weights in {folder}. Use them: zoomagent ask IMAGE QUESTION --model {quote(str(folder))}")
+        from zoomagent.training.sft.exporting import usage
+
+        typer.echo(f"Weights in {folder}. Use them:\n{usage(folder)}")
         return
     targets = tuple(name.strip() for name in lora_targets.split(","))
     lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}

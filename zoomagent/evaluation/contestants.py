@@ -6,6 +6,7 @@ budget; rivals spend what their procedure asks for. `oracle` is no contestant: i
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from zoomagent.agent import ZoomAgent
@@ -106,6 +107,6 @@ def procedure_of(name: str, level: Level, macro_side: int) -> Procedure:
     return tiling_to(depth_for(letters, macro_side, LEGIBLE))
 
 
-def make_agent(model: Model, strategy: Any) -> ZoomAgent:
-    """The agent with this strategy and its own defaults."""
-    return ZoomAgent(model, strategy=strategy)
+def make_agent(model: Model, strategy: Any, arbiter: str | Path | None = None) -> ZoomAgent:
+    """The agent with this strategy, an arbiter other than the model's own if one is named, and its own defaults."""
+    return ZoomAgent(model, strategy=strategy, arbiter=arbiter)

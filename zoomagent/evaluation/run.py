@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 from PIL import Image
 
@@ -141,6 +142,7 @@ def measure(
     load: Callable[[], Model],
     kept: ResultFile | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    arbiter: str | Path | None = None,
 ) -> tuple[Settings, list[Result]]:
     """Run the bench; returns the settings with the model's own macro side. A model in this process is loaded once;
     others are loaded per contestant, as connections belong to one event loop."""
@@ -149,7 +151,7 @@ def measure(
     forget = model.forget if isinstance(model, InProcessModel) else lambda: None
     settings = replace(settings, macro_side=whole_side(model.profile, settings.size))
     names = [name for name in settings.strategies if name != ORACLE]
-    agents = {name: make_agent(model if shared else load(), name) for name in names if name in AGENT}
+    agents = {name: make_agent(model if shared else load(), name, arbiter) for name in names if name in AGENT}
     contestants = {
         name: of_agent(agents[name])
         if name in agents

@@ -22,10 +22,12 @@ import typer
 
 from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
-from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
-from zoomagent.models.loading import identify, load_model, profile_in, use_profile
+from zoomagent.geometry import Space
+from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
+from zoomagent.models.loading import identify, load_model, profile_fields, use_profile
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
+    CLEAR_IOU,
     BoxProbe,
     ask,
     box_probes,
@@ -62,6 +64,8 @@ TOOL = {
 }
 ROUNDING = 0.08
 """A box may be this much smaller than what was drawn before the view counts as made smaller (ours)."""
+NOISE = 0.05
+"""Nats by which the likelihood of one reply to one prompt differs between two calls (ours): batches round otherwise."""
 SAME = 0.5
 """Given and generated likelihoods of one text may differ by this much in total: servers compute in half precision."""
 
@@ -75,6 +79,9 @@ class Check:
     instead: str = ""
     measured: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+
+
+Probe = Callable[[Model], Awaitable[Check]]
 
 
 @dataclass(frozen=True)
@@ -93,14 +100,14 @@ class Report:
         return json.dumps(asdict(self), indent=2)
 
 
-async def examine(model: Model) -> Report:
-    """Run every check, one after the other. Raises when the model does not answer at all."""
+async def examine(model: Model, more: Mapping[str, Probe] | None = None) -> Report:
+    """Run every check, one after the other, and `more` of them. Raises when the model does not answer at all."""
     try:
         checks = [replace(await sees(model), name="sees pictures")]
     except ModelBlind as error:
         blind = Check("no", error.public, "Nothing else was tried.", name="sees pictures")
         return Report(model.name, model.profile.family, (blind,), {})
-    for name, check in CHECKS.items():
+    for name, check in {**CHECKS, **(more or {})}.items():
         try:
             done = await check(model)
         except ServerError as error:  # what the server refuses is a finding, too
@@ -113,13 +120,35 @@ async def examine(model: Model) -> Report:
 
 
 async def sees(model: Model) -> Check:
-    """Colours of single squares."""
-    right = [await _names(model, ask(one_square(model.profile, colour), COLOUR), colour) for colour in ("red", "blue")]
-    return Check(
-        _verdict(right),
-        f"{sum(right)} of {len(right)} colours named",
-        "Without seeing there is no answer: check that this model takes images.",
+    """Colours of single squares. Where they are not named, whether its replies follow the picture at all: to the other
+    picture, and to none. A model of a narrow world sees what it cannot name; one that is blind says the same to all."""
+    colours = ("red", "blue")
+    replies = [
+        (await model.generate(ask(one_square(model.profile, colour), COLOUR), max_tokens=16))[0] for colour in colours
+    ]
+    right = [names_only(reply.text, colour) for reply, colour in zip(replies, colours, strict=True)]
+    found = f"{sum(right)} of {len(right)} colours named"
+    if all(right):
+        return Check("yes", found)
+    [without] = await model.generate(ask(COLOUR), max_tokens=16)
+    said = ", ".join(
+        f"{reply.text[:30]!r} to {what}" for reply, what in zip((*replies, without), (*colours, "none"), strict=True)
     )
+    if not _differ(*replies):
+        instead = "It takes pictures and does not look at them. Serve a model that sees (zoomagent models names some)."
+        return Check("no", f"{found}; its reply does not depend on the picture: {said}", instead)
+    instead = (
+        "It sees, but does not know such pictures: what follows here says little. Ask about pictures that it knows."
+    )
+    return Check("unclear", f"{found}; its reply follows the picture: {said}", instead)
+
+
+def _differ(one: Reply, other: Reply) -> bool:
+    """Whether two replies are not to the same: in words, or in how likely the same words are."""
+    if one.text != other.text or not one.tokens or not other.tokens:
+        return one.text != other.text
+    likely = [sum(token.logprob for token in reply.tokens or ()) for reply in (one, other)]
+    return abs(likely[0] - likely[1]) > NOISE
 
 
 async def boxes(model: Model) -> Check:
@@ -152,7 +181,22 @@ async def boxes(model: Model) -> Check:
     if space is None:
         instead = f"Boxes are read as the profile says ({model.profile.space}); without any, the whole picture decides."
         return Check("unclear" if answers else "no", found, instead)
-    return Check("yes", found, measured={"space": space})
+    return await _at_full_size(model, space, found)
+
+
+async def _at_full_size(model: Model, space: Space, found: str) -> Check:
+    """Whether boxes are right on the largest view too, which is what a run asks on. The probes before it are small, so
+    that pixels and thousandths differ."""
+    probe = full_probe(model.profile)
+    if probe.size.pixels <= square_probes(model.profile)[0].size.pixels:
+        return Check("yes", found, measured={"space": space})
+    answers = await _locate_all(model, [probe])
+    fits = fit_space(answers)[space]
+    found = f"{found}; {fits:.2f} on a view of {probe.size.width}x{probe.size.height}"
+    if fits >= CLEAR_IOU:
+        return Check("yes", found, measured={"space": space})
+    instead = "Boxes are less good on the largest view: try a smaller max_pixels in a profile."
+    return Check("unclear", found, instead, {"space": space})
 
 
 async def _locate_all(model: Model, probes: Sequence[BoxProbe]) -> list[tuple[BoxProbe, list[float]]]:
@@ -304,7 +348,7 @@ async def _names(model: Model, told: list[Message], colour: str) -> bool:
     return names_only(reply.text, colour)
 
 
-CHECKS: dict[str, Callable[[Model], Awaitable[Check]]] = {
+CHECKS: dict[str, Probe] = {
     "locates: coordinate space": boxes,
     "several pictures at once": several_images,
     "likelihood of its replies": reply_likelihoods,
@@ -343,14 +387,15 @@ def doctor(
     model: str,
     json_output: bool = False,
     extra_body: Mapping[str, Any] | None = None,
-    profile: Path | None = None,
+    profile: str | None = None,
     save_profile: Path | None = None,
+    more: Mapping[str, Probe] | None = None,
 ) -> None:
     """Print what `model` can do, and keep it in the file `save_profile`; exits with the error's own status when it does
-    not answer. `profile` is what was measured before."""
+    not answer. `profile` is what was measured before, `more` are checks beside the usual ones."""
     from rich.console import Console
 
-    fields = {} if profile is None else profile_in(profile)
+    fields = profile_fields(profile)
     if save_profile is not None:
         check_writable(save_profile.parent)
 
@@ -360,7 +405,7 @@ def doctor(
             if fields:
                 await identify(loaded)
                 use_profile(loaded, fields)
-            return await examine(loaded)
+            return await examine(loaded, more)
         finally:
             await loaded.aclose()
 

@@ -1,18 +1,20 @@
-"""One name for every model: "nano", a folder, a hub name, or a server's base URL.
+"""One name for every model: "nano", a folder, a hub name, a server's base URL, or "auto".
 
     load_model("nano")
     load_model("runs/my-checkpoint")
     load_model("hf:Qwen/Qwen3-VL-2B-Instruct")    # downloads, because it was asked to
     load_model("http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct", api_key="...")
+    load_model("auto")                            # the only one on this machine that takes pictures
 
 Only the implementation that is needed gets imported.
 """
 
+import hashlib
 import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,20 @@ from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.models.base import Model
 from zoomagent.models.local.weights import weights_hash
 from zoomagent.models.naming import name_of
-from zoomagent.models.profiles import override
+from zoomagent.models.profiles import (
+    NANO,
+    UNKNOWN,
+    Profile,
+    check_fields,
+    environment_name,
+    override,
+    own_overrides,
+    profile_for,
+)
 
 HUB = "hf:"
+AUTO = "auto"
+"""The only model on this machine that takes pictures."""
 SERVERS = ("http://", "https://")
 _LIKE_AN_ADDRESS = re.compile(r"[\w.-]+:\d+(/|#|$)|[\w.-]+\.[a-z]{2,}/.*v1|localhost/", re.IGNORECASE)
 NANO_WEIGHTS = Path(__file__).parent / "nano_weights"
@@ -33,13 +46,24 @@ def load_model(
     *,
     connections: int | None = None,
     extra_body: Mapping[str, Any] | None = None,
+    profile: Mapping[str, Any] | str | Path | None = None,
     **options: Any,
 ) -> Model:
     """The model named by `spec`; a model is passed through. `options` go to the implementation's
     constructor. `connections` is how many calls a server gets at a time; in this process it means nothing.
-    `extra_body` is what a server is sent besides; SettingInvalid where there is none."""
+    `extra_body` is what a server is sent besides; SettingInvalid where there is none. `profile` says what the model
+    takes, as `profile_in` reads it; else what `ZOOMAGENT_PROFILE` names, if it does."""
     if not isinstance(spec, str):
         return spec
+    named = environment_name()
+    given = (profile_in(named) if named else {}) | profile_fields(profile)
+    model = _load(resolve(spec), connections, extra_body, options)
+    use_profile(model, given)
+    return model
+
+
+def _load(spec: str, connections: int | None, extra_body: Mapping[str, Any] | None, options: dict[str, Any]) -> Model:
+    """The model with the profile that its own files or its name give it."""
     if spec.startswith(SERVERS):
         from zoomagent.models.server.openai_server import OpenAIModel
 
@@ -106,55 +130,73 @@ def use_profile(model: Model, fields: Mapping[str, Any]) -> None:
         from zoomagent.models.server.openai_server import OpenAIModel
 
         if isinstance(model, OpenAIModel):
-            model.keep_profile()
+            model.keep_fields(fields)
+
+
+def resolve(spec: str) -> str:
+    """The model that "auto" stands for now; any other stands for itself. ModelNotFound where it is not one."""
+    if spec != AUTO:
+        return spec
+    from zoomagent.models.server.local_servers import only_seeing
+
+    return only_seeing()
 
 
 def weights_of(model: Model) -> str:
-    """The hash of a model's weights where they are in this process, else ""."""
-    if "zoomagent.models.local.in_process" not in sys.modules:  # then no model is one of this process
-        return ""
-    from zoomagent.models.local.in_process import InProcessModel
+    """The hash of a model's weights: of those in this process, else of those that the user said a server serves."""
+    if "zoomagent.models.local.in_process" in sys.modules:  # else no model is one of this process
+        from zoomagent.models.local.in_process import InProcessModel
 
-    return model.weights if isinstance(model, InProcessModel) else ""
+        if isinstance(model, InProcessModel):
+            return model.weights
+    return model.profile.weights
 
 
 def check_model(spec: str) -> None:
     """Raises ModelNotFound for a folder that is not there. Cheap: nothing is loaded, and no server or hub is asked."""
-    known = spec == "nano" or spec.startswith((HUB, *SERVERS))
+    known = spec in ("nano", AUTO) or spec.startswith((HUB, *SERVERS))
     if not known and not Path(spec).is_dir():
         if _LIKE_AN_ADDRESS.match(spec):
             raise ModelNotFound(f"No model {name_of(spec)!r}: a server's base URL begins with http:// or https://.")
         raise ModelNotFound(
             f"No model {name_of(spec)!r}: there is no such folder. Give 'nano', a checkpoint folder, 'hf:' and a hub "
-            "name (hf:Qwen/Qwen3-VL-2B-Instruct), or a server's base URL."
+            "name (hf:Qwen/Qwen3-VL-2B-Instruct), a server's base URL, or 'auto' (see zoomagent models)."
         )
 
 
-def fingerprint(model: str) -> str:
-    """The model's name and, where it is a folder with weights, which weights: new ones are another model."""
+def fingerprint(model: str, fields: Mapping[str, Any] | None = None) -> str:
+    """The model's name and, where it is a folder with weights, which weights: new ones are another model. So is one
+    that is shown other views: `fields` of its profile."""
     folder = NANO_WEIGHTS if model == "nano" else Path(model)
-    if not any(folder.glob("*.safetensors")):
-        return model
-    return f"{model} {weights_hash(folder)[:12]}"
+    named = f"{model} {weights_hash(folder)[:12]}" if any(folder.glob("*.safetensors")) else model
+    content = json.dumps(fields, sort_keys=True).encode() if fields else b""
+    return f"{named} profile {hashlib.sha256(content).hexdigest()[:12]}" if content else named
 
 
-def profile_in(path: str | Path) -> dict[str, Any]:
-    """The fields in a file of `zoomagent doctor --save-profile`, or those of the checkpoint in a folder, which a server
-    does not tell. SettingInvalid where it holds none that can be."""
-    path = Path(path)
+def profile_fields(profile: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
+    """The fields of a profile that was given as fields or named, each checked by itself."""
+    if profile is None:
+        return {}
+    given = profile_in(profile) if isinstance(profile, str | Path) else dict(profile)
+    check_fields(given)
+    return given
+
+
+def profile_in(named: str | Path) -> dict[str, Any]:
+    """The fields in a file of `zoomagent doctor --save-profile`; those of the checkpoint in a folder, which a server
+    does not tell; or those of a family ("nano", "qwen3-vl"). SettingInvalid where it is none of these."""
+    path = NANO_WEIGHTS if str(named) == NANO.family else Path(named)
     if path.is_dir():
-        from zoomagent.models.local.checkpoint import folder_profile
-
-        try:
-            found = folder_profile(path)
-        except (ModelNotFound, OSError) as error:
-            raise SettingInvalid(f"The folder {path.name!r} holds no checkpoint's profile: {error}") from error
-        # `extra_body` and `source` say how and where it is served, not what it takes.
-        return {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("extra_body", "source")}
+        return _profile_of_folder(path)
+    family = profile_for(str(named), {})
+    if family != UNKNOWN and not path.exists():
+        return _told(family)
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
-        raise SettingInvalid(f"The profile {path.name!r} cannot be read ({error.strerror}).") from None
+        raise SettingInvalid(
+            f"The profile {path.name!r} cannot be read ({error.strerror}). Name a file, a folder or a family."
+        ) from None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -163,3 +205,23 @@ def profile_in(path: str | Path) -> dict[str, Any]:
             'a JSON object of profile fields, as {"space": "pixels"}.'
         )
     return value
+
+
+def _profile_of_folder(folder: Path) -> dict[str, Any]:
+    """What its configuration says, with its weights' hash where an arbiter may know them. Of a folder that holds no
+    checkpoint but its zoomagent.json, that alone."""
+    try:
+        if not (folder / "config.json").exists() and (own := own_overrides(folder)):
+            return own
+        from zoomagent.models.local.checkpoint import folder_profile
+
+        found = folder_profile(folder)
+    except (ModelNotFound, OSError) as error:
+        raise SettingInvalid(f"The folder {folder.name!r} holds no checkpoint's profile: {error}") from error
+    stored = any(folder.glob("*.safetensors")) and found.family == NANO.family
+    return _told(replace(found, weights=weights_hash(folder)) if stored else found)
+
+
+def _told(profile: Profile) -> dict[str, Any]:
+    """All fields but `extra_body` and `source`, which say how and where it is served, not what it takes."""
+    return {one.name: getattr(profile, one.name) for one in fields(profile) if one.name not in ("extra_body", "source")}

@@ -3,7 +3,7 @@
 A profile is data. `fit` turns a view's aspect into the size at which the model's own resize changes
 nothing, so that what we think it saw is what it saw. Measured overrides come from `doctor.py`; a user's
 from `ZOOMAGENT_PROFILE='{"space": "pixels", "max_pixels": 500000}'` or an argument. Unknown names get
-`UNKNOWN`, which promises little.
+`UNKNOWN`, which promises little. Left out: profiles in files and folders (`loading.py`).
 
 Sources. Qwen2-VL and Qwen2.5-VL: preprocessor_config.json (patch 14, merge 2, min 3136, max 12845056
 pixels), `smart_resize` in transformers, boxes in pixels of the resized picture (Qwen2.5-VL README; Qwen2-VL
@@ -41,7 +41,8 @@ class Profile:
     that follow each other are told as one. `extra_body` is what its server is
     sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
     in words, and these decide which option it means. `visible_pixels` is the side, in pixels of a view, from which a
-    thing counts as seen there (0: half a token)."""
+    thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to serve,
+    by which an arbiter knows them ("": not known; a server's own word is none)."""
 
     family: str
     space: Space
@@ -73,6 +74,7 @@ class Profile:
     )
     alternates: bool = True
     extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    weights: str = ""
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
@@ -305,9 +307,15 @@ def whole_side(profile: Profile, side: int) -> int:
     return profile.fit(Size(side, side), profile.whole_pixels or None).width
 
 
+def environment_name() -> str:
+    """The file, folder or family that `ZOOMAGENT_PROFILE` names; "" where it holds fields, or nothing."""
+    text = os.environ.get("ZOOMAGENT_PROFILE", "").strip()
+    return "" if text.startswith(("{", "[")) else text
+
+
 def environment_overrides() -> dict[str, Any]:
-    """The fields set in `ZOOMAGENT_PROFILE`, a JSON object."""
-    text = os.environ.get("ZOOMAGENT_PROFILE", "")
+    """The fields set in `ZOOMAGENT_PROFILE`, a JSON object; none where it names a file, a folder or a family."""
+    text = "" if environment_name() else os.environ.get("ZOOMAGENT_PROFILE", "")
     try:
         value = json.loads(text or "{}")
     except json.JSONDecodeError as error:

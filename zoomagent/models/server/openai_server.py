@@ -36,7 +36,7 @@ from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Usage
 from zoomagent.models.metering import current_meter
 from zoomagent.models.naming import shown
-from zoomagent.models.profiles import UNKNOWN, Profile, profile_for
+from zoomagent.models.profiles import UNKNOWN, Profile, override, profile_for
 from zoomagent.models.server.completion import (
     first_token_likelihoods,
     given_likelihood,
@@ -133,6 +133,7 @@ class OpenAIModel:
         self.name = model
         self.profile = profile or profile_for(model)
         self._profile_given = profile is not None
+        self._fields: Mapping[str, Any] = {}
         self._base_url = api_base(base_url)
         self._key = ModelKey(api_key, "the argument api_key") if api_key else key_for(self._base_url)
         self._retries = retries or RetryPolicy()
@@ -228,12 +229,13 @@ class OpenAIModel:
         names = [name for item in listed if item["id"] == self.name for name in item.values()]
         known = next((name for name in names if profile_for(name, {}) != UNKNOWN), None)
         # The name of the packaged model's own is its only sign: a root of that name is any folder.
-        self.profile = profile_for(known if known and (known == self.name or known != "nano") else self.name)
+        name = known if known and (known == self.name or known != "nano") else self.name
+        self.profile = override(profile_for(name), self._fields)
         self._urls = wire_urls(self.profile)
 
-    def keep_profile(self) -> None:
-        """Stay with the profile that was set, whatever name the server tells later."""
-        self._profile_given = True
+    def keep_fields(self, fields: Mapping[str, Any]) -> None:
+        """Stay with these fields of the profile that was set, whatever name the server tells later."""
+        self._fields = {**self._fields, **fields}
         self._urls = wire_urls(self.profile)
 
     async def reach(self) -> str:
@@ -560,7 +562,7 @@ class OpenAIModel:
             raise ModelNotFound(f"Name a model: the server lists {_list_names(names)}.")
         self.name = names[0]
         if not self._profile_given:
-            self.profile = profile_for(self.name)
+            self.profile = override(profile_for(self.name), self._fields)
             self._urls = wire_urls(self.profile)
 
     async def _name_served_models(self, error: ModelNotFound, deadline: float | None) -> ModelNotFound:

@@ -44,14 +44,16 @@ def export(base: Base, trained: Path, out: Path) -> Path:
 
 
 def usage(folder: Path) -> str:
-    """Command lines that serve and use the checkpoint."""
+    """Command lines that use the checkpoint here, and that serve it and use it served. A server tells nothing of
+    what its model takes, so the folder is named too."""
+    served = quote(f"http://localhost:8000/v1#{folder}")
     return "\n".join(
         [
             f'zoomagent ask IMAGE "QUESTION" --model {quote(str(folder))} --strategy tools',
             f"vllm serve {quote(str(folder))} --enable-auto-tool-choice --tool-call-parser hermes "
             "--limit-mm-per-prompt '{\"image\": 8}' --max-logprobs 20",
             f"transformers serve {quote(str(folder))}",
-            f'zoomagent ask IMAGE "QUESTION" --model {quote(f"http://localhost:8000/v1#{folder}")} --strategy tools',
+            f'zoomagent ask IMAGE "QUESTION" --model {served} --profile {quote(str(folder))} --strategy tools',
         ]
     )
 
