@@ -68,7 +68,7 @@ def learn_then_test(
     not hide that it breaks for one part of it."""
     _check(alpha, delta)
     c, wrong = np.asarray(confidence, dtype=np.float64), ~np.asarray(right, dtype=bool)
-    names = np.asarray(kinds if len(kinds) else [""] * c.size)
+    names = np.asarray(list(kinds) if len(kinds) else [""] * c.size)
     parts = [names == name for name in np.unique(names)]
     found = None
     for threshold in sorted({float(t) for t in grid}, reverse=True):
