@@ -327,7 +327,8 @@ def _finish(out: Path, work: Path, given: Mapping[str, Any], counts: Counts, sha
         if given["model"]:
             counts.update(_read(work / f"judged-{shard:05d}.json", JUDGED)["counts"])
         with (work / f"curated-{shard:05d}.jsonl").open("rb") as stream:
-            counts.update(_parse(next(stream, b""), COUNTS, f"curated-{shard:05d}.jsonl"))
+            tally: dict[str, int] = _parse(next(stream, b""), COUNTS, f"curated-{shard:05d}.jsonl")
+            counts.update(tally)
         counts.update(told["counts"])
         for side in SPLITS:
             kinds[side].update(told["kinds"].get(side, {}))
