@@ -62,14 +62,14 @@ def merge_boxes(boxes: NDArray[np.int64], shrink: float) -> NDArray[np.int64]:
     return np.array(kept).reshape(-1, 4)
 
 
-def split_box(box: Box, shrink: float) -> list[Box]:
+def split_box(box: Box, shrink: float, side: int = VIEW_SIDE) -> list[Box]:
     """The box, or as few equal parts as a view can hold, which overlap."""
-    across, down = (_cuts(low, high, shrink) for low, high in ((box.left, box.right), (box.top, box.bottom)))
+    across, down = (_cuts(low, high, shrink, side) for low, high in ((box.left, box.right), (box.top, box.bottom)))
     return [Box(left, top, right, bottom) for top, bottom in down for left, right in across]
 
 
-def _cuts(low: int, high: int, shrink: float) -> list[tuple[int, int]]:
-    side, overlap = round(VIEW_SIDE * shrink), round(OVERLAP * shrink)
+def _cuts(low: int, high: int, shrink: float, view_side: int) -> list[tuple[int, int]]:
+    side, overlap = round(view_side * shrink), round(OVERLAP * shrink)
     if high - low <= side:
         return [(low, high)]
     count = -(-(high - low - overlap) // (side - overlap))

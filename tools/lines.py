@@ -24,7 +24,7 @@ UPRIGHT = 1.5
 """A quad this many times higher than wide holds a line that runs up or down (as rapidocr takes it)."""
 SURE = 0.9
 """A line of at least this score is settled: it is not looked at closer (ours)."""
-COVERS = 1.2
+COVERS = 1.1
 """Boxes of one line differ a little from view to view: this share less counts as all (ours)."""
 SAME = 0.5
 """Two lines clash where they share this much of the smaller one."""
@@ -147,50 +147,83 @@ def union_of(quads: Sequence[Quad]) -> Quad:
 
 def join_parts(views: Sequence[Sequence[Quad]]) -> list[Quad]:
     """One quad for each line, out of what overlapping views found of it. What one view holds apart stays apart."""
-    joined: list[tuple[set[int], list[Quad]]] = []
-    for number, quads in enumerate(views):
-        for quad in quads:
-            numbers, parts = {number}, [quad]
-            others = []
-            for group in joined:
-                if number not in group[0] and any(are_parts(quad, part) for part in group[1]):
-                    numbers |= group[0]
-                    parts = [*group[1], *parts]
-                else:
-                    others.append(group)
-            joined = [*others, (numbers, parts)]
-    return [union_of(parts) for _, parts in joined]
+    quads = [quad for one in views for quad in one]
+    numbers = [number for number, one in enumerate(views) for _ in one]
+    bounds = bounds_of(quads)
+    group = list(range(len(quads)))
+    members = {i: [i] for i in group}
+    for i, quad in enumerate(quads):
+        for j in meeting(bounds[:i], bounds[i]):
+            mine, other = members[group[i]], members[group[j]]
+            if {numbers[one] for one in mine} & {numbers[one] for one in other} or not are_parts(quad, quads[j]):
+                continue
+            gone = group[i]
+            members[group[j]] = other + mine
+            for one in mine:
+                group[one] = group[j]
+            del members[gone]
+    return [union_of([quads[i] for i in one]) for one in members.values()]
+
+
+def bounds_of(quads: Sequence[Quad]) -> NDArray[np.float64]:
+    """The boxes around quads, as rows (left, top, right, bottom)."""
+    if not quads:
+        return np.zeros((0, 4))
+    corners = np.array(quads)
+    return np.concatenate([corners.min(1), corners.max(1)], 1)
+
+
+def meeting(bounds: NDArray[np.float64], one: NDArray[np.float64]) -> list[int]:
+    """Which boxes meet this one. Only these are measured exactly: pages have thousands of lines."""
+    meets = (bounds[:, :2] < one[2:]).all(1) & (bounds[:, 2:] > one[:2]).all(1)
+    return [int(i) for i in np.flatnonzero(meets)]
 
 
 # Two readings of one line
 
 
+def covered(line: Line, others: Sequence[Line]) -> float:
+    """The share of a line's length beside which others stand. Not of its area: a coarse view's boxes are fatter."""
+    axes, length = axes_of(line.quad), 0.0
+    spans = [(one.quad - axes.centre) @ axes.along for one in others]
+    end = -axes.length / 2
+    for first, last in sorted((float(span.min()), float(span.max())) for span in spans):
+        low, high = max(first, end), min(last, axes.length / 2)
+        if high > low:
+            length, end = length + high - low, high
+    return min(1.0, COVERS * length / max(axes.length, 1e-9))
+
+
 def choose_lines(macro: Sequence[Line], micro: Sequence[Line]) -> list[Line]:
     """The likelier of what was read from further off and from closer, with both kept.
 
-    Each side counts by the share of the other that it covers, for a piece of a line is always surer than all of it; but
-    what was found further off shrinks only beside sure readings."""
+    Each side counts by the share of the other's length that it covers, for a piece of a line is always surer than all
+    of it; but what was found further off counts less only beside sure readings."""
     chosen: list[Line] = []
-    left = list(micro)
+    used: set[int] = set()
+    bounds = bounds_of([one.quad for one in micro])
     for line in macro:
         area = max(area_of(line.quad), 1e-9)
-        clash = [one for one in left if shared(one.quad, line.quad) >= SAME * min(area_of(one.quad), area)]
+        clash = []
+        for i in meeting(bounds, bounds_of([line.quad])[0]):
+            one = micro[i]
+            if i not in used and shared(one.quad, line.quad) >= SAME * min(area_of(one.quad), area):
+                clash.append(one)
+                used.add(i)
         if not clash:
             chosen.append(line)
             continue
-        left = [one for one in left if all(one is not other for other in clash)]
-        common = [shared(one.quad, line.quad) for one in clash]
-        shares = [min(1.0, COVERS * part / area) for part in common]
-        closer = sum(one.score * share for one, share in zip(clash, shares, strict=True)) / max(1.0, sum(shares))
+        weight = sum(axes_of(one.quad).length for one in clash)
+        closer = sum(one.score * axes_of(one.quad).length for one in clash) / weight * covered(line, clash)
         further = line.score
         if min(one.score for one in clash) >= SURE:
-            further *= min(1.0, COVERS * sum(common) / sum(area_of(one.quad) for one in clash))
+            further *= min(covered(one, [line]) for one in clash)
         if closer >= further:
             chosen += [replace(one, readings=(*one.readings, *line.readings)) for one in clash]
         else:
             others = tuple(reading for one in clash for reading in one.readings)
             chosen.append(replace(line, readings=(*line.readings, *others)))
-    return [*chosen, *left]
+    return [*chosen, *(one for i, one in enumerate(micro) if i not in used)]
 
 
 def reading_order(lines: Sequence[Line]) -> list[Line]:

@@ -12,7 +12,7 @@ was found, it is spelt from original pixels. What two scales say of one line is 
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,12 @@ from zoomagent.tools.lines import (
     are_parts,
     area_of,
     axes_of,
+    bounds_of,
     box_around,
     choose_lines,
     join_parts,
     line_of,
+    meeting,
     reading_order,
     shared,
     union_of,
@@ -138,7 +140,7 @@ def read_text(
     reader = reader or rapid_reader(models or ReaderModels())
     look = _Look(picture, region or whole(picture.size), reader, max_views, progress)
     shrink = first_shrink(look.region.size)
-    lines = look.at(split_box(look.region, shrink), shrink, [])
+    lines = look.at(split_box(look.region, shrink, OVERVIEW_SIDE), shrink, [])
     detail = measure_detail(picture, look.region) if shrink > 1 else None
     while detail is not None and shrink > 1:
         closer = shrink // 2
@@ -209,8 +211,9 @@ class _Look:
         ]
         views += self._found_in(ends, shrink, len(lines))
         new = []
+        bounds = bounds_of([line.quad for line in lines])
         for quad in join_parts([quads for _, quads in views]):
-            known = list(near(lines, quad))
+            known = [lines[i] for i in meeting(bounds, bounds_of([quad])[0])]
             if any(line.score >= SURE and shared(quad, line.quad) > 0.6 * area_of(quad) for line in known):
                 continue
             # What another scale read of the same line.
@@ -259,15 +262,6 @@ def ends_beyond(quad: Quad, views: Sequence[Box], region: Box, shrink: float) ->
             right, bottom = (points.max(0) + reach).astype(int).tolist()
             boxes += split_box(intersect(Box(left, top, right, bottom), region), shrink)
     return boxes
-
-
-def near(lines: Sequence[Line], quad: Quad) -> Iterator[Line]:
-    """Lines whose boxes meet the box around `quad`."""
-    (left, top), (right, bottom) = quad.min(0), quad.max(0)
-    for line in lines:
-        box = line.box
-        if box.left < right and left < box.right and box.top < bottom and top < box.bottom:
-            yield line
 
 
 def level(picture: Picture, quad: Quad) -> Pixels:
