@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_model import Call, FakeModel
 from PIL import Image, ImageDraw
-from sign_model import sign_model, sign_picture
+from sign_model import PROFILE, sign_model, sign_picture
+from truthful_model import last_text
 
 import zoomagent.tools.reading
-from zoomagent import ZoomAgent
+from zoomagent import ZoomAgent, prompts
 from zoomagent.cli import main as cli
 from zoomagent.geometry import Box
 from zoomagent.tools.lines import Line
 from zoomagent.tools.reader import Pixels, Quad
 
 NASTY = "<script>alert(1)</script> \x1b[31m\u202e 06221 4711"
+BOX = "[500, 500, 600, 600]"
 BAR = Box(100, 150, 300, 190)
 
 
@@ -122,7 +125,12 @@ def test_ocr_reads_what_the_answer_rests_on_in_every_strategy(strategy: str, mon
         return [Line("Exit 12", Box(0, 0, 9, 9), 0.99)]
 
     monkeypatch.setattr("zoomagent.graphs.reading.read", read)
-    with ZoomAgent(sign_model(), strategy=strategy, ocr=True) as agent:  # type: ignore[arg-type]
+    # The sign is too small to be pointed at in the whole; these two look closer only where the model points.
+    points = FakeModel(
+        profile=PROFILE, respond=lambda call: BOX if last_text(call).startswith(prompts.BOX) else "Exit 12"
+    )
+    model = points if strategy in ("micro", "dualfocus") else sign_model()
+    with ZoomAgent(model, strategy=strategy, ocr=True) as agent:  # type: ignore[arg-type]
         answer = agent.ask(sign_picture(), "What does the red sign say?")
         without = agent.using(ocr=False).ask(sign_picture(), "What does the red sign say?")
     [check] = [one for one in answer.checks if one.kind == "reads"]
