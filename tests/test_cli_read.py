@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_model import Call, FakeModel
+from fake_model import FakeModel
 from PIL import Image, ImageDraw
 from sign_model import PROFILE, sign_model, sign_picture
 from truthful_model import last_text
