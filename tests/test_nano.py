@@ -125,7 +125,7 @@ def test_reading_letter_by_letter_agrees_with_the_answer(nano: Model, asked: dic
 def test_without_a_reader_the_answer_of_the_crop_stays_and_what_to_install_is_said(
     nano: Model, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rapid_reader.cache_clear()  # type: ignore[attr-defined]
+    rapid_reader.cache_clear()
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     with ZoomAgent(nano, ocr=True) as agent:
         answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])

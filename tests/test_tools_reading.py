@@ -35,8 +35,8 @@ class BarReader:
     def find(self, pixels: Pixels) -> list[Quad]:
         self.views.append(Size(pixels.shape[1], pixels.shape[0]))
         dark = (pixels.min(2) < 128).astype(np.uint8)
-        dark = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8))
-        contours, _ = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        closed = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8))
+        contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         boxes = [cv2.boundingRect(contour) for contour in contours]
         return [
             np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], float) for x, y, w, h in boxes if min(w, h) >= 6
@@ -227,7 +227,7 @@ def test_what_cannot_be_looked_for_is_a_setting_that_cannot_be(wrong: str) -> No
 def test_without_the_extra_the_model_and_the_user_are_told(
     views: ViewStore, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    rapid_reader.cache_clear()  # type: ignore[attr-defined]
+    rapid_reader.cache_clear()
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ToolError, match=r"pip install .zoomagent\[ocr\].*another tool") as told:
         asyncio.run(read(views, views.whole()["id"]))

@@ -9,6 +9,7 @@ a cell point to several directions. Left out: whether it is text.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,7 +105,7 @@ def _measure(grey: NDArray[np.uint8]) -> list[Cells]:
     return [_shrunk(pixels, cells), *lost, *(_shrunk(part, cells) for part in (x * x, y * y, x * y))]
 
 
-def _shrunk(pixels: Cells, size: Size) -> Cells:
+def _shrunk(pixels: NDArray[Any], size: Size) -> Cells:
     return np.asarray(cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_AREA), np.float32)
 
 

@@ -100,8 +100,8 @@ def axes_of(quad: Quad) -> Axes:
     top, side = quad[1] - quad[0] + quad[2] - quad[3], quad[3] - quad[0] + quad[2] - quad[1]
     width, height = float(np.linalg.norm(top)) / 2, float(np.linalg.norm(side)) / 2
     if height >= UPRIGHT * width:
-        return Axes(quad.mean(0), side / max(np.linalg.norm(side), 1e-9), height, width)
-    return Axes(quad.mean(0), top / max(np.linalg.norm(top), 1e-9), width, height)
+        return Axes(quad.mean(0), side / max(height, 1e-9) / 2, height, width)
+    return Axes(quad.mean(0), top / max(width, 1e-9) / 2, width, height)
 
 
 def shared(a: Quad, b: Quad) -> float:

@@ -279,7 +279,7 @@ def level(picture: Picture, quad: Quad) -> Pixels:
     turn = cv2.getPerspectiveTransform(corners.astype(np.float32), flat)
     line = cv2.warpPerspective(pixels, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     upright = height >= 1.5 * width
-    return np.ascontiguousarray(np.rot90(line) if upright else line)
+    return np.ascontiguousarray(np.rot90(line) if upright else line, np.uint8)
 
 
 # In a run
