@@ -32,7 +32,7 @@ def turned(left: float, top: float, width: float, height: float, degrees: float 
     """A box turned around (1000, 1000), clockwise on the page."""
     corners = np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]], float)
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return (corners - 1000) @ np.array([[c, s], [-s, c]]) + 1000
+    return np.asarray((corners - 1000) @ np.array([[c, s], [-s, c]]) + 1000, np.float64)
 
 
 def line(text: str, score: float, quad: Quad, shrink: float = 1) -> Line:
