@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from zoomagent.confidence import claims
 from zoomagent.confidence.likelihood import usable
 from zoomagent.confidence.replies import abstains, plain
-from zoomagent.errors import RunError, ToolError
+from zoomagent.errors import RunError
 from zoomagent.geometry import Box
 from zoomagent.graphs.asking import NodeRun, ask, assistant_turn, reply_turn, score, user_turn
 from zoomagent.graphs.deciding import found_targets
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import arbiter_of
+from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import (
     CheckRecord,
-    ProblemRecord,
     ProofRecord,
     SearchRecord,
     State,
@@ -33,11 +33,7 @@ from zoomagent.graphs.state import (
 from zoomagent.graphs.weighing import MATTERS, candidate_record
 from zoomagent.prompts import CUES, box_prompt, micro_prompt, searched_prompt, several_prompt
 from zoomagent.tools.cropping import written
-from zoomagent.tools.reading import read
 from zoomagent.tools.searching import least_seen
-
-UNREAD = 'The crops were not read letter by letter: pip install "zoomagent[ocr]".'
-
 
 # The micro answer
 
@@ -53,7 +49,7 @@ async def answer(run: NodeRun) -> Update:
     targets = [target for target in targets if target in best]
     exchange = await ask(run, closer_turns(run, name, targets))
     micro = candidate_record(run, exchange)
-    checks, problems = await check_reading(run, name, targets, micro["text"]) if run.context.ocr else ([], [])
+    checks, problems = await check_reading(run, name, [target["crop"] for target in targets], micro["text"])
     notes = [note["text"] for note in (*checks, *problems)]
     return {
         "messages": [*exchange.turns, reply_turn(name, f"{name}-reply", exchange.reply)],
@@ -89,25 +85,6 @@ def closer_turns(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> li
         assistant_turn(name, f"{name}-{names[1]}", reply),
         user_turn(name, f"{name}-closer", close, prompt(question, run.options())),
     ]
-
-
-async def check_reading(
-    run: NodeRun, name: str, targets: Sequence[TargetRecord], text: str
-) -> tuple[list[CheckRecord], list[ProblemRecord]]:
-    """Whether character recognition of the crops finds the answer; nothing where it finds no text at all. A reader
-    that is not installed is a problem that takes nothing from the answer."""
-    crops = [target["crop"] for target in targets]
-    try:
-        lines = [line.text for crop in crops for line in await read(run.bench.views, crop)]
-    except ToolError as error:
-        if error.code != "ocr_missing":
-            raise RunError(str(error), code=error.code) from error
-        return [], [ProblemRecord(id="unread", code=error.code, text=UNREAD, stops=False)]
-    if not lines:
-        return [], []
-    agrees = plain(text).replace(" ", "") in plain("".join(lines)).replace(" ", "")
-    words = f"Read letter by letter: {', '.join(lines)}; the answer is {'' if agrees else 'not '}among it."
-    return [CheckRecord(id=f"reads-{name}", kind="reads", views=crops, text=words, value=float(agrees))], []
 
 
 @model_step

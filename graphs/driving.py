@@ -23,6 +23,7 @@ from zoomagent.graphs.asking import (
     views_of,
 )
 from zoomagent.graphs.endings import model_step, step_words, stop
+from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import ToolLookRecord, TurnRecord, Update, dialogue
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.models.base import ToolCall
@@ -72,12 +73,19 @@ async def drive(run: NodeRun) -> Update:
     if is_call(reply.text):
         return complain(run, exchange)
     micro = candidate_record(run, exchange)
+    # The views that its tools showed; the whole, where it called none that shows.
+    whole = run.bench.views.whole()["id"]
+    shown = [view for view in dict.fromkeys(micro["views"]) if view != whole] or [whole]
+    checks, problems = await check_reading(run, "tools", shown, micro["text"])
+    notes = [note["text"] for note in (*checks, *problems)]
     answer = reply_turn("tools", f"tools-answer-{len(exchange.turns)}", reply)
     return {
         "messages": [*exchange.turns, answer],
         "micro": micro,
         "closer": "tools",
-        "steps": step_words(f"Answered with tools at hand: {micro['text']}"),
+        "checks": checks,
+        "problems": problems,
+        "steps": step_words(" ".join([f"Answered with tools at hand: {micro['text']}", *notes])),
     }
 
 

@@ -14,6 +14,7 @@ from zoomagent.graphs.asking import NodeRun, ask, reply_turn, user_turn
 from zoomagent.graphs.deciding import ORDERS
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import any_arbiter, why_outside
+from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import PictureRecord, Update
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.prompts import macro_prompt
@@ -28,12 +29,19 @@ async def look(run: NodeRun) -> Update:
     question = user_turn("macro", "whole", [view], macro_prompt(run.state["question"], run.options()))
     exchange = await ask(run, [question])
     macro = candidate_record(run, exchange)
+    # Where nothing closer follows, what the answer rests on is the whole.
+    alone = run.context.strategy == "macro"
+    checks, problems = await check_reading(run, "whole", [view] if alone else [], macro["text"])
+    notes = [note["text"] for note in (*checks, *problems)]
+    words = " ".join([f"Looked at the whole picture and read: {macro['text']}", *notes])
     return {
         "picture": picture_record(run),
         "looks": looks,
         "messages": [*exchange.turns, reply_turn("macro", "whole-reply", exchange.reply)],
         "macro": macro,
-        "steps": step_words(f"Looked at the whole picture and read: {macro['text']}", macro["views"]),
+        "checks": checks,
+        "problems": problems,
+        "steps": step_words(words, macro["views"]),
     }
 
 

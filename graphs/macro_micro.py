@@ -23,6 +23,7 @@ from zoomagent.graphs.asking import NodeRun, ask, reply_turn, user_turn, views_o
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import model_step, step, step_words, stop
 from zoomagent.graphs.looking import admit, look, picture_record
+from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import Question, State, Update, dialogue, stopped
 from zoomagent.graphs.weighing import candidate_record, choose_answer, likelihood_record, needs_weighing, weigh_answers
 from zoomagent.models.words.parsing import parse_boxes
@@ -106,11 +107,17 @@ async def answer_again(run: NodeRun) -> Update:
     question = user_turn("micro", "closer", [run.state["crop"]], prompt)
     exchange = await ask(run, [*dialogue(run.state, "micro"), question])
     micro = candidate_record(run, exchange)
+    crop = exchange.turns[-1]["views"][0]
+    checks, problems = await check_reading(run, "closer", [crop], micro["text"])
+    notes = [note["text"] for note in (*checks, *problems)]
+    words = " ".join([f"Looked at the crop beside the whole and read: {micro['text']}", *notes])
     return {
-        "crop": exchange.turns[-1]["views"][0],
+        "crop": crop,
         "messages": [*exchange.turns, reply_turn("micro", "closer-reply", exchange.reply)],
         "micro": micro,
-        "steps": step_words(f"Looked at the crop beside the whole and read: {micro['text']}", micro["views"]),
+        "checks": checks,
+        "problems": problems,
+        "steps": step_words(words, micro["views"]),
     }
 
 

@@ -22,10 +22,10 @@ from zoomagent.evaluation.run import run
 from zoomagent.evaluation.sets.haystack import Settings
 from zoomagent.evaluation.table import rows
 from zoomagent.geometry import Box, coverage
-from zoomagent.graphs.closing import UNREAD
+from zoomagent.graphs.reading import UNREAD
 from zoomagent.models.base import Model
 from zoomagent.models.loading import NANO_WEIGHTS, load_model
-from zoomagent.tools import reading
+from zoomagent.tools.reader import rapid_reader
 from zoomagent.training.calibration.fitting import weights_hash
 
 EXAMPLE = Path(zoomagent.__file__).parent / "data" / "example"
@@ -125,7 +125,7 @@ def test_reading_letter_by_letter_agrees_with_the_answer(nano: Model, asked: dic
 def test_without_a_reader_the_answer_of_the_crop_stays_and_what_to_install_is_said(
     nano: Model, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading._engine.cache_clear()
+    rapid_reader.cache_clear()
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     with ZoomAgent(nano, ocr=True) as agent:
         answer = agent.ask(EXAMPLE / "scene.jpg", asked["question"])

@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from zoomagent.strategy import Rule, Strategy
     from zoomagent.tools.cropping import crop
     from zoomagent.tools.grounding import ground
-    from zoomagent.tools.reading import read
+    from zoomagent.tools.lines import Line
+    from zoomagent.tools.reader import ReaderModels
+    from zoomagent.tools.reading import PictureText, read, read_text
     from zoomagent.tools.searching import search
     from zoomagent.tools.verifying import sees
     from zoomagent.tools.zooming import zoom
@@ -132,7 +134,13 @@ _HOMES = {
     ),
     "tools.cropping": ("crop",),
     "tools.grounding": ("ground",),
-    "tools.reading": ("read",),
+    "tools.lines": ("Line",),
+    "tools.reader": ("ReaderModels",),
+    "tools.reading": (
+        "PictureText",
+        "read",
+        "read_text",
+    ),
     "tools.searching": ("search",),
     "tools.verifying": ("sees",),
     "tools.zooming": ("zoom",),
@@ -155,13 +163,16 @@ __all__ = [
     "InputRefused",
     "Item",
     "Limits",
+    "Line",
     "Looked",
     "Model",
     "Opener",
     "Outcome",
     "Picture",
     "PictureInfo",
+    "PictureText",
     "Profile",
+    "ReaderModels",
     "Region",
     "Rule",
     "RunError",
@@ -191,6 +202,7 @@ __all__ = [
     "profile_for",
     "read",
     "read_offer",
+    "read_text",
     "search",
     "sees",
     "tool_schemas",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from zoomagent.answer import Answer
 
 GROUPS = {
+    "read": ("zoomagent.cli.read", "Read all text in a picture; no model is needed."),
     "batch": ("zoomagent.cli.batch", "Answer a file of questions."),
     "data": ("zoomagent.cli.data", "Draw pictures with questions; make training data."),
     "train": ("zoomagent.cli.train", "Train models, nano first of all."),

@@ -56,7 +56,7 @@ ExtraBody = Annotated[
     Any,
     typer.Option(parser=read_object, metavar="JSON", help=f"What the model's server needs besides, as {EXTRA_BODY}."),
 ]
-Ocr = Annotated[bool, typer.Option("--ocr", help="Read crops letter by letter too (extra ocr).")]
+Ocr = Annotated[bool, typer.Option("--ocr", help="Read what the answer rests on letter by letter too (extra ocr).")]
 Format = Annotated[
     Literal["text", "json"] | None, typer.Option(help="How it is printed.  [text; json where it is piped]")
 ]

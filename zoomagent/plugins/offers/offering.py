@@ -54,7 +54,7 @@ from zoomagent.plugins.offers.public import (
 )
 from zoomagent.run_record import Step
 from zoomagent.tools.grounding import ground
-from zoomagent.tools.reading import read
+from zoomagent.tools.reading import read_view
 from zoomagent.tools.searching import smallest_in
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import MAGNIFY
@@ -161,15 +161,19 @@ def _show_region(picture: Picture, asked: Crop | Zoom) -> Told:
 
 async def _read_lines(bench: Bench, asked: ReadText) -> Told:
     picture = bench.views.picture
-    lines = await read(bench.views, _view(bench, asked))
+    read = await read_view(bench.views, _view(bench, asked))
     told = tuple(
-        PublicLine(text=line.text, box=public_box(_corners(line.box), picture.size), score=line.score) for line in lines
+        PublicLine(text=line.text, box=public_box(_corners(line.box), picture.size), score=line.score)
+        for line in read.lines
     )
     kept = _as_fits(told)
     text = "\n".join(f"{line.text!r} at {list(line.box.pixels)}" for line in kept) or "No text was read."
     if len(kept) < len(told):
         text += f"\n{len(told) - len(kept)} more lines were read. Name a smaller box to get them."
-    return Told(PublicText(lines=kept, picture=_size(picture)), text)
+    if not read.complete:
+        text += "\nNot all of it was looked at. Name a smaller box to read the rest."
+    complete = read.complete and len(kept) == len(told)
+    return Told(PublicText(lines=kept, picture=_size(picture), complete=complete), text)
 
 
 def _as_fits(lines: tuple[PublicLine, ...]) -> tuple[PublicLine, ...]:

@@ -153,6 +153,7 @@ class PublicText(Public):
 
     lines: tuple[PublicLine, ...]
     picture: tuple[int, int]
+    complete: bool = Field(description="false: there may be more text in the region; name a smaller one to get it")
 
 
 class PublicCheck(Public):
@@ -198,7 +199,13 @@ OFFERS = (
         "crop", "Crop", "Show exactly a region of a picture, cut from the original pixels.", Crop, PublicRegion, True
     ),
     Offer("zoom", "Zoom", "Show a square around a region of a picture, with surroundings.", Zoom, PublicRegion, True),
-    Offer("read_text", "Read text", "Read the text in a picture, or in a region of it.", ReadText, PublicText),
+    Offer(
+        "read_text",
+        "Read text",
+        "Read all text in a picture, or in a region of it.",
+        ReadText,
+        PublicText,
+    ),
     Offer("verify", "Verify", "Check whether something can really be seen in a region.", Verify, PublicCheck),
     Offer("ground", "Ground", "Say where something is in a picture, or in a region of it.", Ground, PublicPlaces),
 )
