@@ -196,7 +196,7 @@ MODELS_IN_PROCESS_ONLY = ("train sft", "train rl", "data trajectories", "train c
 
 
 def test_every_command_that_asks_a_model_takes_its_profile() -> None:
-    commands = {}
+    commands: dict[str, Any] = {}
     for name, (module, _) in cli.GROUPS.items():
         group = typer.main.get_command(import_module(module).app)
         commands |= {f"{name} {one}": command for one, command in getattr(group, "commands", {"": group}).items()}

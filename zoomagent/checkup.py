@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from zoomagent.agent import ZoomAgent
 from zoomagent.errors import ContextTooLong, ModelNotFound, RunError, ServerError
 from zoomagent.models.base import Message, Model, Text
-from zoomagent.models.doctor import CALL, COLOUR, NOISE, TOOL, Check, Probe
+from zoomagent.models.doctor import CALL, COLOUR, NOISE, TOOL, Check, Probe, Verdict
 from zoomagent.models.loading import load_model
 from zoomagent.models.probes import GROUND, ask, names_only, one_square
 from zoomagent.models.server.surroundings import proxy_for
@@ -85,7 +85,7 @@ async def _scripts(model: Model) -> Check:
     told = ask(one_square(model.profile, "red"), COLOUR)
     scored = [text for text in TEXTS if await model.score(told, [text]) is not None]
     instead = "Answers in such scripts are weighed by their own replies' likelihoods, else by agreement."
-    works = "yes" if len(scored) == len(TEXTS) else "unclear" if scored else "no"
+    works: Verdict = "yes" if len(scored) == len(TEXTS) else "unclear" if scored else "no"
     return Check(works, f"{len(scored)} of {len(TEXTS)} texts scored", instead)
 
 

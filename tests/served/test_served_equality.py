@@ -76,8 +76,11 @@ def likelihoods(model: Model, told: list[Message]) -> list[Likelihood | None]:
 
     async def score() -> list[Likelihood | None]:
         try:
-            found = [(await model.score(told, [text]) or [None])[0] for text in TEXTS]
-            return found + list(await model.score(told, ["Yes", "No"]) or [None, None])
+            found: list[Likelihood | None] = []
+            for texts in (*([text] for text in TEXTS), ["Yes", "No"]):
+                scored = await model.score(told, texts)
+                found += scored if scored is not None else [None] * len(texts)
+            return found
         finally:
             await model.aclose()
 
