@@ -105,22 +105,14 @@ class Judgement:
     micro: float | None
 
 
-class Kind(Value):
-    """A kind of pictures for which promises hold on their own. `reference` are quantiles of the confidences of its
-    questions that were fitted on."""
-
-    name: str
-    reference: tuple[float, ...]
-
-
 MOST_KINDS = 10
 """Kinds of pictures of one arbiter (ours): each needs hundreds of certified questions."""
 
 
 class Arbiter(Value):
     """Everything that judging a run needs, in one JSON file. `reference` are quantiles of the confidences of the
-    questions fitted on, from which thresholds to try are taken; where the records name several kinds of pictures,
-    `kinds` has one for each. `words` are those of all questions that it knows, where
+    questions fitted on, from which thresholds to try are taken; `kinds` names the kinds of pictures, where the
+    records have several. `words` are those of all questions that it knows, where
     these were a closed list; a question with another word is one that nothing was certified for. `scope` tells pictures
     of the kinds that it was certified on from others, where that was fitted."""
 
@@ -133,7 +125,7 @@ class Arbiter(Value):
     macro: Head
     micro: Head
     reference: tuple[float, ...] = ()
-    kinds: tuple[Kind, ...] = Field(default=(), max_length=MOST_KINDS)
+    kinds: tuple[str, ...] = Field(default=(), max_length=MOST_KINDS)
     words: tuple[str, ...] = ()
     scope: Scope | None = None
     certified: Certified = Certified()
@@ -196,12 +188,8 @@ class Arbiter(Value):
     def cutoff(self, alpha: float, delta: float = 0.1, gate_at: float | None = None) -> Cutoff:
         """From which confidence on to answer. `gate_at` must be fixed beforehand, not chosen from these numbers."""
         confidence, right = self.pairs(gate_at)
-        if len(self.kinds) > 1:
-            sizes = [self.certified.kind.count(str(place)) for place in range(len(self.kinds))]
-            grid = grid_from([kind.reference for kind in self.kinds], sizes, alpha, delta)
-            return learn_then_test(confidence, right, grid, alpha, delta, self.certified.kind)
-        grid = grid_from([self.reference], [len(right)], alpha, delta) if self.reference else []
-        return learn_then_test(confidence, right, grid, alpha, delta)
+        grid = grid_from(self.reference, len(right), alpha, delta) if self.reference else []
+        return learn_then_test(confidence, right, grid, alpha, delta, self.certified.kind)
 
 
 def load(name_or_path: str | Path) -> Arbiter | None:

@@ -7,12 +7,13 @@ is a logistic regression with an L2 penalty, and its calibrator is fitted on sco
 not seen. Needs scikit-learn (extra `train`). Left out: collecting records; what the numbers mean (docs/confidence.md).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoomagent.confidence.arbiter import MOST_KINDS, Arbiter, Certified, Head, Kind, Provenance
+from zoomagent.confidence.arbiter import MOST_KINDS, Arbiter, Certified, Head, Provenance
 from zoomagent.confidence.calibration import FAR, Isotonic, Platt
 from zoomagent.confidence.claims import words_of
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, log_odds, vector
@@ -76,26 +77,21 @@ def fit(
         macro=fit_head(differing, [r.macro_right for r in differing], FIELDS, seed),
         micro=fit_head(differing, [bool(r.micro_right) for r in differing], FIELDS, seed),
     )
-    names = kinds_in(fitted, certified)
-    kinds = tuple(Kind(name=n, reference=reference_of(arbiter, [r for r in fitted if r.kind == n])) for n in names)
+    reference = np.quantile(
+        [arbiter.judge(r.features).confidence for r in fitted], np.linspace(0, 1, QUANTILES), method="lower"
+    )
+    kinds = kinds_in(certified)
     scope = fit_scope([*looks_in(everything), *looks], seed)
-    known = {"kinds": kinds, "words": closed_words(records), "scope": scope}
-    held_out = certify(arbiter, certified, names)
-    return arbiter.model_copy(update={**known, "reference": reference_of(arbiter, fitted), "certified": held_out})
+    known = {"reference": tuple(reference.tolist()), "words": closed_words(records), "scope": scope}
+    return arbiter.model_copy(update={**known, "kinds": kinds, "certified": certify(arbiter, certified, kinds)})
 
 
-def reference_of(arbiter: Arbiter, records: Sequence[Record]) -> tuple[float, ...]:
-    """Quantiles of the arbiter's confidences in these records."""
-    confidences = [arbiter.judge(record.features).confidence for record in records]
-    return tuple(np.quantile(confidences, np.linspace(0, 1, QUANTILES), method="lower").tolist())
-
-
-def kinds_in(fitted: Sequence[Record], certified: Sequence[Record]) -> list[str]:
-    """The kinds of pictures to certify one by one; none where there is one, or where too few records are of one: for
-    the records of a user who named no kinds, or many, one promise is made for all."""
-    names = sorted({record.kind for record in [*fitted, *certified]})
-    scarce = any(sum(r.kind == name for r in part) < ENOUGH for name in names for part in (fitted, certified))
-    return [] if len(names) < 2 or len(names) > MOST_KINDS or scarce else names
+def kinds_in(records: Sequence[Record]) -> tuple[str, ...]:
+    """The kinds of pictures to look at one by one; none where there is one, where there are many, or where too few
+    records are of one to say anything about it."""
+    kinds = Counter(record.kind for record in records)
+    fits = 1 < len(kinds) <= MOST_KINDS and min(kinds.values()) >= ENOUGH
+    return tuple(sorted(kinds)) if fits else ()
 
 
 def closed_words(records: Sequence[Record]) -> tuple[str, ...]:
