@@ -11,7 +11,7 @@ import orjson
 from hostile_case import ODD, Case, spoiled, times, written
 
 from zoomagent.errors import ZoomAgentError
-from zoomagent.plugins.http.guard import OPEN, Guarded, Rules
+from zoomagent.plugins.http.guard import OPEN, GuardedApp, Rules
 from zoomagent.plugins.openai.request import read_request
 
 GUARD, ENDPOINT = 6_000, 12_000
@@ -68,7 +68,7 @@ def _guarded(path: str, headers: list[tuple[bytes, bytes]], body: list[bytes]) -
             statuses.extend([message["status"]] if "status" in message else [])
 
         scope = {"type": "http", "path": path, "headers": headers, "method": "GET"}
-        await asyncio.wait_for(Guarded(app, RULES)(scope, receive, send), 10)
+        await asyncio.wait_for(GuardedApp(app, RULES)(scope, receive, send), 10)
 
     asyncio.run(ask())
     if len(statuses) != 1:

@@ -9,7 +9,7 @@ the rules themselves (`selection.py`).
 from zoomagent.confidence import replies, selection
 from zoomagent.confidence.learned import MATTERS as MATTERS
 from zoomagent.confidence.likelihood import diluted, of_tokens, usable
-from zoomagent.confidence.selection import Candidate, Choice, Weighed
+from zoomagent.confidence.selection import Candidate, Choice, Comparison
 from zoomagent.graphs.asking import Exchange, NodeRun, ask, score
 from zoomagent.graphs.sentences import why_unearned
 from zoomagent.graphs.state import (
@@ -37,7 +37,7 @@ UNPROMISED = (
 # Between records and values
 
 
-def read_answer(run: NodeRun, reply: str) -> replies.Answered:
+def read_answer(run: NodeRun, reply: str) -> replies.ReadAnswer:
     """The answer in a reply, by the strategy's rule."""
     rule = replies.read_published if run.context.strategy == "dualfocus-published" else replies.read
     return rule(reply, run.state.get("options", []))
@@ -58,7 +58,7 @@ def candidate_record(run: NodeRun, exchange: Exchange) -> CandidateRecord:
 
 def candidate_of(record: CandidateRecord) -> Candidate:
     """A kept answer as the rules see it."""
-    answer = replies.Answered(record["text"], record["valid"], record["letter"])
+    answer = replies.ReadAnswer(record["text"], record["valid"], record["letter"])
     return Candidate(answer, likelihood_of(record["likelihood"]))
 
 
@@ -79,7 +79,7 @@ def both_answers(state: State) -> tuple[Candidate, Candidate] | None:
     return candidate_of(state["macro"]), candidate_of(state["micro"])
 
 
-def weighing_of(state: State) -> Weighed | None:
+def weighing_of(state: State) -> Comparison | None:
     """Both answers by one yardstick, as far as they were measured; where they were not, what the micro answer leaves
     for the macro answer: that yardstick costs no call."""
     if "weighing" not in state:
@@ -88,7 +88,7 @@ def weighing_of(state: State) -> Weighed | None:
     record = state["weighing"]
     words = [Likelihood(word["logprob"], word["tokens"]) for word in record["words"] or []]
     pair_of_words = (words[0], words[1]) if len(words) == 2 else None
-    return Weighed(record["how"], record["macro"], record["micro"], pair_of_words, record["asked"])
+    return Comparison(record["how"], record["macro"], record["micro"], pair_of_words, record["asked"])
 
 
 def verdict_record(state: State, choice: Choice) -> VerdictRecord:

@@ -16,14 +16,14 @@ from zoomagent.confidence import selection
 from zoomagent.confidence.arbiter import Arbiter, load, save
 from zoomagent.confidence.features import FIELDS, GATE_FIELDS, Features, from_dict, observed, to_dict, vector
 from zoomagent.confidence.learned import choose, gated, percent
-from zoomagent.confidence.replies import Answered
-from zoomagent.confidence.selection import Candidate, Weighed
+from zoomagent.confidence.replies import ReadAnswer
+from zoomagent.confidence.selection import Candidate, Comparison
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.base import Likelihood
 from zoomagent.training.calibration.fitting import fit, right_of
 
-WHOLE = Candidate(Answered("blue", True), Likelihood(-0.2, 2))
-CROP = Candidate(Answered("42", True), Likelihood(-0.4, 2))
+WHOLE = Candidate(ReadAnswer("blue", True), Likelihood(-0.2, 2))
+CROP = Candidate(ReadAnswer("42", True), Likelihood(-0.4, 2))
 SHARES = st.none() | st.floats(0, 1)
 NATS = st.none() | st.floats(max_value=0, allow_nan=False, allow_infinity=False)
 FLAGS = st.none() | st.booleans()
@@ -83,11 +83,11 @@ def test_measurements_that_are_no_numbers_count_as_not_known(seen: float, matter
 
 def test_features_come_from_candidates_and_their_weighing() -> None:
     words = (Likelihood(-3.0, 2), Likelihood(-0.4, 2))
-    features = observed(WHOLE, CROP, Weighed("published", -2.0, -1.0, words))
+    features = observed(WHOLE, CROP, Comparison("published", -2.0, -1.0, words))
     assert features.macro_prob == pytest.approx(math.exp(-0.2)) and features.macro_mean == pytest.approx(-0.1)
     assert (features.shared_macro, features.shared_micro) == (-1.5, -0.2)
     assert features.agree is False and features.votes is None
-    voted = observed(WHOLE, CROP, Weighed("votes", 1, 4, None, 5))
+    voted = observed(WHOLE, CROP, Comparison("votes", 1, 4, None, 5))
     assert voted.votes == 0.8 and voted.shared_macro is None
     assert observed(WHOLE).agree is None
 
@@ -162,8 +162,8 @@ def test_an_answer_that_names_no_option_never_beats_one_that_does(arbiter: Arbit
     assert arbiter.judge(replace(EVIDENCE, macro_valid=False, mattered=0.0, seen=0.0)).perspective == "micro"
 
 
-@pytest.mark.parametrize("weighed", [None, Weighed("votes", 1, 4, None, 5)])
-def test_without_an_arbiter_dualfocus_decides_and_says_uncalibrated(weighed: Weighed | None) -> None:
+@pytest.mark.parametrize("weighed", [None, Comparison("votes", 1, 4, None, 5)])
+def test_without_an_arbiter_dualfocus_decides_and_says_uncalibrated(weighed: Comparison | None) -> None:
     choice, plain = choose(WHOLE, CROP, EVIDENCE, None, weighed), selection.choose(WHOLE, CROP, weighed)
     assert (choice.perspective, choice.confidence, choice.source) == (plain.perspective, plain.confidence, plain.source)
     assert choice.reason.startswith(plain.reason) and "not calibrated" in choice.reason

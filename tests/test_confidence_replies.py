@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from zoomagent.confidence.replies import CANNOT_TELL, Answered, abstains, read, read_published, same_answer
+from zoomagent.confidence.replies import CANNOT_TELL, ReadAnswer, abstains, read, read_published, same_answer
 from zoomagent.confidence.words import words
 from zoomagent.graphs.locating import named
 from zoomagent.models.words.unwrapping import ends_in_thought, is_call, listed, unwrapped, without_thoughts
@@ -27,7 +27,7 @@ it is blue | The sign is blue, I think | not only blue | The colour is not clear
 
 @pytest.mark.parametrize("reply", [reply for line in WRAPPED.strip().splitlines() for reply in line.split(" | ")])
 def test_an_option_is_read_whatever_it_is_wrapped_in(reply: str) -> None:
-    assert read(reply.replace("``` B ```", "```\nB\n```"), COLOURS) == Answered("blue", True, "B")
+    assert read(reply.replace("``` B ```", "```\nB\n```"), COLOURS) == ReadAnswer("blue", True, "B")
 
 
 UNREAD = """
@@ -89,7 +89,7 @@ The answer cannot be determined from the image. | 알 수 없습니다 | Das kan
 
 @pytest.mark.parametrize("reply", [reply for line in ABSTENTIONS.strip().splitlines() for reply in line.split(" | ")])
 def test_an_abstention_is_one_in_any_words(reply: str) -> None:
-    assert abstains(reply) and read(reply, COLOURS) == Answered(CANNOT_TELL, True) == read(reply)
+    assert abstains(reply) and read(reply, COLOURS) == ReadAnswer(CANNOT_TELL, True) == read(reply)
 
 
 @pytest.mark.parametrize("reply", ["I cannot see it but it is red", "cannot", "I can tell", "I don't know, maybe red"])
@@ -112,7 +112,7 @@ def test_words_beside_an_abstention_are_none(reply: str) -> None:
     ],
 )
 def test_free_words_are_the_answer_without_their_wrapping(reply: str, text: str) -> None:
-    assert read(reply) == Answered(text, True)
+    assert read(reply) == ReadAnswer(text, True)
 
 
 CALLS = [
@@ -133,7 +133,7 @@ CALLS = [
 
 @pytest.mark.parametrize("reply", CALLS)
 def test_a_call_or_bare_markup_is_no_answer(reply: str) -> None:
-    assert read(reply) == Answered("", False) and read(reply, COLOURS).text == "" and not read(reply, COLOURS).valid
+    assert read(reply) == ReadAnswer("", False) and read(reply, COLOURS).text == "" and not read(reply, COLOURS).valid
 
 
 def test_a_thought_about_a_call_is_no_call() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoomagent.confidence.likelihood import diluted, of_tokens, probability, usable
-from zoomagent.confidence.replies import CANNOT_TELL, Answered, abstains, read, read_published, same
-from zoomagent.confidence.selection import Candidate, Weighed, bound, choose, needs_weighing, take
+from zoomagent.confidence.replies import CANNOT_TELL, ReadAnswer, abstains, read, read_published, same
+from zoomagent.confidence.selection import Candidate, Comparison, bound, choose, needs_weighing, take
 from zoomagent.models.base import Likelihood, Token
 
 OPTIONS = ["blue", "red sign", "A dog", "12"]
@@ -53,12 +53,12 @@ def test_the_published_rule_takes_the_first_character(reply: str, letter: str | 
 @pytest.mark.parametrize("reply", ["Cannot tell", "cannot tell.", "  CANNOT  TELL "])
 @pytest.mark.parametrize("rule", [read, read_published])
 def test_cannot_tell_is_an_answer_and_not_option_c(reply: str, rule: Any) -> None:
-    assert rule(reply, OPTIONS) == Answered(CANNOT_TELL, True)
+    assert rule(reply, OPTIONS) == ReadAnswer(CANNOT_TELL, True)
     assert abstains(reply)
 
 
 def test_free_text_is_its_own_answer_unless_empty() -> None:
-    assert read(" Exit 12 ") == Answered("Exit 12", True)
+    assert read(" Exit 12 ") == ReadAnswer("Exit 12", True)
     assert not read("  ").valid
     assert read_published("").valid
 
@@ -71,8 +71,8 @@ def test_any_reply_can_be_read(reply: str, options: list[str]) -> None:
 
 
 def test_answers_are_compared_without_case_spaces_and_closing_points() -> None:
-    assert same(Answered("Exit  12.", True), Answered("exit 12", True))
-    assert not same(Answered("Exit 12", True), Answered("Exit 1 2", True))
+    assert same(ReadAnswer("Exit  12.", True), ReadAnswer("exit 12", True))
+    assert not same(ReadAnswer("Exit 12", True), ReadAnswer("Exit 1 2", True))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -101,7 +101,7 @@ def test_the_published_score_counts_the_box_turn_in() -> None:
 
 def candidate(text: str, logprob: float | None = -0.5, valid: bool = True) -> Candidate:
     own = None if logprob is None else Likelihood(logprob, 2)
-    return Candidate(Answered(text, valid), own)
+    return Candidate(ReadAnswer(text, valid), own)
 
 
 A, B = candidate("Exit"), candidate("Car")
@@ -116,15 +116,15 @@ WORDS = (Likelihood(-0.2, 1), Likelihood(-0.1, 1))
         (candidate("x", valid=False), candidate("y", valid=False), None, "macro"),
         (A, candidate("exit."), None, "micro"),
         (A, B, None, "macro"),
-        (A, B, Weighed("shared", -1.0, -2.0, WORDS), "macro"),
-        (A, B, Weighed("shared", -2.0, -1.0, WORDS), "micro"),
-        (A, B, Weighed("shared", -1.0, -1.0, WORDS), "macro"),
-        (A, B, Weighed("votes", 2, 3, asked=5), "micro"),
-        (A, B, Weighed("votes", 0, 0, asked=5), "macro"),
+        (A, B, Comparison("shared", -1.0, -2.0, WORDS), "macro"),
+        (A, B, Comparison("shared", -2.0, -1.0, WORDS), "micro"),
+        (A, B, Comparison("shared", -1.0, -1.0, WORDS), "macro"),
+        (A, B, Comparison("votes", 2, 3, asked=5), "micro"),
+        (A, B, Comparison("votes", 0, 0, asked=5), "macro"),
     ],
 )
 def test_the_selection_is_that_of_dualfocus(
-    macro: Candidate, micro: Candidate, weighed: Weighed | None, chosen: str
+    macro: Candidate, micro: Candidate, weighed: Comparison | None, chosen: str
 ) -> None:
     choice = choose(macro, micro, weighed)
     assert choice.perspective == chosen
@@ -132,22 +132,22 @@ def test_the_selection_is_that_of_dualfocus(
 
 
 def test_confidence_comes_from_the_words_even_where_ranks_are_diluted() -> None:
-    choice = choose(A, B, Weighed("published", -2.0, -1.0, WORDS))
+    choice = choose(A, B, Comparison("published", -2.0, -1.0, WORDS))
     assert choice.confidence == pytest.approx(math.exp(-0.1))
 
 
 NONE_SEEN, BLIND = candidate("Exit", -0.1), candidate("Cannot tell", 0.0)
 
 
-@pytest.mark.parametrize("weighed", [None, Weighed("votes", 4, 1, asked=5)])
-def test_a_sure_cannot_tell_of_the_whole_loses_to_a_crop_that_a_check_saw(weighed: Weighed | None) -> None:
+@pytest.mark.parametrize("weighed", [None, Comparison("votes", 4, 1, asked=5)])
+def test_a_sure_cannot_tell_of_the_whole_loses_to_a_crop_that_a_check_saw(weighed: Comparison | None) -> None:
     assert choose(BLIND, NONE_SEEN, weighed, seen=0.9).perspective == "micro"
     assert choose(BLIND, NONE_SEEN, weighed, seen=0.2).perspective == "macro"
     assert choose(BLIND, NONE_SEEN, weighed).perspective == "macro"
 
 
 def test_what_was_scored_in_one_dialogue_is_not_overruled_by_a_check() -> None:
-    assert choose(BLIND, NONE_SEEN, Weighed("shared", -0.1, -5.0, WORDS), seen=0.9).perspective == "macro"
+    assert choose(BLIND, NONE_SEEN, Comparison("shared", -0.1, -5.0, WORDS), seen=0.9).perspective == "macro"
 
 
 @pytest.mark.parametrize("macro", [-9.0, -1.0, 0.0])
@@ -160,7 +160,7 @@ def test_likelihoods_of_two_dialogues_are_never_compared(macro: float) -> None:
 
 
 def test_votes_are_a_share_and_say_that_they_are_agreement() -> None:
-    choice = choose(A, B, Weighed("votes", 1, 3, asked=5))
+    choice = choose(A, B, Comparison("votes", 1, 3, asked=5))
     assert (choice.confidence, choice.source) == (0.6, "agreement")
 
 

@@ -16,7 +16,7 @@ from zoomagent.data.world.scene import DEEP, LEVELS, SMALL, draw_scene
 from zoomagent.errors import StoreError
 from zoomagent.evaluation.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
 from zoomagent.evaluation.results import Result, ResultFile, load
-from zoomagent.evaluation.rivals.asking import Tried
+from zoomagent.evaluation.rivals.asking import RivalAnswer
 from zoomagent.evaluation.run import canvas, drawn, measure, run
 from zoomagent.evaluation.sets.haystack import KINDS_OF, Case, Settings, cases, size_name
 from zoomagent.geometry import Box, Size
@@ -153,8 +153,10 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, line: bytes) -> Non
 
 
 def test_a_procedure_that_stops_counts_as_failed_and_wrong() -> None:
-    async def silent(model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget) -> Tried:
-        return Tried("", None, 5, 320, (), 0, False)
+    async def silent(
+        model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget
+    ) -> RivalAnswer:
+        return RivalAnswer("", None, 5, 320, (), 0, False)
 
     results = ask(TINY, {"silent": of_rival(silent, FakeModel())})
     assert {(r.outcome, r.right, r.abstained, r.calls) for r in results} == {("failed: no_answer", False, False, 5)}

@@ -15,7 +15,7 @@ from zoomagent.data.world.questions import Question
 from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import Item, Scene
 from zoomagent.errors import RunError, SettingInvalid
-from zoomagent.evaluation.rivals.asking import Desk, Procedure, Tried
+from zoomagent.evaluation.rivals.asking import Desk, Procedure, RivalAnswer
 from zoomagent.evaluation.rivals.p2r import p2r
 from zoomagent.evaluation.rivals.tiling import depth_for, tiles, tiling_to
 from zoomagent.evaluation.rivals.vicrop import attention, sharpest, to_box, vicrop
@@ -47,7 +47,7 @@ ABSENT = Question("What is written on the green star?", CANNOT_TELL, "absent", (
 class Trial:
     """What came of a question, and what the model was asked."""
 
-    tried: Tried
+    tried: RivalAnswer
     model: FakeModel
 
     def asked(self, start: str) -> int:
@@ -68,7 +68,7 @@ def attempt(
         return Trial(asyncio.run(procedure(model, views, question.text, options, budget)), model)
 
 
-def on_red(procedure: Procedure, model: FakeModel) -> Tried:
+def on_red(procedure: Procedure, model: FakeModel) -> RivalAnswer:
     """A question about a red picture."""
     with open_picture(Image.new("RGB", (512, 512), "red")) as picture:
         return asyncio.run(procedure(model, ViewStore(picture, PROFILE), "What colour?", (), Budget()))

@@ -10,7 +10,7 @@ import pytest
 
 from zoomagent.errors import SettingInvalid
 from zoomagent.plugins.http import guard
-from zoomagent.plugins.http.guard import Guarded, Rules, rules_for
+from zoomagent.plugins.http.guard import GuardedApp, Rules, rules_for
 
 KEY = "sesame"
 HOST = (b"host", b"127.0.0.1:8000")
@@ -35,11 +35,11 @@ def asked(
     body: Sequence[bytes] = (b"",),
     app: Any = echo,
 ) -> tuple[int, bytes]:
-    return asyncio.run(_asked(Guarded(app, rules), headers, path, body))
+    return asyncio.run(_asked(GuardedApp(app, rules), headers, path, body))
 
 
 async def _asked(
-    guarded: Guarded, headers: Sequence[tuple[bytes, bytes]], path: str, body: Sequence[bytes]
+    guarded: GuardedApp, headers: Sequence[tuple[bytes, bytes]], path: str, body: Sequence[bytes]
 ) -> tuple[int, bytes]:
     parts = [{"type": "http.request", "body": part, "more_body": True} for part in body]
     parts[-1]["more_body"] = False
@@ -165,7 +165,7 @@ def test_a_body_that_stops_coming_frees_its_place_and_one_that_came_may_be_waite
             sent.append(message)
 
         scope = {"type": "http", "path": "/x", "headers": [HOST], "method": "POST"}
-        await Guarded(app, Rules(patience=0.02))(scope, receive, send)
+        await GuardedApp(app, Rules(patience=0.02))(scope, receive, send)
         return int(sent[0]["status"])
 
     part = {"type": "http.request", "body": b"1"}
@@ -190,7 +190,7 @@ def test_a_body_that_trickles_is_refused_when_all_of_it_took_too_long() -> None:
 
         scope = {"type": "http", "path": "/x", "headers": [HOST], "method": "POST"}
         async with asyncio.timeout(5):
-            await Guarded(echo, Rules(patience=1.0, body_seconds=0.1))(scope, receive, send)
+            await GuardedApp(echo, Rules(patience=1.0, body_seconds=0.1))(scope, receive, send)
         return sent[0]["status"], sent[1]["body"]
 
     refused, text = asyncio.run(status())
@@ -202,7 +202,7 @@ class Waiting:
 
     def __init__(self, **rules: Any) -> None:
         self.free, self.served = asyncio.Event(), list[bytes]()
-        self.guarded = Guarded(self._app, Rules(at_once=1, **rules))
+        self.guarded = GuardedApp(self._app, Rules(at_once=1, **rules))
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.served.append((await receive())["body"])
@@ -279,7 +279,7 @@ def test_too_many_at_once_are_told_to_come_again_and_waiting_ones_are_served() -
         await echo(scope, receive, send)
 
     async def crowd() -> list[int]:
-        guarded = Guarded(slow, Rules(at_once=2, waiting=3))
+        guarded = GuardedApp(slow, Rules(at_once=2, waiting=3))
         tasks = [asyncio.create_task(_asked(guarded, [HOST], "/x", [b""])) for _ in range(8)]
         await asyncio.sleep(0.01)
         release.set()
@@ -322,7 +322,7 @@ def test_websockets_are_not_served() -> None:
     async def receive() -> Any:
         raise AssertionError("nothing is read")
 
-    asyncio.run(Guarded(echo, LOCKED)({"type": "websocket", "path": "/", "headers": [HOST]}, receive, send))
+    asyncio.run(GuardedApp(echo, LOCKED)({"type": "websocket", "path": "/", "headers": [HOST]}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

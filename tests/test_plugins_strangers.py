@@ -19,8 +19,8 @@ import uvicorn  # noqa: E402
 from uvicorn.server import ServerState  # noqa: E402
 
 from zoomagent.plugins.http import connections, guard
-from zoomagent.plugins.http.connections import Connection, Sparing, most_connections  # noqa: E402
-from zoomagent.plugins.http.guard import Guarded, Rules  # noqa: E402
+from zoomagent.plugins.http.connections import Connection, LogLimit, most_connections  # noqa: E402
+from zoomagent.plugins.http.guard import GuardedApp, Rules  # noqa: E402
 from zoomagent.plugins.http.turns import Turns  # noqa: E402
 
 GOOD = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
@@ -36,7 +36,7 @@ async def served(release: asyncio.Event) -> AsyncIterator[int]:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    config, state = uvicorn.Config(Guarded(app, Rules()), log_level="critical"), ServerState()
+    config, state = uvicorn.Config(GuardedApp(app, Rules()), log_level="critical"), ServerState()
     config.load()
     loop = asyncio.get_running_loop()
     made = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
@@ -146,7 +146,7 @@ def test_there_are_never_more_connections_than_descriptors(monkeypatch: pytest.M
 
 def test_a_log_does_not_grow_with_what_strangers_do(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("zoomagent.test_strangers")
-    sparing = Sparing(most=3, seconds=1000)
+    sparing = LogLimit(most=3, seconds=1000)
     logger.addFilter(sparing)
     for number in range(10_000):
         logger.warning("Invalid request %d", number)
@@ -169,7 +169,7 @@ def request(path: str, method: str = "GET", headers: tuple[tuple[bytes, bytes], 
     return {"type": "http", "path": path, "method": method, "headers": [(b"host", b"localhost"), *headers]}
 
 
-async def status(guarded: Guarded, scope: dict[str, Any]) -> int:
+async def status(guarded: GuardedApp, scope: dict[str, Any]) -> int:
     sent: list[Any] = []
     messages = [{"type": "http.request", "body": b"", "more_body": False}]
 
@@ -192,7 +192,7 @@ def test_health_waits_for_nobody() -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        guarded = Guarded(slow, Rules(key="k", at_once=1, waiting=1, free=("/x",)))
+        guarded = GuardedApp(slow, Rules(key="k", at_once=1, waiting=1, free=("/x",)))
         busy = [asyncio.create_task(status(guarded, request("/x", "POST"))) for _ in range(2)]
         await asyncio.sleep(0)
         statuses = [await status(guarded, request("/healthz", method)) for method in ("GET", "HEAD")]
@@ -228,7 +228,7 @@ def test_bodies_that_are_read_at_the_same_time_are_bounded_together(monkeypatch:
         await send({"type": "http.response.body", "body": b""})
 
     async def talk() -> list[int]:
-        guarded = Guarded(reads, Rules(at_once=64))
+        guarded = GuardedApp(reads, Rules(at_once=64))
         declared = request("/heavy", "POST", ((b"content-length", str(size).encode()),))
         chunked = request("/heavy", "POST", ((b"transfer-encoding", b"chunked"),))
         small = request("/small", "POST", ((b"content-length", b"1000"),))

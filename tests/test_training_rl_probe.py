@@ -12,7 +12,7 @@ from zoomagent.data.world.scene import Item
 from zoomagent.models.base import Pixels, Reply, ToolCall
 from zoomagent.tools.definitions import ZOOM_IN
 from zoomagent.training.rl.environment import EnvConfig
-from zoomagent.training.rl.probe import Probed, as_json, figures, probe, table
+from zoomagent.training.rl.probe import ProbeResult, as_json, figures, probe, table
 
 ROWS = [row(NEAR, 0), row(FAR, 1), row(ALSO, 2)]
 
@@ -74,7 +74,7 @@ def test_rows_without_a_target_are_not_asked(config: EnvConfig) -> None:
 
 
 def test_the_table_holds_the_shares_and_their_intervals() -> None:
-    told = figures([Probed("a", True, True, False, 1, 0.5), Probed("b", False, True, False, 1, None)])
+    told = figures([ProbeResult("a", True, True, False, 1, 0.5), ProbeResult("b", False, True, False, 1, None)])
     text = table(told)
     assert "| the model's own | 50.0% (9.5% to 90.5%)" in text
     assert "true place +50.0%, noise -50.0%" in text

@@ -15,7 +15,7 @@ from zoomagent.geometry import Size
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import NANO, QWEN3_VL
 from zoomagent.training.rl.environment import EnvConfig
-from zoomagent.training.rl.resolution import KEPT, Selected, Steps, counts, levels, select, select_all, write
+from zoomagent.training.rl.resolution import KEPT, Selection, Steps, counts, levels, select, select_all, write
 from zoomagent.training.rl.rows import alike, load_rows
 
 
@@ -34,7 +34,7 @@ def sees_until(least: int, answer: str = "47") -> FakeModel:
     return FakeModel(profile=PROFILE, respond=lambda call: answer if width_of(call) >= least else "Cannot tell")
 
 
-def chosen(model: FakeModel, data: Path, **changes: Any) -> Selected:
+def chosen(model: FakeModel, data: Path, **changes: Any) -> Selection:
     config = EnvConfig(PROFILE, load_rows(data).images)
     return asyncio.run(select(model, config, row(NEAR, **changes), Steps()))
 

@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from zoomagent.confidence.likelihood import probability
 from zoomagent.confidence.replies import abstains, same
-from zoomagent.confidence.selection import Candidate, Weighed
+from zoomagent.confidence.selection import Candidate, Comparison
 from zoomagent.models.base import Likelihood
 
 Array = NDArray[np.float64]
@@ -165,7 +165,7 @@ def from_dict(values: Mapping[str, Any]) -> Features:
 def observed(
     macro: Candidate,
     micro: Candidate | None = None,
-    weighed: Weighed | None = None,
+    weighed: Comparison | None = None,
     *,
     macro_votes: float | None = None,
     options: int | None = None,

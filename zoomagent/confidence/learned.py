@@ -12,7 +12,7 @@ from dataclasses import replace
 from zoomagent.confidence import selection
 from zoomagent.confidence.arbiter import Arbiter, Judgement
 from zoomagent.confidence.features import Features
-from zoomagent.confidence.selection import Candidate, Choice, Weighed
+from zoomagent.confidence.selection import Candidate, Choice, Comparison
 
 UNCALIBRATED = "The confidence is not calibrated: there is no arbiter for this model."
 WHOLE = "the answer from the whole picture"
@@ -39,7 +39,7 @@ def choose(
     micro: Candidate | None,
     features: Features,
     arbiter: Arbiter | None,
-    weighed: Weighed | None = None,
+    weighed: Comparison | None = None,
     known: bool = True,
 ) -> Choice:
     """The answer that is more probably right, with that probability as confidence. Where the question is not `known` to

@@ -48,7 +48,7 @@ _ABSTAINS = re.compile("|".join(ABSTAIN))
 
 
 @dataclass(frozen=True)
-class Answered:
+class ReadAnswer:
     """`text` is the option's text or the reply's words; `valid` is False when the reply answers nothing."""
 
     text: str
@@ -56,29 +56,29 @@ class Answered:
     letter: str | None = None
 
 
-def read(reply: str, options: Sequence[str] = ()) -> Answered:
+def read(reply: str, options: Sequence[str] = ()) -> ReadAnswer:
     """The answer in a reply."""
     if is_call(reply):
-        return Answered("", False)
+        return ReadAnswer("", False)
     text = unwrapped(reply)
     if not options:
-        return Answered(CANNOT_TELL, True) if abstains(text) else Answered(text, bool(text))
+        return ReadAnswer(CANNOT_TELL, True) if abstains(text) else ReadAnswer(text, bool(text))
     index = _by_text(text, options)
     if index is None and abstains(text):
-        return Answered(CANNOT_TELL, True)
+        return ReadAnswer(CANNOT_TELL, True)
     return _option(_named(text, options) if index is None else index, text, options)
 
 
-def read_published(reply: str, options: Sequence[str] = ()) -> Answered:
+def read_published(reply: str, options: Sequence[str] = ()) -> ReadAnswer:
     """As DualFocus' `process_outputs`: the first character if it is an option's letter ("blue" counts as B),
     else the first option whose text occurs in the reply. Free text is taken as it is and is always valid, but for
     tool calls and markup, which its models never wrote."""
     if reply.strip() and is_call(reply):
-        return Answered("", False)
+        return ReadAnswer("", False)
     if abstains(reply):
-        return Answered(CANNOT_TELL, True)
+        return ReadAnswer(CANNOT_TELL, True)
     if not options:
-        return Answered(reply.strip(), True)
+        return ReadAnswer(reply.strip(), True)
     first = reply.strip()[:1].lower()
     if first and 0 <= ord(first) - ord("a") < len(options):
         return _option(ord(first) - ord("a"), reply, options)
@@ -92,7 +92,7 @@ def abstains(text: str) -> bool:
     return said == plain(CANNOT_TELL) or (len(said) <= 200 and _ABSTAINS.fullmatch(said) is not None)
 
 
-def same(a: Answered, b: Answered) -> bool:
+def same(a: ReadAnswer, b: ReadAnswer) -> bool:
     """Whether two answers say the same."""
     return same_answer(a.text, b.text)
 
@@ -103,10 +103,10 @@ def same_answer(given: str, wanted: str) -> bool:
     return plain(given) == plain(wanted)
 
 
-def _option(index: int | None, reply: str, options: Sequence[str]) -> Answered:
+def _option(index: int | None, reply: str, options: Sequence[str]) -> ReadAnswer:
     if index is None:
-        return Answered(reply.strip(), False)
-    return Answered(options[index], True, chr(ord("A") + index))
+        return ReadAnswer(reply.strip(), False)
+    return ReadAnswer(options[index], True, chr(ord("A") + index))
 
 
 def _by_text(reply: str, options: Sequence[str]) -> int | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoomagent.confidence.likelihood import probability
-from zoomagent.confidence.replies import CANNOT_TELL, Answered, plain, same
+from zoomagent.confidence.replies import CANNOT_TELL, ReadAnswer, plain, same
 from zoomagent.models.base import Likelihood
 from zoomagent.run_record import Perspective
 
@@ -32,12 +32,12 @@ class Candidate:
     """One of the two answers. `own` is the likelihood of its words in the context in which they were
     generated."""
 
-    answer: Answered
+    answer: ReadAnswer
     own: Likelihood | None
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Comparison:
     """Both answers measured by one yardstick.
 
     `shared`: log-likelihoods in the micro dialogue; `published`: the same diluted by the box turn; `bound`: the micro
@@ -84,7 +84,7 @@ def only_the_crop_tells(macro: Candidate, micro: Candidate, seen: float | None) 
     return macro.answer.text == CANNOT_TELL and micro.answer.text != CANNOT_TELL
 
 
-def bound(macro: Candidate, micro: Candidate) -> Weighed | None:
+def bound(macro: Candidate, micro: Candidate) -> Comparison | None:
     """The micro answer's likelihood in its own dialogue, and the most that any other answer can have there: what it
     leaves. None where that does not settle it, or one answer begins with the other, for then they share it."""
     if macro.own is None or micro.own is None:
@@ -95,10 +95,10 @@ def bound(macro: Candidate, micro: Candidate) -> Weighed | None:
     left = Likelihood(math.log(max(1 - probability(micro.own), LEAST_LEFT)), macro.own.tokens)
     if micro.own.mean <= left.mean:
         return None
-    return Weighed("bound", left.mean, micro.own.mean, (left, micro.own))
+    return Comparison("bound", left.mean, micro.own.mean, (left, micro.own))
 
 
-def choose(macro: Candidate, micro: Candidate, weighed: Weighed | None, seen: float | None = None) -> Choice:
+def choose(macro: Candidate, micro: Candidate, weighed: Comparison | None, seen: float | None = None) -> Choice:
     """DualFocus' selection. `seen` is the probability that the thing asked for is visible in the crop."""
     if not macro.answer.valid and micro.answer.valid:
         return take("micro", micro, "The macro reply answers nothing, the micro reply does.")
@@ -118,7 +118,7 @@ def choose(macro: Candidate, micro: Candidate, weighed: Weighed | None, seen: fl
     return choose_heavier(weighed)
 
 
-def choose_heavier(weighed: Weighed) -> Choice:
+def choose_heavier(weighed: Comparison) -> Choice:
     """The answer that weighs more; the macro answer where they weigh the same."""
     perspective: Perspective = "micro" if weighed.micro > weighed.macro else "macro"
     confidence: float | None = None
@@ -134,7 +134,7 @@ def choose_heavier(weighed: Weighed) -> Choice:
     return Choice(perspective, confidence, source, reason)
 
 
-def measure_words(weighed: Weighed) -> str:
+def measure_words(weighed: Comparison) -> str:
     """What was measured, in words."""
     a, b = weighed.macro, weighed.micro
     if weighed.how == "votes":

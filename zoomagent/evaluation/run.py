@@ -40,7 +40,7 @@ SHARING = ("tiling",)
 """Rows that keep what they saw of a scene for its other questions: their seconds are lower bounds."""
 
 
-class Remembered(InMemory):
+class PixelMemory(InMemory):
     """Pixels in memory, with the views that one answer rendered and, for all answers, the whole."""
 
     def __init__(self, image: Image.Image) -> None:
@@ -63,10 +63,10 @@ class Remembered(InMemory):
         self._views = dict(self._whole)
 
 
-def drawn(scene: Scene, settings: Settings, seed: int, index: int) -> tuple[Picture, Remembered]:
+def drawn(scene: Scene, settings: Settings, seed: int, index: int) -> tuple[Picture, PixelMemory]:
     """The scene at full size, and its pixels. Its name says which one it is, which is quicker than hashing 200 MB."""
     side = settings.size
-    pixels = Remembered(canvas(scene, side))
+    pixels = PixelMemory(canvas(scene, side))
     picture = Picture(f"{settings.level} {seed} {index} {side}", Size(side, side), (), pixels)
     picture.view(whole(picture.size), Size(settings.macro_side, settings.macro_side))
     pixels.keep_whole()

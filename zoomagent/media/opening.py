@@ -27,7 +27,7 @@ from zoomagent.media.data_url import data_url_blocks
 from zoomagent.media.decoding.header import MAX_FRAMES, START, check_format
 from zoomagent.media.decoding.header_tiff import MAX_PAGES
 from zoomagent.media.decoding.header_types import Header
-from zoomagent.media.decoding.jobs import Decoding, Options, header_of, reads_parts
+from zoomagent.media.decoding.jobs import DecodingJob, Options, header_of, reads_parts
 from zoomagent.media.decoding.worker import refusal
 from zoomagent.media.fetching.url_rules import UrlRules
 from zoomagent.media.large.large_file import LARGE_PIXELS, LargeFile
@@ -75,7 +75,7 @@ def open_picture(
             check_format(spool.at(0, START))
             header = header_of(spool, limits, options.frame)
             _check_header(header, limits, options)
-            decoding = Decoding(spool, header, options, limits)
+            decoding = DecodingJob(spool, header, options, limits)
             name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
             if header.format == "TIFF" and reads_parts():
                 return _open_tiff(name, decoding)
@@ -112,7 +112,7 @@ def _spool(source: str | Path | bytes | Readable, limits: Limits, rules: UrlRule
     return spool_path(local_path(source), limits)
 
 
-def _open_tiff(name: str, decoding: Decoding) -> Picture:
+def _open_tiff(name: str, decoding: DecodingJob) -> Picture:
     """A TIFF by parts; one of a size that is kept in memory is decoded now, so that damage shows."""
     header, source = decoding.header, TiffFile(decoding)
     notes = (*_notes(header, decoding.options), *source.notes)
@@ -160,7 +160,7 @@ def _layout_notes(header: Header) -> tuple[str, ...]:
     return tuple(note for note, true in found.items() if true)
 
 
-def _decode_whole(decoding: Decoding) -> tuple[Image.Image, list[str]]:
+def _decode_whole(decoding: DecodingJob) -> tuple[Image.Image, list[str]]:
     """All pixels of a small file, upright, in memory."""
     with _shared_memory() as target:
         notes = decoding.upright_rows(target)

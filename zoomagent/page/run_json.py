@@ -61,7 +61,7 @@ def told_short(answer: RunRecord, name: str) -> dict[str, Any]:
     }
 
 
-class Growing:
+class GrowingTree:
     """The tree of views of a run that goes on: the same tree as at its end, by the views shown so far. What came of
     them is told by the steps; the tree knows it at the end."""
 

@@ -32,7 +32,7 @@ from zoomagent.media import Picture
 from zoomagent.media.paths import LONGEST
 from zoomagent.page.gallery import Gallery, thumbnail
 from zoomagent.page.run_html import begun_html
-from zoomagent.page.run_json import Growing, told, told_short
+from zoomagent.page.run_json import GrowingTree, told, told_short
 from zoomagent.page.watching import watched
 from zoomagent.run_record import Looked, Step
 from zoomagent.strategy import Rule, Strategy
@@ -174,7 +174,7 @@ class Runs:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
                 agent = self._agent.using(**_settings(asked, self._agent.context.budget))
-                tree = Growing(picture)
+                tree = GrowingTree(picture)
 
                 def tell(item: Step | Looked) -> None:
                     if isinstance(item, Step):

@@ -44,7 +44,7 @@ from zoomagent.page.pictures import rendered
 from zoomagent.page.run_json import told
 from zoomagent.page.runs import Asked, Runs
 from zoomagent.page.saving import render_page
-from zoomagent.plugins.http.guard import App, Guarded, Rules, Scope, Send, rules_for
+from zoomagent.plugins.http.guard import App, GuardedApp, Rules, Scope, Send, rules_for
 from zoomagent.plugins.http.incoming import Message, Receive
 from zoomagent.plugins.offers.public import public_model
 from zoomagent.strategy import Rule, Strategy
@@ -102,7 +102,7 @@ def page_app(agent: ZoomAgent, folder: Path, limits: Limits | None = None) -> Fa
 
 def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules, limits: Limits | None = None) -> "WithPolicy":
     """The app as it is served."""
-    return WithPolicy(Guarded(page_app(agent, folder, limits), rules, lambda: agent.silence))
+    return WithPolicy(GuardedApp(page_app(agent, folder, limits), rules, lambda: agent.silence))
 
 
 def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None, max_bytes: int = OWN_BYTES) -> Rules:

@@ -72,7 +72,7 @@ class NoPixels:
         """Nothing to give back."""
 
 
-class Knowing:
+class AnnotationModel:
     """A model that says Yes with probability `yes`. Satisfies `zoomagent.models.base.Model`; it never writes."""
 
     name = "annotations"
@@ -92,7 +92,7 @@ class Knowing:
         """Nothing to give back."""
 
 
-class Telling:
+class Narration:
     """One conversation while it is told. The whole is shown at `pixels` (None: as the profile says); what is at most
     `unseen` pixels of the original wide and high cannot be seen in it: it is searched for instead of pointed at."""
 
@@ -121,7 +121,7 @@ class Telling:
         shown: list[ImagePart] = []
         for name, given in calls:
             written_call = ToolCall("", name, orjson.dumps(given).decode())
-            model = Knowing(self.views.profile, yes)
+            model = AnnotationModel(self.views.profile, yes)
             result = await run_call(self.views, model, written_call, self.indexed, self.offered, self._search)
             self.turns.append(Turn(role="tool", content=(TextPart(text=result.text),)))
             for view in result.views:
@@ -196,7 +196,7 @@ class Teller:
             pixels = max(self._shown.min_pixels, round(full.pixels * rng.uniform(LEAST_SIDE, 1.0) ** 2))
         seen = self._shown.fit(size, pixels or self._shown.whole_pixels or None)
         unseen = self._search_below * size.width / seen.width
-        telling = Telling(candidate, self._profile, offered, rng, pixels=pixels, unseen=unseen)
+        telling = Narration(candidate, self._profile, offered, rng, pixels=pixels, unseen=unseen)
         await _tell_looks(telling, candidate, kind)
         telling.answer(candidate.answer)
         targets = tuple(target.box for target in candidate.targets)
@@ -218,7 +218,7 @@ class Teller:
         )
 
 
-async def _tell_looks(telling: Telling, candidate: Candidate, kind: Kind) -> None:
+async def _tell_looks(telling: Narration, candidate: Candidate, kind: Kind) -> None:
     """Everything between the question and the answer."""
     boxes = [Box(*target.box) for target in candidate.targets]
     labels = [target.label for target in candidate.targets]
@@ -253,11 +253,11 @@ async def _tell_looks(telling: Telling, candidate: Candidate, kind: Kind) -> Non
             await _search_in_vain(telling, candidate)
 
 
-async def _verify(telling: Telling, label: str, index: int, measured: tuple[float, float]) -> None:
+async def _verify(telling: Narration, label: str, index: int, measured: tuple[float, float]) -> None:
     await telling.call((VERIFY, {"label": label, "img_idx": index}), yes=telling.rng.uniform(*measured))
 
 
-async def _search_in_vain(telling: Telling, candidate: Candidate) -> None:
+async def _search_in_vain(telling: Narration, candidate: Candidate) -> None:
     """Look for what is not there; now and then look at something alike first, and find that it is not it. Without a
     search on offer nothing is called: there is no place to point at."""
     if candidate.decoys and VERIFY in telling.offered and telling.rng.random() < LOOK_FIRST:
@@ -267,7 +267,7 @@ async def _search_in_vain(telling: Telling, candidate: Candidate) -> None:
         await telling.call((SEARCH, {"label": candidate.phrase, "img_idx": 0}))
 
 
-def _misses_target(telling: Telling, candidate: Candidate, box: Box) -> bool:
+def _misses_target(telling: Narration, candidate: Candidate, box: Box) -> bool:
     """Whether a zoom to `box` would show next to nothing of the target."""
     around = surroundings(box, telling.views.picture.size, telling.views.profile.crop_margin, 0)
     return coverage(Box(*candidate.targets[0].box), around) <= MISSED

@@ -28,7 +28,7 @@ YES, NO = "Yes", "No"
 
 
 @dataclass(frozen=True)
-class Tried:
+class RivalAnswer:
     """What a procedure came to. `boxes` are the regions its answer rests on (left, top, right, bottom in original
     pixels), `crops` how many close views it was shown on the way; `used_crop`: whether the answer was given with one.
     An empty `text` is a procedure that ended without an answer."""
@@ -47,7 +47,7 @@ class Procedure(Protocol):
 
     async def __call__(
         self, model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget
-    ) -> Tried: ...
+    ) -> RivalAnswer: ...
 
 
 class Desk:
@@ -130,16 +130,18 @@ class Desk:
         numbers = (round(n, digits) for n in box_to_model(box, space, as_view(self.views.record(self.whole))))
         return [int(n) if digits < 1 else n for n in numbers]
 
-    def tried(self, reply: Reply, options: Sequence[str], boxes: Sequence[Box] = (), used_crop: bool = False) -> Tried:
+    def tried(
+        self, reply: Reply, options: Sequence[str], boxes: Sequence[Box] = (), used_crop: bool = False
+    ) -> RivalAnswer:
         """The reply as the procedure's answer, with the bill."""
         likelihood = of_tokens(reply.tokens)
         confidence = None if likelihood is None else probability(likelihood)
         return self.answer(read(reply.text, options).text, confidence, boxes, used_crop)
 
-    def answer(self, text: str, confidence: float | None, boxes: Sequence[Box], used_crop: bool) -> Tried:
+    def answer(self, text: str, confidence: float | None, boxes: Sequence[Box], used_crop: bool) -> RivalAnswer:
         """An answer with the bill."""
         corners = tuple((box.left, box.top, box.right, box.bottom) for box in boxes)
-        return Tried(text, confidence, self.calls, self.visual_tokens, corners, len(self._seen), used_crop)
+        return RivalAnswer(text, confidence, self.calls, self.visual_tokens, corners, len(self._seen), used_crop)
 
     def book(self, messages: Sequence[Message]) -> None:
         """Look at the budget, then write the call into the bill."""

@@ -13,7 +13,7 @@ it. Regions beyond what the model can be shown at once are left out.
 from collections.abc import Sequence
 
 from zoomagent.errors import BoxInvalid
-from zoomagent.evaluation.rivals.asking import Desk, Tried
+from zoomagent.evaluation.rivals.asking import Desk, RivalAnswer
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Message, Model, Pixels, Text
@@ -28,7 +28,7 @@ WHOLE = 0.98
 """A box that covers this share of the picture is all of it."""
 
 
-async def p2r(model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget) -> Tried:
+async def p2r(model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget) -> RivalAnswer:
     """Answer in two calls."""
     desk = Desk(model, views, budget)
     asked = await desk.user([desk.whole], box_prompt(question, views.profile.space))

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from zoomagent.confidence.likelihood import of_tokens, probability
-from zoomagent.confidence.replies import Answered, abstains, plain, read
-from zoomagent.evaluation.rivals.asking import Desk, Procedure, Tried
+from zoomagent.confidence.replies import ReadAnswer, abstains, plain, read
+from zoomagent.evaluation.rivals.asking import Desk, Procedure, RivalAnswer
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Model, Reply
@@ -30,13 +30,13 @@ class Seen:
     """The answer that one tile gave."""
 
     box: Box
-    answer: Answered
+    answer: ReadAnswer
     probability: float
 
 
 async def tiling(
     model: Model, views: ViewStore, question: str, options: Sequence[str], budget: Budget, *, depth: int = 2
-) -> Tried:
+) -> RivalAnswer:
     """Answer after looking at every tile."""
     desk = Desk(model, views, budget)
     prompt = macro_prompt(question, desk.offered(options))
@@ -56,7 +56,7 @@ def judged(box: Box, reply: Reply, options: Sequence[str]) -> Seen | None:
     return Seen(box, answer, probability(likelihood))
 
 
-async def chosen(desk: Desk, macro: Reply, best: Seen | None, question: str, options: Sequence[str]) -> Tried:
+async def chosen(desk: Desk, macro: Reply, best: Seen | None, question: str, options: Sequence[str]) -> RivalAnswer:
     """The whole's answer or the best tile's."""
     whole = read(macro.text, options)
     if best is None or (whole.valid and plain(whole.text) == plain(best.answer.text)):

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.evaluation.rivals.asking import Desk, Tried
+from zoomagent.evaluation.rivals.asking import Desk, RivalAnswer
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Message, Model
@@ -59,7 +59,7 @@ async def vicrop(
     *,
     layer: int | None = None,
     base: float = BASE,
-) -> Tried:
+) -> RivalAnswer:
     """Answer from the whole and the crop that attention points at."""
     if not isinstance(model, InProcessModel):
         raise SettingInvalid("vicrop reads attention, which servers do not give. Name 'nano' or a folder with weights.")

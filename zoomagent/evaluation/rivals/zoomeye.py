@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from zoomagent.evaluation.rivals.asking import Desk, Procedure, Tried, around, padded
+from zoomagent.evaluation.rivals.asking import Desk, Procedure, RivalAnswer, around, padded
 from zoomagent.geometry import Box, whole
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Model
@@ -62,7 +62,7 @@ async def zoomeye(
     budget: Budget,
     *,
     search: Search = Search(),  # noqa: B008  # frozen
-) -> Tried:
+) -> RivalAnswer:
     """Answer by tree search."""
     desk = Desk(model, views, budget)
     cues = await name_cues(desk, question)

@@ -65,7 +65,7 @@ def header_of(spool: Spool, limits: Limits, frame: int = 0) -> Header:
 
 
 @dataclass(frozen=True)
-class Decoding:
+class DecodingJob:
     """A spooled file with its header and options, ready to be decoded in the worker."""
 
     spool: Spool

@@ -18,7 +18,7 @@ from PIL import Image
 from zoomagent.errors import ZoomAgentError
 from zoomagent.geometry import Box, Size, whole
 from zoomagent.media.canonical import stored_box, stored_size, turned
-from zoomagent.media.decoding.jobs import Decoding
+from zoomagent.media.decoding.jobs import DecodingJob
 from zoomagent.media.large.cache import cached, present
 from zoomagent.media.large.growing import GrowingLevel, Watch
 from zoomagent.media.large.rawfile import RawFile
@@ -34,7 +34,7 @@ Request = tuple[Box, Size]
 class LargeFile:
     """A `Pixels` source over a spooled file."""
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(self, decoding: DecodingJob) -> None:
         self._decoding = decoding
         self._stored = decoding.header.size
         self._orientation = decoding.header.orientation

@@ -14,7 +14,7 @@ from PIL import Image
 from zoomagent.geometry import Box, Size, whole
 from zoomagent.media.canonical import stored_box, stored_size, turned
 from zoomagent.media.decoding.header_types import Level
-from zoomagent.media.decoding.jobs import Decoding
+from zoomagent.media.decoding.jobs import DecodingJob
 from zoomagent.media.large.rawfile import RawFile
 from zoomagent.media.picture import Request
 from zoomagent.media.rendering import render
@@ -23,7 +23,7 @@ from zoomagent.media.rendering import render
 class TiffFile:
     """A `Pixels` source over a spooled TIFF."""
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(self, decoding: DecodingJob) -> None:
         self._decoding = decoding
         self._lock = threading.Lock()
         self._known: dict[str, Any] | None = None

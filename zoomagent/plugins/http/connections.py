@@ -88,7 +88,7 @@ class Connection(H11Protocol):
             self._clock = None
 
 
-class Sparing(logging.Filter):
+class LogLimit(logging.Filter):
     """Lets what one place in the code says through a few times a minute, and then says how often it was left out."""
 
     def __init__(self, most: int = 5, seconds: float = 60.0) -> None:

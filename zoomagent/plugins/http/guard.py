@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.plugins.http.incoming import BodyRefused, Bounds, Incoming, Message, Receive, Refusal, Room, too_large
+from zoomagent.plugins.http.incoming import BodyRefused, Bounds, Message, Receive, Refusal, RequestBody, Room, too_large
 from zoomagent.plugins.http.turns import Turns
 
 Scope = MutableMapping[str, Any]
@@ -86,7 +86,7 @@ class ClientLeft(Exception):
     """The client hung up before its turn came."""
 
 
-class Guarded:
+class GuardedApp:
     """The app behind the rules. `silence` says why the model's server does not answer; "" while it does."""
 
     def __init__(self, app: App, rules: Rules, silence: Callable[[], str] = str) -> None:
@@ -118,7 +118,7 @@ class Guarded:
 
     async def _run_in_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""
-        incoming, begun = Incoming(receive, self._rules.bounds(scope["path"]), self._room), False
+        incoming, begun = RequestBody(receive, self._rules.bounds(scope["path"]), self._room), False
         headers = [(name.lower(), value) for name, value in scope["headers"]]
         chunked = any(name == b"transfer-encoding" for name, _ in headers)
         # Bytes that its body may have: as many as it says, or may be, where it does not say. A small one is none.
@@ -144,7 +144,7 @@ class Guarded:
             await tell(send, *incoming.refusal)
 
     @asynccontextmanager
-    async def _in_turn(self, incoming: Incoming, weight: int) -> AsyncIterator[None]:
+    async def _in_turn(self, incoming: RequestBody, weight: int) -> AsyncIterator[None]:
         """Waits as long as the client does; ClientLeft when it leaves first."""
         async with AsyncExitStack() as stack:
             if self._turns.is_free(weight):

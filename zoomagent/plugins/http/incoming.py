@@ -52,7 +52,7 @@ class Room:
         return self._left > 0
 
 
-class Incoming:
+class RequestBody:
     """The messages of one request. `refusal` says why its body was refused."""
 
     def __init__(self, receive: Receive, bounds: Bounds, room: Room) -> None:

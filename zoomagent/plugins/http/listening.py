@@ -15,7 +15,7 @@ import typer
 import uvicorn
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.plugins.http.connections import BACKLOG, Connection, Sparing
+from zoomagent.plugins.http.connections import BACKLOG, Connection, LogLimit
 from zoomagent.text import printable
 
 
@@ -49,6 +49,6 @@ def serve_on(listening: socket.socket, app: Any, host: str, path: str, notice: s
         timeout_graceful_shutdown=5,
     )
     for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addFilter(Sparing())
+        logging.getLogger(name).addFilter(LogLimit())
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])

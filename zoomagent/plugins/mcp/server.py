@@ -35,7 +35,7 @@ from mcp_types import (
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.errors import RunError, ToolError
-from zoomagent.plugins.http.guard import Guarded, Rules
+from zoomagent.plugins.http.guard import GuardedApp, Rules
 from zoomagent.plugins.mcp.sessions import Sessions
 from zoomagent.plugins.offers.offering import Opener, Told, answering, looking
 from zoomagent.plugins.offers.offers import OFFERS, AnswerAboutImage, Offer, input_schema, read_offer
@@ -99,7 +99,7 @@ async def serve_stdio(server: Server[Any]) -> None:
         await server.run(read, write, server.create_initialization_options())
 
 
-def http_app(server: Server[Any], rules: Rules, silence: Callable[[], str] = str) -> Guarded:
+def http_app(server: Server[Any], rules: Rules, silence: Callable[[], str] = str) -> GuardedApp:
     """The ASGI app: the protocol at PATH, behind `rules`, which also say how large a request may be."""
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -108,7 +108,7 @@ def http_app(server: Server[Any], rules: Rules, silence: Callable[[], str] = str
         max_request_body_size=rules.max_body,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # Guarded decides
     )
-    return Guarded(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules, silence)
+    return GuardedApp(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules, silence)
 
 
 async def _report_and_answer(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:

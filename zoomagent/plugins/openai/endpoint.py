@@ -27,7 +27,7 @@ from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.errors import RunError
 from zoomagent.graphs.endings import STOPPED
-from zoomagent.plugins.http.guard import Guarded, Rules
+from zoomagent.plugins.http.guard import GuardedApp, Rules
 from zoomagent.plugins.http.incoming import Receive
 from zoomagent.plugins.openai.reply import (
     Heading,
@@ -56,7 +56,7 @@ GONE = 499
 """The status of a reply that nobody reads: the client closed the connection."""
 
 
-def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
+def openai_app(agent: ZoomAgent, rules: Rules) -> GuardedApp:
     """The endpoint behind its guard. The agent stays the caller's to close."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
@@ -95,7 +95,7 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> Guarded:
     async def bug(request: Request, error: Exception) -> Response:
         return _refuse(_BUG)
 
-    return Guarded(app, rules, lambda: agent.silence)
+    return GuardedApp(app, rules, lambda: agent.silence)
 
 
 _UNKNOWN = Refusal(404, "model_not_found", f"There is no such model here. There are: {', '.join(MODELS)}.", "model")

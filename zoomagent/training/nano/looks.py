@@ -13,7 +13,7 @@ from zoomagent.data.world.scene import Level, Scene
 from zoomagent.tools.marking import marked
 from zoomagent.training.nano.dense import Targets, cell_items, cell_targets, glyph_targets
 from zoomagent.training.nano.model import NanoConfig
-from zoomagent.training.nano.packing import IGNORE, Packed
+from zoomagent.training.nano.packing import IGNORE, PackedRow
 
 TEXT = -2
 """Marks tokens that are not visual in `Row.items`."""
@@ -50,7 +50,7 @@ class Row:
     """
 
     looks: tuple[Look, ...]
-    packed: Packed
+    packed: PackedRow
     names: tuple[str, ...]
     items: Targets
     targets: Targets

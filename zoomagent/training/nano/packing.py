@@ -27,7 +27,7 @@ Branch = tuple[Segment, ...]
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedRow:
     """One row. `ids`, `labels`, `branch`: shape (length,); `positions`: (3, length) for multimodal RoPE."""
 
     ids: npt.NDArray[np.int64]
@@ -36,13 +36,13 @@ class Packed:
     branch: npt.NDArray[np.int64]
 
 
-def pack(prefix: Branch, branches: Sequence[Branch]) -> Packed:
+def pack(prefix: Branch, branches: Sequence[Branch]) -> PackedRow:
     """Lay the branches one after the other behind the prefix; branch number 0 is the prefix itself."""
     ids, labels, positions, owner = _lay(prefix, 0, 0)
     start = int(positions.max()) + 1
     laid = [_lay(branch, start, number) for number, branch in enumerate(branches, 1)]
     parts = zip((ids, labels, positions, owner), *laid, strict=True)
-    return Packed(*(np.concatenate(part, axis=-1) for part in parts))
+    return PackedRow(*(np.concatenate(part, axis=-1) for part in parts))
 
 
 def _lay(segments: Branch, start: int, number: int) -> tuple[npt.NDArray[np.int64], ...]:

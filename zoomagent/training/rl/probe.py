@@ -30,7 +30,7 @@ SEED = 7
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeResult:
     """One row: whether the answer was right with each sort of crop, how many crops the model asked for by itself, and
     whether its first was near the annotated place (the gated IoU of the rewards; None without one)."""
 
@@ -44,10 +44,10 @@ class Probed:
 
 def probe(
     model: Model, config: EnvConfig, rows: Sequence[dict[str, Any]], progress: Callable[[int], None] = lambda done: None
-) -> list[Probed]:
+) -> list[ProbeResult]:
     """Ask about every row that has a target, three times each."""
 
-    async def work() -> list[Probed]:
+    async def work() -> list[ProbeResult]:
         found = []
         for done, row in enumerate((row for row in rows if row["targets"]), 1):
             found.append(await _probe(model, config, row))
@@ -57,7 +57,7 @@ def probe(
     return asyncio.run(work())
 
 
-def figures(probed: Sequence[Probed]) -> dict[str, Any]:
+def figures(probed: Sequence[ProbeResult]) -> dict[str, Any]:
     """Shares with their 95 % Wilson intervals, over all rows and over those in which the model asked for a crop; and
     what replacing the crops changed among the latter."""
     zoomed = [one for one in probed if one.crops]
@@ -84,21 +84,21 @@ def table(told: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def as_json(probed: Sequence[Probed]) -> dict[str, Any]:
+def as_json(probed: Sequence[ProbeResult]) -> dict[str, Any]:
     """Figures and rows."""
     return {**figures(probed), "each": [asdict(one) for one in probed]}
 
 
-async def _probe(model: Model, config: EnvConfig, row: dict[str, Any]) -> Probed:
+async def _probe(model: Model, config: EnvConfig, row: dict[str, Any]) -> ProbeResult:
     env = ZoomEnv(config)
     own = await play(model, env, row)
     crops = len(env.episode.shown)
     if not crops:
         right = own.accuracy > 0
-        return Probed(row["id"], right, right, right, 0, None)
+        return ProbeResult(row["id"], right, right, right, 0, None)
     true, noise = [await play(model, ZoomEnv(config), row, altered=change) for change in (_true, _noise)]
     iou = own.iou if row["nested"] else None
-    return Probed(row["id"], own.accuracy > 0, true.accuracy > 0, noise.accuracy > 0, crops, iou)
+    return ProbeResult(row["id"], own.accuracy > 0, true.accuracy > 0, noise.accuracy > 0, crops, iou)
 
 
 def _true(env: ZoomEnv, seen: Seen) -> Seen:
@@ -119,7 +119,7 @@ def _noise(env: ZoomEnv, seen: Seen) -> Seen:
     return Seen(seen.text, tuple(images), seen.ok)
 
 
-def _share(probed: Sequence[Probed], name: str) -> dict[str, float]:
+def _share(probed: Sequence[ProbeResult], name: str) -> dict[str, float]:
     right = sum(bool(getattr(one, name)) for one in probed)
     low, high = wilson(right, len(probed))
     return {"share": right / len(probed) if probed else 0.0, "low": low, "high": high}

@@ -50,7 +50,7 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Selected:
+class Selection:
     """What came of one row: the pixels of I_0 (None: no level broke the answer), the answer at full resolution and the
     one that differs, how many levels were looked at, and whether the full picture's own answer was right."""
 
@@ -75,7 +75,7 @@ def levels(profile: Profile, picture: Size, steps: Steps) -> list[Size]:
     return sizes
 
 
-async def select(model: Model, config: EnvConfig, row: dict[str, Any], steps: Steps, max_tokens: int = 64) -> Selected:
+async def select(model: Model, config: EnvConfig, row: dict[str, Any], steps: Steps, max_tokens: int = 64) -> Selection:
     """The first level of a row whose answer is not the full picture's own."""
 
     async def ask(size: Size) -> str:
@@ -90,18 +90,18 @@ async def select(model: Model, config: EnvConfig, row: dict[str, Any], steps: St
     for number, size in enumerate(rest, 2):
         given = await ask(size)
         if not same(read(given, options), read(full, options)):
-            return Selected(row["id"], size.pixels, full, given, number, right)
-    return Selected(row["id"], None, full, full, 1 + len(rest), right)
+            return Selection(row["id"], size.pixels, full, given, number, right)
+    return Selection(row["id"], None, full, full, 1 + len(rest), right)
 
 
 def select_all(
     model: Model, found: Rows, out: Path, steps: Steps, name: str, progress: Callable[[int], None] = lambda done: None
-) -> dict[str, Selected]:
+) -> dict[str, Selection]:
     """Select for every row, taking up what `out` already holds. Raises SettingInvalid where that came of other
     settings."""
     check_settings(out / SETTINGS, {"model": name, **asdict(steps)})
     with Journal(out / KEPT) as journal:
-        kept = {one.id: one for one in (Selected(**orjson.loads(line)) for line in journal.lines())}
+        kept = {one.id: one for one in (Selection(**orjson.loads(line)) for line in journal.lines())}
     missing = [row for row in found.rows if row["id"] not in kept]
     config = EnvConfig(replace(model.profile), found.images)
 
@@ -118,7 +118,7 @@ def select_all(
     return {row["id"]: kept[row["id"]] for row in found.rows}
 
 
-def counts(selected: Sequence[Selected]) -> dict[str, int]:
+def counts(selected: Sequence[Selection]) -> dict[str, int]:
     """What is reported: rows, those that broke, that never did, and those whose full picture was answered wrongly."""
     broke = sum(one.resolution is not None for one in selected)
     wrong = sum(not one.full_right for one in selected)
@@ -132,7 +132,7 @@ def counts(selected: Sequence[Selected]) -> dict[str, int]:
 
 
 def write(
-    found: Rows, selected: dict[str, Selected], out: Path, steps: Steps, split: str, keep: bool
+    found: Rows, selected: dict[str, Selection], out: Path, steps: Steps, split: str, keep: bool
 ) -> dict[str, int]:
     """Rows with their `resolution` as OUT/<split>/selected.parquet, and a card. Rows that never broke are left out, or
     kept without a resolution: the model then sees them as large as it takes them."""

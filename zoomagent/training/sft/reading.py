@@ -70,7 +70,7 @@ MOST_BYTES = 192_000_000
 """64 megapixels decoded (ours): a hundred and more of Visual Genome's pictures, or four of 4,000 x 4,000."""
 
 
-class Opened:
+class ByteCache:
     """A least-recently-used cache bounded by bytes. May be called from several threads."""
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -95,4 +95,4 @@ class Opened:
         return sum(3 * picture.size.pixels for picture in self._kept.values())
 
 
-opened = Opened()
+opened = ByteCache()
