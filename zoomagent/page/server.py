@@ -3,7 +3,7 @@
     zoomagent serve page                        # then open http://127.0.0.1:8100
     zoomagent serve page --model http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct --runs runs
 
-One static page (`page/`) and this API behind it, all behind `Guarded`:
+One static page (`page/`) and this API behind it, all behind `GuardedApp`:
 
     GET    /api/about                                    model, strategies, rules; what the example asks
     POST   /api/pictures                                 a picture file -> its name, size, levels

@@ -1,6 +1,6 @@
 """What stands before every HTTP face: who may ask, from where, how much at once. Plain ASGI, deny by default.
 
-    app = Guarded(app, Rules(key="...", hosts=("127.0.0.1", "localhost")))
+    app = GuardedApp(app, Rules(key="...", hosts=("127.0.0.1", "localhost")))
 
 Decides on `scope["path"]` alone, before any routing: a request to whatever path must name a host it may name, come from
 no foreign page, and carry the key where there is one; only OPEN paths need none. Keys are compared in constant time.

@@ -106,7 +106,7 @@ def http_app(server: Server[Any], rules: Rules, silence: Callable[[], str] = str
         max_sessions=MAX_SESSIONS + CONNECTIONS,  # those that are being opened; `Sessions` keeps to MAX_SESSIONS
         session_idle_timeout=IDLE,
         max_request_body_size=rules.max_body,
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # Guarded decides
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # GuardedApp decides
     )
     return GuardedApp(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules, silence)
 
