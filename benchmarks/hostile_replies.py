@@ -25,7 +25,7 @@ from zoomagent.models.server.completion import (
 from zoomagent.models.words.calls import find_calls
 from zoomagent.models.words.dialects import read_calls
 from zoomagent.models.words.parsing import parse_boxes
-from zoomagent.models.words.unwrapping import ends_in_thought, listed, spoken, unwrapped
+from zoomagent.models.words.unwrapping import dialogue_turn, ends_in_thought, listed, unwrapped
 from zoomagent.plugins.offers.offers import OFFERS, read_offer
 
 REPLIES, WORDS, ARGUMENTS, ADDRESSES = 30_000, 12_000, 8_000, 6_000
@@ -134,7 +134,7 @@ def word_cases(scale: float) -> Iterator[Case]:
 def _heard(text: str) -> str:
     readers: dict[str, Callable[[str], Any]] = {
         "unwrapped": unwrapped,
-        "spoken": spoken,
+        "spoken": dialogue_turn,
         "listed": listed,
         "ends_in_thought": ends_in_thought,
         "calls": find_calls,

@@ -7,7 +7,7 @@ import pytest
 
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.genome.index import Page
-from zoomagent.data.genome.rows import Asked, Region, Relation, Shot, Thing
+from zoomagent.data.genome.rows import QuestionRow, Region, Relation, Shot, Thing
 from zoomagent.data.genome.words import label, occurs
 from zoomagent.data.trajectories.choice import CAPPED, Entry, choose, donor_of, from_donors
 from zoomagent.data.trajectories.curation import Candidate, Thresholds, as_line, curate, from_line, judge
@@ -21,17 +21,17 @@ def cup(number: int, left: int, side: int = 60, name: str = "cup") -> Thing:
     return Thing(number, (left, 100, left + side, 100 + side), (name,))
 
 
-def page_of(*things: Thing, asked: Asked | None = None, **other: object) -> Page:
+def page_of(*things: Thing, asked: QuestionRow | None = None, **other: object) -> Page:
     questions = (asked,) if asked else ()
     page = Page(Shot(1, "VG_100K/1.jpg", Size(1000, 1000)), things, {}, (), (), questions, {})
     return replace(page, **other)  # type: ignore[arg-type]
 
 
-def about(*things: Thing, question: str = "What is on the cup?", answer: str = "Tea") -> Asked:
-    return Asked(1, question, answer, things, ())
+def about(*things: Thing, question: str = "What is on the cup?", answer: str = "Tea") -> QuestionRow:
+    return QuestionRow(1, question, answer, things, ())
 
 
-def kept(page: Page, asked: Asked) -> Candidate:
+def kept(page: Page, asked: QuestionRow) -> Candidate:
     judged = judge(page, asked, LIMITS)
     assert isinstance(judged, Candidate), judged
     return judged
@@ -140,7 +140,7 @@ def test_words_are_found_as_words() -> None:
 
 def donors_page(number: int, name: str) -> tuple[Page, Candidate]:
     thing = cup(1, 100, name=name)
-    asked = Asked(10 * number, f"What is on the {name}?", "Tea", (thing,), ())
+    asked = QuestionRow(10 * number, f"What is on the {name}?", "Tea", (thing,), ())
     page = replace(page_of(thing, asked=asked), shot=Shot(number, f"VG_100K/{number}.jpg", Size(1000, 1000)))
     return page, kept(page, asked)
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from zoomagent.cli.data import app
 from zoomagent.data.trajectories.pipeline import Settings, make
-from zoomagent.data.trajectories.showing import WHOLE, Sheet, as_page, mixed, sheet
+from zoomagent.data.trajectories.showing import WHOLE, Sheet, as_page, sample_of_each_kind, sheet
 from zoomagent.data.world.scene import SMALL
 from zoomagent.data.world.writing import write_world
 from zoomagent.models.profiles import QWEN3_VL
@@ -24,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sheet_holds_the_whole_with_its_target_and_every_crop(made: Path) -> None:
-    one = next(row for row in mixed(made, 50) if row.kind == "zoom_of_zoom")
+    one = next(row for row in sample_of_each_kind(made, 50) if row.kind == "zoom_of_zoom")
     drawn = sheet(one, made / json.loads((made / "card.json").read_text())["images"])
     assert len(drawn.pictures) == len(one.views) == 3
     left, top = (round(value * WHOLE / one.width) for value in one.targets[0][:2])
@@ -32,7 +32,7 @@ def test_a_sheet_holds_the_whole_with_its_target_and_every_crop(made: Path) -> N
 
 
 def test_kinds_are_mixed(made: Path) -> None:
-    assert len({one.kind for one in mixed(made, 5)}) == 5
+    assert len({one.kind for one in sample_of_each_kind(made, 5)}) == 5
 
 
 def test_text_of_a_data_set_is_never_markup() -> None:

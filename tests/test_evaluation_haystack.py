@@ -17,7 +17,7 @@ from zoomagent.errors import StoreError
 from zoomagent.evaluation.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.rivals.asking import RivalAnswer
-from zoomagent.evaluation.run import canvas, drawn, measure, run
+from zoomagent.evaluation.run import canvas, draw_picture, measure, run
 from zoomagent.evaluation.sets.haystack import KINDS_OF, Case, Settings, cases, size_name
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
@@ -77,8 +77,8 @@ def test_deep_questions_are_about_what_the_whole_does_not_show() -> None:
 def test_no_question_is_left_out_for_being_too_small_to_see(level: str) -> None:
     """Presence, counts and comparisons are asked of the things that there are, in the sizes in which they are."""
     found = every_case(Settings(n=300, size=8192, level=level))
-    drawn = [draw_scene(LEVELS[level], 2_000_000_000 + 1, i).items for i in range(300)]
-    every = sorted(item.size * 128 for items in drawn for item in items)
+    draw_picture = [draw_scene(LEVELS[level], 2_000_000_000 + 1, i).items for i in range(300)]
+    every = sorted(item.size * 128 for items in draw_picture for item in items)
     middle = every[len(every) // 2]
     for group in ("presence", "compare", "count", "read"):
         pixels = [case.pixels for case in found if case.group == group and case.pixels is not None]
@@ -110,7 +110,7 @@ def test_every_contestant_is_asked_every_question_about_the_same_picture() -> No
 
 def test_the_picture_handed_over_is_the_scene_at_full_size_and_keeps_its_views() -> None:
     scene, [case, *_] = next(cases(replace(TINY, size=300)))
-    picture, _ = drawn(scene, replace(TINY, size=300), case.seed, case.scene)
+    picture, _ = draw_picture(scene, replace(TINY, size=300), case.seed, case.scene)
     with picture:
         box, size = Box(10, 10, 90, 90), Size(40, 40)
         assert picture.size == Size(300, 300) and picture.view(box, size) is picture.view(box, size)

@@ -8,7 +8,7 @@ import pytest
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.evaluation import policies
-from zoomagent.evaluation.policies import Driven, asked, drive, table
+from zoomagent.evaluation.policies import Driven, drive, questions, table
 
 ROW = Driven("base", "w", "c", "small", "read", True, True, 4, 0.5, True)
 
@@ -20,7 +20,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Driven]
 
 
 def test_half_of_the_questions_are_asked_at_each_size_and_none_twice() -> None:
-    cases = [(level, case.scene, case.group) for _, case, level in asked(16)]
+    cases = [(level, case.scene, case.group) for _, case, level in questions(16)]
     assert len(set(cases)) == len(cases) == 16
     assert sum(level == "small" for level, *_ in cases) == 8
 

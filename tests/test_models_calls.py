@@ -93,9 +93,9 @@ PICTURE = Image.effect_noise((800, 600), 60).convert("RGB")
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("before", ["", "I look closer.\n", "<think>Call <tool_call>?</think>"])
 def test_a_call_is_read_in_any_spelling(spelling: str, before: str) -> None:
-    from zoomagent.models.words.unwrapping import spoken
+    from zoomagent.models.words.unwrapping import dialogue_turn
 
-    said, [call] = find_calls(spoken(before + SPELLINGS[spelling]))
+    said, [call] = find_calls(dialogue_turn(before + SPELLINGS[spelling]))
     assert (call.name, json.loads(call.arguments)) == (TOOL, json.loads(ARGUMENTS))
     assert said == ("I look closer." if "I look" in before else "")
 

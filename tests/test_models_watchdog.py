@@ -23,7 +23,7 @@ from zoomagent.models.server.completion import given_likelihood
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.reply_bytes import MAX_REPLY_BYTES
 from zoomagent.models.server.retrying import Breaker, RetryPolicy
-from zoomagent.models.words.unwrapping import NEAR, is_call, listed, spoken, unwrapped
+from zoomagent.models.words.unwrapping import NEAR, dialogue_turn, is_call, listed, unwrapped
 
 LONGEST = 0.05
 """Processor seconds that one callback may take."""
@@ -194,10 +194,10 @@ def test_the_last_tokens_must_spell_the_continuation(tokens: list[str], found: f
 def test_ends_that_are_none_are_taken_off_in_time_in_proportion(text: str) -> None:
     """White space or end tokens before a last word took over a minute, in the loop that all runs share."""
     began = time.thread_time()
-    for read in (spoken, unwrapped, is_call):
+    for read in (dialogue_turn, unwrapped, is_call):
         read(text)
     assert time.thread_time() - began < 1
-    assert spoken("Yes <|im_end|> \n</s> ") == "Yes" and spoken("<|im_end|>a") == "<|im_end|>a"
+    assert dialogue_turn("Yes <|im_end|> \n</s> ") == "Yes" and dialogue_turn("<|im_end|>a") == "<|im_end|>a"
 
 
 @pytest.mark.parametrize(

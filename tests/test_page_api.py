@@ -20,7 +20,7 @@ from zoomagent.errors import InputRefused, RateLimited
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
 from zoomagent.page.gallery import MOST_UNASKED, TILE, Gallery, levels
-from zoomagent.page.runs import AT_ONCE, Asked, Runs
+from zoomagent.page.runs import AT_ONCE, PageQuestion, Runs
 from zoomagent.page.server import FILES
 
 SIZE = (2100, 1300)
@@ -147,7 +147,7 @@ def test_a_question_of_very_many_values_is_one_error(http: httpx2.Client, name: 
     got = http.post("/api/runs", json={"picture": name, "question": "What?", **flood})
     assert got.status_code in (413, 422) and len(got.text) < 500
     with pytest.raises(ValidationError) as caught:
-        Asked.model_validate({"picture": name, "question": "What?", **flood})
+        PageQuestion.model_validate({"picture": name, "question": "What?", **flood})
     assert caught.value.error_count() == 1
 
 
@@ -314,7 +314,7 @@ def test_runs_whose_lines_nobody_reads_do_not_stand_in_the_way_of_others(tmp_pat
     async def asked(agent: ZoomAgent) -> None:
         gallery = Gallery(tmp_path / "pictures")
         runs = Runs(agent, gallery, tmp_path)
-        about = Asked(picture=gallery.add(file_of(drawn())), question="What is it?", strategy="macro")
+        about = PageQuestion(picture=gallery.add(file_of(drawn())), question="What is it?", strategy="macro")
         unread = [runs.begin(about) for _ in range(AT_ONCE)]
         with pytest.raises(RateLimited):
             runs.begin(about)
@@ -332,7 +332,9 @@ def test_runs_whose_lines_nobody_reads_do_not_stand_in_the_way_of_others(tmp_pat
 def test_what_the_operator_bounds_stays_bounded_whatever_the_page_asks(tmp_path: Path) -> None:
     async def asked(agent: ZoomAgent) -> dict[str, Any]:
         gallery = Gallery(tmp_path / "pictures")
-        about = Asked(picture=gallery.add(file_of(drawn())), question="What is it?", strategy="macro", calls=1000)
+        about = PageQuestion(
+            picture=gallery.add(file_of(drawn())), question="What is it?", strategy="macro", calls=1000
+        )
         *_, last = [line async for line in Runs(agent, gallery, tmp_path).begin(about)]
         gallery.close()
         return dict(json.loads(last)["run"])
@@ -390,7 +392,7 @@ def test_a_run_may_take_fewer_seconds_than_the_server_allows_and_not_more() -> N
     from zoomagent.page.runs import _settings
 
     def seconds(wanted: float | None, allowed: float | None) -> float | None:
-        asked = Asked(picture=NOWHERE, question="What?", seconds=wanted)
+        asked = PageQuestion(picture=NOWHERE, question="What?", seconds=wanted)
         found: Budget = _settings(asked, Budget(seconds=allowed))["budget"]
         return found.seconds
 
@@ -402,7 +404,7 @@ def test_a_run_may_take_fewer_seconds_than_the_server_allows_and_not_more() -> N
 def test_the_form_asks_for_all_that_a_run_may_be_asked_by() -> None:
     script, form = (FILES / "app.js").read_text(), (FILES / "index.html").read_text()
     body = script.partition("function asked() {")[2].partition("function preset")[0]
-    assert all(re.search(rf"\b{field}\b", body) for field in Asked.model_fields)
+    assert all(re.search(rf"\b{field}\b", body) for field in PageQuestion.model_fields)
     assert all(f'id="{name}"' in form for name in re.findall(r'\$\("([a-z-]+)"\)', body))
 
 

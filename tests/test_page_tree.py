@@ -13,7 +13,7 @@ from page_world import Hesitant, served
 
 from zoomagent import ZoomAgent
 from zoomagent.page.gallery import Gallery
-from zoomagent.page.runs import Asked, Runs
+from zoomagent.page.runs import PageQuestion, Runs
 from zoomagent.page.server import EXAMPLE
 
 pytestmark = needs_chromium
@@ -107,7 +107,7 @@ def test_views_are_told_one_by_one_and_make_the_tree_of_the_answer(
     async def events() -> list[dict[str, Any]]:
         gallery = Gallery(tmp_path)
         picture = gallery.add((EXAMPLE / "scene.jpg").read_bytes())
-        about = Asked(picture=picture, question=QUESTION, strategy=cast(Any, strategy))
+        about = PageQuestion(picture=picture, question=QUESTION, strategy=cast(Any, strategy))
         lines = [json.loads(line) async for line in Runs(agent, gallery, tmp_path).begin(about)]
         gallery.close()
         return lines

@@ -10,14 +10,14 @@ from openai_world import asking
 
 from zoomagent.errors import ModelNotFound
 from zoomagent.graphs.checking import MAX_QUESTION
-from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused, read_request
+from zoomagent.plugins.openai.request import MODELS, CheckedRequest, RequestRefused, read_request
 
 URL = "data:image/png;base64,AAAA"
 ASKING = asking(url=URL)
 IMAGE = ASKING["content"][0]
 
 
-def read(messages: list[Any] | None = None, **more: Any) -> Asked:
+def read(messages: list[Any] | None = None, **more: Any) -> CheckedRequest:
     body = {"model": "zoomagent", "messages": [ASKING] if messages is None else messages, **more}
     return read_request(json.dumps(body).encode())
 
@@ -31,7 +31,7 @@ def said(text: str) -> dict[str, Any]:
 
 
 def test_the_last_message_is_what_is_asked() -> None:
-    assert read() == Asked("zoomagent", URL, QUESTION)
+    assert read() == CheckedRequest("zoomagent", URL, QUESTION)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from zoomagent import ZoomAgent
 from zoomagent.errors import InputRefused, RunError
 from zoomagent.media import open_picture
 from zoomagent.models.server.openai_server import OpenAIModel
-from zoomagent.page.run_json import told
+from zoomagent.page.run_json import run_json
 from zoomagent.plugins.offers.inputs import Allowed, named_opener, picture_opener
 from zoomagent.plugins.offers.public import MAX_CROP_SIDE, PublicAnswer, crops_of, public_answer, public_refusal
 
@@ -30,22 +30,22 @@ def answered() -> tuple[PublicAnswer, list[Image.Image]]:
 
 
 def test_pixels_and_shares_name_the_same_region() -> None:
-    told, _ = answered()
-    assert told.answer == "42" and told.picture == (4000, 1000) and told.boxes
-    for box in told.boxes:
+    run_json, _ = answered()
+    assert run_json.answer == "42" and run_json.picture == (4000, 1000) and run_json.boxes
+    for box in run_json.boxes:
         assert [round(share * side) for share, side in zip(box.relative, (4000, 1000) * 2, strict=True)] == list(
             box.pixels
         )
 
 
 def test_the_public_answer_survives_json() -> None:
-    told, _ = answered()
-    assert PublicAnswer.model_validate_json(told.model_dump_json()) == told
+    run_json, _ = answered()
+    assert PublicAnswer.model_validate_json(run_json.model_dump_json()) == run_json
 
 
 def test_evidence_crops_are_bounded_and_keep_their_shape() -> None:
-    told, crops = answered()
-    left, top, right, bottom = told.boxes[0].pixels
+    run_json, crops = answered()
+    left, top, right, bottom = run_json.boxes[0].pixels
     [crop] = crops
     assert max(crop.size) <= MAX_CROP_SIDE
     assert crop.width / crop.height == pytest.approx((right - left) / (bottom - top), rel=0.01)
@@ -53,9 +53,9 @@ def test_evidence_crops_are_bounded_and_keep_their_shape() -> None:
 
 def test_a_refused_question_tells_its_code_and_no_box() -> None:
     with ZoomAgent(FakeModel(), opener=picture_opener(Allowed())) as agent:
-        told = public_answer(agent.ask("/etc/passwd", "What is written there?"))
-    assert (told.outcome, told.code, told.answer, told.boxes) == ("refused", "path_not_allowed", "", ())
-    assert told.reasons and "/etc" not in " ".join(told.reasons)
+        run_json = public_answer(agent.ask("/etc/passwd", "What is written there?"))
+    assert (run_json.outcome, run_json.code, run_json.answer, run_json.boxes) == ("refused", "path_not_allowed", "", ())
+    assert run_json.reasons and "/etc" not in " ".join(run_json.reasons)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_mistyped_folder_is_told_by_its_last_part_wherever_it_shows(spec: str)
             asyncio.run(agent.awork(GREY, lambda bench: asyncio.sleep(0)))
     shown = public_answer(answer).model_dump_json() + answer.model_dump_json() + refused.value.public
     assert answer.outcome.code == "model_not_found" and "'mien'" in shown
-    assert "secret" not in shown + json.dumps(told(answer, "run"))
+    assert "secret" not in shown + json.dumps(run_json(answer, "run"))
 
 
 def test_a_model_that_its_server_names_by_a_folder_is_told_by_the_last_part(caplog: pytest.LogCaptureFixture) -> None:
@@ -137,7 +137,7 @@ def test_a_model_that_its_server_names_by_a_folder_is_told_by_the_last_part(capl
     model = OpenAIModel("http://10.0.0.7/v1", "/srv/secret/other", transport=server.transport())
     with ZoomAgent(model) as agent:
         answer = agent.ask(GREY, "What is written there?")
-    shown = public_answer(answer).model_dump_json() + json.dumps(told(answer, "run"))
+    shown = public_answer(answer).model_dump_json() + json.dumps(run_json(answer, "run"))
     assert answer.outcome.code == "model_not_found" and "'qwen'" in shown and "'other'" in shown
     assert "secret" not in shown
     assert "/srv/secret/qwen" in caplog.text

@@ -15,7 +15,7 @@ from serving_world import PATIENCE, started
 
 from zoomagent import ZoomAgent
 from zoomagent.cli import main as cli
-from zoomagent.plugins.http.listening import address_of, taken
+from zoomagent.plugins.http.listening import address_of, listening_socket
 
 FACES = [["page"], ["openai"], ["mcp", "--http"]]
 
@@ -98,5 +98,5 @@ class Refusing(BaseHTTPRequestHandler):
 
 
 def test_an_address_of_the_newer_kind_is_told_in_brackets() -> None:
-    with taken("127.0.0.1", 0) as listening:
+    with listening_socket("127.0.0.1", 0) as listening:
         assert re.fullmatch(r"http://\[::1\]:[1-9]\d*/", address_of(listening, "::1", "/"))

@@ -24,7 +24,7 @@ from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.tools.dispatch import cut_out
 from zoomagent.tools.viewing import ViewStore, as_view
 from zoomagent.training.base import Base
-from zoomagent.training.sft.chat_rows import read, told, unusable, views
+from zoomagent.training.sft.chat_rows import chat_messages, read, unusable, views
 from zoomagent.training.sft.collating import BLANK, Collator, labels
 from zoomagent.training.sft.reading import pictures, split
 from zoomagent.training.sft.run import Settings, usable
@@ -57,7 +57,7 @@ def learned_words(collator: Collator, row: torch.Tensor) -> str:
 
 def written_call(profile: Profile, item: Any) -> str:
     """The zoom on `item` as the model is to write it."""
-    messages = told(zoom_row(item, 0), profile, {"view-0": BLANK, "view-1": BLANK})
+    messages = chat_messages(zoom_row(item, 0), profile, {"view-0": BLANK, "view-1": BLANK})
     arguments = messages[1]["tool_calls"][0]["function"]["arguments"]
     return f'<tool_call>\n{{"name": "{ZOOM_IN}", "arguments": {arguments}}}\n</tool_call><|im_end|>'
 
@@ -86,7 +86,7 @@ def test_views_are_those_of_a_run_cut_from_the_original(collator: Collator) -> N
 def test_calls_and_results_say_what_a_run_would_say(collator: Collator) -> None:
     """A call as it is learned, run by the agent's own tool, zooms to the target, in the words that are stored."""
     store, profile = ViewStore(scene(), collator.profile), collator.profile
-    messages = told(zoom_row(NEAR, 0), profile, {"view-0": BLANK, "view-1": BLANK})
+    messages = chat_messages(zoom_row(NEAR, 0), profile, {"view-0": BLANK, "view-1": BLANK})
     function = messages[1]["tool_calls"][0]["function"]
     arguments = read_arguments(ToolCall("", function["name"], function["arguments"]), profile.tools, 1)
     whole = store.whole()["id"]
@@ -140,7 +140,7 @@ def test_boxes_are_written_as_finely_as_the_model_was_taught_and_never_cut_the_t
 
 
 def _pointed(profile: Profile, item: Any) -> list[float]:
-    messages = told(zoom_row(item, 0), profile, {"view-0": BLANK, "view-1": BLANK})
+    messages = chat_messages(zoom_row(item, 0), profile, {"view-0": BLANK, "view-1": BLANK})
     box: list[float] = json.loads(messages[1]["tool_calls"][0]["function"]["arguments"])["bbox_2d"]
     return box
 
@@ -194,9 +194,9 @@ def test_a_model_without_letters_is_not_shown_options(nano: Collator) -> None:
     first = made.messages[0].model_copy(update={"content": (made.messages[0].content[0], TextPart(text=lettered))})
     last = Turn(role="assistant", content=(TextPart(text="B"),))
     row = made.model_copy(update={"options": options, "messages": (first, last)})
-    words = [message["content"][-1]["text"] for message in told(row, nano.profile, {"view-0": BLANK})]
+    words = [message["content"][-1]["text"] for message in chat_messages(row, nano.profile, {"view-0": BLANK})]
     assert words == [macro_prompt(made.question), "47"]
-    kept = [message["content"][-1]["text"] for message in told(row, QWEN3_VL, {"view-0": BLANK})]
+    kept = [message["content"][-1]["text"] for message in chat_messages(row, QWEN3_VL, {"view-0": BLANK})]
     assert kept == [lettered, "B"]
 
 

@@ -148,8 +148,8 @@ def _serve(agent: "ZoomAgent", app: object, host: str, port: int, path: str) -> 
     """Take the port, load the model, serve; a model's server that is not there now may come."""
     import asyncio
 
-    from zoomagent.plugins.http.listening import serve_on, taken
+    from zoomagent.plugins.http.listening import listening_socket, serve_on
 
-    with taken(host, port) as listening:
+    with listening_socket(host, port) as listening:
         silence = asyncio.run(agent.areach())
         serve_on(listening, app, host, path, f"Serving all the same, but: {silence}" if silence else "")

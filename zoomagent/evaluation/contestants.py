@@ -63,12 +63,12 @@ def of_agent(agent: ZoomAgent) -> Contestant:
     """A strategy of the agent's."""
 
     async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
-        return given(await agent.aask(picture, question, options))
+        return result_of(await agent.aask(picture, question, options))
 
     return contestant
 
 
-def given(answer: Answer) -> Given:
+def result_of(answer: Answer) -> Given:
     """The agent's answer as the bench counts it."""
     zoomed = answer.answered and answer.perspective == "micro"
     proven = [item.mattered for item in answer.evidence if item.mattered is not None]

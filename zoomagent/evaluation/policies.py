@@ -51,7 +51,7 @@ class Driven:
     mattered: bool | None
 
 
-def asked(n: int, seed: int = SEED) -> Iterator[tuple[Scene, Case, str]]:
+def questions(n: int, seed: int = SEED) -> Iterator[tuple[Scene, Case, str]]:
     """The questions, half of each level: scene, case and level."""
     for level in SIDES:
         for scene, found in cases(Settings(n=n // 2, seeds=(seed,), size=SIDES[level], level=level)):
@@ -68,7 +68,7 @@ async def drive(policies: dict[str, str], n: int, results: Path, seed: int = SEE
             model = load_model(weights)
             print_of = fingerprint(weights) + f" {model.profile.whole_pixels}" * bool(model.profile.whole_pixels)
             with ZoomAgent(model, strategy="tools") as agent:
-                for scene, case, level in asked(n, seed):
+                for scene, case, level in questions(n, seed):
                     key = (print_of, f"{level} {case.seed} {case.scene} {case.group}")
                     if key not in kept:
                         kept[key] = await _one(agent, scene, case, level, name, print_of)

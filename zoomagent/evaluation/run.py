@@ -63,7 +63,7 @@ class PixelMemory(InMemory):
         self._views = dict(self._whole)
 
 
-def drawn(scene: Scene, settings: Settings, seed: int, index: int) -> tuple[Picture, PixelMemory]:
+def draw_picture(scene: Scene, settings: Settings, seed: int, index: int) -> tuple[Picture, PixelMemory]:
     """The scene at full size, and its pixels. Its name says which one it is, which is quicker than hashing 200 MB."""
     side = settings.size
     pixels = PixelMemory(canvas(scene, side))
@@ -100,7 +100,7 @@ async def run(
         wanted = [(case, name) for case in found for name in contestants]
         missing = [(case, name) for case, name in wanted if case.key(settings, name) not in kept]
         if missing:
-            picture, pixels = drawn(scene, settings, found[0].seed, found[0].scene)
+            picture, pixels = draw_picture(scene, settings, found[0].seed, found[0].scene)
             with picture:
                 for case, name in missing:
                     if name not in SHARING:

@@ -16,11 +16,11 @@ _HUB_NAME = re.compile(r"(hf:)?\w[\w.:-]*(/\w[\w.:-]*)?")
 def name_of(spec: str) -> str:
     """The name in what `load_model` takes. What is neither an address nor on the hub is a folder, there or not."""
     if spec.startswith(("http://", "https://")):
-        return shown(spec.partition("#")[2]) or SERVED
+        return own_name(spec.partition("#")[2]) or SERVED
     return spec if spec.startswith("hf:") else _last(spec)
 
 
-def shown(name: str) -> str:
+def own_name(name: str) -> str:
     """A model's own name. Servers often call a model by its folder: of that, the last part."""
     return name if _HUB_NAME.fullmatch(name) else _last(name)
 

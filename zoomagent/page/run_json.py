@@ -24,7 +24,7 @@ def told_step(step: Step, perspective: str | None = None) -> dict[str, Any]:
     return {**step.model_dump(mode="json"), "side": side_of(step, perspective)}
 
 
-def told(answer: RunRecord, name: str) -> dict[str, Any]:
+def run_json(answer: RunRecord, name: str) -> dict[str, Any]:
     """All of a finished run that is called `name`."""
     answer = answer.model_copy(update={"model": public_model(answer.model)})
     root = tree(answer)

@@ -32,7 +32,7 @@ from zoomagent.media import Picture
 from zoomagent.media.paths import LONGEST
 from zoomagent.page.gallery import Gallery, thumbnail
 from zoomagent.page.run_html import begun_html
-from zoomagent.page.run_json import GrowingTree, told, told_short
+from zoomagent.page.run_json import GrowingTree, run_json, told_short
 from zoomagent.page.watching import watched
 from zoomagent.run_record import Looked, Step
 from zoomagent.strategy import Rule, Strategy
@@ -52,7 +52,7 @@ LISTED = 200
 """Saved runs that are listed, newest first."""
 
 
-class Asked(BaseModel):
+class PageQuestion(BaseModel):
     """A question about a picture of the gallery, and how to look closer; what is left out is as the server is set.
     A file of an arbiter is the operator's to name: here a question can only do without one.
     `name` is the picture's file on the person's side. Bounds are `ZoomAgent.ask`'s."""
@@ -89,7 +89,7 @@ class Runs:
         self._agent, self._gallery, self._folder = agent, gallery, folder
         self._going: dict[str, asyncio.Task[None]] = {}
 
-    def begin(self, asked: Asked) -> AsyncIterator[str]:
+    def begin(self, asked: PageQuestion) -> AsyncIterator[str]:
         """The lines of a new run. Leaving them early stops it. Raises InputRefused for what cannot be asked,
         RateLimited when too many go on."""
         check_question(asked.question, asked.options)
@@ -170,7 +170,7 @@ class Runs:
         finally:
             task.cancel()
 
-    async def _run(self, name: str, asked: Asked, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
+    async def _run(self, name: str, asked: PageQuestion, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
                 agent = self._agent.using(**_settings(asked, self._agent.context.budget))
@@ -186,7 +186,7 @@ class Runs:
                 info = answer.picture and answer.picture.model_copy(update={"name": storable(asked.name)})
                 answer = answer.model_copy(update={"made": agent.made(), "picture": info})
                 await asyncio.to_thread(self._keep, name, answer, picture)
-            lines.put_nowait({"event": "ended", "run": told(answer, name)})
+            lines.put_nowait({"event": "ended", "run": run_json(answer, name)})
         except RunError as error:
             lines.put_nowait({"event": "error", "error": {"code": error.code, "message": str(error)}})
         except asyncio.CancelledError:
@@ -207,7 +207,7 @@ class Runs:
         self._gallery.keep(answer.picture.id)
 
 
-def _settings(asked: Asked, budget: Budget) -> dict[str, Any]:
+def _settings(asked: PageQuestion, budget: Budget) -> dict[str, Any]:
     """What this run asks otherwise than the server is set. Its seconds may only be fewer than the server's."""
     least = [seconds for seconds in (asked.seconds, budget.seconds) if seconds is not None]
     spent = {"calls": asked.calls, "seconds": min(least, default=None)}

@@ -49,7 +49,7 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
         "page.html": render_page(answer, pictures).encode(),
     }
     if pictures is not None:
-        files["macro.png"] = png(drawn(pictures))
+        files["macro.png"] = png(draw_boxes(pictures))
         files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
     # A run is written over a run, never over another program's answer.json.
     try:
@@ -71,7 +71,7 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
     return folder / "page.html"
 
 
-def drawn(pictures: Pictures) -> Image.Image:
+def draw_boxes(pictures: Pictures) -> Image.Image:
     """The whole picture with the boxes that were looked at, and where the model pointed."""
     image = pictures.preview.copy()
     pen, scale = ImageDraw.Draw(image), image.width / pictures.size.width

@@ -41,8 +41,8 @@ from zoomagent.media.limits import OWN_BYTES, own_limits
 from zoomagent.page.gallery import TILE, Gallery, levels, look, tile
 from zoomagent.page.leftovers import cleared
 from zoomagent.page.pictures import rendered
-from zoomagent.page.run_json import told
-from zoomagent.page.runs import Asked, Runs
+from zoomagent.page.run_json import run_json
+from zoomagent.page.runs import PageQuestion, Runs
 from zoomagent.page.saving import render_page
 from zoomagent.plugins.http.guard import App, GuardedApp, Rules, Scope, Send, rules_for
 from zoomagent.plugins.http.incoming import Message, Receive
@@ -203,7 +203,7 @@ def _serve_pictures(app: FastAPI, gallery: Gallery) -> None:
 
 def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
     @app.post("/api/runs")
-    async def ask(asked: Asked) -> StreamingResponse:
+    async def ask(asked: PageQuestion) -> StreamingResponse:
         gallery.check(asked.picture)
         return StreamingResponse(runs.begin(asked), media_type="application/x-ndjson")
 
@@ -227,7 +227,7 @@ def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
 
     @app.get("/api/runs/{name}")
     async def kept(name: str) -> dict[str, Any]:
-        return told(await asyncio.to_thread(runs.kept, name), name)
+        return run_json(await asyncio.to_thread(runs.kept, name), name)
 
     @app.get("/api/runs/{name}/page.html")
     async def page(name: str) -> HTMLResponse:

@@ -22,8 +22,8 @@ import orjson
 
 from zoomagent.data.genome.files import Source, pairs, rows
 from zoomagent.data.genome.rows import (
-    Asked,
     Counts,
+    QuestionRow,
     Region,
     Relation,
     Shot,
@@ -53,7 +53,7 @@ class Page:
     attributes: Mapping[int, tuple[str, ...]]
     relations: tuple[Relation, ...]
     regions: tuple[Region, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[QuestionRow, ...]
     regions_of_questions: Mapping[int, int]
 
 
@@ -235,6 +235,6 @@ def _thing(one: Mapping[str, Any]) -> Thing:
     return Thing(one["id"], _corners(one["box"]), tuple(one["names"]))
 
 
-def _question(one: Mapping[str, Any]) -> Asked:
+def _question(one: Mapping[str, Any]) -> QuestionRow:
     about, given = (tuple(map(_thing, one[side])) for side in ("about", "given"))
-    return Asked(one["id"], one["question"], one["answer"], about, given)
+    return QuestionRow(one["id"], one["question"], one["answer"], about, given)

@@ -62,7 +62,7 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionRow:
     """A question; `about` are the objects that the file says it names, `given` those that its answer names."""
 
     id: int
@@ -159,9 +159,9 @@ def regions_of(row: Row, size: Size, counts: Counts) -> list[Region]:
     return list(kept.values())
 
 
-def asked_of(row: Row, size: Size, counts: Counts) -> list[Asked]:
+def asked_of(row: Row, size: Size, counts: Counts) -> list[QuestionRow]:
     """The questions of a row, each once."""
-    kept: dict[str, Asked] = {}
+    kept: dict[str, QuestionRow] = {}
     for one in _dicts(row.get("qas"), "question_answers", counts):
         number = whole_number(_first(one, "qa_id", "id"))
         question, answer = text_of(one.get("question", "")), text_of(one.get("answer", "")).rstrip(" .")
@@ -173,7 +173,7 @@ def asked_of(row: Row, size: Size, counts: Counts) -> list[Asked]:
             continue
         sides = (_dicts(one.get(side), "question_answers", counts) for side in ("q_objects", "a_objects"))
         about, given = (tuple(_things(side, "question_answers", size, counts)) for side in sides)
-        kept[question.casefold()] = Asked(number, question, answer, about, given)
+        kept[question.casefold()] = QuestionRow(number, question, answer, about, given)
     return list(kept.values())
 
 

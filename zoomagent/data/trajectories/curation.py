@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zoomagent.confidence.replies import CANNOT_TELL, abstains
 from zoomagent.data.genome.index import Page
-from zoomagent.data.genome.rows import Asked, Counts, Thing
+from zoomagent.data.genome.rows import Counts, QuestionRow, Thing
 from zoomagent.data.genome.words import COUNTS, PLACES, label, occurs, words
 from zoomagent.data.trajectories.trajectory import Corners, Kind
 from zoomagent.errors import SettingInvalid
@@ -95,7 +95,7 @@ def curate(page: Page, limits: Thresholds, counts: Counts) -> list[Candidate]:
     return found
 
 
-def judge(page: Page, asked: Asked, limits: Thresholds) -> Candidate | str:
+def judge(page: Page, asked: QuestionRow, limits: Thresholds) -> Candidate | str:
     """The question as a candidate, or why it is none."""
     if abstains(asked.answer):
         return cannot_tell(page, asked.question, asked.id, named_in(asked.question), "the file says so")
@@ -128,7 +128,7 @@ def judge(page: Page, asked: Asked, limits: Thresholds) -> Candidate | str:
 
 
 def _kinds_of_small(
-    page: Page, asked: Asked, about: About, shares: Sequence[float], limits: Thresholds
+    page: Page, asked: QuestionRow, about: About, shares: Sequence[float], limits: Thresholds
 ) -> tuple[Kind, ...]:
     if len(shares) > 1:
         return ("several",)
@@ -142,7 +142,7 @@ def _kinds_of_small(
     return tuple(kind for kind, fits in kinds.items() if fits)
 
 
-def about_of(page: Page, asked: Asked) -> About | None:
+def about_of(page: Page, asked: QuestionRow) -> About | None:
     """What the question is about: linked objects, else its region, else the one object named, else linked answers."""
     if asked.about:
         return About(asked.about, "linked objects")
@@ -156,7 +156,7 @@ def about_of(page: Page, asked: Asked) -> About | None:
     return About(asked.given, "linked answer") if asked.given else None
 
 
-def _things_meant(page: Page, asked: Asked, about: About) -> Sequence[Thing]:
+def _things_meant(page: Page, asked: QuestionRow, about: About) -> Sequence[Thing]:
     """The things that must not be mistaken for others: of a region, those inside it that the question names."""
     if about.region is None:
         return about.things
@@ -174,7 +174,7 @@ def merged(things: Sequence[Thing]) -> tuple[Thing, ...]:
     return tuple(kept)
 
 
-def told_apart(page: Page, asked: Asked, about: Sequence[Thing]) -> bool:
+def told_apart(page: Page, asked: QuestionRow, about: Sequence[Thing]) -> bool:
     """Whether the question means these things and no others of their names."""
     ids = {one.id for one in about}
     for thing in about:
@@ -192,7 +192,7 @@ def told_apart(page: Page, asked: Asked, about: Sequence[Thing]) -> bool:
     return True
 
 
-def _marks(page: Page, asked: Asked, thing: Thing) -> set[str]:
+def _marks(page: Page, asked: QuestionRow, thing: Thing) -> set[str]:
     """What the question says of the thing: attributes, and relations to other things that it names."""
     said = {word for word in page.attributes.get(thing.id, ()) if occurs(word, asked.question)}
     names = {other.id: other.names for other in page.things}
@@ -202,7 +202,7 @@ def _marks(page: Page, asked: Asked, thing: Thing) -> set[str]:
     return said
 
 
-def _make_candidate(page: Page, asked: Asked, kinds: tuple[Kind, ...], about: About) -> Candidate:
+def _make_candidate(page: Page, asked: QuestionRow, kinds: tuple[Kind, ...], about: About) -> Candidate:
     sources = {"qa": [asked.id], "objects": [one.id for one in about.things if about.region is None]}
     if about.region is not None:
         sources["regions"] = [about.region]
@@ -222,7 +222,7 @@ def _make_candidate(page: Page, asked: Asked, kinds: tuple[Kind, ...], about: Ab
     )
 
 
-def _target(page: Page, asked: Asked, thing: Thing) -> Target:
+def _target(page: Page, asked: QuestionRow, thing: Thing) -> Target:
     said = label(thing.names, page.attributes.get(thing.id, ()), asked.question)
     return Target(thing.box, said or asked.question.rstrip(" ?"), said is not None)
 

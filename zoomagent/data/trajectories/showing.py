@@ -48,7 +48,7 @@ def show(folder: Path, n: int, out: Path, limits: Limits | None = None) -> int:
             "The folder holds no card.json. Give one that `data trajectories` finished.", code="not_a_file"
         )
     images = folder / read_card(card)["images"]
-    sheets = [sheet(one, images, limits) for one in mixed(folder, n)]
+    sheets = [sheet(one, images, limits) for one in sample_of_each_kind(folder, n)]
     if out.suffix == ".png":
         as_picture(sheets).save(out)
     else:
@@ -56,7 +56,7 @@ def show(folder: Path, n: int, out: Path, limits: Limits | None = None) -> int:
     return len(sheets)
 
 
-def mixed(folder: Path, n: int) -> list[Trajectory]:
+def sample_of_each_kind(folder: Path, n: int) -> list[Trajectory]:
     """The first `n` trajectories, one of each kind after the other."""
     kinds: dict[str, list[Trajectory]] = {}
     for file in (file for side in SPLITS for file in sorted((folder / side).glob("*.parquet"))[:1]):

@@ -40,7 +40,7 @@ from zoomagent.models.local.weights import weights_hash
 from zoomagent.models.profiles import NANO
 from zoomagent.models.words.chat import arrange
 from zoomagent.models.words.hermes import parse_calls
-from zoomagent.models.words.unwrapping import spoken, without_thoughts
+from zoomagent.models.words.unwrapping import dialogue_turn, without_thoughts
 from zoomagent.strategy import MAX_TOKENS
 
 T = TypeVar("T")
@@ -373,7 +373,7 @@ class InProcessModel:
         decode = self._loaded.tokenizer.decode
         whole = decode(ids)
         thought = without_thoughts(whole) != whole
-        text = spoken(whole) if thought else whole
+        text = dialogue_turn(whole) if thought else whole
         # The likelihood of an answer is that of its own words: those after the last thought.
         first = next((i for i in range(len(ids), 0, -1) if decode(ids[i:]).strip() == text), 0) if thought else 0
         ids, logprobs = ids[first:], logprobs[first:]

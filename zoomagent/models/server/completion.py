@@ -24,7 +24,7 @@ import orjson
 from zoomagent.errors import BadServerResponse
 from zoomagent.models.base import Likelihood, Reply, Token, ToolCall, Usage
 from zoomagent.models.server.server_errors import from_status, quotation
-from zoomagent.models.words.unwrapping import spoken, without_thoughts
+from zoomagent.models.words.unwrapping import dialogue_turn, without_thoughts
 from zoomagent.text import MAX_TEXT, storable
 
 FLOOR = -100.0
@@ -184,7 +184,7 @@ def _reply(choice: Any, counts: tuple[int, int, int], model: str) -> Reply:
     if not isinstance(content, str):
         raise BadServerResponse(f"The reply's content is {type(content).__name__}, not text. Try again.")
     whole = storable(content)
-    text = spoken(whole)
+    text = dialogue_turn(whole)
     calls = _calls(message.get("tool_calls"))
     tokens = _tokens(choice.get("logprobs"), text, bool(calls))
     reason = choice.get("finish_reason")

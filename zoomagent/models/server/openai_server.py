@@ -35,7 +35,7 @@ from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, M
 from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Usage
 from zoomagent.models.metering import current_meter
-from zoomagent.models.naming import shown
+from zoomagent.models.naming import own_name
 from zoomagent.models.profiles import UNKNOWN, Profile, override, profile_for
 from zoomagent.models.server.completion import (
     first_token_likelihoods,
@@ -573,7 +573,7 @@ class OpenAIModel:
         except ServerError:
             return error
         _tell_operator(names)
-        return ModelNotFound(f"The server does not serve {shown(self.name)!r}. It lists {_list_names(names)}.")
+        return ModelNotFound(f"The server does not serve {own_name(self.name)!r}. It lists {_list_names(names)}.")
 
 
 def api_base(url: str) -> str:
@@ -587,13 +587,13 @@ def _views(messages: Sequence[Message]) -> list[Pixels]:
 
 
 def _list_names(names: Sequence[str]) -> str:
-    told = ", ".join(repr(shown(name)) for name in names[:10])
+    told = ", ".join(repr(own_name(name)) for name in names[:10])
     return (told + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
 
 
 def _tell_operator(names: Sequence[str]) -> None:
     """A folder that a server calls its model by has to be given in full, and is nothing to tell clients."""
-    if any(shown(name) != name for name in names[:10]):
+    if any(own_name(name) != name for name in names[:10]):
         log.warning("The server lists %s.", ", ".join(map(repr, names[:10])))
 
 

@@ -105,7 +105,7 @@ def ends_in_thought(text: str) -> bool:
     return bool(tags) and tags[-1]
 
 
-def spoken(text: str) -> str:
+def dialogue_turn(text: str) -> str:
     """The reply as it goes on in a dialogue: without thoughts, and without the tokens that end a turn."""
     words = without_thoughts(text)
     end = len(words.rstrip())
@@ -118,7 +118,7 @@ def spoken(text: str) -> str:
 
 def unwrapped(text: str) -> str:
     """The answer inside a reply, as bare words."""
-    words = spoken(text[:MAX_TEXT])
+    words = dialogue_turn(text[:MAX_TEXT])
     for _ in range(6):
         bare = _open_tags(words)
         fence = _FENCE.fullmatch(bare.strip())
@@ -131,7 +131,7 @@ def unwrapped(text: str) -> str:
 
 def is_call(text: str) -> bool:
     """Whether the reply is a tool call, a piece of one, or nothing but markup. Such a text answers nothing."""
-    words = spoken(text[:MAX_TEXT])
+    words = dialogue_turn(text[:MAX_TEXT])
     if _CALL.search(_TAGGED.sub("", words)) or any(_CALL.search(inner) for inner in _bodies(words)):
         return True
     return bool(words) and _TAGS_ONLY.fullmatch(words) is not None

@@ -19,7 +19,7 @@ from zoomagent.plugins.http.connections import BACKLOG, Connection, LogLimit
 from zoomagent.text import printable
 
 
-def taken(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """A socket that listens there. SettingInvalid where that cannot be."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

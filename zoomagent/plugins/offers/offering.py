@@ -97,7 +97,7 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
         picture = await opened_in_time(opener, asked.image, chosen.context.budget.seconds)
     except RunError as error:
         refusal = public_refusal(error, chosen.model_name, chosen.context.strategy)
-        yield Told(refusal, worded(refusal), failed=True)
+        yield Told(refusal, answer_text(refusal), failed=True)
         return
     with picture:
         async with aclosing(chosen.astream(picture, asked.question, asked.options or ())) as items:
@@ -118,10 +118,10 @@ def _tell_answer(answer: Answer, picture: Picture) -> Told:
     public = public_answer(answer)
     crops = crops_of(answer, picture)
     files = tuple(jpeg(crop, PICTURE_BYTES // max(1, len(crops))) for crop in crops)
-    return Told(public, worded(public), files, failed=not answer.answered)
+    return Told(public, answer_text(public), files, failed=not answer.answered)
 
 
-def worded(answer: PublicAnswer) -> str:
+def answer_text(answer: PublicAnswer) -> str:
     """The answer in a few lines, for a model or a person to read."""
     if answer.outcome in ("refused", "failed"):
         return f"{answer.code}: {' '.join(answer.reasons)}"

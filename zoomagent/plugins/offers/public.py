@@ -17,7 +17,7 @@ from zoomagent.errors import RunError
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.media import Picture
-from zoomagent.models.naming import name_of, shown
+from zoomagent.models.naming import name_of, own_name
 from zoomagent.run_record import Corners, Cost, PictureInfo
 
 MAX_CROP_SIDE = 768
@@ -119,7 +119,7 @@ def public_refusal(error: RunError, model: str, strategy: str) -> PublicAnswer:
 
 def public_model(name: str) -> str:
     """The model's name without the address or the folder it is at."""
-    return name_of(name) if "://" in name else shown(name)
+    return name_of(name) if "://" in name else own_name(name)
 
 
 def public_box(box: Corners, picture: PictureInfo | Size) -> PublicBox:

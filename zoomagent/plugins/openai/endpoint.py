@@ -41,7 +41,7 @@ from zoomagent.plugins.openai.reply import (
     refusal_of,
     step_chunk,
 )
-from zoomagent.plugins.openai.request import MODELS, Asked, read_request
+from zoomagent.plugins.openai.request import MODELS, CheckedRequest, read_request
 from zoomagent.run_record import Step
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ _UNKNOWN = Refusal(404, "model_not_found", f"There is no such model here. There 
 _BUG = Refusal(500, "bug", "This is a bug of the server's. Its log says more.")
 
 
-async def _answer_at_once(asked: Asked, items: Items) -> Response:
+async def _answer_at_once(asked: CheckedRequest, items: Items) -> Response:
     steps: list[Step] = []
     async with aclosing(items):
         async for item in items:
@@ -114,7 +114,7 @@ async def _answer_at_once(asked: Asked, items: Items) -> Response:
     return Response(status_code=GONE)
 
 
-async def _answer_in_events(asked: Asked, items: Items) -> Response:
+async def _answer_in_events(asked: CheckedRequest, items: Items) -> Response:
     """A run that has no answer is refused by its status, unless a step of it was told already: then by an event."""
     # The first item and, where it is a step that stopped the run, the answer that ends it.
     begun: list[Step | Answer | None] = []
@@ -143,7 +143,7 @@ async def _answer_in_events(asked: Asked, items: Items) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
-def _events_of(asked: Asked, heading: Heading, item: Step | Answer | None) -> list[bytes]:
+def _events_of(asked: CheckedRequest, heading: Heading, item: Step | Answer | None) -> list[bytes]:
     """The events that one item of the run becomes."""
     if item is None:
         return [b": still looking\n\n"]

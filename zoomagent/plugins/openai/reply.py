@@ -16,7 +16,7 @@ from typing import Any
 from zoomagent.answer import Answer
 from zoomagent.errors import InputRefused, ModelNotFound, ModelUnavailable, RateLimited, RunError, StoreError
 from zoomagent.plugins.offers.public import public_answer
-from zoomagent.plugins.openai.request import MODELS, Asked, RequestRefused
+from zoomagent.plugins.openai.request import MODELS, CheckedRequest, RequestRefused
 from zoomagent.run_record import Cost, Step
 
 STATUS = {
@@ -88,32 +88,32 @@ def _status(code: str, refused: bool) -> int:
     return STATUS.get(code, 503 if code.startswith(("store_", StoreError.code)) else 502)
 
 
-def completion(asked: Asked, answer: Answer, steps: Sequence[Step]) -> dict[str, Any]:
+def completion(asked: CheckedRequest, answer: Answer, steps: Sequence[Step]) -> dict[str, Any]:
     """The reply that comes at once."""
     message = {
         "role": "assistant",
         "content": answer.text,
         "refusal": None,
-        "reasoning_content": "".join(map(worded, steps)),
+        "reasoning_content": "".join(map(step_text, steps)),
     }
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     opened = Heading().opened("chat.completion", asked.model)
     return {**opened, "choices": [choice], "usage": usage(answer.cost), "zoomagent": record(answer, asked)}
 
 
-def worded(step: Step) -> str:
+def step_text(step: Step) -> str:
     return f"{step.name}: {step.text}\n"
 
 
-def first_chunk(heading: Heading, asked: Asked) -> dict[str, Any]:
+def first_chunk(heading: Heading, asked: CheckedRequest) -> dict[str, Any]:
     return _chunk(heading, asked, {"role": "assistant", "content": ""})
 
 
-def step_chunk(heading: Heading, asked: Asked, step: Step) -> dict[str, Any]:
-    return _chunk(heading, asked, {"reasoning_content": worded(step)})
+def step_chunk(heading: Heading, asked: CheckedRequest, step: Step) -> dict[str, Any]:
+    return _chunk(heading, asked, {"reasoning_content": step_text(step)})
 
 
-def last_chunks(heading: Heading, asked: Asked, answer: Answer) -> Iterator[dict[str, Any]]:
+def last_chunks(heading: Heading, asked: CheckedRequest, answer: Answer) -> Iterator[dict[str, Any]]:
     """The answer, then its end with the record, then the usage where it was asked for."""
     yield _chunk(heading, asked, {"content": answer.text})
     yield {**_chunk(heading, asked, {}, "stop"), "zoomagent": record(answer, asked)}
@@ -122,12 +122,12 @@ def last_chunks(heading: Heading, asked: Asked, answer: Answer) -> Iterator[dict
         yield {**opened, "choices": [], "usage": usage(answer.cost)}
 
 
-def _chunk(heading: Heading, asked: Asked, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+def _chunk(heading: Heading, asked: CheckedRequest, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     return {**heading.opened("chat.completion.chunk", asked.model), "choices": [choice]}
 
 
-def record(answer: Answer, asked: Asked) -> dict[str, Any]:
+def record(answer: Answer, asked: CheckedRequest) -> dict[str, Any]:
     """The extension field `zoomagent`."""
     return {**public_answer(answer).model_dump(mode="json"), "unused": list(asked.unused)}
 

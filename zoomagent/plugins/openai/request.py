@@ -178,7 +178,7 @@ class ChatRequest(Strict):
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckedRequest:
     """A checked request. `settings` are fields of the agent's context; `seconds` is a bound that it may lower."""
 
     model: str
@@ -192,7 +192,7 @@ class Asked:
     unused: tuple[str, ...] = ()
 
 
-def read_request(body: bytes) -> Asked:
+def read_request(body: bytes) -> CheckedRequest:
     """The question in a request's body. Raises RequestRefused, and ModelNotFound for a name that is not served."""
     try:
         given = orjson.loads(body)
@@ -207,7 +207,7 @@ def read_request(body: bytes) -> Asked:
     return _read_turns(request)
 
 
-def _read_turns(request: ChatRequest) -> Asked:
+def _read_turns(request: ChatRequest) -> CheckedRequest:
     extension = request.zoomagent
     # System first, then the user, the assistant at most once between two of the user's turns, the user last.
     before = "system"
@@ -238,7 +238,7 @@ def _read_turns(request: ChatRequest) -> Asked:
     unused = tuple(name for name in UNUSED if getattr(request, name) not in (None, [], ""))
     if request.response_format is not None and request.response_format.type == "json_object":
         unused = (*unused, "response_format")
-    return Asked(
+    return CheckedRequest(
         model=request.model,
         image=image,
         question=question,

@@ -13,7 +13,7 @@ from zoomagent.training.nano.dense import DenseHead
 from zoomagent.training.nano.mix import Mix
 from zoomagent.training.nano.model import NanoConfig
 from zoomagent.training.nano.packing import IGNORE
-from zoomagent.training.nano.pointing import Pointer, attended, spoken
+from zoomagent.training.nano.pointing import Pointer, attended, spoken_masks
 
 FIELDS = ("shape", "colour", "char1", "char2", "x0", "x0b", "y0", "y0b", "x1", "x1b", "y1", "y1b", "ground", "glyph")
 
@@ -67,7 +67,7 @@ class Learner(nn.Module):
         each = nn.functional.cross_entropy(logits, batch.labels[asked], reduction="none")
         shares = token_shares(batch)[asked]
         text = (each * shares).sum() / shares.sum()
-        middle, said = len(every) // 2, spoken(batch)
+        middle, said = len(every) // 2, spoken_masks(batch)
         pointed, found = self.heads.pointer(every[middle], batch, said)
         looked, hit = attended(self.model.model.language_model, middle, every[middle], batch, said)
         noted = {"text": text.detach(), "predicted": logits.argmax(-1).detach()}

@@ -28,7 +28,7 @@ class Spoken:
     right: torch.Tensor
 
 
-def spoken(batch: Batch) -> Spoken:
+def spoken_masks(batch: Batch) -> Spoken:
     """Masks `seen` and `right` have shape (answer tokens, length); tokens whose items no view shows are left out."""
     row, place = ((batch.labels != IGNORE) & (batch.targets > 0)).nonzero(as_tuple=True)
     seen = batch.mask[row, 0, place]

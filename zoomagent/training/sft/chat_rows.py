@@ -57,7 +57,7 @@ def views(trajectory: Trajectory, profile: Profile) -> dict[str, Request]:
     }
 
 
-def shown(trajectory: Trajectory) -> list[str]:
+def view_names(trajectory: Trajectory) -> list[str]:
     """The names of the views in the order of their placeholders; one that is shown again counts again."""
     return [part.view for turn in trajectory.messages for part in turn.content if isinstance(part, ImagePart)]
 
@@ -72,17 +72,17 @@ def unusable(trajectory: Trajectory, profile: Profile) -> str | None:
     called = {call.function.name for turn in trajectory.messages for call in turn.tool_calls}
     if not called <= set(profile.tools):
         return "calls a tool that the model is not offered"
-    if len(shown(trajectory)) > profile.max_images:
+    if len(view_names(trajectory)) > profile.max_images:
         return "shows more images than the model takes"
     if not any(learned(trajectory)):
         return "has no turn to learn"
     return None
 
 
-def told(trajectory: Trajectory, profile: Profile, images: Mapping[str, Image.Image]) -> list[dict[str, Any]]:
+def chat_messages(trajectory: Trajectory, profile: Profile, images: Mapping[str, Image.Image]) -> list[dict[str, Any]]:
     """The messages as a chat template takes them; `images` holds each view's pixels by name."""
     needed = views(trajectory, profile)
-    sizes = [needed[name][1] for name in dict.fromkeys(shown(trajectory))]
+    sizes = [needed[name][1] for name in dict.fromkeys(view_names(trajectory))]
     messages = [_message(turn, profile, sizes, images) for turn in _turns_of(trajectory, profile)]
     arranged = arrange(messages, replace(profile, tool_dialect="openai"))
     return [_template_turn(message) for message in arranged]

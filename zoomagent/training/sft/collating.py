@@ -22,7 +22,7 @@ from zoomagent.data.trajectories.trajectory import Trajectory
 from zoomagent.errors import SettingInvalid
 from zoomagent.models.profiles import Profile
 from zoomagent.training.nano.packing import IGNORE
-from zoomagent.training.sft.chat_rows import learned, offered, read, shown, told, unusable, views
+from zoomagent.training.sft.chat_rows import chat_messages, learned, offered, read, unusable, view_names, views
 from zoomagent.training.sft.processing import ViewProcessor
 from zoomagent.training.sft.reading import cut
 
@@ -61,8 +61,8 @@ class Collator:
 
     def length(self, trajectory: Trajectory) -> int:
         """Tokens of the whole conversation, visual ones included."""
-        names = shown(trajectory)
-        messages = told(trajectory, self.profile, dict.fromkeys(names, BLANK))
+        names = view_names(trajectory)
+        messages = chat_messages(trajectory, self.profile, dict.fromkeys(names, BLANK))
         text = self.processor.apply_chat_template(messages, tools=self.tools)
         sizes = views(trajectory, self.profile)
         visual = sum(self.profile.visual_tokens(sizes[name][1]) - 1 for name in names)
@@ -86,9 +86,11 @@ class Collator:
         """One row's ids, labels and masks as lists, its patches and grids as tensors."""
         trajectory = read(row)
         needed = views(trajectory, self.profile)
-        images = cut(self.images / trajectory.image, {name: needed[name] for name in dict.fromkeys(shown(trajectory))})
+        images = cut(
+            self.images / trajectory.image, {name: needed[name] for name in dict.fromkeys(view_names(trajectory))}
+        )
         out = self.processor.apply_chat_template(
-            told(trajectory, self.profile, images),
+            chat_messages(trajectory, self.profile, images),
             tools=self.tools,
             chat_template=self.template,
             tokenize=True,
