@@ -58,9 +58,11 @@ async def ask(model: OpenAIModel, **options: Any) -> str:
     return str(reply.text)
 
 
-@pytest.mark.parametrize("value", ["0.05", "0", formatdate(time.time() + 0.5, usegmt=True), "", "soon"])
+@pytest.mark.parametrize("value", ["0.05", "0", "a date", "", "soon"])
 def test_s1_a_429_is_waited_for_as_asked(value: str) -> None:
     server = FakeServer()
+    if value == "a date":
+        value = formatdate(time.time() + 0.5, usegmt=True)
     server.enqueue([Status(429, {"retry-after": value} if value else {})])
     assert run(ask(model_of(server))) == "Yes"
     assert len(server.requests) == 2
