@@ -47,14 +47,9 @@ from zoomagent.training.nano.packing import Branch, Segment
 
 KINDS: dict[Kind, float] = {
     "read": 0.20, "colour": 0.07, "shape": 0.07, "side": 0.06, "count": 0.13,
-    "presence": 0.13, "relation": 0.18, "more": 0.05, "ground": 0.05, "absent": 0.06,
+    "presence": 0.13, "relation": 0.20, "more": 0.03, "ground": 0.05, "absent": 0.06,
 }  # fmt: skip
 """Share of each kind among direct questions."""
-CUE_KINDS: dict[Kind, float] = {
-    "read": 0.18, "colour": 0.05, "shape": 0.05, "side": 0.05, "count": 0.12,
-    "presence": 0.10, "relation": 0.20, "more": 0.20, "ground": 0.03, "absent": 0.02,
-}  # fmt: skip
-"""Share of each kind among questions of what must be seen: a comparison has two names that must both be learned."""
 LOOK_KINDS: dict[Kind, float] = {
     "read": 0.52, "colour": 0.05, "shape": 0.05, "side": 0.05, "presence": 0.07, "relation": 0.06,
     "count": 0.05, "ground": 0.05, "absent": 0.10,
@@ -284,7 +279,7 @@ class Dialogues:
     def cue(self, scene: Scene, rng: np.random.Generator) -> Practice:
         if rng.random() < 0.15:
             return self._tags(scene)
-        question = self.ask(CUE_KINDS, scene, rng, lambda q: True)
+        question = self.ask(KINDS, scene, rng, lambda q: True)
         said = ", ".join(question.phrases) or WHOLE_PICTURE
         return Practice("cue", self.words.turn(CUES + question.text, said))
 

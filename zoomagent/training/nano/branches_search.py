@@ -15,7 +15,7 @@ UNCLEAR = 2.4
 """Between this and HIDDEN pixels nothing is asked about an item: seen by some and missed by others."""
 MOST = 5
 """Boxes in one answer."""
-AFTER_SEARCH: dict[Kind, float] = {"count": 0.40, "presence": 0.20, "more": 0.27, "absent": 0.13}
+AFTER_SEARCH: dict[Kind, float] = {"count": 0.45, "presence": 0.25, "more": 0.15, "absent": 0.15}
 
 
 def every(talk: Dialogues, scene: Scene, rng: np.random.Generator) -> Practice:

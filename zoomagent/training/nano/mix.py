@@ -34,7 +34,7 @@ class Shapes:
     yes_no: int = 2
     boxes: int = 2
     parts: int = 1
-    cues: int = 2
+    cues: int = 1
     micro: int = 2
     several: int = 1
     every: int = 4
