@@ -103,7 +103,7 @@ def test_clamp_keeps_what_lies_half_inside_and_nothing_else(start: int, end: int
 def test_a_widened_moment_holds_the_moment_and_stays_in_the_clip(moment: Moment, margin: int) -> None:
     wide = widened(moment, margin, DURATION)
     assert intersect(wide, moment) == moment
-    assert 0 <= wide.start and wide.end <= DURATION
+    assert wide.start >= 0 and wide.end <= DURATION
 
 
 @pytest.mark.parametrize(

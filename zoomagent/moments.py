@@ -114,7 +114,7 @@ def moment_from_model(values: Sequence[float], space: TimeSpace, shown: Moment, 
         raise MomentInvalid("A moment is two numbers: its start and its end.")
     if space == "seconds":
         start, end = (round(min(max(value, -1e9), 1e9) * 1000) for value in values)
-        near = widened(Moment(start, end), 0, duration) if -EDGE <= start and end <= duration + EDGE else None
+        near = widened(Moment(start, end), 0, duration) if start >= -EDGE and end <= duration + EDGE else None
         return clamp(near if near and near.length else Moment(start, end), duration)
     scale = SCALES[space]
     if any(not -OVERSHOOT * scale <= value <= (1 + OVERSHOOT) * scale for value in values):
