@@ -1,8 +1,8 @@
 """Moments: spans of a clip's time, one truth for all of zoomagent.
 
-Every moment lives in whole milliseconds from the clip's first frame, half-open: `0 <= start < end <= duration`. A model
-writes moments in a space of its own; the conversion happens here and is called at the model's edge and nowhere else. All
-functions are pure. Left out: reading moments out of a model's text, and frames (`media/video/`).
+Every moment lives in whole milliseconds from the clip's first frame, half-open: `0 <= start < end <= duration`. A
+model writes moments in a space of its own; the conversion happens here and is called at the model's edge and nowhere
+else. All functions are pure. Left out: reading moments out of a model's text, and frames (`media/video/`).
 
     moment = moment_from_model([12.3, 15.0], "seconds", shown, duration)        # or MomentInvalid
 """

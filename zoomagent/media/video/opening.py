@@ -1,8 +1,9 @@
-"""open_video: a file, bytes or a `data:` URL that is a clip -> Video, or InputRefused with a stable code. open_media: the
-same for whatever may be a clip or a picture.
+"""open_video: a file, bytes or a `data:` URL that is a clip -> Video, or InputRefused with a stable code. open_media:
+the same for whatever may be a clip or a picture.
 
-The bytes are spooled (read once). What they are is found by their first bytes here, and the decoder is told: mp4 and mov,
-mkv and webm, avi. Nothing else is a video, whatever its name says. Addresses are never fetched. Needs the extra `video`.
+The bytes are spooled (read once). What they are is found by their first bytes here, and the decoder is told: mp4 and
+mov, mkv and webm, avi. Nothing else is a video, whatever its name says. Addresses are never fetched. Needs the extra
+`video`.
 """
 
 import os

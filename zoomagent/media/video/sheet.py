@@ -3,15 +3,17 @@
     sheet = Sheet(video, video.moment, 3)                  # nine frames: 5760 x 3240 pixels of a clip of 1920 x 1080
     sheet.view(box, size)                                  # rendered from the pixels of the frames that it touches
 
-Each cell stands for a slice of the moment and shows the frame in its middle. A zoom into a cell is that frame in its own
-resolution. Nothing is drawn in: no numbers, no borders. `hidden` moments are grey, for proofs.
+Each cell stands for a slice of the moment and shows the frame in its middle. A zoom into a cell is that frame in its
+own resolution. Nothing is drawn in: no numbers, no borders. `hidden` moments are grey, for proofs.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from PIL import Image
 
+from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, intersect
 from zoomagent.media.picture import Picture, Request
 from zoomagent.media.video.video import FrameRequest, Video
@@ -103,3 +105,13 @@ class _Cells:
                 return image
             view.paste(image, place)
         return view
+
+
+def open_sheet(opener: Callable[[Any], Any], moment: Moment, grid: int, source: Any) -> Sheet:
+    """The sheet of the clip that `opener` makes of `source`, which is closed with it; of an open clip, which stays
+    open. Raises InputRefused where the source is no clip."""
+    video = source if isinstance(source, Video) else opener(source)
+    if not isinstance(video, Video):
+        video.close()
+        raise InputRefused("This is no video. Give the clip that was asked about.", code="other_picture")
+    return Sheet(video, moment, grid, owns=video is not source)

@@ -4,8 +4,8 @@
         video.frame(12_300)                                # the last frame that is not after 12.3 s
         Sheet(video, video.moment, 3)                      # nine frames as one picture (sheet.py)
 
-Times are whole milliseconds from the first frame. Where the frames come from is a `Frames` source's business; opening is
-`opening.py`'s.
+Times are whole milliseconds from the first frame. Where the frames come from is a `Frames` source's business; opening
+is `opening.py`'s.
 """
 
 import threading
