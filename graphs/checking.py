@@ -73,6 +73,8 @@ def check_state(state: State) -> None:
         left, top, right, bottom = view["box"]
         width, height = view["size"]
         inside = picture and 0 <= left < right <= picture["width"] and 0 <= top < bottom <= picture["height"]
+        if "sheet" in view:  # of another size than the picture; the view store looks when it is there
+            inside = 0 <= left < right and 0 <= top < bottom
         if not inside or not 0 < width <= MOST_SIDE or not 0 < height <= MOST_SIDE or view["depth"] < 0:
             raise ValueError("a view that can not be")
         if any(len(mark) != 4 for mark in view.get("marks", [])):

@@ -13,7 +13,8 @@ from typing_extensions import TypedDict
 
 from zoomagent.run_record import Perspective
 from zoomagent.tools.searching import RegionRecord
-from zoomagent.tools.viewing import ViewRecord
+from zoomagent.tools.seeking import StretchRecord
+from zoomagent.tools.viewing import SheetRecord, ViewRecord
 
 Policy = Literal["tools", "locate", "point", "search", "count"]
 
@@ -158,6 +159,29 @@ class SearchRecord(TypedDict):
     found: list[tuple[str, int]]
 
 
+class TimingRecord(TypedDict):
+    """What a question about a clip asks of its time, and about which things."""
+
+    kind: Literal["when", "long", "often", "order", "look"]
+    phrases: list[str]
+
+
+class MomentRecord(TypedDict):
+    """A moment in which something was found, in milliseconds. `at` is a time at which it was seen, with the probability
+    `seen`; `left` and `right` are what is known of its edges: the outermost time at which it was seen, the innermost
+    one at which it was not (None: not known), the next step. `stretch` is the stretch of time in which it was found."""
+
+    id: str
+    phrase: str
+    at: int
+    seen: float | None
+    moment: list[int]
+    stretch: list[int]
+    left: list[int | None]
+    right: list[int | None]
+    bounded: bool
+
+
 class WeighingRecord(TypedDict):
     """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
     likelihood."""
@@ -271,6 +295,14 @@ class Update(TypedDict, total=False):
     """The way of looking that gave the micro answer."""
     searched: SearchRecord
     """What a search of the whole picture came to."""
+    timing: TimingRecord
+    """What a question about a clip asks of its time."""
+    stretches: list[StretchRecord]
+    """Every stretch of a clip's time that was looked at or may be."""
+    moments: list[MomentRecord]
+    """When what was looked for was found."""
+    shown: SheetRecord
+    """The sheet that shows the moments."""
     calls: list[CallRecord]
     """Every call of the model, for the budget and the bill."""
     steps: list[StepRecord]
@@ -311,6 +343,10 @@ class State(Question, total=False):
     attempts: int
     answered: Policy
     searched: SearchRecord
+    timing: TimingRecord
+    stretches: Annotated[list[StretchRecord], merge]
+    moments: Annotated[list[MomentRecord], merge]
+    shown: SheetRecord
     sent: str
     calls: Annotated[list[CallRecord], merge]
     steps: Annotated[list[StepRecord], merge]
@@ -321,6 +357,7 @@ class State(Question, total=False):
 
 MERGED = (
     "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks",
+    "stretches", "moments",
 )  # fmt: skip
 
 

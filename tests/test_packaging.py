@@ -20,12 +20,12 @@ from zoomagent.errors import ZoomAgentError
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = [
-    {"bounds", "errors", "files", "geometry", "journal", "run_record", "strategy", "text"},
+    {"bounds", "errors", "files", "geometry", "journal", "moments", "run_record", "strategy", "text"},
     {"media"},
     {"models", "confidence", "prompts"},
     {"tools"},
     {"graphs"},
-    {"answer", "background", "checkup", "store", "running", "agent", "nodes"}
+    {"answer", "background", "checkup", "store", "running", "agent", "clips", "nodes"}
     | {"page.words", "page.tree", "page.run_html", "page.pictures", "page.saving"},
     {"page", "plugins", "batch"},
 ]
@@ -265,7 +265,7 @@ def test_no_extra_names_the_package_itself() -> None:
 def test_the_extra_dev_brings_all_that_tests_need() -> None:
     """With the same bounds as the extras it repeats. `eval` and `ray` are large, and their tests do without."""
     extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-    for name in ("large", "ocr", "train", "bench", "studio", "mcp", "langchain", "serve", "docs"):
+    for name in ("large", "ocr", "video", "train", "bench", "studio", "mcp", "langchain", "serve", "docs"):
         assert set(extras[name]) <= set(extras["dev"]), name
 
 

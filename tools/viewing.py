@@ -3,6 +3,7 @@
 A record is plain JSON: which picture, which box of it in original pixels, rendered at which size, cut from
 which earlier view, with which boxes drawn in, or blanked. Its id is the hash of what decides its pixels, so
 equal ids promise equal pixels, and a store can be rebuilt from the picture and the records of a checkpoint.
+Where the picture is a sheet of a clip's frames, a view may show another sheet of the same clip.
 Left out: deciding what to look at (`cropping.py`, `zooming.py`).
 """
 
@@ -18,8 +19,10 @@ from typing_extensions import TypedDict
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.geometry import Box, Size, View, whole
 from zoomagent.media import Picture
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import Profile
+from zoomagent.moments import Moment
 from zoomagent.tools.marking import marked
 
 BLANK = (127, 127, 127)
@@ -35,9 +38,18 @@ KEPT = 64
 """Rendered views that are kept from run to run (ours)."""
 
 
+class SheetRecord(TypedDict):
+    """A sheet of a clip's frames: `grid` x `grid` of them from `moment` (milliseconds), those in `hidden` grey."""
+
+    moment: list[int]
+    grid: int
+    hidden: list[int] | None
+
+
 class ViewRecord(TypedDict):
     """A view as plain JSON. `source` is the id of the view it was cut from, "" for the whole picture. `marks` are
-    boxes in original pixels that are drawn in; a `blank` view shows nothing but grey."""
+    boxes in original pixels that are drawn in; a `blank` view shows nothing but grey. `sheet` is there where a view
+    shows another sheet of the clip than the run's picture is: `box` lies in that one."""
 
     id: str
     picture: str
@@ -47,6 +59,7 @@ class ViewRecord(TypedDict):
     depth: int
     marks: NotRequired[list[list[int]]]
     blank: NotRequired[bool]
+    sheet: NotRequired[SheetRecord]
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,36 @@ class ViewStore:
         record["id"] = id_of(record)
         return self._records.setdefault(record["id"], record)
 
+    def sheet(self, moment: Moment, grid: int, hidden: Moment | None = None) -> ViewRecord:
+        """All of another sheet of the same clip: one frame at the size of a whole picture, several as large as the
+        model takes them."""
+        sheet = SheetRecord(moment=moment.as_list(), grid=grid, hidden=hidden.as_list() if hidden else None)
+        box = whole(self._sheet_of(sheet).size)
+        limit = (self.profile.whole_pixels or None) if grid == 1 else None
+        size = view_size(self.profile, box, limit, self.max_pixels)
+        record = ViewRecord(
+            id="",
+            picture=self.picture.id,
+            box=box.as_list(),
+            size=[size.width, size.height],
+            source="",
+            depth=0,
+            sheet=sheet,
+        )
+        record["id"] = id_of(record)
+        return self._records.setdefault(record["id"], record)
+
+    def _sheet_of(self, sheet: SheetRecord) -> Sheet:
+        """The sheet that a record names. ValueError where there is no such sheet."""
+        if not isinstance(self.picture, Sheet) or len(sheet["moment"]) != 2 or len(sheet["hidden"] or [0, 0]) != 2:
+            raise ValueError("There is no such sheet.")
+        hidden = Moment(*sheet["hidden"]) if sheet["hidden"] else None
+        return self.picture.other(Moment(*sheet["moment"]), sheet["grid"], hidden)
+
+    def picture_of(self, record: ViewRecord) -> Picture:
+        """The picture in which a view's box lies."""
+        return self._sheet_of(record["sheet"]) if "sheet" in record else self.picture
+
     def largest(self, name: str) -> ViewRecord:
         """What a view shows, at the most pixels that the model takes."""
         record = self.record(name)
@@ -115,7 +158,10 @@ class ViewStore:
     def holds(self, record: ViewRecord) -> bool:
         """Whether a record from outside is a view of this picture that can be rendered here."""
         left, top, right, bottom = record["box"]
-        size = self.picture.size
+        try:
+            size = self.picture_of(record).size
+        except ValueError:
+            return False
         inside = 0 <= left < right <= size.width and 0 <= top < bottom <= size.height
         most = max(MOST_PIXELS, self.profile.max_pixels)
         return record["picture"] == self.picture.id and inside and size_of(record).pixels <= most
@@ -141,6 +187,11 @@ class ViewStore:
         record = self.record(name)
         half = record["size"][0] * record["size"][1] // 2
         limit = max(half, self.profile.min_pixels)
+        if "sheet" in record:
+            size = view_size(self.profile, box_of(record), limit, self.max_pixels)
+            other: ViewRecord = {**record, "size": [size.width, size.height]}
+            other["id"] = id_of(other)
+            return self._records.setdefault(other["id"], other)
         plain = self.add(box_of(record), source=record["source"], max_pixels=limit)
         if record.get("blank"):
             return self.blank(plain["id"])
@@ -160,7 +211,7 @@ class ViewStore:
         if record.get("blank"):
             image = Image.new("RGB", (record["size"][0], record["size"][1]), BLANK)
         else:
-            image = self.picture.view(box_of(record), size_of(record))
+            image = self.picture_of(record).view(box_of(record), size_of(record))
         shares = []
         for mark in () if record.get("blank") else record.get("marks", ()):
             x0, x1 = (min(max((x - left) / (right - left), 0.0), 1.0) for x in (mark[0], mark[2]))
@@ -185,6 +236,9 @@ def id_of(record: ViewRecord) -> str:
     """The content name of a view: what decides its pixels, and nothing else."""
     width, height = record["size"]
     name = _hashed(f"{record['picture']}|{width}x{height}", [record["box"]])
+    if "sheet" in record:
+        sheet = record["sheet"]
+        name = _hashed(f"{name}|{sheet['grid']}", [sheet["moment"], sheet["hidden"] or []])
     if record.get("marks"):
         name = _hashed(name, record["marks"])
     return _hashed(name, []) if record.get("blank") else name

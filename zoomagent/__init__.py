@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from zoomagent.geometry import Box, Size, whole
     from zoomagent.graphs.context import Bench, Budget, Context
     from zoomagent.graphs.zoom import graph as zoom_graph
-    from zoomagent.media import Limits, Picture, UrlRules, open_picture
+    from zoomagent.media import Limits, Picture, UrlRules, Video, VideoLimits, open_media, open_picture, open_video
     from zoomagent.models.base import Model
     from zoomagent.models.loading import load_model
     from zoomagent.models.profiles import Profile, profile_for
+    from zoomagent.moments import Moment
     from zoomagent.plugins.langchain import ZoomTool, all_tools
     from zoomagent.plugins.offers.inputs import Allowed, named_opener, picture_opener
     from zoomagent.plugins.offers.offering import Opener, Told, answer_told, looking
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
         PictureInfo,
         Region,
         Search,
+        SheetInfo,
+        Span,
         Step,
     )
     from zoomagent.strategy import Rule, Strategy
@@ -74,6 +77,8 @@ _HOMES = {
         "PictureInfo",
         "Region",
         "Search",
+        "SheetInfo",
+        "Span",
         "Step",
     ),
     "errors": (
@@ -100,8 +105,13 @@ _HOMES = {
         "Limits",
         "Picture",
         "UrlRules",
+        "Video",
+        "VideoLimits",
+        "open_media",
         "open_picture",
+        "open_video",
     ),
+    "moments": ("Moment",),
     "models.base": ("Model",),
     "models.loading": ("load_model",),
     "models.profiles": (
@@ -166,6 +176,7 @@ __all__ = [
     "Line",
     "Looked",
     "Model",
+    "Moment",
     "Opener",
     "Outcome",
     "Picture",
@@ -179,13 +190,17 @@ __all__ = [
     "Search",
     "ServerError",
     "SettingInvalid",
+    "SheetInfo",
     "Size",
+    "Span",
     "Step",
     "StoreError",
     "Strategy",
     "Told",
     "ToolError",
     "UrlRules",
+    "Video",
+    "VideoLimits",
     "ZoomAgent",
     "ZoomAgentError",
     "ZoomTool",
@@ -197,7 +212,9 @@ __all__ = [
     "load_model",
     "looking",
     "named_opener",
+    "open_media",
     "open_picture",
+    "open_video",
     "picture_opener",
     "profile_for",
     "read",

@@ -32,12 +32,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
-from zoomagent.errors import RunError, SettingInvalid, StoreError
+from zoomagent.clips import ClipRun, answer_of, ask_clip
+from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
 from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.graphs.state import Question, State
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import Picture, Video, open_media
 from zoomagent.media.paths import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
@@ -99,7 +100,7 @@ class ZoomAgent:
         profile: Mapping[str, Any] | str | Path | None = None,
         samples: int = 5,
         connections: int = 16,
-        opener: Callable[[Any], Picture] = open_picture,
+        opener: Callable[[Any], Picture | Video] = open_media,
     ) -> None:
         """`model`: "nano", a folder, "hf:" and a hub name, a base URL (`#name` picks the model), or a Model.
 
@@ -114,7 +115,7 @@ class ZoomAgent:
         by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what a model
         that is loaded here takes: a file of `zoomagent doctor --save-profile`, a checkpoint's folder, a family's name,
         or fields; a server gets at most `connections` calls at a time; `opener` turns what `ask` is given into a
-        Picture. Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
+        Picture or a Video. Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
         if profile is not None and not isinstance(model, str):
             raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
         self.context = Context(
@@ -183,7 +184,7 @@ class ZoomAgent:
         """The answer to one question about `image`.
 
         `image` is a path, bytes, a file object, a `data:` URL, a Pillow image, an array (height, width[, channels])
-        or an open Picture; an http(s) URL needs an `opener` that allows its host. With `options` the answer is one of
+        or an open Picture; or a video: a path, bytes, a `data:` URL or an open Video (extra `video`). An http(s) URL needs an `opener` that allows its host. With `options` the answer is one of
         them. `thread_id` names the run in the checkpointer: asked again, it goes on or returns what it ended with.
         Boxes of the answer are original pixels. What goes wrong with picture, model or server is the answer's outcome;
         raises ValueError only for a `thread_id` without a checkpointer or of a wrong form."""
@@ -293,17 +294,23 @@ class ZoomAgent:
             async with AsyncExitStack() as stack:
                 stack.enter_context(self._only_run(thread))
                 stack.enter_context(store_errors())
-                bench = await self._bench(stack, image)
+                media = await self._opened(stack, image)
+                if isinstance(media, Video):
+                    saver = await self._saver(stack)
+                    model = await self._load(self._seconds_left(began))
+                    settings = self.context.model_dump(mode="json")
+                    async for found in ask_clip(
+                        media, question, options, self.context, model, saver, thread or "", settings, began
+                    ):
+                        yield found if isinstance(found, Step) else self._clip_answer(found, image, thread, began)
+                    return
+                bench = await self._bench(stack, media)
                 settings = self.context.model_dump(mode="json")
                 start = Question(
                     image=bench.views.picture.id, question=question, options=list(options), settings=settings
                 )
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
-                saver: BaseCheckpointSaver[Any] | None
-                if isinstance(self._store, CheckpointFile):
-                    saver = await stack.enter_async_context(self._store.opened())
-                else:
-                    saver = self._store
+                saver = await self._saver(stack)
                 async for item in run(start, live, saver, thread or ""):
                     if isinstance(item, Step):
                         yield item
@@ -312,14 +319,29 @@ class ZoomAgent:
         except RunError as error:
             yield self._refusal(question, options, thread, error)
 
+    async def _opened(self, stack: AsyncExitStack, image: Any) -> Picture | Video:
+        """The picture or clip, open. One that is passed in stays open."""
+        if isinstance(image, Picture | Video):
+            return image
+        return stack.enter_context(await opened_in_time(self._opener, image, self.context.budget.seconds))
+
     async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
-        """The open picture and the model. A Picture that is passed in stays open."""
-        picture, began = image, time.monotonic()
-        seconds = self.context.budget.seconds
-        if not isinstance(image, Picture):
-            picture = stack.enter_context(await opened_in_time(self._opener, image, seconds))
-        model = await self._load(None if seconds is None else seconds - (time.monotonic() - began))
+        """The open picture and the model."""
+        began = time.monotonic()
+        picture = await self._opened(stack, image)
+        if isinstance(picture, Video):
+            raise InputRefused("Single tools take pictures. Ask a question about a video.", code="unsupported_image")
+        model = await self._load(self._seconds_left(began))
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
+
+    def _seconds_left(self, began: float) -> float | None:
+        seconds = self.context.budget.seconds
+        return None if seconds is None else seconds - (time.monotonic() - began)
+
+    async def _saver(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any] | None:
+        if isinstance(self._store, CheckpointFile):
+            return await stack.enter_async_context(self._store.opened())
+        return self._store
 
     async def _load(self, seconds: float | None = None) -> Model:
         """The model, loaded with the first question, which has `seconds` left for what its server says of it."""
@@ -357,6 +379,13 @@ class ZoomAgent:
         if not THREAD_ID.fullmatch(thread):
             raise ValueError(f"A thread_id is 1 to 128 of A-Z a-z 0-9 _ . : -, not {thread!r}.")
         return thread
+
+    def _clip_answer(self, run: ClipRun, image: Any, thread: str | None, began: float) -> Answer:
+        """The answer about a clip. Its picture is the sheet of frames that it was read from, or that shows when."""
+        answer = answer_of(run, self.model_name, self.context.strategy, time.monotonic() - began)
+        picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
+        more = {"thread_id": thread, "picture": picture, "made": self.made()}
+        return answer.model_copy(update=more).from_picture(Source(image, self._opener))
 
     def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
         answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)

@@ -53,7 +53,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         # An answer that rests on a count rests on everything that was counted.
         boxes += [box for target in state.get("targets", []) for box in target.get("found", [])]
     # Views with marks or blanked ones show nothing that others do not.
-    views = [view for view in state.get("views", []) if not view.get("blank") and not view.get("marks")]
+    views = [v for v in state.get("views", []) if not v.get("blank") and not v.get("marks") and "sheet" not in v]
     looks = [
         {"view": v["id"], "source": v["source"], "box": v["box"], "size": v["size"], "depth": v["depth"]} for v in views
     ]
@@ -84,6 +84,17 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
             "views": looks,
             "regions": state.get("regions", []),
             "searched": state.get("searched"),
+            "moments": [
+                {
+                    "phrase": one["phrase"],
+                    "start": one["moment"][0],
+                    "end": one["moment"][1],
+                    "at": one["at"],
+                    "seen": one["seen"],
+                    "bounded": one["bounded"],
+                }
+                for one in sorted(state.get("moments", []), key=lambda one: one["moment"][0])
+            ],
             "macro": candidate_in(state, "macro", weighing.macro if weighing else None),
             "micro": candidate_in(state, "micro", weighing.micro if weighing else None),
             "compared_by": weighing.how if weighing else None,

@@ -3,6 +3,7 @@
     ZoomAgentError                  code, message: what, why, what to do next
     ├── ToolError                   told to the model; the run goes on
     │   ├── BoxInvalid              a box that names no part of the picture
+    │   ├── MomentInvalid           a moment that is no part of the clip
     │   ├── ToolArgsInvalid         arguments that fit no tool
     │   └── OutputTruncated         the reply ended before the call did
     └── RunError                    stops the run; the caller sees its code
@@ -56,6 +57,10 @@ class BoxInvalid(ToolError):
     code = "box_invalid"
 
 
+class MomentInvalid(ToolError):
+    code = "moment_invalid"
+
+
 class ToolArgsInvalid(ToolError):
     code = "tool_args_invalid"
 
@@ -76,7 +81,8 @@ class InputRefused(RunError):
     """Codes: unsupported_image, deep_jpeg, tiff_needs_large, needs_password, corrupt_image, too_many_pixels,
     too_many_bytes, bad_aspect, bad_data_url, bad_frame, metadata_too_large, decode_timeout, decode_crashed,
     decode_memory, path_not_allowed, not_a_file, bad_question, bad_state, bad_resume, bad_input, picture_closed,
-    data_missing, data_ambiguous, data_corrupt. The page's: unknown_picture, unknown_run, unknown_tile, unknown_view.
+    data_missing, data_ambiguous, data_corrupt. Of videos: unsupported_video, corrupt_video, video_too_long,
+    too_many_streams. The page's: unknown_picture, unknown_run, unknown_tile, unknown_view.
     The endpoint's: invalid_request, not_allowed, not_found."""
 
     code = "input_refused"

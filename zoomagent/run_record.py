@@ -6,15 +6,14 @@ made from it (`page/`). Left out: how a run's state becomes a record (`answer.py
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-if TYPE_CHECKING:
-    from zoomagent.media import Picture
-
 Perspective = Literal["macro", "micro"]
 Corners = tuple[int, int, int, int]
+Times = tuple[int, int]
+"""Start and end of a moment, in milliseconds."""
 
 
 class Value(BaseModel):
@@ -53,7 +52,8 @@ class Evidence(Value):
     more. `size` is what the model was shown, (width, height) in pixels. `seen` is the probability that the thing
     (`phrase`) is visible in it. `delta` is by how many nats the answer is less likely when the crops are blanked,
     `mattered` whether that is enough; None where it was not measured. `at_least`: nothing was blanked, as the first
-    look at the whole left so little for this answer that `delta` is a lower bound."""
+    look at the whole left so little for this answer that `delta` is a lower bound. `moment` is the time of a clip that
+    the box shows."""
 
     perspective: Perspective
     view: str
@@ -69,6 +69,28 @@ class Evidence(Value):
     mattered: bool | None = None
     delta: float | None = None
     at_least: bool = False
+    moment: Times | None = None
+
+
+class Span(Value):
+    """When a thing (`phrase`) is there in a clip: milliseconds from its first frame, half-open. `at` is a time at which
+    it was seen, with probability `seen` (None: not to be measured). `bounded`: both ends were looked for."""
+
+    phrase: str
+    start: int
+    end: int
+    at: int
+    seen: float | None = None
+    bounded: bool = True
+
+
+class SheetInfo(Value):
+    """Which frames of a clip a picture is made of: `grid` x `grid` of them, row by row, from `moment` (milliseconds) of
+    a clip of `duration`."""
+
+    moment: Times
+    grid: int
+    duration: int
 
 
 class Region(Value):
@@ -148,6 +170,7 @@ class PictureInfo(Value):
     notes: tuple[str, ...] = ()
     least: float | None = None
     name: str = ""
+    sheet: SheetInfo | None = None
 
 
 class Made(Value):
@@ -180,6 +203,8 @@ class RunRecord(Value):
     views: tuple[Looked, ...] = ()
     regions: tuple[Region, ...] = ()
     searched: Search | None = None
+    moments: tuple[Span, ...] = ()
+    """When things were found in a clip; empty for pictures."""
     macro: Candidate | None = None
     micro: Candidate | None = None
     compared_by: Literal["shared", "published", "bound", "own", "votes"] | None = None
@@ -207,4 +232,4 @@ class Source:
     """Where the picture came from and how to open it. No part of an answer's value: answers are equal without it."""
 
     value: Any = field(default=None, compare=False)
-    opener: Callable[[Any], "Picture"] | None = field(default=None, compare=False)
+    opener: Callable[[Any], Any] | None = field(default=None, compare=False)

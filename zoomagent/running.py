@@ -10,6 +10,7 @@ run until it was looked at: `checkpoint_corrupt`.
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -28,10 +29,15 @@ OPEN = OutcomeRecord(kind="failed", reasons=[], code=None, exit_status=0)
 
 
 async def run(
-    start: Question, context: Context, saver: BaseCheckpointSaver[Any] | None = None, thread: str = ""
+    start: Question,
+    context: Context,
+    saver: BaseCheckpointSaver[Any] | None = None,
+    thread: str = "",
+    machine: ModuleType | None = None,
 ) -> AsyncIterator[Step | State]:
-    """The steps as they happen, then the final state. A finished run gives its state at once."""
-    machine = zoom if context.strategy in zoom.STRATEGIES else macro_micro
+    """The steps as they happen, then the final state. A finished run gives its state at once. `machine` is the module
+    of the graph; None: the strategy's."""
+    machine = machine or (zoom if context.strategy in zoom.STRATEGIES else macro_micro)
     if saver is None:
         async for item in _stream(machine.graph, start, context, {}):
             yield item

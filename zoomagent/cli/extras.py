@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 EXTRAS = dict.fromkeys(("accelerate", "ijson", "matplotlib", "pyarrow", "scipy", "sklearn", "tqdm"), "train")
 EXTRAS |= {"ray": "ray", "mcp": "mcp", "mcp_types": "mcp", "fastapi": "serve", "uvicorn": "serve"}
-EXTRAS |= {"rapidocr": "ocr", "onnxruntime": "ocr"}
+EXTRAS |= {"rapidocr": "ocr", "onnxruntime": "ocr", "av": "video"}
 
 
 def need(extra: str) -> None:

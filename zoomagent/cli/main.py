@@ -120,7 +120,7 @@ def zoomagent(
 @takes
 def ask(
     image: Annotated[
-        str, typer.Argument(help="The picture: a file, a pipe, - for stdin, or a URL whose host is allowed.")
+        str, typer.Argument(help="The picture or clip: a file, a pipe, - for stdin, or a URL whose host is allowed.")
     ],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     *,
@@ -138,20 +138,24 @@ def ask(
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
-    """Ask one question about one picture. nano, the default, knows its own synthetic world only: name your model.
+    """Ask one question about a picture or video. nano, the default, knows its own synthetic world only: name your model.
 
     Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
     """
     if ocr:
         need("ocr")
-    from zoomagent import UrlRules, ZoomAgent, open_picture
+    from zoomagent import UrlRules, ZoomAgent
+    from zoomagent.media import open_media
     from zoomagent.media.limits import own_limits
+    from zoomagent.media.video.opening import is_video
 
     folder = _free(save)
     rules = UrlRules(tuple(allow_host)) if allow_host else None
-    opener = partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
+    opener = partial(open_media, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
     with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
+        if is_video(source):
+            need("video")
         _answer(agent, source, question, options or [], folder, _form(format, as_json))
 
 

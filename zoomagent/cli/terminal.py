@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from zoomagent.answer import Answer
+from zoomagent.moments import Moment, seconds, words
 from zoomagent.page.words import NOT_SURE, confidence_kind, mattered, mattered_words, no_confidence, percent
-from zoomagent.run_record import Candidate, Step
+from zoomagent.run_record import Candidate, Span, Step
 from zoomagent.text import printable as printable
 
 BRIEF = 0.01
@@ -74,6 +75,7 @@ def summary(answer: Answer) -> list[tuple[str, str]]:
         rows.append(("mattered", mattered_words(proof)))
     if answer.boxes:
         rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
+    rows += [("when" if i == 0 else "", f"{one.phrase}: {span_words(one)}") for i, one in enumerate(answer.moments)]
     rows.append(("cost", cost_words(answer)))
     return rows
 
@@ -91,6 +93,11 @@ def confidence_words(answer: Answer) -> str:
         return f"none: {no_confidence(answer)}"
     of = " (of the answer withheld)" if answer.withheld is not None else ""
     return f"{percent(answer.confidence)}, {confidence_kind(answer)}{of}"
+
+
+def span_words(span: Span) -> str:
+    """When a thing is there, or one time at which it was seen."""
+    return words(Moment(span.start, span.end)) if span.bounded else f"seen at {seconds(span.at)}"
 
 
 def cost_words(answer: Answer) -> str:

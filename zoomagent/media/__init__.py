@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from zoomagent.media.limits import Limits
     from zoomagent.media.opening import open_picture
     from zoomagent.media.picture import Picture
+    from zoomagent.media.video.limits import VideoLimits
+    from zoomagent.media.video.opening import open_media, open_video
+    from zoomagent.media.video.video import Video
 
 _HOMES = {"Limits": "limits", "Picture": "picture", "UrlRules": "fetching.url_rules", "open_picture": "opening"}
+_HOMES |= {"Video": "video.video", "VideoLimits": "video.limits"}
+_HOMES |= {"open_media": "video.opening", "open_video": "video.opening"}
 
-__all__ = ["Limits", "Picture", "UrlRules", "open_picture"]
+__all__ = ["Limits", "Picture", "UrlRules", "Video", "VideoLimits", "open_media", "open_picture", "open_video"]
 
 
 def __getattr__(name: str) -> Any:

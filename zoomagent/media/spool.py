@@ -112,14 +112,15 @@ def spool_blocks(blocks: Iterator[bytes], limits: Limits, expected: int = 0) -> 
 
 def spool_path(path: Path, limits: Limits) -> Spool:
     """Copy a regular file, without waiting on pipes or devices and without leaving the allowed folders."""
-    fd = _open_regular(path, limits.roots)
+    fd = regular_file(path, limits.roots)
     with os.fdopen(fd, "rb") as stream:
         size = os.fstat(fd).st_size
         limits.check_bytes(size)
         return spool_stream(stream, limits, size)
 
 
-def _open_regular(path: Path, roots: tuple[str, ...] | None) -> int:
+def regular_file(path: Path, roots: tuple[str, ...] | None) -> int:
+    """The descriptor of a regular file inside the allowed folders. Raises InputRefused for anything else."""
     text = os.fspath(path)
     if "\0" in text or len(text) > 4096:
         raise _refused("that is no file name")

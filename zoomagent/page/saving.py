@@ -11,14 +11,19 @@ All files appear whole, or none of them; those of a run that was saved there bef
 
 import contextlib
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_together
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import Picture, open_media, open_picture
+from zoomagent.media.video.sheet import open_sheet
+from zoomagent.moments import Moment
 from zoomagent.page.pictures import Pictures, inlined, png, rendered, stage
 from zoomagent.page.run_html import TEMPLATES, one_page, run_values
 from zoomagent.run_record import Corners, RunRecord, Source
@@ -37,7 +42,7 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
             raise ValueError("This answer does not know its picture any more. Give it: answer.save(folder, image=…).")
         given = source.value
         opened: contextlib.AbstractContextManager[Picture] = (
-            contextlib.nullcontext(given) if isinstance(given, Picture) else (source.opener or open_picture)(given)
+            contextlib.nullcontext(given) if isinstance(given, Picture) else opener_of(answer, source)(given)
         )
         with opened as picture:
             if picture.id != answer.picture.id:
@@ -69,6 +74,14 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
         text = f"The run cannot be written ({error.strerror}). Name a folder that can be written to."
         raise StoreError(text, code="store_io") from error
     return folder / "page.html"
+
+
+def opener_of(answer: RunRecord, source: Source) -> Callable[[Any], Picture]:
+    """What opens the picture that was asked about: of a clip, the sheet of its frames."""
+    sheet = answer.picture.sheet if answer.picture else None
+    if sheet is None:
+        return source.opener or open_picture
+    return partial(open_sheet, source.opener or open_media, Moment(*sheet.moment), sheet.grid)
 
 
 def draw_boxes(pictures: Pictures) -> Image.Image:

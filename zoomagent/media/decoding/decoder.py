@@ -223,8 +223,22 @@ def regions(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[s
     return vips_regions(job, source, target)
 
 
+def probe(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """What a clip is, and the index of its frames."""
+    from zoomagent.media.decoding.decoder_av import probe as look
+
+    return look(job, source, target)
+
+
+def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """Some frames of a clip, one after the other."""
+    from zoomagent.media.decoding.decoder_av import frames as write
+
+    return write(job, source, target)
+
+
 _OPERATIONS = {"header": header, "rows": rows, "coarse": coarse, "regions": regions}
-_OPERATIONS |= {"ground": ground, "survey": survey, "part": part}
+_OPERATIONS |= {"ground": ground, "survey": survey, "part": part, "probe": probe, "frames": frames}
 
 
 def write_all(target: IO[bytes], data: bytes) -> None:

@@ -41,6 +41,9 @@ _WHY = {
     "decode_crashed": "The decoder broke down on this picture. Save it anew in another format.",
     "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one, or raise "
     "Limits.decode_bytes.",
+    "corrupt_video": "The video is damaged, or holds no frames that can be decoded. Give an intact file.",
+    "too_many_streams": "The video holds more streams than are allowed. Keep the one with the pictures.",
+    "video_too_long": "The video is longer, or has more frames, than is allowed. Cut out the part that matters.",
     "bad_frame": "The file has no such page. Pages are counted from 1, frames from 0.",
 }
 

@@ -1,0 +1,275 @@
+"""The nodes of the graph of moments: understand, seek, bound, prove, tell.
+
+Each asks the model as little as a step can, so that a killed run goes on in the middle of a search. What is found is
+bounded to a tenth of itself, or to a frame. Left out: the wiring (`moments.py`), what a question's words mean
+(`timing.py`), and looking closer inside a frame, which is the work of the graph `zoom`.
+"""
+
+import math
+from dataclasses import replace
+
+from zoomagent.confidence.looks import looks_of
+from zoomagent.confidence.replies import CANNOT_TELL
+from zoomagent.errors import InputRefused, OutsideWorld
+from zoomagent.graphs.asking import BudgetedModel, NodeRun
+from zoomagent.graphs.endings import model_step, step_words
+from zoomagent.graphs.judging import any_arbiter
+from zoomagent.graphs.locating import named
+from zoomagent.graphs.looking import picture_record
+from zoomagent.graphs.state import (
+    CheckRecord,
+    MomentRecord,
+    OutcomeRecord,
+    ProofRecord,
+    State,
+    TimingRecord,
+    Update,
+    VerdictRecord,
+    stopped,
+)
+from zoomagent.graphs.timing import asks_for_after, timing_of
+from zoomagent.graphs.weighing import MATTERS, UNPROMISED, withhold
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.models.base import Message, Text
+from zoomagent.moments import Moment, seconds, widened, words
+from zoomagent.prompts import CUES
+from zoomagent.tools import bounding, seeking
+from zoomagent.tools.bounding import Edge, Side, is_there
+from zoomagent.tools.verifying import sees
+from zoomagent.tools.viewing import SheetRecord, ViewStore
+
+NEVER = "Never"
+MOST_OFTEN = 5
+"""Moments of one thing that are looked for (ours)."""
+
+
+def sheet_of(views: ViewStore) -> Sheet:
+    """The run's picture, which must be a sheet of a clip's frames."""
+    if not isinstance(views.picture, Sheet):
+        raise InputRefused("This graph answers about clips. Ask the graph `zoom` about pictures.", code="bad_state")
+    return views.picture
+
+
+@model_step
+async def understand(run: NodeRun) -> Update:
+    """What is asked of the clip's time, and about which things; the model names them where the words do not."""
+    views, question = run.bench.views, run.state["question"]
+    sheet = sheet_of(views)
+    admit_frame(run, sheet)
+    kind, phrases = timing_of(question)
+    if run.state.get("options"):
+        kind, phrases = "look", []
+    if not phrases:
+        view = views.sheet(sheet.moment, sheet.grid)["id"]
+        message = Message("user", (await views.pixels(view), Text(CUES + question)))
+        [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens)
+        found = named(reply.text, question)
+        phrases = [] if found == [question] else found
+    text = f"To be found in time: {', '.join(phrases)}." if phrases else "Nothing in particular is to be found in time."
+    timing = TimingRecord(kind=kind, phrases=phrases)
+    return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
+
+
+def admit_frame(run: NodeRun, sheet: Sheet) -> None:
+    """Raises OutsideWorld where the model knows one world only and the clip's frames are of another. One frame is
+    looked at: a sheet of frames is like no picture that was ever certified."""
+    arbiter = any_arbiter(run)
+    if arbiter is None or not arbiter.provenance.world:
+        return
+    frame = run.bench.views.sheet(Moment(sheet.moment.middle, sheet.moment.middle + 1), 1)
+    if not arbiter.knows(list(looks_of(run.bench.views.image(frame["id"])))):
+        raise OutsideWorld(
+            f"This model only knows its own world, {arbiter.provenance.world}: no picture that was certified looks like "
+            "this clip's frames. Start a real one: --model URL#NAME. What this one says all the same: --arbiter none "
+            '(in Python arbiter="none").'
+        )
+
+
+# Seek
+
+
+def wanted(state: State) -> str | None:
+    """The thing that is looked for next; None when the search is over."""
+    timing, found = state["timing"], state.get("moments", [])
+    for phrase in timing["phrases"]:
+        mine = [one for one in found if one["phrase"] == phrase]
+        over = len(mine) >= (MOST_OFTEN if timing["kind"] == "often" else 1)
+        begun = [one for one in state.get("stretches", []) if (one["phrase"], one["turn"]) == (phrase, len(mine) + 1)]
+        if not over and (not begun or any(one["fate"] == "open" for one in begun)):
+            return phrase
+    return None
+
+
+def unbounded(state: State) -> MomentRecord | None:
+    """A moment whose edges are not known yet; none are wanted where the question is about what is to be seen."""
+    if state["timing"]["kind"] == "look":
+        return None
+    return next((one for one in state.get("moments", []) if not one["bounded"]), None)
+
+
+@model_step
+async def seek(run: NodeRun) -> Update:
+    """Look at the most probable stretch of time for the thing that is wanted."""
+    state, views = run.state, run.bench.views
+    sheet, phrase = sheet_of(views), wanted(state)
+    assert phrase is not None
+    taken = [Moment(*one["moment"]) for one in state.get("moments", []) if one["phrase"] == phrase]
+    turn, stretches = len(taken) + 1, state.get("stretches", [])
+    stretch = seeking.best(stretches, phrase, turn) or seeking.root(phrase, sheet.video.moment, turn)
+    # A question about what is to be seen needs calls for the frame, too.
+    keep = run.context.budget.calls // 2 if state["timing"]["kind"] == "look" else 1
+    look = await seeking.look_at(BudgetedModel(run, keep=keep), views, stretch, taken)
+    found, moment = look.found, Moment(*stretch["moment"])
+    if found is None or found["at"] is None:
+        text = f"Looked at nine frames from {words(moment)}: {phrase} was not borne out."
+        return {"stretches": look.stretches, "steps": step_words(text, look.views)}
+    step = max(1, moment.length // 9)
+    edges = [edge_record(bounding.edge_from(found["at"], side, step, 1, sheet.video.moment)) for side in (-1, 1)]
+    record = MomentRecord(
+        id=f"moment-{len(state.get('moments', [])) + 1}",
+        phrase=phrase,
+        at=found["at"],
+        seen=found["seen"],
+        moment=[found["at"], min(sheet.video.duration, found["at"] + sheet.video.frame_gap)],
+        stretch=[max(0, found["at"] - step // 2), min(sheet.video.duration, found["at"] + step // 2 + 1)],
+        left=edges[0],
+        right=edges[1],
+        bounded=False,
+    )
+    text = f"Looked at nine frames from {words(moment)}: {phrase} is there at {seconds(found['at'])}."
+    return {"stretches": look.stretches, "moments": [record], "steps": step_words(text, look.views)}
+
+
+# Bound
+
+
+def edge_record(edge: Edge) -> list[int | None]:
+    return [edge.there, edge.gone, edge.step]
+
+
+def edge_of(record: list[int | None], side: Side, least: int) -> Edge:
+    there, gone, step = record
+    return Edge(side, there or 0, gone, step or 1, least)
+
+
+@model_step
+async def bound(run: NodeRun) -> Update:
+    """One look at where a moment may begin or end."""
+    record, views = unbounded(run.state), run.bench.views
+    assert record is not None
+    video = sheet_of(views).video
+    left, right = edges_of(record, video.frame_gap)
+    edge = left if not left.done else right
+    update: Update = {"steps": []}
+    if not edge.done:
+        frame = views.sheet(Moment(edge.next, edge.next + 1), 1)
+        there, _ = await is_there(BudgetedModel(run), views, frame["id"], record["phrase"])
+        text = f"At {seconds(edge.next)} {record['phrase']} is {'there' if there else 'not there'}."
+        update["steps"] = step_words(text, [frame["id"]])
+        moved = bounding.after(edge, there, video.moment)
+        left, right = (moved, right) if edge is left else (left, moved)
+    changed: MomentRecord = {**record, "left": edge_record(left), "right": edge_record(right)}
+    changed["moment"] = bounding.moment_between(left, right, video.moment, video.frame_gap).as_list()
+    left, right = edges_of(changed, video.frame_gap)
+    changed["bounded"] = left.done and right.done
+    return {**update, "moments": [changed]}
+
+
+def edges_of(record: MomentRecord, frame_gap: int) -> tuple[Edge, Edge]:
+    """Both edges, each known well enough when its gap is a tenth of the moment, or a frame."""
+    left, right = edge_of(record["left"], -1, 1), edge_of(record["right"], 1, 1)
+    least = max(frame_gap, int(bounding.FINE * (right.there - left.there)))
+    return replace(left, least=least), replace(right, least=least)
+
+
+# Prove
+
+
+def shown_around(moment: Moment, duration: int) -> SheetRecord:
+    """The sheet that shows a moment with what lies before and after it."""
+    around = widened(moment, max(1, moment.length), duration)
+    return SheetRecord(moment=around.as_list(), grid=seeking.GRID, hidden=None)
+
+
+@model_step
+async def prove(run: NodeRun) -> Update:
+    """Ask for the thing once with its moment shown, and once with the frames of that moment grey."""
+    record, views = run.state["moments"][0], run.bench.views
+    video, moment = sheet_of(views).video, Moment(*record["moment"])
+    shown = shown_around(moment, video.duration)
+    update: Update = {"shown": shown}
+    if not run.context.proof:
+        return update
+    around, model = Moment(*shown["moment"]), BudgetedModel(run, keep=0)
+    with_it = views.sheet(around, shown["grid"])["id"]
+    without = views.sheet(around, shown["grid"], moment)["id"]
+    before = await sees(model, views, with_it, record["phrase"])
+    after = await sees(model, views, without, record["phrase"])
+    if before is None or after is None:
+        return {**update, "steps": step_words("Whether the moment mattered cannot be measured with this model.")}
+    proof = ProofRecord(shown=math.log(max(before, 1e-9)), blanked=math.log(max(after, 1e-9)))
+    delta = proof["shown"] - proof["blanked"]
+    text = f"With the moment's frames grey, {record['phrase']} is seen with {after:.2f}, not {before:.2f}"
+    text = f"{text}: the moment {'mattered' if delta >= MATTERS else 'hardly mattered'}."
+    check = CheckRecord(id="mattered-moment", kind="mattered", views=[with_it, without], text=text, value=delta)
+    return {**update, "proof": proof, "checks": [check], "steps": step_words(text, [with_it, without])}
+
+
+# Tell
+
+
+@model_step
+async def tell(run: NodeRun) -> Update:
+    """The answer in words, from what was found; no model is asked."""
+    state, duration = run.state, sheet_of(run.bench.views).video.duration
+    text, reason = told(state, duration)
+    least = min((one["seen"] for one in state.get("moments", []) if one["seen"] is not None), default=None)
+    verdict = VerdictRecord(
+        perspective="micro",
+        text=text,
+        confidence=None if text in (NEVER, CANNOT_TELL) else least,
+        confidence_from=None if text in (NEVER, CANNOT_TELL) or least is None else "likelihood",
+        reason=reason,
+    )
+    if run.context.target_error is not None and text != CANNOT_TELL:
+        verdict = withhold(verdict, UNPROMISED)
+    problems = state.get("problems", [])
+    outcome = OutcomeRecord(
+        kind="answered_degraded" if problems else "answered",
+        reasons=[problem["text"] for problem in problems],
+        code=None,
+        exit_status=0,
+        codes=[problem["code"] for problem in problems],
+    )
+    return {"verdict": verdict, "outcome": outcome, "steps": step_words(f"{text}. {reason}")}
+
+
+def told(state: State, duration: int) -> tuple[str, str]:
+    """The answer's words and why."""
+    timing = state.get("timing", TimingRecord(kind="look", phrases=[]))
+    found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
+    names = [phrase for phrase in timing["phrases"] if not any(one["phrase"] == phrase for one in found)]
+    missed = [seeking.longest_missed(state.get("stretches", []), phrase, duration) for phrase in names]
+    why = " ".join(
+        f"No frame that was looked at shows {phrase}: nothing longer than {seconds(longest)} was missed."
+        for phrase, longest in zip(names, missed, strict=True)
+    )
+    searched = not (stopped(state) and (names or timing["kind"] == "often"))
+    seen = " ".join(f"{one['phrase'].capitalize()} was seen from {words(Moment(*one['moment']))}." for one in found)
+    reason = f"{seen} {why}".strip() or "The frames as a whole decide."
+    if timing["kind"] == "order":
+        if names or len(found) < 2:
+            return CANNOT_TELL, reason
+        first = next(one for one in found if one["phrase"] == timing["phrases"][0])
+        other = next(one for one in found if one["phrase"] == timing["phrases"][1])
+        earlier = first["moment"][0] < other["moment"][0]
+        return ("Yes" if earlier != asks_for_after(state["question"]) else "No"), reason
+    if not found and searched and names:
+        return ("0" if timing["kind"] == "often" else NEVER), reason
+    if not found:
+        return CANNOT_TELL, f"The search was not finished. {reason}" if names else reason
+    if timing["kind"] == "often":
+        return str(len(found)), reason
+    if timing["kind"] == "long":
+        return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
+    return words(Moment(*found[0]["moment"])), reason

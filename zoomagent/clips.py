@@ -1,0 +1,222 @@
+"""A question about a clip: first the time, then the place.
+
+"When …", "how long …", "how often …" and "is … before …" are answered by the graph of moments alone. For every other
+question that graph finds the time at which the thing that it names can be seen, and the agent's own graph is asked
+about the frame of that time; where the frame does not tell, about nine frames around it; where nothing is named or
+found, about nine frames of the whole clip. Each is a picture to that graph, with the budget that is left.
+
+Nothing is calibrated for clips, so an arbiter that was not named by the user is not asked. Left out: the graphs.
+"""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from zoomagent.answer import Answer, from_state
+from zoomagent.confidence.replies import abstains
+from zoomagent.geometry import Box
+from zoomagent.graphs import moments
+from zoomagent.graphs.context import Bench, Context, Live
+from zoomagent.graphs.judging import NO_ARBITER
+from zoomagent.graphs.state import Question, State
+from zoomagent.graphs.weighing import MATTERS
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
+from zoomagent.models.base import Model
+from zoomagent.models.profiles import UNKNOWN
+from zoomagent.moments import Moment
+from zoomagent.run_record import Cost, Evidence, PictureInfo, SheetInfo, Step
+from zoomagent.running import run
+from zoomagent.tools.viewing import ViewStore
+
+GRID = 3
+AGAIN = 4
+"""Calls that must be left for another look, at nine frames."""
+
+
+@dataclass(frozen=True)
+class ClipRun:
+    """What came of a question: the state of the search in time (None: there was none), those of the looks at sheets,
+    and the sheet that the last look, or the answer, is about."""
+
+    searched: State | None
+    looks: Sequence[State]
+    sheet: Sheet
+
+
+async def ask_clip(
+    video: Video,
+    question: str,
+    options: Sequence[str],
+    context: Context,
+    model: Model,
+    saver: BaseCheckpointSaver[Any] | None,
+    thread: str,
+    settings: dict[str, Any],
+    began: float,
+) -> AsyncIterator[Step | ClipRun]:
+    """Steps, then what came of the question."""
+    whole = Sheet(video, video.moment, GRID)
+    searched: State | None = None
+    if context.strategy != "macro":
+        start = Question(image=whole.id, question=question, options=list(options), settings=settings)
+        live = Live(**dict(context), bench=bench_of(whole, model, context), spent=time.monotonic() - began)
+        async for item in run(start, live, saver, thread, moments):
+            if isinstance(item, Step):
+                yield item
+                continue
+            searched = item
+        assert searched is not None
+        if not needs_look(searched):
+            yield ClipRun(searched, (), shown_sheet(searched, whole))
+            return
+    looks: list[State] = []
+    sheets = sheets_to_look_at(searched, whole)
+    for number, sheet in enumerate(sheets, start=2):
+        spent = [call for state in (searched, *looks) if state for call in state.get("calls", [])]
+        narrowed = what_is_left(context, len(spent), sum(call["visual_tokens"] for call in spent))
+        if looks and (not abstains_in(looks[-1]) or narrowed.budget.calls < AGAIN):
+            yield ClipRun(searched, looks, sheets[number - 3])
+            return
+        start = Question(
+            image=sheet.id, question=question, options=list(options), settings=narrowed.model_dump(mode="json")
+        )
+        live = Live(**dict(narrowed), bench=bench_of(sheet, model, context), spent=time.monotonic() - began)
+        async for item in run(start, live, saver, f"{thread}.{number}"):
+            if isinstance(item, Step):
+                yield item.model_copy(update={"id": f"look-{number}-{item.id}"})
+            else:
+                looks.append(item)
+    yield ClipRun(searched, looks, sheets[-1])
+
+
+def bench_of(sheet: Sheet, model: Model, context: Context) -> Bench:
+    return Bench(ViewStore(sheet, model.profile, max_pixels=context.max_view_pixels), model)
+
+
+def needs_look(searched: State) -> bool:
+    """Whether the question is about what is to be seen, and the search did not end without an answer."""
+    timing = searched.get("timing")
+    return timing is not None and timing["kind"] == "look" and searched["outcome"]["kind"] in ANSWERED
+
+
+ANSWERED = ("answered", "answered_degraded")
+
+
+def sheets_to_look_at(searched: State | None, whole: Sheet) -> list[Sheet]:
+    """The frame at which the one thing was seen, then nine frames around it; else nine frames of the clip."""
+    found = searched.get("moments", []) if searched else []
+    if len(found) != 1 or searched is None or len(searched["timing"]["phrases"]) != 1:
+        return [whole]
+    at = found[0]["at"]
+    return [whole.other(Moment(at, at + 1), 1), whole.other(Moment(*found[0]["stretch"]), GRID)]
+
+
+def shown_sheet(searched: State, whole: Sheet) -> Sheet:
+    """The sheet that shows the first moment with what is around it; all of the clip where there is none."""
+    if "shown" not in searched:
+        return whole
+    return whole.other(Moment(*searched["shown"]["moment"]), searched["shown"]["grid"])
+
+
+def what_is_left(context: Context, calls: int, visual_tokens: int) -> Context:
+    """The settings with what is left of the budget. Only an arbiter that was named is asked."""
+    budget = context.budget
+    tokens = None if budget.visual_tokens is None else max(1, budget.visual_tokens - visual_tokens)
+    left = budget.model_copy(update={"calls": max(1, budget.calls - calls), "visual_tokens": tokens})
+    return context.model_copy(update={"budget": left, "arbiter": context.arbiter or NO_ARBITER})
+
+
+def abstains_in(state: State) -> bool:
+    verdict = state.get("verdict")
+    return verdict is not None and abstains(verdict["text"]) and not verdict.get("withheld")
+
+
+# The answer
+
+
+def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer:
+    """One answer of all that was done: the last look's, or the search's; all steps and the whole price."""
+    states = [state for state in (run.searched, *run.looks) if state]
+    parts = [from_state(state, model=model, strategy=strategy) for state in states]
+    last, first = parts[-1], parts[0]
+    cost = Cost(
+        model_calls=sum(part.cost.model_calls for part in parts),
+        visual_tokens=sum(part.cost.visual_tokens for part in parts),
+        prompt_tokens=sum(part.cost.prompt_tokens for part in parts),
+        completion_tokens=sum(part.cost.completion_tokens for part in parts),
+        seconds=max(seconds, sum(part.cost.seconds for part in parts)),
+        seconds_in_model=sum(part.cost.seconds_in_model for part in parts),
+    )
+    steps = list(first.steps) if run.searched else []
+    for number, part in enumerate(parts[1:] if run.searched else parts, start=2):
+        steps += [step.model_copy(update={"id": f"look-{number}-{step.id}"}) for step in part.steps]
+    sheet = run.sheet
+    info = SheetInfo(moment=(sheet.moment.start, sheet.moment.end), grid=sheet.grid, duration=sheet.video.duration)
+    picture = last.picture or PictureInfo(id=sheet.id, width=sheet.size.width, height=sheet.size.height)
+    placed = {"id": sheet.id, "width": sheet.size.width, "height": sheet.size.height, "sheet": info}
+    searched = first.moments if run.searched else ()
+    evidence = [in_time(item, sheet) for item in last.evidence] if run.looks else proof_of(run, last)
+    return last.model_copy(
+        update={
+            "cost": cost,
+            "steps": tuple(steps),
+            "moments": searched,
+            "picture": picture.model_copy(update=placed) if last.outcome.kind in ANSWERED else None,
+            "evidence": tuple(evidence),
+            "boxes": last.boxes or tuple(item.box for item in evidence if item.chosen),
+            "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run)),
+        }
+    )
+
+
+def in_time(item: Evidence, sheet: Sheet) -> Evidence:
+    """The evidence with the time that its box shows."""
+    moment = sheet.moment_of(Box(*item.box))
+    return item.model_copy(update={"moment": (moment.start, moment.end)})
+
+
+def where_looked(first: Answer, run: ClipRun) -> list[str]:
+    """How the frames were chosen that a question about what is to be seen was answered from."""
+    if run.searched is None or not first.moments:
+        return ["Answered from nine frames of the whole clip."]
+    frames = "one frame" if run.sheet.grid == 1 else "nine frames"
+    return [f"Answered from {frames}: {first.reasons[0]}" if first.reasons else f"Answered from {frames}."]
+
+
+def proof_of(run: ClipRun, answer: Answer) -> list[Evidence]:
+    """The cells that show the first moment, and what making them grey did."""
+    state = run.searched
+    if state is None or "shown" not in state:
+        return []
+    sheet, record = run.sheet, state["moments"][0]
+    moment, proof = Moment(*record["moment"]), state.get("proof")
+    cells = [sheet.cell(n) for n in range(sheet.grid**2) if moment.holds(sheet.time_of(n))]
+    cells = cells or [sheet.cell(min(range(sheet.grid**2), key=lambda n: abs(sheet.time_of(n) - moment.middle)))]
+    rows: dict[int, Box] = {}
+    for cell in cells:
+        row = rows.get(cell.top, cell)
+        rows[cell.top] = Box(min(row.left, cell.left), cell.top, max(row.right, cell.right), cell.bottom)
+    delta = proof["shown"] - proof["blanked"] if proof else None
+    items = []
+    for box in rows.values():
+        record_of = ViewStore(sheet, UNKNOWN).add(box)
+        items.append(
+            Evidence(
+                perspective="micro",
+                view=record_of["id"],
+                box=(box.left, box.top, box.right, box.bottom),
+                size=(record_of["size"][0], record_of["size"][1]),
+                text=answer.text,
+                chosen=True,
+                phrase=record["phrase"],
+                seen=record["seen"],
+                delta=delta,
+                mattered=None if delta is None else delta >= MATTERS,
+                moment=(moment.start, moment.end),
+            )
+        )
+    return items

@@ -1,0 +1,179 @@
+"""FFmpeg (PyAV) inside the decoder process: the index of a clip's frames, and some of its frames, exactly.
+
+The format is the one that our own sniffing found, never guessed: FFmpeg's guess would follow a playlist to other files
+and addresses. Should a demuxer ask for one all the same, it is refused. `probe` reads every packet and decodes one
+frame; `frames` decodes on while the next frame lies in the same group of pictures, and seeks else. Needs the extra
+`video`. Left out: sound.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from typing import IO, Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image
+
+ROW = struct.Struct("<qqq")
+"""A frame of the index: its time in milliseconds, its own time stamp, and that of the key frame it hangs on."""
+MAX_HEADER = 5_000_000
+"""Bytes that FFmpeg may read to find out what the streams are (its own default)."""
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+
+
+class OpensNothing(Exception):
+    """A demuxer asked for another file."""
+
+
+def probe(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """What the clip is: the size of its upright frames, notes; the index of its frames goes into `target`."""
+    try:
+        with _opened(job, source) as container:
+            if len(container.streams) > job["max_streams"]:
+                return {"error": "too_many_streams"}
+            stream = _stream_of(container)
+            if stream is None:
+                return {"error": "corrupt_video"}
+            rows = _index(container, stream, job["max_frames"])
+            base = stream.time_base
+            if not rows or base is None or base <= 0:
+                return {"error": "corrupt_video"}
+            first = rows[0][0]
+            end = (rows[-1][0] + rows[-1][2] - first) * 1000 * base.numerator // base.denominator
+            if len(rows) > job["max_frames"] or end > job["max_seconds"] * 1000:
+                return {"error": "video_too_long"}
+            found = next(_decoded(container, stream, rows[0][1], job["max_pixels"]), None)
+            if found is None:
+                return {"error": "corrupt_video"}
+            frame = found[1]
+            for stamp, key, _ in rows:
+                # Up to the next whole millisecond, so that the frame is there at its own time.
+                time = -(-(stamp - first) * 1000 * base.numerator // base.denominator)
+                target.write(ROW.pack(time, stamp, key))
+            image = _upright(frame, None)
+            return {"size": list(image.size), "frames": len(rows), "duration": max(1, end), "notes": _notes(frame)}
+    except (FFmpegError, OpensNothing, struct.error):
+        return {"error": "corrupt_video"}
+
+
+def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """The job's frames ([time stamp, key frame's time stamp], in order of time), three bytes a pixel, into `target`."""
+    from zoomagent.media.decoding.decoder import write_all
+
+    size = (job["size"][0], job["size"][1])
+    try:
+        with _opened(job, source) as container:
+            stream = _stream_of(container)
+            if stream is None:
+                return {"error": "corrupt_video"}
+            for frame in _exact(container, stream, job["wanted"], job["max_pixels"]):
+                write_all(target, _upright(frame, size).tobytes())
+    except (FFmpegError, OpensNothing):
+        return {"error": "corrupt_video"}
+    return {"notes": []}
+
+
+def _opened(job: dict[str, Any], source: IO[bytes]) -> InputContainer:
+    def refuse(url: str, flags: int, options: dict[str, str]) -> Any:
+        raise OpensNothing
+
+    options = {"probesize": str(MAX_HEADER), "protocol_whitelist": "pipe"}
+    return av.open(source, mode="r", format=job["format"], options=options, io_open=refuse, metadata_errors="replace")
+
+
+def _stream_of(container: InputContainer) -> VideoStream | None:
+    """The first stream that moves: cover art is a picture beside it."""
+    cover = av.stream.Disposition.attached_pic
+    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+
+
+def _index(container: InputContainer, stream: VideoStream, most: int) -> list[tuple[int, int, int]]:
+    """Time stamp, key frame's time stamp and duration of every frame, in order of time. One more than `most` is too
+    many, and ends the reading."""
+    rows: list[tuple[int, int, int]] = []
+    keys: list[int] = []
+    for packet in container.demux(stream):
+        stamp = packet.dts if packet.pts is None or container.format.name == "avi" else packet.pts
+        if stamp is None or not packet.size or packet.is_discard:
+            continue
+        if packet.is_keyframe or not keys:
+            keys = [*keys[-1:], stamp]
+        # A frame that is shown before its key frame may rest on the key frame before.
+        rows.append((stamp, keys[-1] if stamp >= keys[-1] else keys[0], max(0, packet.duration or 0)))
+        if len(rows) > most:
+            break
+    rows.sort()
+    # The last frame stays as long as it says, or as the others stay on the whole.
+    if rows and not rows[-1][2]:
+        mean = (rows[-1][0] - rows[0][0]) // max(1, len(rows) - 1)
+        rows[-1] = (*rows[-1][:2], max(1, mean))
+    return rows
+
+
+Shown = tuple[int, VideoFrame]
+"""A frame and the time stamp at which it is shown."""
+
+
+def _decoded(container: InputContainer, stream: VideoStream, key: int, max_pixels: int) -> Iterator[Shown]:
+    """Frames from a key frame on; a packet that cannot be decoded costs its own frames alone."""
+    context = stream.codec_context
+    if not context.is_open:
+        context.thread_type, context.thread_count = "NONE", 1
+        context.options = {"max_pixels": str(max_pixels)}
+    container.seek(key, stream=stream, backward=True)
+    fed: deque[int] = deque()
+    for packet in container.demux(stream):
+        if packet.size and packet.dts is not None:
+            fed.append(packet.dts)
+        try:
+            decoded = packet.decode()
+        except FFmpegError:
+            continue
+        for frame in decoded:
+            # An AVI says in which order frames lie, not in which they are shown: that is the decoder's order.
+            place = fed.popleft() if fed else None
+            stamp = frame.dts if frame.pts is None else frame.pts
+            stamp = place if container.format.name == "avi" else stamp
+            if isinstance(frame, VideoFrame) and stamp is not None and frame.width * frame.height <= max_pixels:
+                yield stamp, frame
+
+
+def _exact(
+    container: InputContainer, stream: VideoStream, wanted: list[list[int]], max_pixels: int
+) -> Iterator[VideoFrame]:
+    """For each time stamp the last frame that is not after it."""
+    flow: Iterator[Shown] = iter(())
+    shown: Shown | None = None
+    following: Shown | None = None
+    for stamp, key in wanted:
+        if following is None or following[0] < key or (shown is not None and shown[0] > stamp):
+            flow, shown = _decoded(container, stream, key, max_pixels), None
+            following = next(flow, None)
+        while following is not None and following[0] <= stamp:
+            shown, following = following, next(flow, None)
+        if shown is None:
+            # The seek landed behind what was wanted, or what came before is damaged: from the beginning.
+            flow = _decoded(container, stream, 0, max_pixels)
+            following = next(flow, None)
+            while following is not None and (shown is None or following[0] <= stamp):
+                shown, following = following, next(flow, None)
+        if shown is None:
+            raise av.error.InvalidDataError(0, "no frame")
+        yield shown[1]
+
+
+def _upright(frame: VideoFrame, size: tuple[int, int] | None) -> Image.Image:
+    """The frame's pixels as they are to be seen, at the clip's size where it changes on the way."""
+    image = frame.to_image()
+    turn = TURNS.get(frame.rotation % 360)
+    upright: Image.Image = image if turn is None else image.transpose(turn)
+    return upright if size is None or upright.size == size else upright.resize(size)
+
+
+def _notes(frame: VideoFrame) -> list[str]:
+    turned = frame.rotation % 360
+    return [f"turned_by_{turned}_degrees"] if turned in TURNS else []

@@ -1,0 +1,110 @@
+"""open_video: a file, bytes or a `data:` URL that is a clip -> Video, or InputRefused with a stable code. open_media:
+the same for whatever may be a clip or a picture.
+
+The bytes are spooled (read once). What they are is found by their first bytes here, and the decoder is told: mp4 and
+mov, mkv and webm, avi. Nothing else is a video, whatever its name says. Addresses are never fetched. Needs the extra
+`video`.
+"""
+
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from zoomagent.errors import FetchRefused, InputRefused
+from zoomagent.media.data_url import data_url_blocks
+from zoomagent.media.limits import Limits
+from zoomagent.media.opening import open_picture
+from zoomagent.media.paths import is_file_uri, local_path
+from zoomagent.media.picture import Picture
+from zoomagent.media.spool import Spool, regular_file, spool_blocks, spool_bytes, spool_path
+from zoomagent.media.video.decoded import probed
+from zoomagent.media.video.limits import VideoLimits
+from zoomagent.media.video.video import Video
+
+START = 64
+"""Bytes by which a format is known."""
+_STILL = rb"....ftyp(avif|avis|hei[cxms]|hev[cxms]|mif1|msf1)"
+_SIGNS = (
+    ("mov", rb"....(ftyp|moov|mdat|wide|free|skip)"),
+    ("matroska", rb"\x1a\x45\xdf\xa3"),
+    ("avi", rb"RIFF....AVI "),
+)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|file|ftp|concat|pipe|data):", re.IGNORECASE)
+MISSING = 'Videos need an extra. Run: pip install "zoomagent[video]"'
+
+
+def format_of(start: bytes) -> str | None:
+    """FFmpeg's name of the format of a clip that begins with these bytes; None for what is none."""
+    if re.match(_STILL, start, re.DOTALL):
+        return None
+    return next((name for name, pattern in _SIGNS if re.match(pattern, start, re.DOTALL)), None)
+
+
+def open_video(source: str | Path | bytes, *, limits: VideoLimits | None = None) -> Video:
+    """Open `source` as a clip within `limits`."""
+    limits = limits or VideoLimits()
+    if not isinstance(source, str | Path | bytes):
+        text = f"This {type(source).__name__} is no video. Give a path, bytes or a data: URL."
+        raise InputRefused(text, code="unsupported_video")
+    spool = _spool(source, limits)
+    try:
+        format = format_of(spool.at(0, START))
+        if format is None:
+            text = "This is no video that zoomagent reads. Give mp4, mov, mkv, webm or avi."
+            raise InputRefused(text, code="unsupported_video")
+        if find_spec("av") is None:
+            raise InputRefused(f"{MISSING}.", code="unsupported_video")
+        return probed(spool, format, limits)
+    except BaseException:
+        spool.close()
+        raise
+
+
+def open_media(
+    source: Any, *, limits: Limits | None = None, video_limits: VideoLimits | None = None, **more: Any
+) -> Picture | Video:
+    """A clip as a Video, all else as `open_picture(source, limits=limits, **more)` opens it."""
+    if isinstance(source, str | Path | bytes) and is_video(source, limits):
+        return open_video(source, limits=video_limits)
+    return open_picture(source, limits=limits, **more)
+
+
+def is_video(source: str | Path | bytes, limits: Limits | None = None) -> bool:
+    """Whether the source begins as a clip does. What cannot be read is none."""
+    return format_of(_start(source, limits or Limits())) is not None
+
+
+def _start(source: str | Path | bytes, limits: Limits) -> bytes:
+    """The first bytes of a source, b"" where it has none."""
+    if isinstance(source, bytes):
+        return source[:START]
+    try:
+        if isinstance(source, str) and source[:5].lower() == "data:":
+            return next(data_url_blocks(_cut(source), limits), b"")[:START]
+        if isinstance(source, str) and _ADDRESS.match(source) and not is_file_uri(source):
+            return b""
+        path = local_path(source) if isinstance(source, str) else source.expanduser()
+        with os.fdopen(regular_file(path, limits.roots), "rb") as file:
+            return file.read(START)
+    except (InputRefused, OSError, RuntimeError):
+        return b""  # what is wrong is told by whoever opens it as a picture
+
+
+def _cut(url: str) -> str:
+    """The head of a base64 data URL with as much of its data as holds the first bytes."""
+    comma = url.find(",", 0, 1100)
+    return url if comma < 0 or ";base64" not in url[:comma].lower() else url[: comma + 1 + 4 * (START // 3)]
+
+
+def _spool(source: str | Path | bytes, limits: VideoLimits) -> Spool:
+    if isinstance(source, bytes):
+        return spool_bytes(source, limits)
+    if isinstance(source, Path):
+        return spool_path(source.expanduser() if source.parts[:1] == ("~",) else source, limits)
+    if source[:5].lower() == "data:":
+        return spool_blocks(data_url_blocks(source, limits), limits, len(source))
+    if _ADDRESS.match(source) and not is_file_uri(source):
+        raise FetchRefused("Addresses of videos are not fetched. Give the file, its bytes or a data: URL.")
+    return spool_path(local_path(source), limits)

@@ -1,0 +1,117 @@
+"""A sheet: the frames of a moment laid row by row as one virtual picture, for whoever looks at pictures.
+
+    sheet = Sheet(video, video.moment, 3)                  # nine frames: 5760 x 3240 pixels of a clip of 1920 x 1080
+    sheet.view(box, size)                                  # rendered from the pixels of the frames that it touches
+
+Each cell stands for a slice of the moment and shows the frame in its middle. A zoom into a cell is that frame in its
+own resolution. Nothing is drawn in: no numbers, no borders. `hidden` moments are grey, for proofs.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from PIL import Image
+
+from zoomagent.errors import InputRefused
+from zoomagent.geometry import Box, Size, intersect
+from zoomagent.media.picture import Picture, Request
+from zoomagent.media.video.video import FrameRequest, Video
+from zoomagent.moments import Moment, slices
+
+GREY = (127, 127, 127)
+MOST = 9
+"""Frames a side at most (ours)."""
+
+
+class Sheet(Picture):
+    """`grid` x `grid` frames of `moment` as a picture. A sheet that `owns` its clip closes it."""
+
+    def __init__(
+        self, video: Video, moment: Moment, grid: int, hidden: Moment | None = None, *, owns: bool = False
+    ) -> None:
+        if not 1 <= grid <= MOST:
+            raise ValueError(f"A sheet has 1 to {MOST} frames a side, not {grid}.")
+        if not 0 <= moment.start < moment.end <= video.duration:
+            raise ValueError("A sheet shows a moment of its clip.")
+        self.video, self.moment, self.grid, self.hidden = video, moment, grid, hidden
+        self.slices = slices(moment, grid * grid)
+        text = f"sheet {video.id} {moment.as_list()} {grid} {hidden.as_list() if hidden else ''}"
+        size = Size(grid * video.size.width, grid * video.size.height)
+        name = hashlib.sha256(text.encode()).hexdigest()
+        super().__init__(name, size, video.notes, _Cells(self, owns))
+
+    def other(self, moment: Moment, grid: int, hidden: Moment | None = None) -> "Sheet":
+        """A sheet of another moment of the same clip."""
+        return Sheet(self.video, moment, grid, hidden)
+
+    def cell(self, number: int) -> Box:
+        """Where cell `number` lies, counted from 0 row by row."""
+        row, column = divmod(number, self.grid)
+        width, height = self.video.size.width, self.video.size.height
+        return Box(column * width, row * height, (column + 1) * width, (row + 1) * height)
+
+    def cells(self, box: Box) -> list[int]:
+        """The cells that a region touches."""
+        return [number for number in range(self.grid**2) if intersect(self.cell(number), box).area > 0]
+
+    def time_of(self, number: int) -> int:
+        """The time at which cell `number` shows the clip."""
+        return self.slices[number].middle
+
+    def moment_of(self, box: Box) -> Moment:
+        """The time that a region shows: from the first to the last of the cells of which it holds a good part (the one
+        that it holds most of, and those of which it holds half as much)."""
+        areas = {number: intersect(self.cell(number), box).area for number in self.cells(box)}
+        good = [number for number, area in areas.items() if 2 * area >= max(areas.values())]
+        return Moment(self.slices[good[0]].start, max(self.slices[good[-1]].end, self.slices[good[0]].start + 1))
+
+
+class _Cells:
+    """Satisfies `zoomagent.media.picture.Pixels`."""
+
+    def __init__(self, sheet: Sheet, owns: bool) -> None:
+        self._sheet, self._owns = sheet, owns
+
+    def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        for box, size in requests:
+            yield self._region(box, size)
+
+    def prepare(self) -> None:
+        """Nothing is decoded before it is looked at."""
+
+    def close(self) -> None:
+        if self._owns:
+            self._sheet.video.close()
+
+    def _region(self, box: Box, size: Size) -> Image.Image:
+        """Every touched cell's part from its frame's own pixels, each at its place in the view."""
+        sheet, video = self._sheet, self._sheet.video
+        places: list[tuple[int, int]] = []
+        wanted: list[FrameRequest] = []
+        view = Image.new("RGB", (size.width, size.height), GREY)
+        for number in sheet.cells(box):
+            cell, time = sheet.cell(number), sheet.time_of(number)
+            part = intersect(cell, box)
+            left, right = (round((x - box.left) * size.width / box.width) for x in (part.left, part.right))
+            top, bottom = (round((y - box.top) * size.height / box.height) for y in (part.top, part.bottom))
+            if right <= left or bottom <= top or (sheet.hidden and sheet.hidden.holds(time)):
+                continue
+            own = Box(part.left - cell.left, part.top - cell.top, part.right - cell.left, part.bottom - cell.top)
+            places.append((left, top))
+            wanted.append((video.number_at(time), own, Size(right - left, bottom - top)))
+        for place, image in zip(places, video.regions(wanted), strict=True):
+            if image.size == view.size:
+                return image
+            view.paste(image, place)
+        return view
+
+
+def open_sheet(opener: Callable[[Any], Any], moment: Moment, grid: int, source: Any) -> Sheet:
+    """The sheet of the clip that `opener` makes of `source`, which is closed with it; of an open clip, which stays
+    open. Raises InputRefused where the source is no clip."""
+    video = source if isinstance(source, Video) else opener(source)
+    if not isinstance(video, Video):
+        video.close()
+        raise InputRefused("This is no video. Give the clip that was asked about.", code="other_picture")
+    return Sheet(video, moment, grid, owns=video is not source)
