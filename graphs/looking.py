@@ -14,7 +14,8 @@ from zoomagent.graphs.asking import NodeRun, ask, reply_turn, user_turn
 from zoomagent.graphs.deciding import ORDERS
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import any_arbiter, why_outside
-from zoomagent.graphs.state import PictureRecord, Update
+from zoomagent.graphs.regions import check_inside
+from zoomagent.graphs.state import PictureRecord, Update, regions_of
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.searching import least_seen
@@ -38,8 +39,10 @@ async def look(run: NodeRun) -> Update:
 
 
 async def admit(run: NodeRun) -> list[float]:
-    """What the whole picture looks like. Raises OutsideWorld where the model knows another world only."""
+    """What the whole picture looks like. Raises OutsideWorld where the model knows another world only, and InputRefused
+    for a region that is not in the picture."""
     views = run.bench.views
+    check_inside(regions_of(run.state), views.picture.size)
     if "looks" in run.state:
         looks = run.state["looks"]
     else:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
+from zoomagent.geometry import Box
 from zoomagent.run_record import Perspective
 from zoomagent.tools.searching import RegionRecord
 from zoomagent.tools.viewing import ViewRecord
@@ -98,7 +99,7 @@ class TargetRecord(TypedDict):
     """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
     `seen` the probability that it can be seen there, `source` the view in which it is looked for. A thing that was
     `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed,
-    `whole` the boxes that the view of the whole showed."""
+    `whole` the boxes that the view of the whole showed. One that was `given` is a region of the question."""
 
     id: str
     phrase: str
@@ -109,6 +110,7 @@ class TargetRecord(TypedDict):
     crop: str
     seen: float | None
     policy: Policy
+    given: NotRequired[bool]
     found: NotRequired[list[list[int]]]
     listed: NotRequired[list[str]]
     whole: NotRequired[list[list[int]]]
@@ -216,6 +218,8 @@ class Question(TypedDict):
     image: str
     question: str
     options: NotRequired[list[str]]
+    about: NotRequired[list[list[int]]]
+    """Boxes in original pixels that the question is about; `{0}` in its words is the first of them."""
     settings: NotRequired[dict[str, Any]]
     """What the run was started with; it can only be resumed with the same."""
 
@@ -327,6 +331,11 @@ MERGED = (
 def dialogue(state: State, which: str) -> list[TurnRecord]:
     """The turns of one dialogue so far."""
     return [turn for turn in state.get("messages", []) if turn["dialogue"] == which]
+
+
+def regions_of(state: State) -> list[Box]:
+    """The regions that were given with the question."""
+    return [Box(*region) for region in state.get("about", [])]
 
 
 def stopped(state: State) -> bool:

@@ -69,6 +69,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         {
             "question": state["question"],
             "options": state.get("options", []),
+            "about": state.get("about", []),
             "text": verdict["text"] if verdict else "",
             "confidence": verdict["confidence"] if verdict else None,
             "confidence_from": verdict["confidence_from"] if verdict else None,
@@ -124,6 +125,7 @@ def candidate_in(state: "State", side: Perspective, weight: float | None) -> Can
 
 def evidence_in(state: "State") -> tuple[Evidence, ...]:
     """The views that the two answers were read from, with what was found in each and measured."""
+    from zoomagent.graphs.regions import name_of_region
     from zoomagent.graphs.weighing import MATTERS
 
     views = {view["id"]: view for view in state.get("views", [])}
@@ -131,7 +133,8 @@ def evidence_in(state: "State") -> tuple[Evidence, ...]:
     if "macro" in state:
         rests_on.append(("macro", state["macro"]["views"][0], {}))
     if "crop" in state:
-        rests_on.append(("micro", state["crop"], {"target": state.get("target")}))
+        named = ", ".join(name_of_region(number) for number in range(len(state.get("about", []))))
+        rests_on.append(("micro", state["crop"], {"target": state.get("target"), "phrase": named or None}))
     if "closer" in state:
         # The close views only: neither the whole picture nor the whole with marks.
         whole = views[state["macro"]["views"][0]]["box"]

@@ -161,10 +161,12 @@ class Made(Value):
 
 class RunRecord(Value):
     """One answered, or not answered, question. `withheld` is the answer that was not sure enough for the error rate
-    asked for; `views` is the tree of what was looked at, `regions` the tree of a search."""
+    asked for; `about` are the regions that were given with the question (`{0}` in its words is the first); `views`
+    is the tree of what was looked at, `regions` the tree of a search."""
 
     question: str
     options: tuple[str, ...] = ()
+    about: tuple[Corners, ...] = ()
     text: str = ""
     confidence: float | None = None
     confidence_from: Literal["likelihood", "agreement", "calibrated"] | None = None

@@ -41,7 +41,8 @@ async def run(
     with reading_of_checkpoint():
         before = state_in((await runner.aget_state(config)).values)
     # A thread belongs to one question with one set of settings.
-    differs = [field for field in start if before and before.get(field) != start.get(field)]
+    fields = dict.fromkeys((*start, "about"))
+    differs = [field for field in fields if before and before.get(field) != start.get(field)]
     if differs:
         text = f"This thread_id belongs to a run with another {', '.join(differs)}. Name another thread_id."
         raise StoreError(text, code="run_mismatch")
