@@ -68,6 +68,11 @@ def bad_region(text: str) -> InputRefused:
     return InputRefused(text, code="bad_region")
 
 
+def as_words(text: str, count: int) -> str:
+    """`text` whose `{n}` name none but the first `count` regions: the others are its own words."""
+    return _NAMED.sub(lambda m: f"{{{{{m[2]}}}}}" if m[2] and int(m[2]) >= count else m[0], text)
+
+
 def name_of_region(number: int) -> str:
     """How a region is called in the record of a run."""
     return f"given region {number}"

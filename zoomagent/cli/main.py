@@ -10,6 +10,8 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -126,6 +128,12 @@ def ask(
     options: Annotated[
         list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="L,T,R,B", help="A box in original pixels the question is about, {0} in its words; repeat."
+        ),
+    ] = None,
     model: Model = "nano",
     how: AgentOptions,
     ocr: Ocr = False,
@@ -146,12 +154,14 @@ def ask(
     from zoomagent import UrlRules, ZoomAgent, open_picture
     from zoomagent.media.limits import own_limits
 
+    regions = [_read_region(text) for text in region or []]
     folder = _free(save)
     rules = UrlRules(tuple(allow_host)) if allow_host else None
     opener = partial(open_picture, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
     with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
-        _answer(agent, source, question, options or [], folder, _form(format, as_json))
+        asked = Asked(source, question, options or [], regions)
+        _answer(agent, asked, folder, _form(format, as_json))
 
 
 @app.command()
@@ -174,11 +184,12 @@ def demo(
     from zoomagent import ZoomAgent
 
     settings: dict[str, Any] = {"max_tokens": max_tokens, "extra_body": extra_body, "profile": profile}
+    example = Asked(scene, question)
     with ZoomAgent(model, strategy=strategy, **settings) as agent:
         if as_json or format == "json":
-            _answer(agent, scene, question, [], save, "json")
+            _answer(agent, example, save, "json")
         typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
-        answer = _shown(agent, scene, question, [], save)
+        answer = _shown(agent, example, save)
     raise typer.Exit(answer.outcome.exit_status)
 
 
@@ -329,19 +340,33 @@ def _free(save: Path | None) -> Path | None:
     return folder
 
 
-def _answer(
-    agent: "ZoomAgent",
-    image: str | bytes,
-    question: str,
-    options: list[str],
-    save: Path | None,
-    form: Literal["text", "words", "json"],
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """A question at the command line: what `ZoomAgent.ask` takes."""
+
+    image: str | bytes
+    question: str
+    options: Sequence[str] = ()
+    regions: Sequence[Sequence[int]] = ()
+
+
+def _read_region(text: str) -> list[int]:
+    """The four whole numbers of --region."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise typer.BadParameter(f"{text!r} is no region; write left,top,right,bottom in pixels, as 120,80,410,300")
+    return numbers
+
+
+def _answer(agent: "ZoomAgent", asked: Asked, save: Path | None, form: Literal["text", "words", "json"]) -> None:
     """Run, show, save, and leave with the outcome's exit code."""
     if form == "text":
-        answer = _shown(agent, image, question, options, save)
+        answer = _shown(agent, asked, save)
     else:
-        answer = _followed(agent, image, question, options)
+        answer = _followed(agent, asked)
         typer.echo(_printed(answer) if form == "json" else _words(answer))
         _saved(answer, save)
     if answer.outcome.code in SERVERS_FAULT:
@@ -358,17 +383,16 @@ def _answer(
     raise typer.Exit(answer.outcome.exit_status)
 
 
-def _followed(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str]) -> "Answer":
+def _followed(agent: "ZoomAgent", asked: Asked) -> "Answer":
     """The answer, while a person at the terminal sees the steps beside what is piped."""
     if not sys.stderr.isatty():
-        return agent.ask(image, question, options)
+        return agent.ask(asked.image, asked.question, asked.options, regions=asked.regions)
     from rich.console import Console
 
     from zoomagent.cli.terminal import follow
 
-    return follow(
-        agent.stream(image, question, options), Console(stderr=True, markup=False, highlight=False, emoji=False)
-    )
+    items = agent.stream(asked.image, asked.question, asked.options, regions=asked.regions)
+    return follow(items, Console(stderr=True, markup=False, highlight=False, emoji=False))
 
 
 def _printed(answer: "Answer") -> str:
@@ -389,14 +413,14 @@ def _words(answer: "Answer") -> str:
     return printable(answer.text)
 
 
-def _shown(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str], save: Path | None) -> "Answer":
+def _shown(agent: "ZoomAgent", asked: Asked, save: Path | None) -> "Answer":
     from rich.console import Console
     from rich.text import Text
 
     from zoomagent.cli.terminal import follow, print_answer
 
     console = Console(markup=False, highlight=False, emoji=False)
-    answer = follow(agent.stream(image, question, options), console)
+    answer = follow(agent.stream(asked.image, asked.question, asked.options, regions=asked.regions), console)
     print_answer(answer, console)
     page = _saved(answer, save)
     if page is not None:

@@ -264,6 +264,7 @@ export class Pane {
     this.rest = button("What the answer rests on (z)", "Answer", () => this.toAnswer());
     return el("div.tools", { role: "toolbar", "aria-label": "Picture" }, this.caption, el("span.buttons", {},
       this.before, this.after, this.rest,
+      button("Draw a region to ask about (b)", "Region", () => this.viewer.draw(!this.viewer.drawing)),
       button("The whole picture (0)", "Whole", () => this.viewer.whole()),
       button("Farther (-)", "−", () => this.viewer.closer(1 / 1.6)), button("Closer (+)", "+", () => this.viewer.closer(1.6))));
   }
