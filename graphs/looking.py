@@ -38,9 +38,9 @@ async def look(run: NodeRun) -> Update:
     }
 
 
-async def admit(run: NodeRun) -> list[float]:
+async def admit(run: NodeRun, question: str | None = None) -> list[float]:
     """What the whole picture looks like. Raises OutsideWorld where the model knows another world only, and InputRefused
-    for a region that is not in the picture."""
+    for a region that is not in the picture. `question`: what is asked, where it is not the run's."""
     views = run.bench.views
     check_inside(regions_of(run.state), views.picture.size)
     if "looks" in run.state:
@@ -52,7 +52,11 @@ async def admit(run: NodeRun) -> list[float]:
         return looks
     # Its file and the weights' hash are read the first time, which an event loop must not wait for.
     arbiter = await asyncio.to_thread(any_arbiter, run)
-    why = why_outside(arbiter, run.state["question"], looks) if arbiter and arbiter.provenance.world else ""
+    why = (
+        why_outside(arbiter, run.state["question"] if question is None else question, looks)
+        if arbiter and arbiter.provenance.world
+        else ""
+    )
     if arbiter and why:
         raise OutsideWorld(
             f"This model only knows its own world, {arbiter.provenance.world}: {why}. Start a real one: --model "

@@ -73,6 +73,11 @@ def as_words(text: str, count: int) -> str:
     return _NAMED.sub(lambda m: f"{{{{{m[2]}}}}}" if m[2] and int(m[2]) >= count else m[0], text)
 
 
+def without_names(text: str) -> str:
+    """`text` without the names of regions, which are no words."""
+    return _NAMED.sub(lambda match: f"{{{match[1]}}}" if match[1] else "", text)
+
+
 def name_of_region(number: int) -> str:
     """How a region is called in the record of a run."""
     return f"given region {number}"

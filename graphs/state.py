@@ -160,6 +160,22 @@ class SearchRecord(TypedDict):
     found: list[tuple[str, int]]
 
 
+class PhraseRecord(TypedDict):
+    """A phrase of a description. `place`: from where to where it stands in the words; `views`: where it was named;
+    `boxes`: where it is, in original pixels; `crops`: the views that they were looked at in, `seen`: how probably the
+    phrase can be seen in each. `fate`: `open` and `placed` are on the way; `unplaced` has no box; `unseen` had boxes,
+    and none shows it; `unchecked` could not be measured."""
+
+    id: str
+    text: str
+    place: list[int]
+    views: list[str]
+    boxes: list[list[int]]
+    crops: list[str]
+    seen: list[float]
+    fate: Literal["open", "placed", "unplaced", "seen", "unseen", "unchecked"]
+
+
 class WeighingRecord(TypedDict):
     """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
     likelihood."""
@@ -220,6 +236,8 @@ class Question(TypedDict):
     options: NotRequired[list[str]]
     about: NotRequired[list[list[int]]]
     """Boxes in original pixels that the question is about; `{0}` in its words is the first of them."""
+    describe: NotRequired[Literal["grounded"]]
+    """The run is a description, and no answer to a question."""
     settings: NotRequired[dict[str, Any]]
     """What the run was started with; it can only be resumed with the same."""
 
@@ -275,6 +293,10 @@ class Update(TypedDict, total=False):
     """The way of looking that gave the micro answer."""
     searched: SearchRecord
     """What a search of the whole picture came to."""
+    description: str
+    """The words of a description; none where its phrases are a list of names."""
+    told: list[PhraseRecord]
+    """The phrases of a description."""
     calls: list[CallRecord]
     """Every call of the model, for the budget and the bill."""
     steps: list[StepRecord]
@@ -316,6 +338,8 @@ class State(Question, total=False):
     answered: Policy
     searched: SearchRecord
     sent: str
+    description: str
+    told: Annotated[list[PhraseRecord], merge]
     calls: Annotated[list[CallRecord], merge]
     steps: Annotated[list[StepRecord], merge]
     problems: Annotated[list[ProblemRecord], merge]
@@ -324,7 +348,7 @@ class State(Question, total=False):
 
 
 MERGED = (
-    "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks",
+    "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks", "told",
 )  # fmt: skip
 
 

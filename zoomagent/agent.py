@@ -46,6 +46,7 @@ from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model, profile_fields, reach, silence_of, use_profile
 from zoomagent.models.naming import name_of
 from zoomagent.models.profiles import UNKNOWN
+from zoomagent.prompts import DESCRIBE, PLAIN_DESCRIPTION
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
@@ -53,6 +54,8 @@ from zoomagent.strategy import GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
+DESCRIPTION_CALLS = 128
+"""Calls of the model that a grounded description may cost (ours): some for each of its phrases."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 UNKNOWN_FAMILY = (
@@ -248,6 +251,21 @@ class ZoomAgent:
         """`batch` from a running event loop."""
         return await self._background.arun(self._batch(list(items), concurrency))
 
+    # Describing
+
+    def describe(
+        self, image: Any, *, grounded: bool = True, calls: int = DESCRIPTION_CALLS, thread_id: str | None = None
+    ) -> Answer:
+        """A description of `image` as the text of an answer. Its phrases carry boxes (`answer.grounded`), each of which
+        was cut out and looked at; `grounded=False` asks for the words alone. It costs at most `calls` calls."""
+        return self._background.run(self._describe(image, grounded, calls, thread_id))
+
+    async def adescribe(
+        self, image: Any, *, grounded: bool = True, calls: int = DESCRIPTION_CALLS, thread_id: str | None = None
+    ) -> Answer:
+        """`describe` from a running event loop."""
+        return await self._background.arun(self._describe(image, grounded, calls, thread_id))
+
     # Single tools
 
     async def awork(self, image: Any, work: Callable[[Bench], Awaitable[T]]) -> T:
@@ -307,6 +325,17 @@ class ZoomAgent:
             tasks = [group.create_task(one(item)) for item in items]
         return [task.result() for task in tasks]
 
+    async def _describe(self, image: Any, grounded: bool, calls: int, thread: str | None) -> Answer:
+        if not grounded:
+            return await self._ask(image, PLAIN_DESCRIPTION, (), (), thread)
+        budget = self.context.budget.model_copy(update={"calls": calls})
+        answer = None
+        async for item in self.using(budget=budget)._run(image, DESCRIBE, (), (), thread, describe=True):
+            answer = item if isinstance(item, Answer) else answer
+        if answer is None:
+            raise RuntimeError("a run ended without its answer")
+        return answer
+
     async def _ask(
         self, image: Any, question: str, options: Sequence[str] | None, regions: Regions, thread: str | None
     ) -> Answer:
@@ -319,7 +348,13 @@ class ZoomAgent:
         return answer
 
     async def _run(
-        self, image: Any, question: str, options: Sequence[str] | None, regions: Regions, thread: str | None
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] | None,
+        regions: Regions,
+        thread: str | None,
+        describe: bool = False,
     ) -> AsyncIterator[Step | Answer]:
         """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
         began = time.monotonic()
@@ -338,6 +373,8 @@ class ZoomAgent:
                 )
                 if given:
                     start["about"] = given
+                if describe:
+                    start["describe"] = "grounded"
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
                 saver: BaseCheckpointSaver[Any] | None
                 if isinstance(self._store, CheckpointFile):

@@ -52,6 +52,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
     if "searched" in state and verdict and verdict["perspective"] == "micro":
         # An answer that rests on a count rests on everything that was counted.
         boxes += [box for target in state.get("targets", []) for box in target.get("found", [])]
+    boxes += [box for phrase in grounded_in(state) for box in phrase["boxes"]]
     # Views with marks or blanked ones show nothing that others do not.
     views = [view for view in state.get("views", []) if not view.get("blank") and not view.get("marks")]
     looks = [
@@ -85,6 +86,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
             "views": looks,
             "regions": state.get("regions", []),
             "searched": state.get("searched"),
+            "grounded": grounded_in(state),
             "macro": candidate_in(state, "macro", weighing.macro if weighing else None),
             "micro": candidate_in(state, "micro", weighing.micro if weighing else None),
             "compared_by": weighing.how if weighing else None,
@@ -100,6 +102,22 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
 def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:
     """The steps in a state or in a node's update."""
     return tuple(Step.model_validate(record) for record in update.get("steps", []))
+
+
+def grounded_in(state: "State") -> list[dict[str, Any]]:
+    """The phrases of a description that stand in its words, as far as they were looked at."""
+    fates = {"open": "unplaced", "placed": "unchecked"}
+    return [
+        {
+            "phrase": phrase["text"],
+            "boxes": phrase["boxes"],
+            "place": phrase["place"],
+            "seen": phrase["seen"],
+            "fate": fates.get(phrase["fate"], phrase["fate"]),
+        }
+        for phrase in state.get("told", [])
+        if phrase["place"]
+    ]
 
 
 def candidate_in(state: "State", side: Perspective, weight: float | None) -> Candidate | None:

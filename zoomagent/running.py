@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import from_state, steps_from
 from zoomagent.errors import RunError, StoreError
-from zoomagent.graphs import macro_micro, zoom
+from zoomagent.graphs import describing, macro_micro, zoom
 from zoomagent.graphs.checking import check_state
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, Question, State
@@ -31,7 +31,8 @@ async def run(
     start: Question, context: Context, saver: BaseCheckpointSaver[Any] | None = None, thread: str = ""
 ) -> AsyncIterator[Step | State]:
     """The steps as they happen, then the final state. A finished run gives its state at once."""
-    machine = zoom if context.strategy in zoom.STRATEGIES else macro_micro
+    machine: Any = zoom if context.strategy in zoom.STRATEGIES else macro_micro
+    machine = describing if "describe" in start else machine
     if saver is None:
         async for item in _stream(machine.graph, start, context, {}):
             yield item
@@ -41,7 +42,7 @@ async def run(
     with reading_of_checkpoint():
         before = state_in((await runner.aget_state(config)).values)
     # A thread belongs to one question with one set of settings.
-    fields = dict.fromkeys((*start, "about"))
+    fields = dict.fromkeys((*start, "about", "describe"))
     differs = [field for field in fields if before and before.get(field) != start.get(field)]
     if differs:
         text = f"This thread_id belongs to a run with another {', '.join(differs)}. Name another thread_id."
