@@ -50,12 +50,10 @@ from zoomagent.prompts import DESCRIBE, PLAIN_DESCRIPTION
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
-from zoomagent.strategy import GATE, MAX_TOKENS, Rule, Strategy
+from zoomagent.strategy import DESCRIPTION_CALLS, GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
-DESCRIPTION_CALLS = 128
-"""Calls of the model that a grounded description may cost (ours): some for each of its phrases."""
 THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 UNKNOWN_FAMILY = (

@@ -25,6 +25,7 @@ from zoomagent.cli.extras import advice, need
 from zoomagent.cli.models import models
 from zoomagent.cli.options import (
     AgentOptions,
+    ArbiterName,
     ExtraBody,
     Format,
     HowTo,
@@ -39,7 +40,7 @@ from zoomagent.cli.options import (
     takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import DESCRIPTION_CALLS, MAX_TOKENS, SECONDS
 
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
@@ -162,6 +163,56 @@ def ask(
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
         asked = Asked(source, question, options or [], regions)
         _answer(agent, asked, folder, _form(format, as_json))
+
+
+@app.command()
+def describe(
+    image: Annotated[str, typer.Argument(help="The picture: a file, a pipe or - for stdin.")],
+    *,
+    grounded: Annotated[
+        bool, typer.Option("--grounded/--plain", help="Phrases with boxes, each looked at; or the words alone.")
+    ] = True,
+    model: Model = "nano",
+    profile: ProfileName = None,
+    arbiter: ArbiterName = None,
+    max_calls: Annotated[int, typer.Option(min=1, help="Model calls a description may cost.")] = DESCRIPTION_CALLS,
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds it may take.")] = SECONDS,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Look whether each phrase is in its box.")] = True,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
+    save: Save = None,
+    format: Format = None,
+    as_json: Json = False,
+    page: Page = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
+) -> None:
+    """Describe a picture in words whose phrases carry boxes, each of them cut out and looked at.
+
+    Example: zoomagent describe photo.jpg --model URL#NAME --save run
+    """
+    from zoomagent import Budget, ZoomAgent, open_picture
+    from zoomagent.media.limits import own_limits
+
+    folder, form = _free(save), _form(format, as_json)
+    opener = partial(open_picture, limits=own_limits(max_bytes, max_pixels), page=page)
+    settings: dict[str, Any] = {"max_tokens": max_tokens, "extra_body": extra_body, "profile": profile}
+    settings |= {"arbiter": arbiter, "check": check, "budget": Budget(calls=max_calls, seconds=deadline)}
+    with ZoomAgent(model, **settings, opener=opener) as agent:
+        source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
+        answer = agent.describe(source, grounded=grounded, calls=max_calls)
+    if form == "json":
+        typer.echo(_printed(answer))
+    elif form == "words":
+        typer.echo(_words(answer))
+    else:
+        from rich.console import Console
+
+        from zoomagent.cli.terminal import print_answer
+
+        print_answer(answer, Console(markup=False, highlight=False, emoji=False))
+    _saved(answer, folder)
+    raise typer.Exit(answer.outcome.exit_status)
 
 
 @app.command()

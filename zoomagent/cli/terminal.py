@@ -72,7 +72,11 @@ def summary(answer: Answer) -> list[tuple[str, str]]:
     proof = mattered(answer)
     if proof is not None:
         rows.append(("mattered", mattered_words(proof)))
-    if answer.boxes:
+    for phrase in answer.grounded:
+        seen = "".join(f", {share:.2f}" for share in phrase.seen)
+        places = " ".join(str(list(box)) for box in phrase.boxes)
+        rows.append((phrase.phrase, f"{places or '-'} ({phrase.fate}{seen})"))
+    if answer.boxes and not answer.grounded:
         rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
     rows.append(("cost", cost_words(answer)))
     return rows

@@ -11,6 +11,7 @@ All files appear whole, or none of them; those of a run that was saved there bef
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -49,7 +50,7 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
         "page.html": render_page(answer, pictures).encode(),
     }
     if pictures is not None:
-        files["macro.png"] = png(drawn(pictures))
+        files["macro.png"] = png(drawn(pictures, [box for phrase in answer.grounded for box in phrase.boxes]))
         files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
     # A run is written over a run, never over another program's answer.json.
     try:
@@ -71,14 +72,16 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
     return folder / "page.html"
 
 
-def drawn(pictures: Pictures) -> Image.Image:
-    """The whole picture with the boxes that were looked at, and where the model pointed."""
+def drawn(pictures: Pictures, boxes: Sequence[Corners] = ()) -> Image.Image:
+    """The whole picture with the boxes that were looked at, where the model pointed, and other `boxes`."""
     image = pictures.preview.copy()
     pen, scale = ImageDraw.Draw(image), image.width / pictures.size.width
     for evidence, _ in pictures.crops:
         _outline(pen, evidence.box, scale, AMBER, 3)
         if evidence.target is not None:
             _outline(pen, evidence.target, scale, WHITE, 1)
+    for box in boxes:
+        _outline(pen, box, scale, AMBER, 2)
     return image
 
 
