@@ -22,7 +22,16 @@ from typing import Any, Literal, TypeVar
 
 from zoomagent.errors import ContextTooLong, ModelUnavailable, RunError
 from zoomagent.graphs.context import Bench, Context, Live
-from zoomagent.graphs.state import CallRecord, ProblemRecord, State, ToolCallRecord, TurnRecord, Update
+from zoomagent.graphs.regions import written_question
+from zoomagent.graphs.state import (
+    CallRecord,
+    ProblemRecord,
+    State,
+    ToolCallRecord,
+    TurnRecord,
+    Update,
+    regions_of,
+)
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
 from zoomagent.strategy import MAX_TOKENS
@@ -62,6 +71,10 @@ class NodeRun:
         if self.context.strategy == "dualfocus-published":
             return options
         return self.bench.views.profile.offered(options)
+
+    def question(self, view: str) -> str:
+        """The question as it is asked about `view`: its regions in the model's space of that view."""
+        return written_question(self.state["question"], regions_of(self.state), self.bench.views, [view])
 
     def seconds_left(self) -> float | None:
         """Seconds of the budget that are left now; opening and earlier steps count, the pause after a kill does not."""
@@ -278,7 +291,11 @@ async def _message(run: NodeRun, turn: TurnRecord) -> Message:
     """A turn as the model is given it: its views, then its text."""
     pixels = [await run.bench.views.pixels(view) for view in turn["views"]]
     calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in turn.get("calls", []))
-    words = (Text(turn["text"]),) if turn["text"] or not calls else ()
+    text = turn["text"]
+    if turn["role"] == "user":
+        # Only now is it known how large the views are that the numbers of a region refer to.
+        text = written_question(text, regions_of(run.state), run.bench.views, turn["views"])
+    words = (Text(text),) if text or not calls else ()
     return Message(turn["role"], (*pixels, *words), calls, turn.get("answers"))
 
 

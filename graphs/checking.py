@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from zoomagent.bounds import within
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused
+from zoomagent.graphs.regions import check_regions
 from zoomagent.graphs.state import State
 from zoomagent.tools.viewing import MOST_SIDE, id_of
 
@@ -26,8 +27,8 @@ MAX_VALUES = 100_000
 """Values of a state (ours): the longest runs have some thousands."""
 
 
-def check_question(question: object, options: object = ()) -> None:
-    """Raises InputRefused (bad_question) for what can not be asked."""
+def check_question(question: object, options: object = (), regions: object = ()) -> None:
+    """Raises InputRefused (bad_question, bad_region) for what can not be asked."""
     if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
         raise bad_question(f"A question is text of 1 to {MAX_QUESTION} characters.")
     if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
@@ -40,6 +41,7 @@ def check_question(question: object, options: object = ()) -> None:
         raise bad_question("Two options say the same. Give each once.")
     if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
         raise bad_question("The question holds half a character (a lone surrogate). Send valid Unicode.")
+    check_regions(regions, question)
 
 
 def bad_question(text: str) -> InputRefused:
@@ -68,6 +70,8 @@ def check_state(state: State) -> None:
         raise ValueError("a view that is not there")
     if ("target" in state) != ("crop" in state):
         raise ValueError("a box without its view")
+    if any(len(region) != 4 for region in state.get("about", [])):
+        raise ValueError("a region that is no box")
     picture = state.get("picture")
     for view in views.values():
         left, top, right, bottom = view["box"]

@@ -70,16 +70,18 @@ def closer_turns(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> li
     whole = views.whole()["id"]
     crops = [target["crop"] for target in targets]
     boxes = [Box(*target["box"]) for target in targets if target["box"]]
-    if len(targets) == len(boxes) == 1:
-        first = box_prompt(question, views.profile.space)
-        reply, close, prompt = str(written(views, whole, boxes[0])), crops, micro_prompt
-        names = ("where", "box")
+    one, given = len(targets) == len(boxes) == 1, all(target.get("given") for target in targets)
+    if one or given:
+        first, names = box_prompt(question, views.profile.space), ("where", "box")
+        reply = ", ".join(str(written(views, whole, box)) for box in boxes)
     else:
-        first, reply = CUES + question, ", ".join(target["phrase"] for target in targets)
+        first, names = CUES + question, ("what", "named")
+        reply = ", ".join(target["phrase"] for target in targets)
+    close, prompt = crops, micro_prompt
+    if not one:
         fits = 2 + len(crops) <= views.profile.max_images
         close = [views.marked(whole, boxes)["id"], *crops] if fits else crops
         prompt = several_prompt if fits else micro_prompt
-        names = ("what", "named")
     return [
         user_turn(name, f"{name}-{names[0]}", [whole], first),
         assistant_turn(name, f"{name}-{names[1]}", reply),

@@ -119,7 +119,7 @@ def check_asked(state: State) -> None:
             raise bad_question(f"The input has no {name}. Give one, as text.")
     if storable(state["image"], len(state["image"])) != state["image"]:
         raise bad_question("The input's image holds half a character (a lone surrogate). Send valid Unicode.")
-    check_question(state["question"], state.get("options", []))
+    check_question(state["question"], state.get("options", []), state.get("about", []))
     try:
         check_state(state)
     except (ValueError, TypeError, RecursionError) as error:

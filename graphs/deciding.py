@@ -5,8 +5,9 @@ unless the answer claims something about the whole picture ("No", a count, a com
 Then it takes the cheapest way that may work: what can be pointed at is cut out (`point`; without an arbiter, which
 would tell a wrong crop, `locate` names, points and checks); what cannot is searched for (`search`); what must be
 counted is looked for everywhere (`count`). A model that drives tools itself and gives no likelihoods gets `tools` last.
-A named policy is tried alone. An answer with crops settles the matter unless it is "Cannot tell", a "No" that was not
-earned, or one that the arbiter does not believe; where the original holds more detail than the crop showed, the same
+A named policy is tried alone. Regions that were given with the question are looked at, always, and nothing is searched
+for. An answer with crops settles the matter unless it is "Cannot tell", a "No" that was not earned, or one that the
+arbiter does not believe; where the original holds more detail than the crop showed, the same
 things are looked for once more inside it (a zoom of a zoom). Pure but for opening the picture; no model is asked."""
 
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.graphs.asking import NodeRun
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import arbiter_of, features_of
-from zoomagent.graphs.state import Policy, State, TargetRecord, Update, stopped
+from zoomagent.graphs.regions import name_of_region
+from zoomagent.graphs.state import Policy, State, TargetRecord, Update, regions_of, stopped
 from zoomagent.graphs.weighing import is_no_answer
 from zoomagent.tools.viewing import box_of, size_of
 
@@ -54,6 +56,8 @@ async def decide(run: NodeRun) -> Update:
     reason = why_enough(run)
     if reason:
         return {"settled": reason, "steps": step_words(reason)}
+    if state.get("about") and "policy" not in state:
+        return begin_with_given(run)
     deeper = deeper_targets(run)
     if deeper:
         return {"targets": deeper, "steps": step_words("The crop does not settle it; look closer inside it.")}
@@ -85,6 +89,11 @@ def phrases_of(targets: Sequence[TargetRecord]) -> str:
     return ", ".join(target["phrase"] for target in targets)
 
 
+def has_uncut_region(state: State) -> bool:
+    """Whether a region that was given was not cut out yet."""
+    return any(target.get("given") and not target["crop"] for target in found_targets(state))
+
+
 def has_unused_crop(state: State) -> bool:
     """Whether something was found and cut out, and the question not asked with it yet."""
     used = state["micro"]["views"] if "micro" in state else []
@@ -114,8 +123,11 @@ def why_enough(run: NodeRun) -> str:
     """Why no further look is needed, or nothing."""
     state, context = run.state, run.context
     if "policy" not in state:
-        early = gated(features_of(state), arbiter_of(run), context.gate) if context.strategy == "auto" else None
+        gates = context.strategy == "auto" and not state.get("about")
+        early = gated(features_of(state), arbiter_of(run), context.gate) if gates else None
         return early.reason if early else ""
+    if state.get("about") and "micro" in state:
+        return "The regions that were given were looked at."
     if state.get("phrases") == [] and state["policy"] != "tools":
         return "The question is about the picture as a whole."
     if "searched" in state:
@@ -166,6 +178,28 @@ def next_policy(run: NodeRun) -> Policy | None:
     tools = strategy == "tools" or (not likelihoods and run.bench.model.profile.tool_dialect != "none")
     left = [policy for policy in order if policy not in state.get("tried", []) and (tools or policy != "tools")]
     return left[0] if left else None
+
+
+def begin_with_given(run: NodeRun) -> Update:
+    """The state in which the regions of the question are looked at: they are where to look, so nothing is searched."""
+    policy: Policy = "tools" if run.context.strategy == "tools" else "locate"
+    targets = [
+        TargetRecord(
+            id=f"target-{number + 1}",
+            phrase=name_of_region(number),
+            fate="located",
+            source="",
+            depth=1,
+            box=box.as_list(),
+            crop="",
+            seen=None,
+            policy=policy,
+            given=True,
+        )
+        for number, box in enumerate(regions_of(run.state))
+    ]
+    words = step_words("Look closer: at what was given to be looked at.", boxes=[t["box"] or [] for t in targets])
+    return {"policy": policy, "tried": [policy], "targets": targets, "steps": words}
 
 
 def begin(state: State, policy: Policy) -> Update:

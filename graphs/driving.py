@@ -22,6 +22,7 @@ from zoomagent.graphs.asking import (
     user_turn,
     views_of,
 )
+from zoomagent.graphs.deciding import found_targets
 from zoomagent.graphs.endings import model_step, step_words, stop
 from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import ToolLookRecord, TurnRecord, Update, dialogue
@@ -52,7 +53,9 @@ async def drive(run: NodeRun) -> Update:
     """Ask the model for its next turn and run what it calls."""
     state, profile = run.state, run.bench.model.profile
     prompt = macro_prompt(state["question"], run.options())
-    first = user_turn("tools", "tools-question", [run.bench.views.whole()["id"]], prompt)
+    # Regions that were given are shown beside the whole, as many as fit.
+    crops = [target["crop"] for target in found_targets(state) if target.get("given")][: profile.max_images - 1]
+    first = user_turn("tools", "tools-question", [run.bench.views.whole()["id"], *crops], prompt)
     turns = dialogue(state, "tools") or [first]
     number = sum(turn["role"] == "assistant" for turn in turns)
     if number >= TURNS:

@@ -15,6 +15,7 @@ from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.errors import SettingInvalid
 from zoomagent.graphs.asking import NodeRun
 from zoomagent.graphs.endings import model_step, step_words
+from zoomagent.graphs.regions import without_names
 from zoomagent.graphs.sentences import summary
 from zoomagent.graphs.state import State, Update, VerdictRecord
 from zoomagent.graphs.weighing import (
@@ -68,7 +69,7 @@ def load_once(name: str) -> Arbiter | None:
 
 def why_outside(arbiter: Arbiter, question: str, looks: Sequence[float]) -> str:
     """What of the question or of its picture is of no kind that the arbiter was certified on; "" where nothing is."""
-    words = arbiter.unknown(question)[:5]
+    words = arbiter.unknown(without_names(question))[:5]
     if words:
         return f"no question that was certified holds the words {', '.join(repr(word) for word in words)}"
     return "" if arbiter.knows(looks) else "no picture that was certified looks like this one"

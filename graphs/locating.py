@@ -24,9 +24,9 @@ from zoomagent.graphs.sentences import POINTED
 from zoomagent.graphs.state import CheckRecord, ProblemRecord, State, TargetRecord, Update
 from zoomagent.models.base import Message, Text
 from zoomagent.models.words.unwrapping import is_call, listed
-from zoomagent.prompts import BOX_FORMAT, CUES, box_prompt, ground_prompt
+from zoomagent.prompts import BOX_FORMAT, CUES, VISIBLE, box_prompt, ground_prompt
 from zoomagent.tools.grounding import boxes_in
-from zoomagent.tools.verifying import sees
+from zoomagent.tools.verifying import sees, yes
 from zoomagent.tools.viewing import ViewRecord, box_of
 from zoomagent.tools.zooming import surroundings
 
@@ -50,7 +50,7 @@ async def name(run: NodeRun) -> Update:
     """Ask which things must be seen to answer."""
     state, views = run.state, run.bench.views
     whole = views.whole()["id"]
-    message = Message("user", (await views.pixels(whole), Text(CUES + state["question"])))
+    message = Message("user", (await views.pixels(whole), Text(CUES + run.question(whole))))
     [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens)
     phrases = named(reply.text, state["question"])
     words = f"To be seen: {', '.join(phrases)}." if phrases else "The whole picture decides."
@@ -98,7 +98,7 @@ async def point(run: NodeRun) -> Update:
     """Have the model point at where the answer lies, whatever that is."""
     state, views = run.state, run.bench.views
     whole, space = views.whole()["id"], run.bench.model.profile.space
-    message = Message("user", (await views.pixels(whole), Text(box_prompt(state["question"], space))))
+    message = Message("user", (await views.pixels(whole), Text(box_prompt(run.question(whole), space))))
     [reply] = await BudgetedModel(run).generate([message])
     try:
         boxes = boxes_in(reply, views, whole)
@@ -186,11 +186,17 @@ async def check(run: NodeRun) -> Update:
         crop, phrase, seen = cut_out(run, target), target["phrase"], target["seen"]
         if seen is None and run.context.check and phrase != POINTED:
             close = views.add(box_of(crop), source=crop["source"], max_pixels=views.profile.whole_pixels or None)
-            seen = await sees(model, views, close["id"], phrase)
-        there = seen is None or seen >= SEEN
+            if target.get("given"):
+                seen = await yes(model, views, close["id"], VISIBLE + run.question(close["id"]))
+            else:
+                seen = await sees(model, views, close["id"], phrase)
+        # What was given is looked at whatever the model thinks of it.
+        there = seen is None or seen >= SEEN or target.get("given", False)
         targets.append({**target, "crop": crop["id"], "seen": seen, "fate": "located" if there else "missing"})
         if seen is not None:
             text = f"{phrase} can be seen in its crop with {seen:.2f}."
+            if target.get("given"):
+                text = f"The answer can be seen in the {phrase} with {seen:.2f}."
             name = f"seen-{crop['id']}-{target['id']}"
             checks.append(CheckRecord(id=name, kind="seen", views=[crop["id"]], text=text, value=seen))
     records = [views.record(target["crop"]) for target in targets]

@@ -15,7 +15,8 @@ from zoomagent.graphs.deciding import ORDERS
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import any_arbiter, why_outside
 from zoomagent.graphs.reading import check_reading
-from zoomagent.graphs.state import PictureRecord, Update
+from zoomagent.graphs.regions import check_inside
+from zoomagent.graphs.state import PictureRecord, Update, regions_of
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.searching import least_seen
@@ -45,9 +46,11 @@ async def look(run: NodeRun) -> Update:
     }
 
 
-async def admit(run: NodeRun) -> list[float]:
-    """What the whole picture looks like. Raises OutsideWorld where the model knows another world only."""
+async def admit(run: NodeRun, question: str | None = None) -> list[float]:
+    """What the whole picture looks like. Raises OutsideWorld where the model knows another world only, and InputRefused
+    for a region that is not in the picture. `question`: what is asked, where it is not the run's."""
     views = run.bench.views
+    check_inside(regions_of(run.state), views.picture.size)
     if "looks" in run.state:
         looks = run.state["looks"]
     else:
@@ -57,7 +60,11 @@ async def admit(run: NodeRun) -> list[float]:
         return looks
     # Its file and the weights' hash are read the first time, which an event loop must not wait for.
     arbiter = await asyncio.to_thread(any_arbiter, run)
-    why = why_outside(arbiter, run.state["question"], looks) if arbiter and arbiter.provenance.world else ""
+    why = (
+        why_outside(arbiter, run.state["question"] if question is None else question, looks)
+        if arbiter and arbiter.provenance.world
+        else ""
+    )
     if arbiter and why:
         raise OutsideWorld(
             f"This model only knows its own world, {arbiter.provenance.world}: {why}. Start a real one: --model "

@@ -11,6 +11,7 @@ Left out: zooms into zooms, other policies.
     await graph.ainvoke({"image": "photo.jpg", "question": "..."}, context=Context(model="nano"))
 """
 
+import functools
 from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -18,16 +19,17 @@ from langgraph.runtime import Runtime
 
 from zoomagent.confidence.likelihood import of_tokens
 from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
-from zoomagent.geometry import is_y_first
-from zoomagent.graphs.asking import NodeRun, ask, reply_turn, user_turn, views_of
+from zoomagent.geometry import is_y_first, union
+from zoomagent.graphs.asking import NodeRun, ask, assistant_turn, reply_turn, user_turn, views_of
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import model_step, step, step_words, stop
 from zoomagent.graphs.looking import admit, look, picture_record
 from zoomagent.graphs.reading import check_reading
-from zoomagent.graphs.state import Question, State, Update, dialogue, stopped
+from zoomagent.graphs.state import Question, State, Update, dialogue, regions_of, stopped
 from zoomagent.graphs.weighing import candidate_record, choose_answer, likelihood_record, needs_weighing, weigh_answers
 from zoomagent.models.words.parsing import parse_boxes
 from zoomagent.prompts import BOX_FORMAT, box_prompt, micro_prompt
+from zoomagent.tools.cropping import written
 from zoomagent.tools.zooming import zoom as zoom_in
 
 MAX_REPAIRS = 1
@@ -52,6 +54,17 @@ async def locate(run: NodeRun) -> Update:
     looks = await admit(run)
     views = run.bench.views
     first = user_turn("micro", "box", [views.whole()["id"]], box_prompt(run.state["question"], views.profile.space))
+    regions = regions_of(run.state)
+    if regions:
+        # Where to look is given; the procedure takes one box.
+        around = functools.reduce(union, regions)
+        reply = assistant_turn("micro", "box-reply-1", str(written(views, views.whole()["id"], around)))
+        return {
+            "picture": picture_record(run),
+            "looks": looks,
+            "messages": [first, reply],
+            "steps": step_words("Look closer: at what was given to be looked at.", boxes=[around.as_list()]),
+        }
     turns = dialogue(run.state, "micro") or [first]
     exchange = await ask(run, turns, keep=1)
     return {

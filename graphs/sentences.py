@@ -83,9 +83,20 @@ def why_unearned(state: State, text: str, perspective: Perspective) -> str:
     speaks_of_them = len(state.get("phrases", [])) > 1 or not claims.negative(text)
     if perspective == "micro" and found and speaks_of_them and not abstains(text) and not claims.counts(question):
         return ""
+    if perspective == "micro" and is_given_in_full(state):
+        return ""
     least = round(state["picture"].get("least", 1))
     claim = f"{text!r} is a claim about the whole picture, in which things of less than {least} pixels may be missed"
     return f"{claim}: it is given without confidence."
+
+
+def is_given_in_full(state: State) -> bool:
+    """Whether all that the question is about are regions, each shown with every original pixel."""
+    given = [target for target in state.get("targets", []) if target.get("given")]
+    views = {view["id"]: view for view in state.get("views", [])}
+    crops = [views[target["crop"]] for target in given if target["crop"] in views]
+    full = all(crop["box"][2] - crop["box"][0] <= crop["size"][0] for crop in crops)
+    return bool(given) and len(crops) == len(given) and full
 
 
 def is_shown_in_full(state: State) -> bool:

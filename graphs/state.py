@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
+from zoomagent.geometry import Box
 from zoomagent.run_record import Perspective
 from zoomagent.tools.searching import RegionRecord
 from zoomagent.tools.seeking import StretchRecord
@@ -99,7 +100,7 @@ class TargetRecord(TypedDict):
     """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
     `seen` the probability that it can be seen there, `source` the view in which it is looked for. A thing that was
     `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed,
-    `whole` the boxes that the view of the whole showed."""
+    `whole` the boxes that the view of the whole showed. One that was `given` is a region of the question."""
 
     id: str
     phrase: str
@@ -110,6 +111,7 @@ class TargetRecord(TypedDict):
     crop: str
     seen: float | None
     policy: Policy
+    given: NotRequired[bool]
     found: NotRequired[list[list[int]]]
     listed: NotRequired[list[str]]
     whole: NotRequired[list[list[int]]]
@@ -182,6 +184,22 @@ class MomentRecord(TypedDict):
     bounded: bool
 
 
+class PhraseRecord(TypedDict):
+    """A phrase of a description. `place`: from where to where it stands in the words; `views`: where it was named;
+    `boxes`: where it is, in original pixels; `crops`: the views that they were looked at in, `seen`: how probably the
+    phrase can be seen in each. `fate`: `open` and `placed` are on the way; `unplaced` has no box; `unseen` had boxes,
+    and none shows it; `unchecked` could not be measured."""
+
+    id: str
+    text: str
+    place: list[int]
+    views: list[str]
+    boxes: list[list[int]]
+    crops: list[str]
+    seen: list[float]
+    fate: Literal["open", "placed", "unplaced", "seen", "unseen", "unchecked"]
+
+
 class WeighingRecord(TypedDict):
     """Both answers by one yardstick, see zoomagent/confidence/selection.py. `words`: macro's, micro's
     likelihood."""
@@ -240,6 +258,10 @@ class Question(TypedDict):
     image: str
     question: str
     options: NotRequired[list[str]]
+    about: NotRequired[list[list[int]]]
+    """Boxes in original pixels that the question is about; `{0}` in its words is the first of them."""
+    describe: NotRequired[Literal["grounded"]]
+    """The run is a description, and no answer to a question."""
     settings: NotRequired[dict[str, Any]]
     """What the run was started with; it can only be resumed with the same."""
 
@@ -303,6 +325,10 @@ class Update(TypedDict, total=False):
     """When what was looked for was found."""
     shown: SheetRecord
     """The sheet that shows the moments."""
+    description: str
+    """The words of a description; none where its phrases are a list of names."""
+    told: list[PhraseRecord]
+    """The phrases of a description."""
     calls: list[CallRecord]
     """Every call of the model, for the budget and the bill."""
     steps: list[StepRecord]
@@ -348,6 +374,8 @@ class State(Question, total=False):
     moments: Annotated[list[MomentRecord], merge]
     shown: SheetRecord
     sent: str
+    description: str
+    told: Annotated[list[PhraseRecord], merge]
     calls: Annotated[list[CallRecord], merge]
     steps: Annotated[list[StepRecord], merge]
     problems: Annotated[list[ProblemRecord], merge]
@@ -356,7 +384,7 @@ class State(Question, total=False):
 
 
 MERGED = (
-    "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks",
+    "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks", "told",
     "stretches", "moments",
 )  # fmt: skip
 
@@ -364,6 +392,11 @@ MERGED = (
 def dialogue(state: State, which: str) -> list[TurnRecord]:
     """The turns of one dialogue so far."""
     return [turn for turn in state.get("messages", []) if turn["dialogue"] == which]
+
+
+def regions_of(state: State) -> list[Box]:
+    """The regions that were given with the question."""
+    return [Box(*region) for region in state.get("about", [])]
 
 
 def stopped(state: State) -> bool:

@@ -31,6 +31,7 @@ from zoomagent.graphs.deciding import (
     decide,
     found_targets,
     has_searched,
+    has_uncut_region,
     has_unused_crop,
     open_targets,
     way_out,
@@ -69,6 +70,8 @@ def route_after_decide(state: State) -> Next:
     if out:
         return out
     policy = state.get("policy")
+    if has_uncut_region(state):
+        return "check"
     if policy == "tools":
         return "drive"
     if policy == "point" and not state.get("targets"):
@@ -101,6 +104,8 @@ def route_after_check(state: State) -> str:
     out = way_out(state)
     if out:
         return out
+    if state.get("policy") == "tools":
+        return "drive"
     everything = found_targets(state) and len(found_targets(state)) == len(state["targets"])
     return "answer" if everything else "decide"
 
@@ -140,7 +145,7 @@ builder.add_conditional_edges("look", route_after_look, ["decide", "weigh", END]
 builder.add_conditional_edges(
     "decide",
     route_after_decide,
-    ["point", "name", "ground", "search", "count", "drive", "weigh", "answer", "conclude", END],
+    ["point", "name", "ground", "search", "count", "drive", "check", "weigh", "answer", "conclude", END],
 )
 builder.add_conditional_edges("point", route_after_point, ["confirm", "decide", "weigh", END])
 builder.add_conditional_edges("name", route_after_name, ["ground", "search", "count", "decide", "weigh", END])
@@ -150,7 +155,7 @@ builder.add_edge("ground", "confirm")
 builder.add_conditional_edges("confirm", lambda state: way_out(state) or "check", ["check", "weigh", END])
 builder.add_conditional_edges("search", route_after_search, ["search", "confirm", "decide", "weigh", END])
 builder.add_conditional_edges("drive", route_after_drive, ["drive", "prove", "decide", "weigh", END])
-builder.add_conditional_edges("check", route_after_check, ["answer", "decide", "weigh", END])
+builder.add_conditional_edges("check", route_after_check, ["answer", "drive", "decide", "weigh", END])
 builder.add_conditional_edges("answer", route_after_answer, ["prove", "decide", "weigh", END])
 builder.add_conditional_edges("prove", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
 builder.add_conditional_edges(

@@ -414,3 +414,25 @@ CONTRAST = """() => {
   return poor;
 }"""
 """Elements whose own text has less contrast than WCAG 2.2 asks for (1.4.3, AA)."""
+
+
+def test_a_region_is_drawn_named_in_the_question_and_asked_about(opened: Open, browser: Any, tmp_path: Path) -> None:
+    model = sign_model()
+    with ZoomAgent(model, strategy="locate") as agent, served(agent, tmp_path) as address:
+        page = opened(address)
+        drop(page, encoded(sign_picture()), "sign.png", "image/png")
+        page.wait_for_selector("canvas[data-ready=true]")
+        place = page.locator("#first canvas").bounding_box()
+        page.fill("#question", "What is written in")
+        page.keyboard.down("Shift")
+        page.mouse.move(place["x"] + place["width"] * 0.4, place["y"] + place["height"] * 0.4)
+        page.mouse.down()
+        page.mouse.move(place["x"] + place["width"] * 0.6, place["y"] + place["height"] * 0.6)
+        page.mouse.up()
+        page.keyboard.up("Shift")
+        assert page.input_value("#question") == "What is written in {0}"
+        left, top, right, bottom = (int(number) for number in page.input_value("#regions").split(","))
+        assert 0 <= left < 1200 < right <= 2400 and 0 <= top < 800 < bottom <= 1600
+        page.click("#go")
+        page.wait_for_selector(".answer")
+        assert "{0}" not in model.history[0].text and "What is written in [" in model.history[0].text

@@ -19,6 +19,7 @@ EXAMPLES: dict[str, Any] = {
     "rule": "micro",
     "target_error": 0.1,
     "gate": 0.9,
+    "regions": [[0.1, 0.2, 0.3, 0.4]],
     "box": [0.1, 0.2, 0.3, 0.4],
     "units": "relative",
     "thing": "a red car",

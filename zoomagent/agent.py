@@ -34,9 +34,11 @@ from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
 from zoomagent.clips import ClipRun, answer_of, ask_clip
 from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
+from zoomagent.geometry import Box
 from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import outcome_of_error
+from zoomagent.graphs.regions import check_regions
 from zoomagent.graphs.state import Question, State
 from zoomagent.media import Picture, Video, open_media
 from zoomagent.media.paths import file_name
@@ -45,10 +47,11 @@ from zoomagent.models.base import Model
 from zoomagent.models.loading import identify, load_model, profile_fields, reach, silence_of, use_profile
 from zoomagent.models.naming import name_of
 from zoomagent.models.profiles import UNKNOWN
+from zoomagent.prompts import DESCRIBE, PLAIN_DESCRIPTION
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
-from zoomagent.strategy import GATE, MAX_TOKENS, Rule, Strategy
+from zoomagent.strategy import DESCRIPTION_CALLS, GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import ViewStore
 
@@ -59,8 +62,11 @@ UNKNOWN_FAMILY = (
     "Measure it: zoomagent doctor."
 )
 
-Item = tuple[Any, str] | tuple[Any, str, Sequence[str]]
-"""A picture, a question and, where given, its options."""
+Regions = Sequence[Box | Sequence[int]]
+"""Boxes in pixels of the upright original; `{0}` in a question's words is the first."""
+
+Item = tuple[Any, str] | tuple[Any, str, Sequence[str]] | tuple[Any, str, Sequence[str], Regions]
+"""A picture, a question and, where given, its options and regions."""
 
 T = TypeVar("T")
 
@@ -180,33 +186,61 @@ class ZoomAgent:
 
     # Asking
 
-    def ask(self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None) -> Answer:
+    def ask(
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] = (),
+        *,
+        regions: Regions = (),
+        thread_id: str | None = None,
+    ) -> Answer:
         """The answer to one question about `image`.
 
         `image` is a path, bytes, a file object, a `data:` URL, a Pillow image, an array (height, width[, channels])
-        or an open Picture; or a video: a path, bytes, a `data:` URL or an open Video (extra `video`). An http(s) URL needs an `opener` that allows its host. With `options` the answer is one of
-        them. `thread_id` names the run in the checkpointer: asked again, it goes on or returns what it ended with.
+        or an open Picture; or a video: a path, bytes, a `data:` URL or an open Video (extra `video`). An http(s) URL
+        needs an `opener` that allows its host. With `options` the answer is one of them. `regions` are boxes in
+        original pixels that the question is about: "What is written in {0}?" names the first. `thread_id` names the run
+        in the checkpointer: asked again, it goes on or returns what it ended with.
         Boxes of the answer are original pixels. What goes wrong with picture, model or server is the answer's outcome;
         raises ValueError only for a `thread_id` without a checkpointer or of a wrong form."""
-        return self._background.run(self._ask(image, question, options, thread_id))
+        return self._background.run(self._ask(image, question, options, regions, thread_id))
 
     async def aask(
-        self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] = (),
+        *,
+        regions: Regions = (),
+        thread_id: str | None = None,
     ) -> Answer:
         """`ask` from a running event loop. Cancelling it cancels the run."""
-        return await self._background.arun(self._ask(image, question, options, thread_id))
+        return await self._background.arun(self._ask(image, question, options, regions, thread_id))
 
     def stream(
-        self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] = (),
+        *,
+        regions: Regions = (),
+        thread_id: str | None = None,
     ) -> Iterator[Step | Answer]:
         """The steps of the run as they happen, then its answer."""
-        return self._background.iterate(self._run(image, question, options, thread_id))
+        return self._background.iterate(self._run(image, question, options, regions, thread_id))
 
     def astream(
-        self, image: Any, question: str, options: Sequence[str] = (), *, thread_id: str | None = None
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] = (),
+        *,
+        regions: Regions = (),
+        thread_id: str | None = None,
     ) -> AsyncGenerator[Step | Answer, None]:
         """`stream` from a running event loop. Closing it ends the run, and returns when it has ended."""
-        return self._background.aiterate(self._run(image, question, options, thread_id))
+        return self._background.aiterate(self._run(image, question, options, regions, thread_id))
 
     def batch(self, items: Iterable[Item], *, concurrency: int = 8) -> list[Answer]:
         """The answers to many questions, in order, `concurrency` at a time. One that fails does not stop the
@@ -216,6 +250,21 @@ class ZoomAgent:
     async def abatch(self, items: Iterable[Item], *, concurrency: int = 8) -> list[Answer]:
         """`batch` from a running event loop."""
         return await self._background.arun(self._batch(list(items), concurrency))
+
+    # Describing
+
+    def describe(
+        self, image: Any, *, grounded: bool = True, calls: int = DESCRIPTION_CALLS, thread_id: str | None = None
+    ) -> Answer:
+        """A description of `image` as the text of an answer. Its phrases carry boxes (`answer.grounded`), each of which
+        was cut out and looked at; `grounded=False` asks for the words alone. It costs at most `calls` calls."""
+        return self._background.run(self._describe(image, grounded, calls, thread_id))
+
+    async def adescribe(
+        self, image: Any, *, grounded: bool = True, calls: int = DESCRIPTION_CALLS, thread_id: str | None = None
+    ) -> Answer:
+        """`describe` from a running event loop."""
+        return await self._background.arun(self._describe(image, grounded, calls, thread_id))
 
     # Single tools
 
@@ -255,14 +304,17 @@ class ZoomAgent:
 
         async def one(item: Item) -> Answer:
             async with free:
-                if not isinstance(item, Sequence) or not 2 <= len(item) <= 3:
+                if not isinstance(item, Sequence) or not 2 <= len(item) <= 4:
                     return self._refusal(
-                        "", (), None, bad_question("An item is (picture, question) or with options as third.")
+                        "",
+                        (),
+                        None,
+                        bad_question("An item is (picture, question), with options as third, regions as fourth."),
                     )
-                image, question, *options = item
-                given = options[0] if options else ()
+                image, question, *more = item
+                given, regions = [*more, (), ()][:2]
                 try:
-                    return await self._ask(image, question, given, None)
+                    return await self._ask(image, question, given, regions, None)
                 # Not narrower: a bug that one question meets must not lose the answers of the others.
                 except Exception as error:
                     log.exception("a bug in one question of a batch")
@@ -273,9 +325,22 @@ class ZoomAgent:
             tasks = [group.create_task(one(item)) for item in items]
         return [task.result() for task in tasks]
 
-    async def _ask(self, image: Any, question: str, options: Sequence[str] | None, thread: str | None) -> Answer:
+    async def _describe(self, image: Any, grounded: bool, calls: int, thread: str | None) -> Answer:
+        if not grounded:
+            return await self._ask(image, PLAIN_DESCRIPTION, (), (), thread)
+        budget = self.context.budget.model_copy(update={"calls": calls})
         answer = None
-        async for item in self._run(image, question, options, thread):
+        async for item in self.using(budget=budget)._run(image, DESCRIBE, (), (), thread, describe=True):
+            answer = item if isinstance(item, Answer) else answer
+        if answer is None:
+            raise RuntimeError("a run ended without its answer")
+        return answer
+
+    async def _ask(
+        self, image: Any, question: str, options: Sequence[str] | None, regions: Regions, thread: str | None
+    ) -> Answer:
+        answer = None
+        async for item in self._run(image, question, options, regions, thread):
             if isinstance(item, Answer):
                 answer = item
         if answer is None:
@@ -283,19 +348,29 @@ class ZoomAgent:
         return answer
 
     async def _run(
-        self, image: Any, question: str, options: Sequence[str] | None, thread: str | None
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] | None,
+        regions: Regions,
+        thread: str | None,
+        describe: bool = False,
     ) -> AsyncIterator[Step | Answer]:
         """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
         began = time.monotonic()
         options = () if options is None else options
         thread = self._thread(thread)
         try:
-            check_question(question, options)
+            check_question(question, options, regions)
+            given = [box.as_list() for box in check_regions(regions, question)]
             async with AsyncExitStack() as stack:
                 stack.enter_context(self._only_run(thread))
                 stack.enter_context(store_errors())
                 media = await self._opened(stack, image)
                 if isinstance(media, Video):
+                    if given or describe:
+                        text = "Regions and descriptions are of pictures. Ask about a video without them."
+                        raise InputRefused(text, code="unsupported_image")
                     saver = await self._saver(stack)
                     model = await self._load(self._seconds_left(began))
                     settings = self.context.model_dump(mode="json")
@@ -309,6 +384,10 @@ class ZoomAgent:
                 start = Question(
                     image=bench.views.picture.id, question=question, options=list(options), settings=settings
                 )
+                if given:
+                    start["about"] = given
+                if describe:
+                    start["describe"] = "grounded"
                 live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began)
                 saver = await self._saver(stack)
                 async for item in run(start, live, saver, thread or ""):

@@ -52,6 +52,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
     if "searched" in state and verdict and verdict["perspective"] == "micro":
         # An answer that rests on a count rests on everything that was counted.
         boxes += [box for target in state.get("targets", []) for box in target.get("found", [])]
+    boxes += [box for phrase in grounded_in(state) for box in phrase["boxes"]]
     # Views with marks or blanked ones show nothing that others do not.
     views = [v for v in state.get("views", []) if not v.get("blank") and not v.get("marks") and "sheet" not in v]
     looks = [
@@ -69,6 +70,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
         {
             "question": state["question"],
             "options": state.get("options", []),
+            "about": state.get("about", []),
             "text": verdict["text"] if verdict else "",
             "confidence": verdict["confidence"] if verdict else None,
             "confidence_from": verdict["confidence_from"] if verdict else None,
@@ -95,6 +97,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
                 }
                 for one in sorted(state.get("moments", []), key=lambda one: one["moment"][0])
             ],
+            "grounded": grounded_in(state),
             "macro": candidate_in(state, "macro", weighing.macro if weighing else None),
             "micro": candidate_in(state, "micro", weighing.micro if weighing else None),
             "compared_by": weighing.how if weighing else None,
@@ -110,6 +113,22 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
 def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:
     """The steps in a state or in a node's update."""
     return tuple(Step.model_validate(record) for record in update.get("steps", []))
+
+
+def grounded_in(state: "State") -> list[dict[str, Any]]:
+    """The phrases of a description that stand in its words, as far as they were looked at."""
+    fates = {"open": "unplaced", "placed": "unchecked"}
+    return [
+        {
+            "phrase": phrase["text"],
+            "boxes": phrase["boxes"],
+            "place": phrase["place"],
+            "seen": phrase["seen"],
+            "fate": fates.get(phrase["fate"], phrase["fate"]),
+        }
+        for phrase in state.get("told", [])
+        if phrase["place"]
+    ]
 
 
 def candidate_in(state: "State", side: Perspective, weight: float | None) -> Candidate | None:
@@ -135,6 +154,7 @@ def candidate_in(state: "State", side: Perspective, weight: float | None) -> Can
 
 def evidence_in(state: "State") -> tuple[Evidence, ...]:
     """The views that the two answers were read from, with what was found in each and measured."""
+    from zoomagent.graphs.regions import name_of_region
     from zoomagent.graphs.weighing import MATTERS
 
     views = {view["id"]: view for view in state.get("views", [])}
@@ -142,7 +162,8 @@ def evidence_in(state: "State") -> tuple[Evidence, ...]:
     if "macro" in state:
         rests_on.append(("macro", state["macro"]["views"][0], {}))
     if "crop" in state:
-        rests_on.append(("micro", state["crop"], {"target": state.get("target")}))
+        named = ", ".join(name_of_region(number) for number in range(len(state.get("about", []))))
+        rests_on.append(("micro", state["crop"], {"target": state.get("target"), "phrase": named or None}))
     if "closer" in state:
         # The close views only: neither the whole picture nor the whole with marks.
         whole = views[state["macro"]["views"][0]]["box"]

@@ -89,6 +89,11 @@ def intersect(a: Box, b: Box) -> Box:
     return Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom))
 
 
+def union(a: Box, b: Box) -> Box:
+    """The least box that holds both."""
+    return Box(min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom))
+
+
 def iou(a: Box, b: Box) -> float:
     """Intersection over union, 0 to 1."""
     common = intersect(a, b).area

@@ -7,6 +7,7 @@ answers score nine regions in one call (ours), what to look for, where a named t
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.geometry import Space
@@ -29,6 +30,14 @@ EVERY = "Please provide the bounding box coordinates of every region this senten
 SEARCHED = "The whole picture was searched part by part for things of at least "
 FOUND = " pixels. Found: "
 TAGS = "Which objects are in the picture? Name them, separated by commas."
+DESCRIBE = "Please describe the image and include the object positions in [x0, y0, x1, y1] format."
+"""GroundingGPT's cue for words with boxes in them."""
+PLAIN_DESCRIPTION = "Please describe the image."
+DESCRIBE_JSON = (
+    "Describe what the image shows as JSON, one object for each thing: "
+    '[{"bbox_2d": [x1, y1, x2, y2], "label": "the thing in a few words"}, ...].'
+)
+"""The same in the form that Qwen's models write."""
 MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
 WHOLE_PICTURE = "whole picture"
 """What `CUES` is answered with when no object in particular decides."""
@@ -39,6 +48,15 @@ BOX_FORMAT: dict[Space, str] = {
     "thousand": "Reply [x1, y1, x2, y2], each from 0 to 1000.",
     "square": "Reply [x1, y1, x2, y2], each from 0 to 1.",
     "thousand-yx": "Reply [y1, x1, y2, x2], each from 0 to 1000.",
+}
+
+
+DESCRIBE_SCALE: dict[Space, str] = {
+    "pixels": "Write boxes in pixels.",
+    "unit": "Write each number of a box from 0 to 1.",
+    "thousand": "Write each number of a box from 0 to 1000.",
+    "square": "Write each number of a box from 0 to 1.",
+    "thousand-yx": "Write boxes as [y1, x1, y2, x2], each number from 0 to 1000.",
 }
 
 
@@ -83,6 +101,11 @@ def holds_prompt(question: str, answer: str) -> str:
 def several_prompt(question: str, options: Sequence[str] = ()) -> str:
     """Ask again with the marked whole and several crops."""
     return f"{MARKED}{micro_prompt(question, options)}"
+
+
+def describe_prompt(form: Literal["phrase", "json"], space: Space) -> str:
+    """Ask for a description whose phrases carry boxes."""
+    return f"{DESCRIBE if form == 'phrase' else DESCRIBE_JSON}\n{DESCRIBE_SCALE[space]}"
 
 
 def every_prompt(phrase: str, space: Space) -> str:

@@ -118,6 +118,19 @@ class Search(Value):
     found: tuple[tuple[str, int], ...]
 
 
+class GroundedPhrase(Value):
+    """A phrase of a description, and where it is: boxes in original pixels, moments in milliseconds. `place` is where
+    it stands in the answer's text. `seen`: how probably it can be seen in each box, as looked at up close; `fate`: no
+    box was given (`unplaced`), none shows it (`unseen`), or it could not be measured (`unchecked`)."""
+
+    phrase: str
+    boxes: tuple[Corners, ...] = ()
+    moments: tuple[tuple[int, int], ...] = ()
+    place: tuple[int, int]
+    seen: tuple[float, ...] = ()
+    fate: Literal["seen", "unseen", "unplaced", "unchecked"]
+
+
 class Check(Value):
     """Something that was verified, in words, and its measure: a probability, or nats for `mattered`."""
 
@@ -184,10 +197,12 @@ class Made(Value):
 
 class RunRecord(Value):
     """One answered, or not answered, question. `withheld` is the answer that was not sure enough for the error rate
-    asked for; `views` is the tree of what was looked at, `regions` the tree of a search."""
+    asked for; `about` are the regions that were given with the question (`{0}` in its words is the first); `views`
+    is the tree of what was looked at, `regions` the tree of a search, `grounded` the phrases of a description."""
 
     question: str
     options: tuple[str, ...] = ()
+    about: tuple[Corners, ...] = ()
     text: str = ""
     confidence: float | None = None
     confidence_from: Literal["likelihood", "agreement", "calibrated"] | None = None
@@ -205,6 +220,7 @@ class RunRecord(Value):
     searched: Search | None = None
     moments: tuple[Span, ...] = ()
     """When things were found in a clip; empty for pictures."""
+    grounded: tuple[GroundedPhrase, ...] = ()
     macro: Candidate | None = None
     micro: Candidate | None = None
     compared_by: Literal["shared", "published", "bound", "own", "votes"] | None = None

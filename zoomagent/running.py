@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import from_state, steps_from
 from zoomagent.errors import RunError, StoreError
-from zoomagent.graphs import macro_micro, zoom
+from zoomagent.graphs import describing, macro_micro, zoom
 from zoomagent.graphs.checking import check_state
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.state import OutcomeRecord, Question, State
@@ -36,8 +36,10 @@ async def run(
     machine: ModuleType | None = None,
 ) -> AsyncIterator[Step | State]:
     """The steps as they happen, then the final state. A finished run gives its state at once. `machine` is the module
-    of the graph; None: the strategy's."""
-    machine = machine or (zoom if context.strategy in zoom.STRATEGIES else macro_micro)
+    of the graph; None: the strategy's, or a description's."""
+    if machine is None:
+        machine = zoom if context.strategy in zoom.STRATEGIES else macro_micro
+        machine = describing if "describe" in start else machine
     if saver is None:
         async for item in _stream(machine.graph, start, context, {}):
             yield item
@@ -47,7 +49,8 @@ async def run(
     with reading_of_checkpoint():
         before = state_in((await runner.aget_state(config)).values)
     # A thread belongs to one question with one set of settings.
-    differs = [field for field in start if before and before.get(field) != start.get(field)]
+    fields = dict.fromkeys((*start, "about", "describe"))
+    differs = [field for field in fields if before and before.get(field) != start.get(field)]
     if differs:
         text = f"This thread_id belongs to a run with another {', '.join(differs)}. Name another thread_id."
         raise StoreError(text, code="run_mismatch")

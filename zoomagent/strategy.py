@@ -21,3 +21,5 @@ MAX_TOKENS = 128
 """Length of one reply in tokens (ours)."""
 GATE = 0.97
 """Calibrated confidence in the macro answer from which `auto` looks no closer (ours)."""
+DESCRIPTION_CALLS = 128
+"""Calls of the model that a grounded description may cost (ours): some for each of its phrases."""

@@ -71,7 +71,7 @@ class Agents:
         """The answer to a row, by the first server that is there."""
         image, answer = self._place(row.image), None
         for model in ranked(row.image, list(self._agents)):
-            answer = await self._agents[model].aask(image, row.question, row.options)
+            answer = await self._agents[model].aask(image, row.question, row.options, regions=row.regions)
             if answer.outcome.code not in AWAY:
                 break
         assert answer is not None, "a setup has a model"

@@ -1,5 +1,5 @@
-"""The questions of a batch: JSON lines of {"id"?, "image", "question", "options"?, "answer"?}, read one by one, or one
-JSON array of such objects.
+"""The questions of a batch: JSON lines of {"id"?, "image", "question", "options"?, "regions"?, "answer"?}, read one by
+one, or one JSON array of such objects.
 
     for row in read_rows(Path("questions.jsonl")):      # Row, or NoRow with its line and what is wrong with it
 
@@ -47,11 +47,13 @@ class Row:
     answers: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     file: str = ""
+    regions: tuple[tuple[int, ...], ...] = ()
 
     @property
     def digest(self) -> str:
         """What is asked, whatever it is called: an answer belongs to this. `answer` may be corrected later."""
-        asked = orjson.dumps([self.image, self.question, self.options])
+        # Rows without regions keep the digest that they have always had.
+        asked = orjson.dumps([self.image, self.question, self.options, *([self.regions] if self.regions else [])])
         return hashlib.sha256(asked).hexdigest()[:16]
 
 
@@ -82,6 +84,7 @@ class _Fields(BaseModel):
     image: Annotated[str, Field(min_length=1)]
     question: str
     options: list[Said | bool] | dict[str, Said | bool] | None = None
+    regions: list[list[int]] | None = None
     answer: Said | bool | list[Said | bool | _Told] | None = None
 
 
@@ -172,7 +175,8 @@ def _read(line: bytes, number: int) -> Row | NoRow:
     several = isinstance(fields.answer, list)
     answers = tuple(_text(one) for one in fields.answer) if isinstance(fields.answer, list) else ()
     answer = None if several or fields.answer is None else _text(fields.answer)
-    return Row(key, number, fields.image, fields.question, options, answer, answers, tuple(named))
+    regions = tuple(tuple(region) for region in fields.regions or ())
+    return Row(key, number, fields.image, fields.question, options, answer, answers, tuple(named), regions=regions)
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,8 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +25,7 @@ from zoomagent.cli.extras import advice, need
 from zoomagent.cli.models import models
 from zoomagent.cli.options import (
     AgentOptions,
+    ArbiterName,
     ExtraBody,
     Format,
     HowTo,
@@ -37,7 +40,7 @@ from zoomagent.cli.options import (
     takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import DESCRIPTION_CALLS, MAX_TOKENS, SECONDS
 
 if TYPE_CHECKING:
     from zoomagent.agent import ZoomAgent
@@ -127,6 +130,12 @@ def ask(
     options: Annotated[
         list[str] | None, typer.Option("--option", "--options", help="A possible answer; repeat for each.")
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="L,T,R,B", help="A box in original pixels the question is about, {0} in its words; repeat."
+        ),
+    ] = None,
     model: Model = "nano",
     how: AgentOptions,
     ocr: Ocr = False,
@@ -149,6 +158,7 @@ def ask(
     from zoomagent.media.limits import own_limits
     from zoomagent.media.video.opening import is_video
 
+    regions = [_read_region(text) for text in region or []]
     folder = _free(save)
     rules = UrlRules(tuple(allow_host)) if allow_host else None
     opener = partial(open_media, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
@@ -156,7 +166,58 @@ def ask(
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
         if is_video(source):
             need("video")
-        _answer(agent, source, question, options or [], folder, _form(format, as_json))
+        asked = Asked(source, question, options or [], regions)
+        _answer(agent, asked, folder, _form(format, as_json))
+
+
+@app.command()
+def describe(
+    image: Annotated[str, typer.Argument(help="The picture: a file, a pipe or - for stdin.")],
+    *,
+    grounded: Annotated[
+        bool, typer.Option("--grounded/--plain", help="Phrases with boxes, each looked at; or the words alone.")
+    ] = True,
+    model: Model = "nano",
+    profile: ProfileName = None,
+    arbiter: ArbiterName = None,
+    max_calls: Annotated[int, typer.Option(min=1, help="Model calls a description may cost.")] = DESCRIPTION_CALLS,
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds it may take.")] = SECONDS,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Look whether each phrase is in its box.")] = True,
+    max_tokens: MaxTokens = MAX_TOKENS,
+    extra_body: ExtraBody = None,
+    save: Save = None,
+    format: Format = None,
+    as_json: Json = False,
+    page: Page = None,
+    max_bytes: MaxBytes = OWN_BYTES,
+    max_pixels: MaxPixels = OWN_PIXELS,
+) -> None:
+    """Describe a picture in words whose phrases carry boxes, each of them cut out and looked at.
+
+    Example: zoomagent describe photo.jpg --model URL#NAME --save run
+    """
+    from zoomagent import Budget, ZoomAgent, open_picture
+    from zoomagent.media.limits import own_limits
+
+    folder, form = _free(save), _form(format, as_json)
+    opener = partial(open_picture, limits=own_limits(max_bytes, max_pixels), page=page)
+    settings: dict[str, Any] = {"max_tokens": max_tokens, "extra_body": extra_body, "profile": profile}
+    settings |= {"arbiter": arbiter, "check": check, "budget": Budget(calls=max_calls, seconds=deadline)}
+    with ZoomAgent(model, **settings, opener=opener) as agent:
+        source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
+        answer = agent.describe(source, grounded=grounded, calls=max_calls)
+    if form == "json":
+        typer.echo(_printed(answer))
+    elif form == "words":
+        typer.echo(_words(answer))
+    else:
+        from rich.console import Console
+
+        from zoomagent.cli.terminal import print_answer
+
+        print_answer(answer, Console(markup=False, highlight=False, emoji=False))
+    _saved(answer, folder)
+    raise typer.Exit(answer.outcome.exit_status)
 
 
 @app.command()
@@ -179,11 +240,12 @@ def demo(
     from zoomagent import ZoomAgent
 
     settings: dict[str, Any] = {"max_tokens": max_tokens, "extra_body": extra_body, "profile": profile}
+    example = Asked(scene, question)
     with ZoomAgent(model, strategy=strategy, **settings) as agent:
         if as_json or format == "json":
-            _answer(agent, scene, question, [], save, "json")
+            _answer(agent, example, save, "json")
         typer.echo(f"{scene}\n{question}  (the right answer: {asked['answer']})\n")
-        answer = _shown(agent, scene, question, [], save)
+        answer = _shown(agent, example, save)
     raise typer.Exit(answer.outcome.exit_status)
 
 
@@ -334,19 +396,33 @@ def _free(save: Path | None) -> Path | None:
     return folder
 
 
-def _answer(
-    agent: "ZoomAgent",
-    image: str | bytes,
-    question: str,
-    options: list[str],
-    save: Path | None,
-    form: Literal["text", "words", "json"],
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """A question at the command line: what `ZoomAgent.ask` takes."""
+
+    image: str | bytes
+    question: str
+    options: Sequence[str] = ()
+    regions: Sequence[Sequence[int]] = ()
+
+
+def _read_region(text: str) -> list[int]:
+    """The four whole numbers of --region."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise typer.BadParameter(f"{text!r} is no region; write left,top,right,bottom in pixels, as 120,80,410,300")
+    return numbers
+
+
+def _answer(agent: "ZoomAgent", asked: Asked, save: Path | None, form: Literal["text", "words", "json"]) -> None:
     """Run, show, save, and leave with the outcome's exit code."""
     if form == "text":
-        answer = _shown(agent, image, question, options, save)
+        answer = _shown(agent, asked, save)
     else:
-        answer = _followed(agent, image, question, options)
+        answer = _followed(agent, asked)
         typer.echo(_printed(answer) if form == "json" else _words(answer))
         _saved(answer, save)
     if answer.outcome.code in SERVERS_FAULT:
@@ -363,17 +439,16 @@ def _answer(
     raise typer.Exit(answer.outcome.exit_status)
 
 
-def _followed(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str]) -> "Answer":
+def _followed(agent: "ZoomAgent", asked: Asked) -> "Answer":
     """The answer, while a person at the terminal sees the steps beside what is piped."""
     if not sys.stderr.isatty():
-        return agent.ask(image, question, options)
+        return agent.ask(asked.image, asked.question, asked.options, regions=asked.regions)
     from rich.console import Console
 
     from zoomagent.cli.terminal import follow
 
-    return follow(
-        agent.stream(image, question, options), Console(stderr=True, markup=False, highlight=False, emoji=False)
-    )
+    items = agent.stream(asked.image, asked.question, asked.options, regions=asked.regions)
+    return follow(items, Console(stderr=True, markup=False, highlight=False, emoji=False))
 
 
 def _printed(answer: "Answer") -> str:
@@ -394,14 +469,14 @@ def _words(answer: "Answer") -> str:
     return printable(answer.text)
 
 
-def _shown(agent: "ZoomAgent", image: str | bytes, question: str, options: list[str], save: Path | None) -> "Answer":
+def _shown(agent: "ZoomAgent", asked: Asked, save: Path | None) -> "Answer":
     from rich.console import Console
     from rich.text import Text
 
     from zoomagent.cli.terminal import follow, print_answer
 
     console = Console(markup=False, highlight=False, emoji=False)
-    answer = follow(agent.stream(image, question, options), console)
+    answer = follow(agent.stream(asked.image, asked.question, asked.options, regions=asked.regions), console)
     print_answer(answer, console)
     page = _saved(answer, save)
     if page is not None:

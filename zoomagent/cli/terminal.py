@@ -73,7 +73,11 @@ def summary(answer: Answer) -> list[tuple[str, str]]:
     proof = mattered(answer)
     if proof is not None:
         rows.append(("mattered", mattered_words(proof)))
-    if answer.boxes:
+    for phrase in answer.grounded:
+        seen = "".join(f", {share:.2f}" for share in phrase.seen)
+        places = " ".join(str(list(box)) for box in phrase.boxes)
+        rows.append((phrase.phrase, f"{places or '-'} ({phrase.fate}{seen})"))
+    if answer.boxes and not answer.grounded:
         rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
     rows += [("when" if i == 0 else "", f"{one.phrase}: {span_words(one)}") for i, one in enumerate(answer.moments)]
     rows.append(("cost", cost_words(answer)))

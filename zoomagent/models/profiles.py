@@ -26,6 +26,7 @@ from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.geometry import Size, Space, fit_size
 
 ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
+BoxedWords = Literal["phrase", "json", "none"]
 Grid = Literal["cells", "tiles", "fixed"]
 
 
@@ -38,7 +39,8 @@ class Profile:
     have a margin of `crop_margin` times the located square's side, unless the caller says otherwise. `box_step` is how
     finely the model was taught to write boxes, in thousandths. `tools` are offered by name
     (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. `alternates`: two turns of one role
-    that follow each other are told as one. `extra_body` is what its server is
+    that follow each other are told as one. `boxed_words`: how it writes boxes into a description: behind each phrase,
+    as JSON, or not at all. `extra_body` is what its server is
     sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
     in words, and these decide which option it means. `visible_pixels` is the side, in pixels of a view, from which a
     thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to serve,
@@ -73,6 +75,7 @@ class Profile:
         "image_ground_tool",
     )
     alternates: bool = True
+    boxed_words: BoxedWords = "phrase"
     extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     weights: str = ""
     source: str = ""
@@ -133,11 +136,13 @@ QWEN2_VL = Profile(
 QWEN2_5_VL = replace(
     QWEN2_VL,
     family="qwen2.5-vl",
+    boxed_words="json",
     space="pixels",
     source="Qwen2.5-VL-7B-Instruct preprocessor_config.json; README (absolute pixels of the resized picture)",
 )
 QWEN3_VL = Profile(
     family="qwen3-vl",
+    boxed_words="json",
     space="thousand",
     multiple=32,
     min_pixels=256 * 256,
@@ -156,6 +161,7 @@ NANO = Profile(
     tool_dialect="hermes",
     letters=False,
     alternates=False,
+    boxed_words="none",
     box_step=10,
     source="defaults; the packaged checkpoint's own configuration decides",
 )

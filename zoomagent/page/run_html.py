@@ -35,6 +35,7 @@ from zoomagent.page.words import (
     percent,
     sides,
     step_entry,
+    text_pieces,
     timeline,
 )
 from zoomagent.run_record import Corners, Evidence, RunRecord, Step
@@ -88,6 +89,7 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
             crops.append({"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]})
     return {
         "a": answer,
+        "pieces": text_pieces(answer),
         "outcome_words": outcome_words(answer),
         "not_sure": NOT_SURE,
         "kind": confidence_kind(answer),

@@ -96,6 +96,7 @@ class GrowingTree:
 _AS_IT_IS = {
     "question",
     "options",
+    "about",
     "text",
     "confidence",
     "withheld",

@@ -28,6 +28,7 @@ from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.files import write_together
 from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION, check_question
 from zoomagent.graphs.context import Budget
+from zoomagent.graphs.regions import MAX_REGIONS
 from zoomagent.media import Picture
 from zoomagent.media.paths import LONGEST
 from zoomagent.page.gallery import Gallery, thumbnail
@@ -62,6 +63,7 @@ class PageQuestion(BaseModel):
     picture: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     question: Annotated[str, Field(pattern=SAYS, max_length=MAX_QUESTION)]
     options: Annotated[list[str], Field(max_length=MAX_OPTIONS)] = []
+    regions: Annotated[list[list[int]], Field(max_length=MAX_REGIONS)] = []
     strategy: Strategy = "auto"
     rule: Rule = "learned"
     calls: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -92,7 +94,7 @@ class Runs:
     def begin(self, asked: PageQuestion) -> AsyncIterator[str]:
         """The lines of a new run. Leaving them early stops it. Raises InputRefused for what cannot be asked,
         RateLimited when too many go on."""
-        check_question(asked.question, asked.options)
+        check_question(asked.question, asked.options, asked.regions)
         if len(self._going) >= AT_ONCE:
             raise RateLimited(f"{AT_ONCE} runs are going on already. Wait for one, or cancel it.")
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -182,7 +184,7 @@ class Runs:
                     elif view := tree.view(item):
                         lines.put_nowait({"event": "view", "view": view})
 
-                answer = await watched(agent, picture, asked.question, asked.options, tell)
+                answer = await watched(agent, picture, asked.question, asked.options, asked.regions, tell)
                 info = answer.picture and answer.picture.model_copy(update={"name": storable(asked.name)})
                 answer = answer.model_copy(update={"made": agent.made(), "picture": info})
                 await asyncio.to_thread(self._keep, name, answer, picture)

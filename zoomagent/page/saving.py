@@ -11,7 +11,7 @@ All files appear whole, or none of them; those of a run that was saved there bef
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def save(answer: RunRecord, folder: Path, source: Source) -> Path:
         "page.html": render_page(answer, pictures).encode(),
     }
     if pictures is not None:
-        files["macro.png"] = png(draw_boxes(pictures))
+        files["macro.png"] = png(draw_boxes(pictures, [box for phrase in answer.grounded for box in phrase.boxes]))
         files |= {f"crop-{number}.png": png(crop) for number, (_, crop) in enumerate(pictures.crops, start=1)}
     # A run is written over a run, never over another program's answer.json.
     try:
@@ -84,14 +84,16 @@ def opener_of(answer: RunRecord, source: Source) -> Callable[[Any], Picture]:
     return partial(open_sheet, source.opener or open_media, Moment(*sheet.moment), sheet.grid)
 
 
-def draw_boxes(pictures: Pictures) -> Image.Image:
-    """The whole picture with the boxes that were looked at, and where the model pointed."""
+def draw_boxes(pictures: Pictures, boxes: Sequence[Corners] = ()) -> Image.Image:
+    """The whole picture with the boxes that were looked at, where the model pointed, and other `boxes`."""
     image = pictures.preview.copy()
     pen, scale = ImageDraw.Draw(image), image.width / pictures.size.width
     for evidence, _ in pictures.crops:
         _outline(pen, evidence.box, scale, AMBER, 3)
         if evidence.target is not None:
             _outline(pen, evidence.target, scale, WHITE, 1)
+    for box in boxes:
+        _outline(pen, box, scale, AMBER, 2)
     return image
 
 

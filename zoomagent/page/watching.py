@@ -1,6 +1,6 @@
 """One run of the page, watched: its steps, and every view the moment the model is shown it.
 
-    answer = await watched(agent, picture, "What is it?", [], tell)     # tell(Step), tell(Looked), as they happen
+    answer = await watched(agent, picture, "What is it?", [], [], tell)     # tell(Step), tell(Looked), as they happen
 
 `ZoomAgent.astream` tells of a view only with the step that ends with it, and at the end alone from where it was cut.
 Here the run gets views that tell. Left out: checkpoints, which a run that nobody can name does not need.
@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from zoomagent.agent import ZoomAgent
+from zoomagent.agent import Regions, ZoomAgent
 from zoomagent.answer import Answer, from_state
 from zoomagent.graphs.context import Bench, Live
+from zoomagent.graphs.regions import check_regions
 from zoomagent.graphs.state import Question
 from zoomagent.media import Picture
 from zoomagent.models.base import Pixels
@@ -44,7 +45,9 @@ class ToldViews(ViewStore):
         return await super().pixels(name)
 
 
-async def watched(agent: ZoomAgent, picture: Picture, question: str, options: Sequence[str], tell: Tell) -> Answer:
+async def watched(
+    agent: ZoomAgent, picture: Picture, question: str, options: Sequence[str], regions: Regions, tell: Tell
+) -> Answer:
     """The run's answer. `tell` is called in the caller's loop. Cancelling it cancels the run.
 
     Raises RunError where the model cannot be had."""
@@ -57,6 +60,8 @@ async def watched(agent: ZoomAgent, picture: Picture, question: str, options: Se
         live = Live(**dict(agent.context), bench=Bench(ToldViews(bench.views, told), bench.model))
         settings = agent.context.model_dump(mode="json")
         asked = Question(image=picture.id, question=question, options=list(options), settings=settings)
+        if regions:
+            asked["about"] = [box.as_list() for box in check_regions(regions, question)]
         async for item in run(asked, live):
             if isinstance(item, Step):
                 told(item)

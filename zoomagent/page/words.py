@@ -185,3 +185,27 @@ def circumstances(answer: RunRecord) -> list[tuple[str, str]]:
             words = ", ".join(f"{key} {one}" for key, one in value.items())
         rows.append((name.replace("_", " "), words))
     return rows
+
+
+def text_pieces(answer: RunRecord) -> list[dict[str, Any]]:
+    """The words of a description, in order: those between phrases, and each phrase with its boxes and what is known of
+    them. Nothing where no phrase carries boxes."""
+    pieces: list[dict[str, Any]] = []
+    place = 0
+    for number, phrase in enumerate(answer.grounded):
+        start, end = phrase.place
+        if not place <= start <= end <= len(answer.text):
+            return []
+        pieces.append({"text": answer.text[place:start], "number": None})
+        told = {
+            "seen": f"seen up close with {percent(min(phrase.seen, default=0.0))}",
+            "unseen": "not seen where it was pointed at",
+            "unplaced": "nowhere pointed at",
+            "unchecked": "not checked",
+        }[phrase.fate]
+        boxes = [list(box) for box in phrase.boxes]
+        pieces.append(
+            {"text": answer.text[start:end], "number": number, "fate": phrase.fate, "told": told, "boxes": boxes}
+        )
+        place = end
+    return [*pieces, {"text": answer.text[place:], "number": None}] if pieces else []

@@ -40,6 +40,13 @@
     for (const name of ["blur", "mouseleave"]) step.addEventListener(name, () => light(false));
   }
 
+  // Words and boxes of a description belong together: either lights the other.
+  for (const one of document.querySelectorAll("[data-phrase]")) {
+    const light = (on) => document.querySelectorAll(`[data-phrase="${one.dataset.phrase}"]`).forEach((part) => part.classList.toggle("lit", on));
+    for (const name of ["focus", "mouseenter"]) one.addEventListener(name, () => light(true));
+    for (const name of ["blur", "mouseleave"]) one.addEventListener(name, () => light(false));
+  }
+
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
     if (event.key === "z" && button) return further();

@@ -29,6 +29,8 @@ function start() {
     event.preventDefault();
     ask();
   });
+  $("regions").addEventListener("input", mark);
+  first.viewer.addEventListener("drawn", ({ detail }) => addRegion(detail));
   $("question").addEventListener("input", () => { $("trouble").hidden = true; });
   $("open-picture").addEventListener("click", () => $("file").click());
   $("open-saved").addEventListener("click", openSaved);
@@ -79,6 +81,7 @@ async function take(giving, question = "", file = "") {
   if (!picture) return;
   first.forget();
   first.show({ ...picture, file: file.slice(0, 200) });
+  setRegions([]);
   $("open-picture").hidden = false;
   if (question) $("question").value = question;
   history.replaceState(null, "", location.pathname);
@@ -93,13 +96,38 @@ function asked() {
   const options = $("options").value.split("\n").map((line) => line.trim()).filter(Boolean);
   const wrong = Number($("wrong").value);
   return {
-    picture: first.picture.name, name: first.picture.file ?? "", question: $("question").value, options,
+    picture: first.picture.name, name: first.picture.file ?? "", question: $("question").value, options, regions: regions(),
     strategy: $("strategy").value, rule: $("rule").value, calls: Number($("calls").value) || about.set.calls,
     seconds: Number($("seconds").value) || null, target_error: wrong > 0 ? wrong / 100 : null,
     gate: Number($("gate").value) > 0 ? Number($("gate").value) / 100 : null,
     arbiter: $("arbiter").checked || !about.set.arbiter ? null : "none",
     proof: $("proof").checked, check: $("check").checked,
   };
+}
+
+// What the lines say as numbers; the server says what is wrong with them.
+const regions = () => $("regions").value.split("\n").filter((line) => line.trim()).map((line) => line.split(",").map(Number));
+
+function setRegions(boxes) {
+  $("regions").value = boxes.map((box) => box.join(", ")).join("\n");
+  mark();
+}
+
+function mark() {
+  first.viewer.about = regions().filter((box) => box.length === 4 && box.every(Number.isFinite));
+  first.viewer.redraw();
+}
+
+// A box that was drawn, named in the question where the writing stopped.
+function addRegion(box) {
+  const [question, number] = [$("question"), regions().length];
+  setRegions([...regions(), box]);
+  const at = question.selectionStart ?? question.value.length;
+  const before = question.value.slice(0, at);
+  const gap = before && !before.endsWith(" ") ? " " : "";
+  question.setRangeText(`${gap}{${number}}`, at, question.selectionEnd ?? at, "end");
+  question.focus({ preventScroll: true });
+  hear(`Region ${number}: ${box.join(", ")}`);
 }
 
 function preset() {
@@ -189,7 +217,7 @@ function offer(run) {
   history.replaceState(null, "", `#run=${run.id}`);
   const how = el("select", { "aria-label": "Strategy to compare with" }, about.strategies.filter((name) => name !== run.strategy).map((name) => el("option", { value: name }, name)));
   how.value = run.strategy === "macro" ? "auto" : "macro";
-  const other = () => ({ ...asked(), picture: run.picture.id, name: run.picture.name, question: run.question, options: run.options, strategy: how.value });
+  const other = () => ({ ...asked(), picture: run.picture.id, name: run.picture.name, question: run.question, options: run.options, regions: run.about, strategy: how.value });
   first.actions.replaceChildren(
     el("button", { type: "button", id: "export", onclick: () => exported(run) }, "Save as one page"),
     el("span.joined", {}, el("button", { type: "button", id: "compare", onclick: () => compare(run, other()) }, "Compare with"), how));
@@ -210,6 +238,7 @@ const open = (id) => tried(async () => {
   $("open-picture").hidden = false;
   $("question").value = run.question;
   $("options").value = run.options.join("\n");
+  setRegions(run.about);
   first.end(run);
   offer(run);
 });
@@ -266,7 +295,7 @@ function keys(event) {
   const pane = $("second").contains(document.activeElement) ? second : first;
   const does = {
     "/": () => $("question").focus(), o: () => $("file").click(), "?": () => $("help").showModal(),
-    j: () => pane.move(1), k: () => pane.move(-1), z: () => pane.toAnswer(),
+    j: () => pane.move(1), k: () => pane.move(-1), z: () => pane.toAnswer(), b: () => first.picture && first.viewer.draw(!first.viewer.drawing),
     0: () => pane.picture && pane.viewer.whole(), "+": () => pane.viewer.closer(1.5), "-": () => pane.viewer.closer(1 / 1.5),
   }[event.key];
   if (!does) return;

@@ -130,6 +130,10 @@ export class Pane {
     this.list = piece.querySelector(".steps") ?? el("ol");
     piece.querySelectorAll(".step").forEach((step, index) => this.#button(step, index));
     this.tree.take(piece.querySelector(".tree") ?? el("ul"));
+    for (const phrase of piece.querySelectorAll(".phrase")) {
+      const boxes = phrase.dataset.boxes.split(";").filter(Boolean).map((box) => box.split(",").map(Number));
+      if (boxes.length) button(phrase, { title: phrase.title, onclick: () => this.#point(boxes, phrase.textContent) });
+    }
     for (const crop of piece.querySelectorAll("figure[data-box]")) {
       const node = this.tree.nodes.get(crop.dataset.box);
       if (node) button(crop.querySelector(".pic"), { "aria-label": `Show ${node.title} in the picture`, onclick: () => this.pick(node) });
@@ -138,6 +142,13 @@ export class Pane {
 
   #button(step, index) {
     button(step, { "data-step": index, onclick: () => this.choose(index) });
+  }
+
+  // The boxes of a phrase, on the picture.
+  #point(boxes, words) {
+    this.following = false;
+    this.#draw(boxes, words.slice(0, 40));
+    this.viewer.glide(around(boxes), 0.5);
   }
 
   #put(html, under) {
@@ -264,6 +275,7 @@ export class Pane {
     this.rest = button("What the answer rests on (z)", "Answer", () => this.toAnswer());
     return el("div.tools", { role: "toolbar", "aria-label": "Picture" }, this.caption, el("span.buttons", {},
       this.before, this.after, this.rest,
+      button("Draw a region to ask about (b)", "Region", () => this.viewer.draw(!this.viewer.drawing)),
       button("The whole picture (0)", "Whole", () => this.viewer.whole()),
       button("Farther (-)", "−", () => this.viewer.closer(1 / 1.6)), button("Closer (+)", "+", () => this.viewer.closer(1.6))));
   }
@@ -279,7 +291,7 @@ export class Pane {
 
 // An element that is pressed, in place of one that is only read.
 function button(old, attributes) {
-  old.replaceWith(el(`button.${old.className}`, { type: "button", ...attributes }, ...old.childNodes));
+  old.replaceWith(el(`button.${old.className.trim().replaceAll(" ", ".")}`, { type: "button", ...attributes }, ...old.childNodes));
 }
 
 const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);

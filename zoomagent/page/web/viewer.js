@@ -19,6 +19,9 @@ export class Viewer extends EventTarget {
     this.pen = canvas.getContext("2d");
     this.picture = null;
     this.marks = [];
+    this.about = [];
+    this.drawing = false;
+    this.draft = null;
     this.at = { x: 0, y: 0, scale: 1 };
     this.pointers = new Map();
     this.linked = null;
@@ -31,7 +34,7 @@ export class Viewer extends EventTarget {
     if (this.picture?.name === picture?.name) return;
     this.tiles?.close();
     this.picture = picture;
-    this.marks = [];
+    this.marks = this.about = [];
     this.tiles = picture && new Tiles(picture, this.side, () => this.redraw());
     if (picture) this.whole(false);
   }
@@ -169,6 +172,8 @@ export class Viewer extends EventTarget {
     this.tiles.want([top, ...fine.filter((key) => key !== top)]);
     this.canvas.dataset.ready = String(ready);
     for (const mark of this.marks) this.#mark(mark, origin, k);
+    const drawn = this.draft ? [...this.about, this.#drafted()] : this.about;
+    drawn.forEach((box, number) => this.#mark({ box, kind: "about", label: `{${number}}` }, origin, k));
   }
 
   #tile(key, [x, y], k) {
@@ -243,25 +248,60 @@ export class Viewer extends EventTarget {
     canvas.addEventListener("dblclick", (event) => this.closer(2, event.offsetX, event.offsetY));
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      if (this.picture && (event.shiftKey || this.drawing) && !this.pointers.size) {
+        const start = this.toPicture(event.offsetX, event.offsetY);
+        this.draft = [start, start];
+        return;
+      }
       this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
       this.still = this.pointers.size === 1 ? [event.offsetX, event.offsetY] : null;
     });
     canvas.addEventListener("pointerup", (event) => this.#tapped(event));
     canvas.addEventListener("pointermove", (event) => this.#dragged(event));
     for (const name of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(name, (event) => this.pointers.delete(event.pointerId));
+      canvas.addEventListener(name, (event) => {
+        this.pointers.delete(event.pointerId);
+        this.draft = null;
+      });
     }
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
+  // The box between where the drawing began and where it is, in whole pixels of the picture.
+  #drafted() {
+    const ends = (axis, length) => this.draft.map((point) => Math.min(length, Math.max(0, point[axis]))).sort((a, b) => a - b);
+    const [[left, right], [top, bottom]] = [ends(0, this.picture.width), ends(1, this.picture.height)];
+    return [Math.floor(left), Math.floor(top), Math.ceil(right), Math.ceil(bottom)];
+  }
+
+  // The box that was drawn; a press that did not drag draws none.
+  #drawn() {
+    const box = this.#drafted();
+    this.draft = null;
+    this.draw(false);
+    if (box[2] - box[0] > 1 && box[3] - box[1] > 1) this.dispatchEvent(new CustomEvent("drawn", { detail: box }));
+    this.redraw();
+  }
+
+  // Whether the next drag draws a box and does not move the picture.
+  draw(on) {
+    this.drawing = on;
+    this.canvas.classList.toggle("drawing", on);
+  }
+
   // A press that did not drag: where in the picture, and how many of its pixels a finger may be off.
   #tapped({ offsetX: x, offsetY: y, pointerType }) {
+    if (this.draft) return this.#drawn();
     if (!this.picture || !this.still || Math.hypot(x - this.still[0], y - this.still[1]) > 5) return;
     const near = (pointerType === "touch" ? 16 : 5) / this.at.scale;
     this.dispatchEvent(new CustomEvent("tapped", { detail: { at: this.toPicture(x, y), near } }));
   }
 
   #dragged(event) {
+    if (this.draft) {
+      this.draft = [this.draft[0], this.toPicture(event.offsetX, event.offsetY)];
+      return this.redraw();
+    }
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     const now = [event.offsetX, event.offsetY];
@@ -290,5 +330,6 @@ export class Viewer extends EventTarget {
 
 const KINDS = {
   past: { width: 1, colour: "#fff", dash: [3, 4] },
+  about: { width: 2, colour: "#6cf", dash: [] },
   now: { width: 2.5, colour: AMBER, dash: [] },
 };

@@ -13,6 +13,7 @@ wrong is its outcome. Left out: how a face words it in its own protocol.
 
 import asyncio
 import io
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -100,7 +101,9 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
         yield Told(refusal, answer_text(refusal), failed=True)
         return
     with picture:
-        async with aclosing(chosen.astream(picture, asked.question, asked.options or ())) as items:
+        regions = [region_in(picture.size, region, asked.units) for region in asked.regions or ()]
+        asking = chosen.astream(picture, asked.question, asked.options or (), regions=regions)
+        async with aclosing(asking) as items:
             async for item in items:
                 yield item if isinstance(item, Step) else await asyncio.to_thread(_tell_answer, item, picture)
 
@@ -223,6 +226,16 @@ def _view(bench: Bench, asked: Part) -> str:
 def box_in(size: Size, box: list[float], units: str | None) -> Box:
     """The box that a client means, in pixels of the original. Raises BoxInvalid; nothing is guessed."""
     return box_from_model(box, SPACES[units or "relative"], View("", whole(size), size), size)
+
+
+def region_in(size: Size, region: list[float], units: str | None) -> list[Any]:
+    """The region that a client means, in pixels of the original, nothing clipped: what cannot be is refused by the
+    run."""
+    if units == "pixels":
+        return [int(number) if number.is_integer() else number for number in region]
+    left, top, right, bottom = (share * side for share, side in zip(region, (size.width, size.height) * 2, strict=True))
+    least = 1e-6  # a share that was rounded is no pixel more
+    return [math.floor(left + least), math.floor(top + least), math.ceil(right - least), math.ceil(bottom - least)]
 
 
 def shown_size(box: Box) -> Size:

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from zoomagent.bounds import within
 from zoomagent.errors import ToolArgsInvalid
+from zoomagent.graphs.regions import MAX_REGIONS
 from zoomagent.plugins.offers.public import Public, PublicAnswer, PublicBox
 from zoomagent.strategy import Rule, Strategy
 
@@ -46,7 +47,7 @@ Thing = Annotated[str, AfterValidator(_check_thing)]
 """Checked here and not by the schema: strict modes of providers know no bounds of a text."""
 
 
-_ARRAYS, _NUMBERS = ("box", "options"), ("target_error",)
+_ARRAYS, _NUMBERS = ("box", "options", "regions"), ("target_error",)
 _SHORT = 100_000
 """Characters of a text in which an array may come (ours)."""
 
@@ -94,6 +95,11 @@ class ToolArguments(BaseModel):
 class AnswerAboutImage(ToolArguments):
     question: Annotated[str, Field(description="what to ask about the picture")]
     options: Annotated[list[str] | None, Field(description="possible answers; the answer is one of them")] = None
+    regions: Annotated[
+        list[FourNumbers] | None,
+        Field(max_length=MAX_REGIONS, description="boxes the question is about: {0} in its words is the first"),
+    ] = None
+    units: Annotated[Units | None, Field(description="of the regions: relative (0 to 1, the default) or pixels")] = None
     strategy: Annotated[Strategy | None, Field(description="how to look closer; left out: as the server is set")] = None
     rule: Annotated[Rule | None, Field(description="how two answers are weighed; left out: as the server is set")] = (
         None

@@ -82,7 +82,7 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> GuardedApp:
             budget = agent.context.budget
             seconds = min(asked.seconds, budget.seconds or asked.seconds)
             settings["budget"] = budget.model_copy(update={"seconds": seconds})
-        runs = agent.using(**settings).astream(asked.image, asked.question, asked.options)
+        runs = agent.using(**settings).astream(asked.image, asked.question, asked.options, regions=asked.regions)
         items = followed(runs, request.receive)
         return await (_answer_in_events if asked.stream else _answer_at_once)(asked, items)
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from zoomagent.bounds import within
 from zoomagent.errors import InputRefused, ModelNotFound
 from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION
+from zoomagent.graphs.regions import MAX_REGIONS, as_words
 from zoomagent.strategy import Rule, Strategy
 
 NAME = "zoomagent"
@@ -130,10 +131,15 @@ class ResponseFormat(Strict):
     type: Literal["text", "json_object"]
 
 
+FourNumbers = Annotated[list[int], Field(min_length=4, max_length=4)]
+
+
 class Extension(Strict):
-    """What is ours, under `zoomagent`. `seconds` bounds the run, within what the server allows."""
+    """What is ours, under `zoomagent`. `regions` are boxes in original pixels, `{0}` in the question is the first;
+    `seconds` bounds the run, within what the server allows."""
 
     options: Annotated[list[str], Field(min_length=1, max_length=MAX_OPTIONS)] | None = None
+    regions: Annotated[list[FourNumbers], Field(min_length=1, max_length=MAX_REGIONS)] | None = None
     strategy: Strategy | None = None
     rule: Rule | None = None
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -185,6 +191,7 @@ class CheckedRequest:
     image: str
     question: str
     options: tuple[str, ...] = ()
+    regions: tuple[tuple[int, ...], ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     stream: bool = False
@@ -225,7 +232,7 @@ def _read_turns(request: ChatRequest) -> CheckedRequest:
     # Where the last turn begins: all of the user's messages since someone else's.
     last = 1 + max((i for i, message in enumerate(request.messages) if message.role != "user"), default=-1)
     image = _image(request.messages, last)
-    question = _question(request.messages, last, bool(extension.alone))
+    question = _question(request.messages, last, bool(extension.alone), len(extension.regions or ()))
     if request.model not in MODELS:
         raise ModelNotFound(f"There is no such model here. There are: {', '.join(MODELS)}.")
     named = request.model.removeprefix(NAME).removeprefix("-") or None
@@ -243,6 +250,7 @@ def _read_turns(request: ChatRequest) -> CheckedRequest:
         image=image,
         question=question,
         options=tuple(extension.options or ()),
+        regions=tuple(tuple(region) for region in extension.regions or ()),
         settings={name: value for name, value in settings.items() if value is not None},
         seconds=extension.seconds,
         stream=bool(request.stream),
@@ -270,15 +278,18 @@ def _images(messages: Sequence[Message]) -> list[str]:
     return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
 
 
-def _question(messages: Sequence[Message], last: int, alone: bool) -> str:
-    """The last turn's words and, before them, what was said earlier: the oldest turns go where it gets too long."""
+def _question(messages: Sequence[Message], last: int, alone: bool, regions: int) -> str:
+    """The last turn's words and, before them, what was said earlier: the oldest turns go where it gets too long. What
+    they called regions, beyond those given now, is quoted."""
     asked = "\n".join(filter(None, map(_words, messages[last:])))
     if not asked.strip():
         raise RequestRefused("No question is given. Put a text part into the last message.", "messages")
     if alone:
         return asked
-    system = [_words(message) for message in messages if message.role in ("system", "developer")]
-    turns = [f"{message.role.capitalize()}: {_words(message)}" for message in messages[len(system) : last]]
+    earlier = [as_words(_words(message), regions) for message in messages[:last]]
+    system = [words for words, m in zip(earlier, messages, strict=False) if m.role in ("system", "developer")]
+    spoken = zip(messages[len(system) : last], earlier[len(system) :], strict=True)
+    turns = [f"{message.role.capitalize()}: {words}" for message, words in spoken]
     while turns and sum(map(len, (*system, *turns, asked))) > MAX_QUESTION:
         turns = turns[2:]
     while turns and len(_join_turns(system, turns, asked)) > MAX_QUESTION:
