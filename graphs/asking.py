@@ -25,7 +25,7 @@ from zoomagent.graphs.context import Bench, Context, Live
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, ToolCallRecord, TurnRecord, Update
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import MAX_TOKENS, Task
 from zoomagent.text import MAX_TEXT, storable
 from zoomagent.tools.viewing import ViewRecord
 
@@ -104,10 +104,17 @@ class BudgetedModel:
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Reply]:
         async with self._within_budget("generate", messages) as (until, meter):
             replies = await self._model.generate(
-                messages, max_tokens=max_tokens, temperature=temperature, n=n, tools=tools, deadline=until
+                messages,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                n=n,
+                tools=tools,
+                deadline=until,
+                **self._routed(task),
             )
             if not meter.requests:
                 # In this process the samples of one call share the prompt, which was read once.
@@ -117,16 +124,25 @@ class BudgetedModel:
         return [storable_reply(reply) for reply in replies]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Likelihood] | None:
         async with self._within_budget("score", messages) as (until, meter):
-            likelihoods = await self._model.score(messages, continuations, deadline=until)
+            likelihoods = await self._model.score(messages, continuations, deadline=until, **self._routed(task))
             if likelihoods is not None and not meter.requests:
                 meter.count()
         return likelihoods
 
     async def aclose(self) -> None:
         """The model is the run's, and stays open."""
+
+    def _routed(self, task: Task | None) -> dict[str, Any]:
+        """The task, for models that have parts for tasks; others are called as ever."""
+        return {"task": task} if self.profile.routes else {}
 
     @asynccontextmanager
     async def _within_budget(
@@ -238,12 +254,14 @@ async def ask(
     n: int = 1,
     keep: int = 0,
     tools: Sequence[Mapping[str, Any]] = (),
+    task: Task = "image",
 ) -> Exchange:
     """Generate the next assistant turn, greedily or as `n` samples. `keep` calls must stay in the budget."""
     model, temperature = BudgetedModel(run, keep=keep), 0.0 if n == 1 else 0.7
 
     def generate(messages: Sequence[Message]) -> Awaitable[list[Reply]]:
-        return model.generate(messages, max_tokens=run.context.max_tokens, temperature=temperature, n=n, tools=tools)
+        options: dict[str, Any] = {"temperature": temperature, "n": n, "tools": tools, "task": task}
+        return model.generate(messages, max_tokens=run.context.max_tokens, **options)
 
     return Exchange(*await _once_more_smaller(run, turns, generate))
 
@@ -251,7 +269,9 @@ async def ask(
 async def score(run: NodeRun, turns: Sequence[TurnRecord], continuations: Sequence[str]) -> list[Likelihood] | None:
     """Likelihoods of given next turns, or None when the model cannot say."""
     model = BudgetedModel(run, keep=0)
-    _, likelihoods = await _once_more_smaller(run, turns, lambda messages: model.score(messages, continuations))
+    _, likelihoods = await _once_more_smaller(
+        run, turns, lambda messages: model.score(messages, continuations, task="image")
+    )
     return likelihoods
 
 

@@ -53,7 +53,7 @@ async def locate(run: NodeRun) -> Update:
     views = run.bench.views
     first = user_turn("micro", "box", [views.whole()["id"]], box_prompt(run.state["question"], views.profile.space))
     turns = dialogue(run.state, "micro") or [first]
-    exchange = await ask(run, turns, keep=1)
+    exchange = await ask(run, turns, keep=1, task="region")
     return {
         "picture": picture_record(run),
         "looks": looks,

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from zoomagent.models.profiles import Profile
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import MAX_TOKENS, Task
 
 THINKING_ROOM = 4096
 """Tokens that a model which thinks gets beside those of its answer (ours)."""
@@ -118,12 +118,19 @@ class Model(Protocol):
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Reply]:
-        """`n` replies (fewer never). `tools` are OpenAI function definitions. Greedy at temperature 0."""
+        """`n` replies (fewer never). `tools` are OpenAI function definitions. Greedy at temperature 0. `task` chooses
+        among the parts of a model that has `routes` in its profile; other models need not heed it."""
         ...
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Likelihood] | None:
         """Likelihood of each continuation as the next assistant turn (its own tokens only, without the end token),
         or None when this model cannot score given text."""
