@@ -25,6 +25,8 @@ from zoomagent.graphs.context import Bench, Context, Live
 from zoomagent.graphs.state import CallRecord, ProblemRecord, State, ToolCallRecord, TurnRecord, Update
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
+from zoomagent.models.profiles import Profile
+from zoomagent.prompts import TAGGED, UNHINTED
 from zoomagent.strategy import MAX_TOKENS, Task
 from zoomagent.text import MAX_TEXT, storable
 from zoomagent.tools.viewing import ViewRecord
@@ -299,14 +301,35 @@ async def _message(run: NodeRun, turn: TurnRecord) -> Message:
     pixels = [await run.bench.views.pixels(view) for view in turn["views"]]
     calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in turn.get("calls", []))
     words = (Text(turn["text"]),) if turn["text"] or not calls else ()
+    words = (*tag_parts(turn.get("tags", ()), run.bench.model.profile), *words)
     return Message(turn["role"], (*pixels, *words), calls, turn.get("answers"))
 
 
 # Turns as the state keeps them. An id is unique among all dialogues of a run.
 
 
-def user_turn(dialogue: str, name: str, views: list[str], text: str) -> TurnRecord:
-    return TurnRecord(id=name, dialogue=dialogue, role="user", views=views, text=text, cut=False)
+def user_turn(dialogue: str, name: str, views: list[str], text: str, tags: Sequence[str] = ()) -> TurnRecord:
+    turn = TurnRecord(id=name, dialogue=dialogue, role="user", views=views, text=text, cut=False)
+    if tags:
+        turn["tags"] = list(tags)
+    return turn
+
+
+def labels_of(state: State) -> list[str]:
+    """The tags that questions are told."""
+    return [record["label"] for record in state.get("tags", [])]
+
+
+def tag_parts(tags: Sequence[str], profile: Profile) -> tuple[Text, ...]:
+    """What a turn with tags says before its text. The model's own token for them, where it has one, stands in a part
+    of its own: no other text may spell it."""
+    if not tags:
+        return ()
+    listed = ", ".join(tags)
+    if not profile.hint:
+        return (Text(UNHINTED.format(tags=listed)),)
+    before, after = TAGGED.split("{hint}")
+    return Text(before), Text(profile.hint, ours=True), Text(after.format(tags=listed))
 
 
 def assistant_turn(dialogue: str, name: str, text: str, calls: Sequence[ToolCall] = ()) -> TurnRecord:

@@ -21,7 +21,7 @@ from zoomagent.models.local.parallel import TASKS, RoutedParallel, attach_parall
 from zoomagent.models.local.routing import LORAS, load_routed
 from zoomagent.strategy import Task
 from zoomagent.training.lion.level import HINT, add_hint, with_level
-from zoomagent.training.lion.mixture import attach_poly, fold, learn_side, mixture_weights, poly_layers
+from zoomagent.training.lion.mixture import attach_poly, fold, learn_side, poly_layers
 
 ROUTES = {"region": "region", "image": "image"}
 

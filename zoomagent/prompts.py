@@ -29,6 +29,8 @@ EVERY = "Please provide the bounding box coordinates of every region this senten
 SEARCHED = "The whole picture was searched part by part for things of at least "
 FOUND = " pixels. Found: "
 TAGS = "Which objects are in the picture? Name them, separated by commas."
+TAGGED = "According to {hint}, you are allowed to use or partially use the following tags: [{tags}]. "
+UNHINTED = "You are allowed to use or partially use the following tags: [{tags}]. "
 MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
 WHOLE_PICTURE = "whole picture"
 """What `CUES` is answered with when no object in particular decides."""

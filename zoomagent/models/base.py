@@ -21,9 +21,11 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of text in a message."""
+    """A piece of text in a message. `ours`: the token that the model's profile names as its hint, which no other text
+    may spell."""
 
     text: str
+    ours: bool = False
 
 
 @dataclass(frozen=True, eq=False)

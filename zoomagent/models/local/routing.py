@@ -47,7 +47,9 @@ def _load_loras(model: Any, folder: Path, routes: Mapping[str, str]) -> Routed:
     for name in dict.fromkeys(routes.values()):
         file = folder / name / "adapter_model.safetensors"
         if Path(name).name != name or not file.is_file():
-            raise ModelNotFound(f"The checkpoint routes a task to {name!r} and holds no {LORAS}/{name}. Export it again.")
+            raise ModelNotFound(
+                f"The checkpoint routes a task to {name!r} and holds no {LORAS}/{name}. Export it again."
+            )
         config = LoraConfig.from_pretrained(file.parent)
         if tuner is None:
             tuner = LoraModel(model, config, adapter_name=name)

@@ -4,10 +4,10 @@
     route.rows = task_ids(["image", "region"])         # or the batch's own `task_ids`, when TRL trains
     fold(model, Path("loras"), base="nano")            # one plain LoRA a task: `loras/image`, `loras/region`
 
-Both tasks' LoRAs are weighed by a router, A and B each by themselves, as Poly does; folding does the same sums once. The
-differences from LION's own form (`models/local/parallel.py`): low rank inside the FFN's layers instead of a ReLU network
-beside them, one weight a layer instead of a vector, and a router that is drawn while it trains. Left out: merging, which
-would leave one task.
+Both tasks' LoRAs are weighed by a router, A and B each by themselves, as Poly does; folding does the same sums once.
+The differences from LION's own form (`models/local/parallel.py`): low rank inside the FFN's layers instead of a ReLU
+network beside them, one weight a layer instead of a vector, and a router that is drawn while it trains. Left out:
+merging, which would leave one task.
 """
 
 import json
