@@ -34,7 +34,9 @@ from zoomagent.graphs.state import (
 )
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.models.profiles import Profile
+from zoomagent.prompts import TAGGED, UNHINTED
+from zoomagent.strategy import MAX_TOKENS, Task
 from zoomagent.text import MAX_TEXT, storable
 from zoomagent.tools.viewing import ViewRecord
 
@@ -117,10 +119,17 @@ class BudgetedModel:
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Reply]:
         async with self._within_budget("generate", messages) as (until, meter):
             replies = await self._model.generate(
-                messages, max_tokens=max_tokens, temperature=temperature, n=n, tools=tools, deadline=until
+                messages,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                n=n,
+                tools=tools,
+                deadline=until,
+                **self._routed(task),
             )
             if not meter.requests:
                 # In this process the samples of one call share the prompt, which was read once.
@@ -130,16 +139,25 @@ class BudgetedModel:
         return [storable_reply(reply) for reply in replies]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Likelihood] | None:
         async with self._within_budget("score", messages) as (until, meter):
-            likelihoods = await self._model.score(messages, continuations, deadline=until)
+            likelihoods = await self._model.score(messages, continuations, deadline=until, **self._routed(task))
             if likelihoods is not None and not meter.requests:
                 meter.count()
         return likelihoods
 
     async def aclose(self) -> None:
         """The model is the run's, and stays open."""
+
+    def _routed(self, task: Task | None) -> dict[str, Any]:
+        """The task, for models that have parts for tasks; others are called as ever."""
+        return {"task": task} if self.profile.routes else {}
 
     @asynccontextmanager
     async def _within_budget(
@@ -251,12 +269,14 @@ async def ask(
     n: int = 1,
     keep: int = 0,
     tools: Sequence[Mapping[str, Any]] = (),
+    task: Task = "image",
 ) -> Exchange:
     """Generate the next assistant turn, greedily or as `n` samples. `keep` calls must stay in the budget."""
     model, temperature = BudgetedModel(run, keep=keep), 0.0 if n == 1 else 0.7
 
     def generate(messages: Sequence[Message]) -> Awaitable[list[Reply]]:
-        return model.generate(messages, max_tokens=run.context.max_tokens, temperature=temperature, n=n, tools=tools)
+        options: dict[str, Any] = {"temperature": temperature, "n": n, "tools": tools, "task": task}
+        return model.generate(messages, max_tokens=run.context.max_tokens, **options)
 
     return Exchange(*await _once_more_smaller(run, turns, generate))
 
@@ -264,7 +284,9 @@ async def ask(
 async def score(run: NodeRun, turns: Sequence[TurnRecord], continuations: Sequence[str]) -> list[Likelihood] | None:
     """Likelihoods of given next turns, or None when the model cannot say."""
     model = BudgetedModel(run, keep=0)
-    _, likelihoods = await _once_more_smaller(run, turns, lambda messages: model.score(messages, continuations))
+    _, likelihoods = await _once_more_smaller(
+        run, turns, lambda messages: model.score(messages, continuations, task="image")
+    )
     return likelihoods
 
 
@@ -296,14 +318,35 @@ async def _message(run: NodeRun, turn: TurnRecord) -> Message:
         # Only now is it known how large the views are that the numbers of a region refer to.
         text = written_question(text, regions_of(run.state), run.bench.views, turn["views"])
     words = (Text(text),) if text or not calls else ()
+    words = (*tag_parts(turn.get("tags", ()), run.bench.model.profile), *words)
     return Message(turn["role"], (*pixels, *words), calls, turn.get("answers"))
 
 
 # Turns as the state keeps them. An id is unique among all dialogues of a run.
 
 
-def user_turn(dialogue: str, name: str, views: list[str], text: str) -> TurnRecord:
-    return TurnRecord(id=name, dialogue=dialogue, role="user", views=views, text=text, cut=False)
+def user_turn(dialogue: str, name: str, views: list[str], text: str, tags: Sequence[str] = ()) -> TurnRecord:
+    turn = TurnRecord(id=name, dialogue=dialogue, role="user", views=views, text=text, cut=False)
+    if tags:
+        turn["tags"] = list(tags)
+    return turn
+
+
+def labels_of(state: State) -> list[str]:
+    """The tags that questions are told."""
+    return [record["label"] for record in state.get("tags", [])]
+
+
+def tag_parts(tags: Sequence[str], profile: Profile) -> tuple[Text, ...]:
+    """What a turn with tags says before its text. The model's own token for them, where it has one, stands in a part
+    of its own: no other text may spell it."""
+    if not tags:
+        return ()
+    listed = ", ".join(tags)
+    if not profile.hint:
+        return (Text(UNHINTED.format(tags=listed)),)
+    before, after = TAGGED.split("{hint}")
+    return Text(before), Text(profile.hint, ours=True), Text(after.format(tags=listed))
 
 
 def assistant_turn(dialogue: str, name: str, text: str, calls: Sequence[ToolCall] = ()) -> TurnRecord:

@@ -15,7 +15,7 @@ from zoomagent.confidence.likelihood import usable
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.errors import RunError
 from zoomagent.geometry import Box
-from zoomagent.graphs.asking import NodeRun, ask, assistant_turn, reply_turn, score, user_turn
+from zoomagent.graphs.asking import NodeRun, ask, assistant_turn, labels_of, reply_turn, score, user_turn
 from zoomagent.graphs.deciding import found_targets
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import arbiter_of
@@ -85,7 +85,7 @@ def closer_turns(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> li
     return [
         user_turn(name, f"{name}-{names[0]}", [whole], first),
         assistant_turn(name, f"{name}-{names[1]}", reply),
-        user_turn(name, f"{name}-closer", close, prompt(question, run.options())),
+        user_turn(name, f"{name}-closer", close, prompt(question, run.options()), labels_of(run.state)),
     ]
 
 
@@ -99,7 +99,7 @@ async def conclude(run: NodeRun) -> Update:
     pixels = max(1, round(record["least"]))
     whole = run.bench.views.whole()["id"]
     question = searched_prompt(run.state["question"], record["found"], pixels, run.options())
-    exchange = await ask(run, [user_turn("searched", "searched", [whole], question)])
+    exchange = await ask(run, [user_turn("searched", "searched", [whole], question, labels_of(run.state))])
     micro = candidate_record(run, exchange)
     return {
         "messages": [*exchange.turns, reply_turn("searched", "searched-reply", exchange.reply)],

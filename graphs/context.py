@@ -9,9 +9,10 @@ not when they are used.
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
@@ -73,6 +74,13 @@ class Context(BaseModel):
     profile: Annotated[
         dict[str, Any], Field(description="What the model takes, where it was measured: fields of its profile.")
     ] = {}
+    tags: Annotated[
+        Literal["off", "auto", "own"],
+        Field(
+            description="Name what the picture shows, and tell the later questions. `own`: by a tagger of Python's.",
+            exclude_if=lambda value: value == "off",
+        ),
+    ] = "off"
     samples: Annotated[int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")] = 5
 
 
@@ -89,6 +97,7 @@ class Live(Context):
 
     bench: InstanceOf[Bench]
     spent: float = 0.0
+    tagger: Callable[..., Any] | None = None
 
 
 _benches: dict[tuple[object, ...], Bench] = {}

@@ -60,7 +60,7 @@ async def drive(run: NodeRun) -> Update:
     number = sum(turn["role"] == "assistant" for turn in turns)
     if number >= TURNS:
         return stop(state, "tool_loop", f"The model called tools for {TURNS} turns and did not answer.")
-    exchange = await ask(run, turns, tools=definitions(profile.tools, profile.space))
+    exchange = await ask(run, turns, tools=definitions(profile.tools, profile.space), task="region")
     reply = exchange.reply
     if not reply.tool_calls:
         text, written = read_calls(profile.tool_dialect, reply.text)

@@ -51,7 +51,7 @@ async def name(run: NodeRun) -> Update:
     state, views = run.state, run.bench.views
     whole = views.whole()["id"]
     message = Message("user", (await views.pixels(whole), Text(CUES + run.question(whole))))
-    [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens)
+    [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens, task="image")
     phrases = named(reply.text, state["question"])
     words = f"To be seen: {', '.join(phrases)}." if phrases else "The whole picture decides."
     if len(phrases) > 1 and is_believed(run):
@@ -99,7 +99,7 @@ async def point(run: NodeRun) -> Update:
     state, views = run.state, run.bench.views
     whole, space = views.whole()["id"], run.bench.model.profile.space
     message = Message("user", (await views.pixels(whole), Text(box_prompt(run.question(whole), space))))
-    [reply] = await BudgetedModel(run).generate([message])
+    [reply] = await BudgetedModel(run).generate([message], task="region")
     try:
         boxes = boxes_in(reply, views, whole)
     except ToolError:
@@ -122,7 +122,7 @@ async def ground(run: NodeRun) -> Update:
     boxes: list[Box] = []
     fault: ToolError | None = None
     for _ in range(2):
-        [reply] = await model.generate(messages)
+        [reply] = await model.generate(messages, task="region")
         try:
             boxes, fault = boxes_in(reply, views, source), None
             break

@@ -66,7 +66,7 @@ async def locate(run: NodeRun) -> Update:
             "steps": step_words("Look closer: at what was given to be looked at.", boxes=[around.as_list()]),
         }
     turns = dialogue(run.state, "micro") or [first]
-    exchange = await ask(run, turns, keep=1)
+    exchange = await ask(run, turns, keep=1, task="region")
     return {
         "picture": picture_record(run),
         "looks": looks,

@@ -42,7 +42,8 @@ class ToolCallRecord(TypedDict):
 class TurnRecord(TypedDict):
     """One message, its views before its text. `cut`: the reply ended before the model was done, `cut_in_thought`
     before it had said a word. `calls`: the tool
-    calls of an assistant's turn; `answers`: the call that a tool's turn is the result of."""
+    calls of an assistant's turn; `answers`: the call that a tool's turn is the result of; `tags`: what the model is told
+    before the text that it may use."""
 
     id: str
     dialogue: str
@@ -53,6 +54,7 @@ class TurnRecord(TypedDict):
     cut_in_thought: NotRequired[bool]
     calls: NotRequired[list[ToolCallRecord]]
     answers: NotRequired[str]
+    tags: NotRequired[list[str]]
 
 
 class LikelihoodRecord(TypedDict):
@@ -115,6 +117,15 @@ class TargetRecord(TypedDict):
     found: NotRequired[list[list[int]]]
     listed: NotRequired[list[str]]
     whole: NotRequired[list[list[int]]]
+
+
+class TagRecord(TypedDict):
+    """A name for something that `view` shows; `score` from 0 to 1, None where it was not measured."""
+
+    id: str
+    view: str
+    label: str
+    score: float | None
 
 
 class CheckRecord(TypedDict):
@@ -301,6 +312,8 @@ class Update(TypedDict, total=False):
     """The same things, and where they were found."""
     regions: list[RegionRecord]
     """Every region that a search looked at or may look at."""
+    tags: list[TagRecord]
+    """Names of what the picture shows, which questions were told."""
     checks: list[CheckRecord]
     """What was verified."""
     tool_looks: list[ToolLookRecord]
@@ -361,6 +374,7 @@ class State(Question, total=False):
     phrases: list[str]
     targets: Annotated[list[TargetRecord], merge]
     regions: Annotated[list[RegionRecord], merge]
+    tags: Annotated[list[TagRecord], merge]
     checks: Annotated[list[CheckRecord], merge]
     tool_looks: Annotated[list[ToolLookRecord], merge]
     proof: ProofRecord
@@ -384,7 +398,7 @@ class State(Question, total=False):
 
 
 MERGED = (
-    "views", "messages", "calls", "steps", "problems", "targets", "regions", "checks", "tool_looks", "told",
+    "views", "messages", "calls", "steps", "problems", "targets", "regions", "tags", "checks", "tool_looks", "told",
     "stretches", "moments",
 )  # fmt: skip
 

@@ -43,6 +43,7 @@ from zoomagent.graphs.locating import check, confirm, ground, name, point
 from zoomagent.graphs.looking import look
 from zoomagent.graphs.searching import count, search
 from zoomagent.graphs.state import Question, State, Update
+from zoomagent.graphs.tagging import tag
 from zoomagent.graphs.weighing import weigh_answers
 
 Next = str | list[Send]
@@ -61,8 +62,9 @@ async def weigh(run: NodeRun) -> Update:
 # Routes
 
 
-def route_after_look(state: State) -> str:
-    return way_out(state) or "decide"
+def route_after_look(state: State, runtime: Runtime[Context]) -> str:
+    wanted = runtime.context.tags != "off" and runtime.context.strategy != "macro"
+    return way_out(state) or ("tag" if wanted else "decide")
 
 
 def route_after_decide(state: State) -> Next:
@@ -137,11 +139,12 @@ def _search_for(state: State) -> Next:
 
 builder = StateGraph(State, context_schema=Context, input_schema=Question)
 for node in (
-    look, decide, point, name, ground, confirm, search, count, drive, check, answer, conclude, prove, weigh, arbitrate,
+    look, tag, decide, point, name, ground, confirm, search, count, drive, check, answer, conclude, prove, weigh, arbitrate,
 ):  # fmt: skip
     builder.add_node(node)
 builder.add_edge(START, "look")
-builder.add_conditional_edges("look", route_after_look, ["decide", "weigh", END])
+builder.add_conditional_edges("look", route_after_look, ["tag", "decide", "weigh", END])
+builder.add_conditional_edges("tag", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
 builder.add_conditional_edges(
     "decide",
     route_after_decide,

@@ -90,6 +90,7 @@ class FakeModel:
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: str | None = None,
     ) -> list[Reply]:
         options = {
             "max_tokens": max_tokens,
@@ -97,6 +98,7 @@ class FakeModel:
             "n": n,
             "tools": tools,
             "deadline": deadline,
+            "task": task,
         }
         call = Call("generate", tuple(messages), options)
         self.history.append(call)
@@ -106,9 +108,16 @@ class FakeModel:
         return [self._reply(item, call) for item in items]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: str | None = None,
     ) -> list[Likelihood] | None:
-        call = Call("score", tuple(messages), {"continuations": tuple(continuations), "deadline": deadline})
+        call = Call(
+            "score", tuple(messages), {"continuations": tuple(continuations), "deadline": deadline, "task": task}
+        )
         self.history.append(call)
         row = self._respond_score(call) if self._respond_score else self._next_scores(call)
         if isinstance(row, Exception):

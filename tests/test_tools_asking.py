@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from fake_model import FAKE_PROFILE, Call, FakeModel
@@ -129,7 +130,7 @@ class FailsOnCars(FakeModel):
     waiting = 0
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self, messages: Sequence[Message], continuations: Sequence[str], **options: Any
     ) -> list[Likelihood] | None:
         if Text(f"{SEE}car") in messages[0].parts:
             while self.waiting < 2:

@@ -27,7 +27,7 @@ async def ground(model: Model, views: ViewStore, view: str, phrase: str, *, dead
     """Where what `phrase` names is in `view`; no box when it was not located."""
     prompt = ground_prompt(phrase, model.profile.space)
     message = Message("user", (await views.pixels(view), Text(prompt)))
-    [reply] = await model.generate([message], deadline=deadline)
+    [reply] = await model.generate([message], deadline=deadline, task="region")
     return boxes_in(reply, views, view)
 
 

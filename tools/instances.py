@@ -30,7 +30,7 @@ async def instances_in(
     OutputTruncated."""
     prompt = every_prompt(phrase, model.profile.space)
     message = Message("user", (await views.pixels(view), Text(prompt)))
-    [reply] = await model.generate([message], max_tokens=LONG, deadline=deadline)
+    [reply] = await model.generate([message], max_tokens=LONG, deadline=deadline, task="region")
     return boxes_in(reply, views, view)
 
 

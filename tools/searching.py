@@ -237,14 +237,14 @@ async def part_shares(
 ) -> list[float]:
     """Ten probabilities that sum to 1: that the thing is not here, and that it is in part 1 to 9."""
     message = Message("user", (await views.pixels(view), Text(PARTS + phrase)))
-    scored = await model.score([message], DIGITS, deadline=deadline)
+    scored = await model.score([message], DIGITS, deadline=deadline, task="region")
     words = [word for likelihood in scored or [] if (word := usable(likelihood))]
     if len(words) == len(DIGITS):
         top = max(word.logprob for word in words)
         weights = [math.exp(word.logprob - top) for word in words]
         return [weight / sum(weights) for weight in weights]
     # Where the model cannot score, the one that it writes counts most.
-    [reply] = await model.generate([message], max_tokens=4, deadline=deadline)
+    [reply] = await model.generate([message], max_tokens=4, deadline=deadline, task="region")
     digit = next((int(c) for c in reply.text if c in DIGITS), 0)
     rest = (1 - ONE_HOT) / (len(DIGITS) - 1)
     return [ONE_HOT if number == digit else rest for number in range(len(DIGITS))]

@@ -53,7 +53,7 @@ async def tag(
     else:
         pixels = await views.pixels(view)  # drawn once, for all names
         if not labels:
-            [reply] = await model.generate([Message("user", (pixels, Text(TAGS)))], deadline=deadline)
+            [reply] = await model.generate([Message("user", (pixels, Text(TAGS)))], deadline=deadline, task="image")
             labels = names_in(reply)
         names = labels[:MAX_LABELS]
         calls = [asyncio.ensure_future(sees(model, views, view, name, deadline=deadline)) for name in names]

@@ -34,7 +34,7 @@ async def holds(
 async def yes(model: Model, views: ViewStore, view: str, prompt: str, *, deadline: float | None = None) -> float | None:
     """The probability of Yes, where No is the only alternative."""
     message = Message("user", (await views.pixels(view), Text(prompt)))
-    scored = await model.score([message], YES_NO, deadline=deadline)
+    scored = await model.score([message], YES_NO, deadline=deadline, task="image")
     return None if scored is None else against(scored[0], scored[1])
 
 

@@ -98,6 +98,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
                 for one in sorted(state.get("moments", []), key=lambda one: one["moment"][0])
             ],
             "grounded": grounded_in(state),
+            "tags": [{name: tag[name] for name in ("label", "score", "view")} for tag in state.get("tags", [])],
             "macro": candidate_in(state, "macro", weighing.macro if weighing else None),
             "micro": candidate_in(state, "micro", weighing.micro if weighing else None),
             "compared_by": weighing.how if weighing else None,

@@ -38,6 +38,8 @@ DESCRIBE_JSON = (
     '[{"bbox_2d": [x1, y1, x2, y2], "label": "the thing in a few words"}, ...].'
 )
 """The same in the form that Qwen's models write."""
+TAGGED = "According to {hint}, you are allowed to use or partially use the following tags: [{tags}]. "
+UNHINTED = "You are allowed to use or partially use the following tags: [{tags}]. "
 MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
 WHOLE_PICTURE = "whole picture"
 """What `CUES` is answered with when no object in particular decides."""

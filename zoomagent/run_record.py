@@ -173,6 +173,14 @@ class Cost(Value):
     seconds_in_model: float = 0.0
 
 
+class Tag(Value):
+    """A name for something in a view, with its score from 0 to 1 where it was measured."""
+
+    label: str
+    score: float | None = None
+    view: str
+
+
 class PictureInfo(Value):
     """The picture that was asked about: content hash, upright size, what opening it changed. `least` is the side, in
     its own pixels, of the least thing that the view of the whole shows. `name` is its file's, without the folder."""
@@ -221,6 +229,7 @@ class RunRecord(Value):
     moments: tuple[Span, ...] = ()
     """When things were found in a clip; empty for pictures."""
     grounded: tuple[GroundedPhrase, ...] = ()
+    tags: tuple[Tag, ...] = ()
     macro: Candidate | None = None
     micro: Candidate | None = None
     compared_by: Literal["shared", "published", "bound", "own", "votes"] | None = None

@@ -15,6 +15,10 @@ Rule = Literal["learned", "dualfocus", "macro", "micro"]
 """How macro's and micro's answer are weighed: `learned` by calibrated probability, where the model has an arbiter, else
 as `dualfocus`: the higher likelihood in one context. `macro`, `micro`: always that one, where there is one."""
 
+Task = Literal["image", "region"]
+"""What a model is asked for: words about what a picture shows (`image`: answers, captions, counts, Yes or No), or a
+place in it (`region`: boxes, parts, tool calls). Models with a part for each (LION) are told which one it is."""
+
 CALLS, DEPTH, SECONDS = 32, 4, 120.0
 """Calls of the model, zooms into zooms, and seconds of the wall clock that a run may take (ours)."""
 MAX_TOKENS = 128

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from zoomagent.models.profiles import Profile
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import MAX_TOKENS, Task
 
 THINKING_ROOM = 4096
 """Tokens that a model which thinks gets beside those of its answer (ours)."""
@@ -21,9 +21,11 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of text in a message."""
+    """A piece of text in a message. `ours`: the token that the model's profile names as its hint, which no other text
+    may spell."""
 
     text: str
+    ours: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +120,19 @@ class Model(Protocol):
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Reply]:
-        """`n` replies (fewer never). `tools` are OpenAI function definitions. Greedy at temperature 0."""
+        """`n` replies (fewer never). `tools` are OpenAI function definitions. Greedy at temperature 0. `task` chooses
+        among the parts of a model that has `routes` in its profile; other models need not heed it."""
         ...
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Likelihood] | None:
         """Likelihood of each continuation as the next assistant turn (its own tokens only, without the end token),
         or None when this model cannot score given text."""

@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.geometry import Size, Space, fit_size
+from zoomagent.strategy import Task
 
 ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
 BoxedWords = Literal["phrase", "json", "none"]
@@ -44,7 +45,9 @@ class Profile:
     sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
     in words, and these decide which option it means. `visible_pixels` is the side, in pixels of a view, from which a
     thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to serve,
-    by which an arbiter knows them ("": not known; a server's own word is none)."""
+    by which an arbiter knows them ("": not known; a server's own word is none). `routes` names the part of the model
+    that is asked for each task: a served model, an adapter in this process; {}: one for all. `hint` is the token that
+    stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated."""
 
     family: str
     space: Space
@@ -78,6 +81,9 @@ class Profile:
     boxed_words: BoxedWords = "phrase"
     extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     weights: str = ""
+    routes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    hint: str = ""
+    hint_id: int = 0
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
@@ -353,7 +359,7 @@ _MOST: dict[str, float] = {
 MOST_PIXELS = 1 << 28
 """Of every other number (ours): pixels of a view. No model takes more."""
 
-_MAY_BE_ZERO = ("tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "visible_pixels")
+_MAY_BE_ZERO = ("hint_id", "tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "visible_pixels")
 
 
 def override(profile: Profile, values: Mapping[str, Any]) -> Profile:
@@ -388,6 +394,10 @@ def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
             fits = fits and all(isinstance(item, str) for item in value)
         if not fits or (isinstance(value, bool) and kind is not bool):
             raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {str(value)[:80]!r}.")
+        if name == "routes" and not all(
+            task in get_args(Task) and isinstance(to, str) and to for task, to in value.items()
+        ):
+            raise SettingInvalid(f"'routes' must name a model for each of {', '.join(get_args(Task))}, not {value!r}.")
         least = 0 if name in _MAY_BE_ZERO else 1
         most = _MOST.get(name, MOST_PIXELS)
         if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:

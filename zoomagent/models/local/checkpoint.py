@@ -25,6 +25,7 @@ from transformers import (
 from transformers.utils import logging as progress
 
 from zoomagent.errors import ModelNotFound, RunError, SettingInvalid
+from zoomagent.models.local.routing import Routed, load_routed
 from zoomagent.models.local.weights import check_folder
 from zoomagent.models.profiles import NANO, Profile, environment_overrides, override, own_overrides, profile_for
 
@@ -46,7 +47,8 @@ HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The loaded parts. `stop_ids` end a reply; `never` are ids that must not be generated: they stand for
-    pixels, or for nothing at all (an embedding table is often larger than its tokenizer)."""
+    pixels, for a learned vector, or for nothing at all (an embedding table is often larger than its tokenizer).
+    `routed` runs rows through the adapters of their tasks, where the checkpoint has some."""
 
     name: str
     model: Any
@@ -57,6 +59,7 @@ class Checkpoint:
     never: tuple[int, ...]
     image_id: int
     max_tokens: int
+    routed: Routed | None = None
 
 
 def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoint:
@@ -84,6 +87,7 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
         configured = model.generation_config.eos_token_id
         listed = configured if isinstance(configured, list) else [configured]
         turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+        hint = {tokenizer.convert_tokens_to_ids(profile.hint)} if profile.hint else set()
         found = {*listed, tokenizer.eos_token_id, turn_end} - {None, tokenizer.unk_token_id}
         return Checkpoint(
             name=name,
@@ -92,9 +96,13 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
             image_processor=image_processor,
             profile=profile,
             stop_ids=frozenset(found),
-            never=(config.image_token_id, config.video_token_id, *range(len(tokenizer), config.text_config.vocab_size)),
+            never=(
+                *{config.image_token_id, config.video_token_id, *hint},
+                *range(len(tokenizer), config.text_config.vocab_size),
+            ),
             image_id=config.image_token_id,
             max_tokens=config.text_config.max_position_embeddings,
+            routed=load_routed(model, folder, profile.routes),
         )
 
 

@@ -41,7 +41,7 @@ from zoomagent.models.profiles import NANO
 from zoomagent.models.words.chat import arrange
 from zoomagent.models.words.hermes import parse_calls
 from zoomagent.models.words.unwrapping import dialogue_turn, without_thoughts
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import MAX_TOKENS, Task
 
 T = TypeVar("T")
 BATCH = 32
@@ -53,11 +53,13 @@ RENDER_SECONDS = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Token ids with every image placeholder expanded, and the features that fill them."""
+    """Token ids with every image placeholder expanded, the features that fill them, and the task whose adapter reads
+    them (None: the model without adapters)."""
 
     ids: torch.Tensor
     views: tuple[ViewFeatures, ...]
     keys: tuple[Key, ...]
+    task: Task | None = None
 
     @property
     def visual_tokens(self) -> int:
@@ -76,7 +78,7 @@ class Prefix:
 
     def holds(self, prompt: Prompt) -> bool:
         [held, *more] = self.prompts
-        return not more and held.keys == prompt.keys and torch.equal(held.ids, prompt.ids)
+        return not more and held.task == prompt.task and held.keys == prompt.keys and torch.equal(held.ids, prompt.ids)
 
 
 class InProcessModel:
@@ -134,24 +136,35 @@ class InProcessModel:
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Reply]:
         return await self._alone(
-            lambda clock: self._generate(messages, tools, max_tokens, temperature, n, clock), deadline
+            lambda clock: self._generate(messages, tools, max_tokens, temperature, n, clock, task), deadline
         )
 
     async def generate_each(
-        self, conversations: Sequence[Sequence[Message]], *, max_tokens: int = MAX_TOKENS, deadline: float | None = None
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        max_tokens: int = MAX_TOKENS,
+        deadline: float | None = None,
+        tasks: Sequence[Task | None] = (),
     ) -> list[Reply]:
         """One greedy reply to each conversation. Those whose texts and views are equally long (one question about many
-        views of one size) share their passes through the model, at most BATCH at a time."""
-        return await self._alone(lambda clock: self._generate_each(conversations, max_tokens, clock), deadline)
+        views of one size) share their passes through the model, at most BATCH at a time; their `tasks` may differ."""
+        return await self._alone(lambda clock: self._generate_each(conversations, max_tokens, clock, tasks), deadline)
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Likelihood] | None:
         if not continuations:
             return []
-        return await self._alone(lambda clock: self._score(messages, continuations, clock), deadline)
+        return await self._alone(lambda clock: self._score(messages, continuations, clock, task), deadline)
 
     def forget(self) -> None:
         """Drop every remembered view and prompt. For fair timing, while no call is under way."""
@@ -184,8 +197,9 @@ class InProcessModel:
         temperature: float,
         n: int,
         clock: "Clock",
+        task: Task | None = None,
     ) -> list[Reply]:
-        prefix = self._read(self.encode(messages, tools), max_tokens, clock)
+        prefix = self._read(self.encode(messages, tools, task), max_tokens, clock)
         rows = n if temperature > 0 else 1
         for room in (0, THINKING_ROOM):
             ids, logprobs = self._decode(prefix, rows, max_tokens + room, temperature, clock)
@@ -199,7 +213,11 @@ class InProcessModel:
         return replies if temperature > 0 else replies * n
 
     def _generate_each(
-        self, conversations: Sequence[Sequence[Message]], max_tokens: int, clock: "Clock"
+        self,
+        conversations: Sequence[Sequence[Message]],
+        max_tokens: int,
+        clock: "Clock",
+        tasks: Sequence[Task | None],
     ) -> list[Reply]:
         # Run the views that are not remembered through the vision tower, several at a time.
         views = [part for told in conversations for m in told for part in m.parts if isinstance(part, Pixels)]
@@ -208,7 +226,8 @@ class InProcessModel:
             some = missing[start : start + BATCH]
             for view, features in zip(some, self._encode_views(some), strict=True):
                 self.vision.get(_key(view), lambda features=features: features)  # type: ignore[misc]
-        prompts = [self.encode(messages, ()) for messages in conversations]
+        each = tasks or [None] * len(conversations)
+        prompts = [self.encode(messages, (), task) for messages, task in zip(conversations, each, strict=True)]
         # Prompts share a pass where they are equally long, with views of the same grids.
         groups: dict[Any, list[int]] = {}
         for i, prompt in enumerate(prompts):
@@ -223,25 +242,31 @@ class InProcessModel:
                 replies[i] = self._reply(prompts[i], row, probs, False)
         return [replies[i] for i in range(len(prompts))]
 
-    def _score(self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock") -> list[Likelihood]:
+    def _score(
+        self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock", task: Task | None
+    ) -> list[Likelihood]:
         given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         if not all(given):
             raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
-        prefix = self._read(self.encode(messages, ()), max(map(len, given)), clock)
+        prefix = self._read(self.encode(messages, (), task), max(map(len, given)), clock)
         # Log-probabilities [row, place, token] at every place of the continuations, in one forward pass.
         logprobs = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
         longest = max(map(len, given))
         if longest > 1:
             padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
-            logits = self._step(padded[:, :-1], _copy_for(prefix.cache, len(given)), prefix.position)
+            logits = self._step(
+                padded[:, :-1], _copy_for(prefix.cache, len(given)), prefix.position, _tasks(prefix, len(given))
+            )
             logprobs = torch.cat([logprobs, self._log_softmax(logits)], dim=1)
         return [
             Likelihood(float(row[torch.arange(len(ids)), torch.tensor(ids)].sum()), len(ids))
             for row, ids in zip(logprobs, given, strict=True)
         ]
 
-    def encode(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Prompt:
-        """The conversation as tokens, up to where the assistant speaks next."""
+    def encode(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], task: Task | None = None
+    ) -> Prompt:
+        """The conversation as tokens, up to where the assistant speaks next. A model without routes knows no tasks."""
         text = self.profile.tool_dialect in ("mini-o3", "p2r")
         told = arrange(messages, self.profile if text else replace(self.profile, tool_dialect="hermes"), tools)
         pixels = [part for message in told for part in message.parts if isinstance(part, Pixels)]
@@ -253,7 +278,12 @@ class InProcessModel:
         ids: list[int] = []
         for token in tokens:
             ids += [token] * (len(next(waiting).tokens) if token == self._loaded.image_id else 1)
-        return Prompt(torch.tensor([ids], device=self._device), views, tuple(map(_key, pixels)))
+        return Prompt(
+            torch.tensor([ids], device=self._device),
+            views,
+            tuple(map(_key, pixels)),
+            task if self._loaded.routed else None,
+        )
 
     def _render(self, told: Sequence[Message]) -> str:
         """The conversation by the checkpoint's own template, which comes from outside: it may fail, or never end."""
@@ -307,7 +337,8 @@ class InProcessModel:
             pooler_output=tuple(view.tokens for view in views),
             deepstack_features=[list(layer) for layer in zip(*(view.deepstack for view in views), strict=True)],
         )
-        outputs = self._loaded.model(
+        outputs = self._pass(
+            [prompt.task for prompt in prompts],
             input_ids=ids,
             position_ids=positions,
             mm_encoder_outputs={"image": seen} if views else None,
@@ -350,14 +381,21 @@ class InProcessModel:
                     logprobs[row].append(float(distribution[row, token]))
             if all(row[-1] in self._loaded.stop_ids for row in ids):
                 break
-            logits = self._step(chosen[:, None], cache, prefix.position + step)[:, -1]
+            logits = self._step(chosen[:, None], cache, prefix.position + step, _tasks(prefix, rows))[:, -1]
         return ids, logprobs
 
-    def _step(self, ids: torch.Tensor, cache: DynamicCache, position: int) -> torch.Tensor:
+    def _step(
+        self, ids: torch.Tensor, cache: DynamicCache, position: int, tasks: Sequence[Task | None]
+    ) -> torch.Tensor:
         rows, length = ids.shape
         positions = torch.arange(position, position + length, device=self._device).expand(3, rows, -1)
-        outputs = self._loaded.model(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True)
+        outputs = self._pass(tasks, input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True)
         return torch.as_tensor(outputs.logits)
+
+    def _pass(self, tasks: Sequence[Task | None], **inputs: Any) -> Any:
+        """One pass of rows, each through the adapter of its task."""
+        routed = self._loaded.routed
+        return routed(tasks, **inputs) if routed else self._loaded.model(**inputs)
 
     def _log_softmax(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits.float().clone()
@@ -435,6 +473,12 @@ def _copy_for(cache: DynamicCache, rows: int) -> DynamicCache:
     if rows > held:
         copied.batch_repeat_interleave(rows)
     return copied
+
+
+def _tasks(prefix: Prefix, rows: int) -> list[Task | None]:
+    """The tasks of `rows` rows that follow one prompt, or as many."""
+    tasks = [prompt.task for prompt in prefix.prompts]
+    return tasks if len(tasks) == rows else tasks * rows
 
 
 def _template_turn(message: Message) -> dict[str, Any]:

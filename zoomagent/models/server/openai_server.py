@@ -61,7 +61,7 @@ from zoomagent.models.server.surroundings import certificates, proxy_for
 from zoomagent.models.server.wire import to_wire, wire_urls
 from zoomagent.models.words.calls import find_calls
 from zoomagent.models.words.chat import arrange, neutral
-from zoomagent.strategy import MAX_TOKENS
+from zoomagent.strategy import MAX_TOKENS, Task
 
 ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
@@ -166,10 +166,11 @@ class OpenAIModel:
         n: int = 1,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Reply]:
         deadline = self._end(deadline)
         wanted = n
-        options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True}
+        options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True, **self._route(task)}
         n = n if temperature > 0 else 1
         options |= {"n": n} if n > 1 else {}
         try:
@@ -198,7 +199,12 @@ class OpenAIModel:
         return replies[:n]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        *,
+        deadline: float | None = None,
+        task: Task | None = None,
     ) -> list[Likelihood] | None:
         if not continuations:
             return []
@@ -208,10 +214,11 @@ class OpenAIModel:
         # A token holds no space but before its word.
         tokens = not any(" " in text or "\n" in text for text in continuations)
         short = tokens and all(len(text) <= SHORT for text in continuations)
-        known = await self._score_first_tokens(messages, continuations, deadline) if short else None
-        known = known or await self._score_given(messages, continuations, deadline)
+        route = self._route(task)
+        known = await self._score_first_tokens(messages, continuations, deadline, route) if short else None
+        known = known or await self._score_given(messages, continuations, deadline, route)
         return known or (
-            await self._score_first_tokens(messages, continuations, deadline) if tokens and not short else None
+            await self._score_first_tokens(messages, continuations, deadline, route) if tokens and not short else None
         )
 
     async def identify(self, seconds: float | None = None) -> None:
@@ -291,31 +298,40 @@ class OpenAIModel:
 
         return await self._complete(messages, options, tools, deadline, read)
 
+    def _route(self, task: Task | None) -> dict[str, str]:
+        """The served model of the task, where the profile names one. Servers keep what they have read apart by it."""
+        named = self.profile.routes.get(task or "")
+        return {"model": named} if named else {}
+
     async def _score_given(
-        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        deadline: float | None,
+        route: Mapping[str, str],
     ) -> list[Likelihood] | None:
         if self._scores_given is False or not self.profile.likelihood_of_given:
             return None
         if self._scores_given is None:
-            first = await self._score_for_the_first_time(messages, continuations[0], deadline)
+            first = await self._score_for_the_first_time(messages, continuations[0], deadline, route)
             if first is None:
                 return None
             given, rest = [first], continuations[1:]
         else:
             given, rest = [], continuations
         current_meter().require(len(rest))
-        scored = await asyncio.gather(*(self._score_one(messages, text, deadline) for text in rest))
+        scored = await asyncio.gather(*(self._score_one(messages, text, deadline, route) for text in rest))
         known = [likelihood for likelihood in (*given, *scored) if likelihood is not None]
         return known if len(known) == len(continuations) else None
 
     async def _score_for_the_first_time(
-        self, messages: Sequence[Message], text: str, deadline: float | None
+        self, messages: Sequence[Message], text: str, deadline: float | None, route: Mapping[str, str]
     ) -> Likelihood | None:
         """Find out whether this server scores given text. Some refuse, some ignore it, and some crash over it with
         images; a crash counts once another call shows that the server is alive. A refusal that names nothing may be of
         this one text."""
         try:
-            return await self._score_one(messages, text, deadline, attempts=2)
+            return await self._score_one(messages, text, deadline, route, attempts=2)
         except ServerError as error:
             if error.code == BAD_REQUEST:
                 self._unexplained += 1
@@ -329,14 +345,19 @@ class OpenAIModel:
             return None
 
     async def _score_one(
-        self, messages: Sequence[Message], text: str, deadline: float | None, attempts: int | None = None
+        self,
+        messages: Sequence[Message],
+        text: str,
+        deadline: float | None,
+        route: Mapping[str, str],
+        attempts: int | None = None,
     ) -> Likelihood | None:
         """Teacher-forced: the continuation stands as an unfinished assistant message at the prompt's end. None where
         the answer does not spell it, which says nothing about the next text."""
         # 0: of each place only the token that stands there. More of them double the reply.
         extra = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
         told = [*messages, Message("assistant", (Text(text),))]
-        options = {"max_tokens": 1, "temperature": 0.0, **extra}
+        options = {"max_tokens": 1, "temperature": 0.0, **extra, **route}
 
         def read(body: dict[str, Any]) -> tuple[bool, Likelihood | None]:
             read_replies(body, 0)  # what holds no reply is an error of the server, and not a text without a likelihood
@@ -348,7 +369,11 @@ class OpenAIModel:
         return likelihood
 
     async def _score_first_tokens(
-        self, messages: Sequence[Message], continuations: Sequence[str], deadline: float | None
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        deadline: float | None,
+        route: Mapping[str, str],
     ) -> list[Likelihood] | None:
         if not self.profile.likelihood_of_reply or self._refused & {"logprobs", "top_logprobs"}:
             return None
@@ -360,7 +385,7 @@ class OpenAIModel:
             read_replies(body, 0)
             return first_token_likelihoods(body, continuations)
 
-        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        options = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": ALTERNATIVES, **route}
         known = await self._complete(messages, options, (), deadline, read)
         missed = self._lists.get(listed, 0)
         # What was found once is one token each, however unlikely another time.
@@ -393,7 +418,7 @@ class OpenAIModel:
             try:
                 return await self._send_with_retries(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
-                raise await self._name_served_models(error, deadline) from error
+                raise await self._name_served_models(error, options.get("model", self.name), deadline) from error
             except ContextTooLong:
                 # Room for thoughts that does not fit is given up before views are made smaller.
                 if not self._room or options.get("max_tokens", 0) <= 1:
@@ -420,6 +445,8 @@ class OpenAIModel:
         if "logprobs" in self._refused or not self.profile.likelihood_of_reply:
             request.pop("logprobs", None)
             request.pop("top_logprobs", None)
+        if self.profile.hint_id:
+            request["logit_bias"] = {str(self.profile.hint_id): -100}
         request |= {**self.profile.extra_body, **self._extra_body}
         sent = {name: value for name, value in request.items() if name not in self._refused}
         return sent, json.dumps(sent).encode()
@@ -565,7 +592,7 @@ class OpenAIModel:
             self.profile = override(profile_for(self.name), self._fields)
             self._urls = wire_urls(self.profile)
 
-    async def _name_served_models(self, error: ModelNotFound, deadline: float | None) -> ModelNotFound:
+    async def _name_served_models(self, error: ModelNotFound, name: str, deadline: float | None) -> ModelNotFound:
         if "404" not in str(error):
             return error
         try:
@@ -573,7 +600,7 @@ class OpenAIModel:
         except ServerError:
             return error
         _tell_operator(names)
-        return ModelNotFound(f"The server does not serve {own_name(self.name)!r}. It lists {_list_names(names)}.")
+        return ModelNotFound(f"The server does not serve {own_name(name)!r}. It lists {_list_names(names)}.")
 
 
 def api_base(url: str) -> str:

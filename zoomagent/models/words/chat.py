@@ -40,7 +40,7 @@ def neutral(text: str) -> str:
 
 def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mapping[str, Any]] = ()) -> list[Message]:
     """The conversation as `profile`'s model is told it."""
-    arranged = [_neutral_message(message) for message in messages]
+    arranged = [_neutral_message(message, profile.hint) for message in messages]
     if not profile.images_in_tool_messages:
         arranged = _move_views(arranged)
     if profile.tool_dialect != "openai":
@@ -70,15 +70,27 @@ def _join_turns(messages: Sequence[Message]) -> list[Message]:
     return told
 
 
-def _neutral_message(message: Message) -> Message:
-    parts = tuple(Text(neutral(part.text)) if isinstance(part, Text) else part for part in message.parts)
+def _neutral_message(message: Message, hint: str) -> Message:
+    parts: list[Part] = []
+    for part in message.parts:
+        if not isinstance(part, Text):
+            parts.append(part)
+            continue
+        ours = part.ours and bool(hint) and part.text == hint
+        said = part.text if ours else neutral(part.text)
+        # Servers put lines between parts: the sentence around the hint stays one.
+        before = parts[-1] if parts else None
+        if isinstance(before, Text) and (ours or before.ours):
+            parts[-1] = Text(before.text + said, ours=ours or before.ours)
+        else:
+            parts.append(Text(said, ours=ours))
     calls = []
     for call in message.tool_calls:
         # Arguments that are no JSON object make servers refuse every later turn, so an empty object stands for them.
         arguments = call.arguments if strict_object(call.arguments) is not None else "{}"
         escaped = _SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments)
         calls.append(replace(call, arguments=escaped))
-    return replace(message, parts=parts, tool_calls=tuple(calls))
+    return replace(message, parts=tuple(parts), tool_calls=tuple(calls))
 
 
 def _move_views(messages: Sequence[Message]) -> list[Message]:

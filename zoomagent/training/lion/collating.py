@@ -1,0 +1,91 @@
+"""Lessons to tensors: rows of both tasks in one batch, each with its task's number.
+
+batch = LionCollator(processor, profile, images, max_length)([row, row])        # as sft's, and `task_ids`
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zoomagent.data.trajectories.trajectory import Trajectory
+from zoomagent.models.base import Pixels, Text
+from zoomagent.models.local.parallel import TASKS
+from zoomagent.models.profiles import Profile
+from zoomagent.models.words.chat import arrange
+from zoomagent.training.lion.rows import Lesson, lessons, messages
+from zoomagent.training.nano.packing import IGNORE
+from zoomagent.training.sft.processing import ViewProcessor
+from zoomagent.training.sft.reading import cut
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class LionCollator:
+    """Makes batches of lessons. A row is a trajectory's row with the number of its `lesson`, and its `tags`."""
+
+    processor: ViewProcessor
+    profile: Profile
+    images: Path
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """Padded ids, labels and masks; patches and grids of all views one after the other; the task of every row."""
+        made = [self.row(row) for row in rows]
+        longest = max(len(one["input_ids"]) for one in made)
+        fill = {"input_ids": self.processor.tokenizer.pad_token_id, "labels": IGNORE, "attention_mask": 0}
+        batch = {
+            name: torch.tensor([[*one[name], *[value] * (longest - len(one[name]))] for one in made])
+            for name, value in {**fill, "mm_token_type_ids": 0}.items()
+        }
+        for name in ("pixel_values", "image_grid_thw"):
+            batch[name] = torch.cat([one[name] for one in made])
+        batch["task_ids"] = torch.tensor([one["task"] for one in made])
+        return batch
+
+    def row(self, row: Row) -> dict[str, Any]:
+        """One lesson's ids, labels and masks as lists, its patches and grids as tensors."""
+        lesson = self.lesson(row)
+        trajectory_file = self.images / row["image"]
+        images = {name: Pixels(name, image) for name, image in cut(trajectory_file, lesson.views).items()}
+        told = arrange(messages(lesson, images, self.profile), self.profile)
+        turns = [{"role": one.role, "content": [_part(part) for part in one.parts]} for one in told]
+        said = {"role": "assistant", "content": [{"type": "text", "text": lesson.answer}]}
+        out = self.processor.apply_chat_template(
+            [*turns, said],
+            chat_template=self.processor.training_template,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+        )
+        [ids], [marks] = out["input_ids"], out["assistant_masks"]
+        # Only the last turn of the assistant is learned: what was pointed at before it is given.
+        first = len(marks) - next((n for n, mark in enumerate(reversed(_last_run(marks))) if not mark), len(marks))
+        return {
+            "input_ids": ids,
+            "labels": [token if n >= first and marks[n] else IGNORE for n, token in enumerate(ids)],
+            "attention_mask": [1] * len(ids),
+            "mm_token_type_ids": out["mm_token_type_ids"][0],
+            "pixel_values": torch.as_tensor(np.asarray(out["pixel_values"])),
+            "image_grid_thw": torch.as_tensor(np.asarray(out["image_grid_thw"])),
+            "task": TASKS.index(lesson.task),
+        }
+
+    def lesson(self, row: Row) -> Lesson:
+        """The lesson of a row, with the row's tags."""
+        plain = {name: value for name, value in row.items() if name not in ("lesson", "tags", "resolution")}
+        made = lessons(Trajectory.from_row(plain), self.profile)[row["lesson"]]
+        return Lesson(made.task, made.views, made.turns, made.answer, tuple(row.get("tags") or ()))
+
+
+def _last_run(marks: Sequence[int]) -> list[int]:
+    """The marks with everything behind the last marked token taken for marked too."""
+    last = max((n for n, mark in enumerate(marks) if mark), default=-1)
+    return [*marks[: last + 1], *[1] * (len(marks) - last - 1)]
+
+
+def _part(part: Text | Pixels) -> dict[str, Any]:
+    return {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image", "image": part.image}

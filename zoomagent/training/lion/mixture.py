@@ -1,0 +1,115 @@
+"""The mixture of adapters in its stock form: PEFT's Poly on the text FFN, routed by the task of every row.
+
+    route = attach_poly(model, rank=8)                 # nothing changes yet; LION's one-hot start
+    route.rows = task_ids(["image", "region"])         # or the batch's own `task_ids`, when TRL trains
+    fold(model, Path("loras"), base="nano")            # one plain LoRA a task: `loras/image`, `loras/region`
+
+Both tasks' LoRAs are weighed by a router, A and B each by themselves, as Poly does; folding does the same sums once.
+The differences from LION's own form (`models/local/parallel.py`): low rank inside the FFN's layers instead of a ReLU
+network beside them, one weight a layer instead of a vector, and a router that is drawn while it trains. Left out:
+merging, which would leave one task.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PolyConfig, inject_adapter_in_model
+from peft.tuners.poly.layer import PolyLayer
+from safetensors.torch import save_file
+
+from zoomagent.models.local.parallel import TASKS, Route
+from zoomagent.strategy import Task
+
+FFN = ("gate_proj", "up_proj", "down_proj")
+TARGETS = rf".*language_model.*\.({'|'.join(FFN)})"
+NAME = "default"
+SURE = 3.0
+"""The router's logits at the start: 0.95 of the own adapter, 0.05 of the other's."""
+
+
+def attach_poly(model: Any, rank: int) -> Route:
+    """Put the mixture on every FFN of the text model, in place. All else is frozen."""
+    inject_adapter_in_model(
+        PolyConfig(r=rank, n_tasks=len(TASKS), n_skills=len(TASKS), target_modules=TARGETS), model, adapter_name=NAME
+    )
+    route = Route()
+
+    def take(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if "task_ids" in named:
+            route.rows = named.pop("task_ids")
+        return given, named
+
+    def give(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return given, {**named, "task_ids": route.rows}
+
+    # PEFT's own hooks are gone when activations are computed again; these stay.
+    model.register_forward_pre_hook(take, with_kwargs=True)
+    for layer in poly_layers(model).values():
+        layer.register_forward_pre_hook(give, with_kwargs=True)
+        start = torch.full((len(TASKS), len(TASKS)), -SURE).fill_diagonal_(SURE)
+        layer.poly_router[NAME].module_logits.data.copy_(start)
+    model.train(model.training)  # new modules are born in training, where the router is drawn
+    return route
+
+
+def poly_layers(model: Any) -> dict[str, Any]:
+    """The layers that the mixture sits on, by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, PolyLayer)}
+
+
+def learn_side(model: Any, side: Task | None) -> None:
+    """Let one task's adapter learn, the other's and the router stay as they are; None: both, and the router."""
+    for layer in poly_layers(model).values():
+        router = layer.poly_router[NAME]
+        router.module_logits.requires_grad_(side is None)
+        # A router that does not learn is not drawn either.
+        router.register_forward_pre_hook(lambda module, _: module.train(module.training and side is None) and None)
+        if side is None:
+            continue
+        for weights in (layer.poly_lora_A[NAME], layer.poly_lora_B[NAME]):
+            mask = torch.zeros_like(weights)
+            mask[:, TASKS.index(side)] = 1.0
+            weights.register_hook(lambda gradient, mask=mask: gradient * mask)
+
+
+def mixture_weights(model: Any) -> dict[str, torch.Tensor]:
+    """The mixture's own numbers, by name: for the next stage."""
+    return {name: value.contiguous() for name, value in model.state_dict().items() if ".poly_" in name}
+
+
+@torch.no_grad()
+def folded(layer: Any, task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mixture of one layer for one task as LoRA's A (rank, in) and B (out, rank); its alpha is 1."""
+    logits = layer.poly_router[NAME].module_logits[TASKS.index(task)]
+    shares = logits.sigmoid()
+    shares = shares / (shares.sum() + 1e-12)
+    a = torch.einsum("s,sdr->rd", shares, layer.poly_lora_A[NAME][0])
+    b = torch.einsum("s,srd->dr", shares, layer.poly_lora_B[NAME][0])
+    return a.contiguous(), b.contiguous()
+
+
+def fold(model: Any, folder: Path, base: str) -> None:
+    """Write one LoRA of PEFT a task: what `PeftModel` loads, and `vllm serve --enable-lora` serves."""
+    layers = poly_layers(model)
+    rank = next(iter(layers.values())).r[NAME]
+    for task in TASKS:
+        weights = {}
+        for name, layer in layers.items():
+            a, b = folded(layer, task)
+            weights |= {f"base_model.model.{name}.lora_A.weight": a, f"base_model.model.{name}.lora_B.weight": b}
+        place = folder / task
+        place.mkdir(parents=True, exist_ok=True)
+        save_file(weights, place / "adapter_model.safetensors", metadata={"format": "pt"})
+        config = LoraConfig(
+            r=rank, lora_alpha=1, target_modules=TARGETS, task_type="CAUSAL_LM", base_model_name_or_path=base
+        )
+        config.inference_mode = True
+        config.save_pretrained(place)
+
+
+def shape_of(folder: Path) -> dict[str, Any]:
+    """What a checkpoint's mixture is: its form and size."""
+    content: dict[str, Any] = json.loads((folder / "mixture.json").read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,97 @@
+"""Flips and crops of a lesson's picture that move everything said about it: boxes, left and right, tags.
+
+    moved = flipped(scene)                     # a mirror image; None where words could not follow
+    moved = cropped(scene, Box(...))           # a part; None where it would cut what the question is about
+
+LION crops and flips region rows without their boxes, and computes tags before it crops: both are mended here. Left out:
+pictures with letters, which are not mirrored, and questions that compare places after a crop.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from zoomagent.geometry import Box, Size, intersect
+
+SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "west": "east", "east": "west"}
+_SIDE = re.compile(rf"\b({'|'.join(SIDES)})\b")
+_LETTERS = re.compile(r"\b(written|text|word|words|letter|letters|read|says?|sign|number|digits?)\b", re.IGNORECASE)
+_PLACES = re.compile(
+    r"\b(left|right|top|bottom|above|below|upper|lower|corner|middle|centre|center|north|south)\b", re.I
+)
+SEEN = 0.5
+"""The share of a thing that must be left for its tag to stay (ours)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of a picture: a question with its answer, boxes in original pixels, and tagged things. `part` is
+    what is shown of it, `mirrored` says whether it is shown as in a mirror."""
+
+    size: Size
+    question: str
+    answer: str
+    boxes: tuple[Box, ...] = ()
+    nested: tuple[Box, ...] = ()
+    things: tuple[tuple[str, Box], ...] = ()
+    part: Box | None = None
+    mirrored: bool = False
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The names of the things that are left in it."""
+        return tuple(dict.fromkeys(name for name, _ in self.things))
+
+
+def flipped(scene: Scene) -> Scene | None:
+    """The mirror image. None where letters are asked about: they would be wrong in it."""
+    if _LETTERS.search(f"{scene.question} {scene.answer}"):
+        return None
+    width = scene.size.width
+
+    def turned(box: Box) -> Box:
+        return Box(width - box.right, box.top, width - box.left, box.bottom)
+
+    return replace(
+        scene,
+        question=_other_side(scene.question),
+        answer=_other_side(scene.answer),
+        boxes=tuple(map(turned, scene.boxes)),
+        nested=tuple(map(turned, scene.nested)),
+        things=tuple((_other_side(name), turned(box)) for name, box in scene.things),
+        mirrored=not scene.mirrored,
+        part=turned(scene.part) if scene.part else None,
+    )
+
+
+def cropped(scene: Scene, part: Box) -> Scene | None:
+    """What is left in `part`. None where it cuts a box, where the words speak of places in the picture, or where the
+    question is about the whole and something is gone."""
+    if any(intersect(box, part) != box for box in scene.boxes) or _PLACES.search(f"{scene.question} {scene.answer}"):
+        return None
+    left = [(name, box) for name, box in scene.things if _share(box, part) >= SEEN]
+    if not scene.boxes and len(left) != len(scene.things):
+        return None
+
+    def moved(box: Box) -> Box:
+        inside = intersect(box, part)
+        return Box(inside.left - part.left, inside.top - part.top, inside.right - part.left, inside.bottom - part.top)
+
+    offset = scene.part or Box(0, 0, *(scene.size.width, scene.size.height))
+    origin = Box(offset.left + part.left, offset.top + part.top, offset.left + part.right, offset.top + part.bottom)
+    return replace(
+        scene,
+        size=part.size,
+        boxes=tuple(map(moved, scene.boxes)),
+        nested=tuple(dict.fromkeys(map(moved, scene.nested))),
+        things=tuple((name, moved(box)) for name, box in left),
+        part=origin,
+    )
+
+
+def _share(box: Box, part: Box) -> float:
+    common = intersect(box, part)
+    return common.width * common.height / max(1, box.width * box.height)
+
+
+def _other_side(text: str) -> str:
+    return _SIDE.sub(lambda match: SIDES[match.group()], text)
