@@ -48,7 +48,7 @@ class Instant:
         return [Reply(text, "stop", (Token(text, -0.1),), usage=Usage(50, 5))]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self, messages: Sequence[Message], continuations: Sequence[str], **options: Any
     ) -> list[Likelihood] | None:
         return [Likelihood(-1.0 / (i + 1), 1) for i in range(len(continuations))]
 

@@ -65,7 +65,7 @@ class Scripted:
         return [Reply(text, "stop", tuple(Token(word, -0.25) for word in text.split()), usage=Usage(40, 4))]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self, messages: Sequence[Message], continuations: Sequence[str], **options: Any
     ) -> list[Likelihood] | None:
         number, script = self._script(messages)
         await self._called(number, "score")

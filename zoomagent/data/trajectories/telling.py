@@ -84,7 +84,7 @@ class AnnotationModel:
         raise AssertionError("trajectories are told, not generated")
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self, messages: Sequence[Message], continuations: Sequence[str], **options: Any
     ) -> list[Likelihood]:
         return [Likelihood(log(p), 1) for p in (self._yes, 1 - self._yes)]
 
