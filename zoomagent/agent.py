@@ -184,8 +184,9 @@ class ZoomAgent:
         """The answer to one question about `image`.
 
         `image` is a path, bytes, a file object, a `data:` URL, a Pillow image, an array (height, width[, channels])
-        or an open Picture; or a video: a path, bytes, a `data:` URL or an open Video (extra `video`). An http(s) URL needs an `opener` that allows its host. With `options` the answer is one of
-        them. `thread_id` names the run in the checkpointer: asked again, it goes on or returns what it ended with.
+        or an open Picture; or a video: a path, bytes, a `data:` URL or an open Video (extra `video`). An http(s) URL
+        needs an `opener` that allows its host. With `options` the answer is one of them. `thread_id` names the run in
+        the checkpointer: asked again, it goes on or returns what it ended with.
         Boxes of the answer are original pixels. What goes wrong with picture, model or server is the answer's outcome;
         raises ValueError only for a `thread_id` without a checkpointer or of a wrong form."""
         return self._background.run(self._ask(image, question, options, thread_id))
