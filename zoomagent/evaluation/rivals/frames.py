@@ -2,8 +2,8 @@
 
     found = await uniform(model, views, phrase, 18)        # the longest run of frames that show it
 
-Uniform frames are what video models are fed as a rule; `window` slides a sheet of nine frames over the clip. Neither goes
-back to look again. Left out: one-shot time stamps, which nano was not taught to write.
+Uniform frames are what video models are fed as a rule; `window` slides a sheet of nine frames over the clip. Neither
+goes back to look again. Left out: one-shot time stamps, which nano was not taught to write.
 """
 
 from zoomagent.media.video.sheet import Sheet
