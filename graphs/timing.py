@@ -25,7 +25,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"\s*\b(?:to be seen|be seen|seen|visible|shown|there|present|appear(?:s|ed)?|come(?:s)?(?: up)?|(?:turn|show)s? up|"
+    r"\s*\b(?:to be seen|be seen|seen|visible|shown|there|present|appear(?:s|ed)?|comes?(?: up)?|(?:turn|show)s? up|"
     r"in (?:the )?(?:picture|clip|video|scene|view|frame|sight)|on (?:the )?screen)\s*$",
     re.IGNORECASE,
 )

@@ -5,6 +5,7 @@ bounded to a tenth of itself, or to a frame. Left out: the wiring (`moments.py`)
 (`timing.py`), and looking closer inside a frame, which is the work of the graph `zoom`.
 """
 
+import asyncio
 import math
 from dataclasses import replace
 
@@ -55,7 +56,7 @@ async def understand(run: NodeRun) -> Update:
     """What is asked of the clip's time, and about which things; the model names them where the words do not."""
     views, question = run.bench.views, run.state["question"]
     sheet = sheet_of(views)
-    admit_frame(run, sheet)
+    await asyncio.to_thread(admit_frames, run, sheet)
     kind, phrases = timing_of(question)
     if run.state.get("options"):
         kind, phrases = "look", []
@@ -70,18 +71,18 @@ async def understand(run: NodeRun) -> Update:
     return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
 
 
-def admit_frame(run: NodeRun, sheet: Sheet) -> None:
-    """Raises OutsideWorld where the model knows one world only and the clip's frames are of another. One frame is
-    looked at: a sheet of frames is like no picture that was ever certified."""
-    arbiter = any_arbiter(run)
+def admit_frames(run: NodeRun, sheet: Sheet) -> None:
+    """Raises OutsideWorld where the model knows one world only and no frame that is looked at is of it. Frames are
+    looked at one by one: a sheet of frames is like no picture that was ever certified."""
+    arbiter, views = any_arbiter(run), run.bench.views
     if arbiter is None or not arbiter.provenance.world:
         return
-    frame = run.bench.views.sheet(Moment(sheet.moment.middle, sheet.moment.middle + 1), 1)
-    if not arbiter.knows(list(looks_of(run.bench.views.image(frame["id"])))):
+    frames = (views.sheet(part, 1)["id"] for part in sheet.slices)
+    if not any(arbiter.knows(list(looks_of(views.image(frame)))) for frame in frames):
         raise OutsideWorld(
-            f"This model only knows its own world, {arbiter.provenance.world}: no picture that was certified looks like "
-            "this clip's frames. Start a real one: --model URL#NAME. What this one says all the same: --arbiter none "
-            '(in Python arbiter="none").'
+            f"This model only knows its own world, {arbiter.provenance.world}: no picture that was certified looks "
+            "like a frame of this clip. Start a real one: --model URL#NAME. What this one says all the same: "
+            '--arbiter none (in Python arbiter="none").'
         )
 
 

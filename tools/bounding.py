@@ -4,8 +4,8 @@
     edge = after(edge, seen)                           # what a look at that time showed
 
 Steps double until the thing is gone, then the gap is halved: a look answers yes or no and is never read for how far
-it is. `is_there` is such a look: one frame, one question. Pure but for `is_there`, so that a run can stop and go on between
-any two looks. Left out: finding the time to begin with (`seeking.py`).
+it is. `is_there` is such a look: one frame, one question. Pure but for `is_there`, so that a run can stop and go on
+between any two looks. Left out: finding the time to begin with (`seeking.py`).
 """
 
 from dataclasses import dataclass, replace

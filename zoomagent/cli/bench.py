@@ -165,6 +165,46 @@ def looks(
 
 
 @app.command()
+def moments(
+    n: Annotated[int, typer.Option(min=1, help="Clips of each length, and of each kind of question.")] = 36,
+    seed: Annotated[int, typer.Option(min=0, help="Which unseen clips.")] = 5,
+    level: Annotated[str, typer.Option(help="small, deep, fine or full.")] = "small",
+    side: Annotated[int, typer.Option(min=256, max=4096, help="Side of a frame in pixels.")] = 1024,
+    contestants: Annotated[
+        str, typer.Option(help="Comma-separated: seek, frames-9, frames-18, frames-81, window, macro.")
+    ] = "seek,frames-9,frames-18,frames-81,window,macro",
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.")] = None,
+    format: Table = "text",
+) -> None:
+    """When something is there in drawn clips, how exactly that is found, and at what price.
+
+    Example: zoomagent bench moments --n 36 --out runs/moments.json
+    """
+    names = _names(contestants)
+    _check_folders(out, None)
+    from rich.progress import Progress
+
+    from zoomagent.data.world.scene import LEVELS
+    from zoomagent.evaluation.moments import RIVALS, markdown, measure, report
+    from zoomagent.evaluation.sets.moments import LENGTHS, Settings
+    from zoomagent.models.loading import load_model
+
+    for name, given, known in (("--contestants", names, RIVALS), ("--level", (level,), tuple(LEVELS))):
+        if wrong := [value for value in given if value not in known]:
+            raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
+    settings = Settings(n, seed, level, side, model, names)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=n * (2 * len(LENGTHS) + 1))
+        found = measure(load_model(model, profile=profile), settings, lambda at: bar.update(task, completed=at))
+    content = report(settings, found)
+    _print(content, markdown(content["rows"]), format)
+    if out is not None:
+        out.write_bytes(_json(content))
+
+
+@app.command()
 def promise(
     n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,

@@ -147,7 +147,7 @@ def ask(
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
-    """Ask one question about a picture or video. nano, the default, knows its own synthetic world only: name your model.
+    """Ask one question about a picture or clip. nano, the default, knows its own synthetic world only: name your model.
 
     Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
     """

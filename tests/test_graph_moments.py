@@ -1,0 +1,176 @@
+"""Questions about a clip's time: found, bounded, proved; never there is said; budgets and kills change no answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clip_world import SIDE, ClipWorld
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoomagent.answer import Answer
+from zoomagent.data.world.clips import DURATION, GAP, draw_clip
+from zoomagent.data.world.scene import SMALL
+from zoomagent.graphs.context import Budget
+from zoomagent.graphs.timing import asks_for_after, timing_of
+from zoomagent.moments import Moment, iou
+from zoomagent.run_record import Step
+from zoomagent.tools import bounding
+from zoomagent.tools.bounding import Edge
+
+RED = Moment(20_000, 26_000)
+WHEN = "When is the red circle there?"
+
+
+def spans(answer: Answer) -> list[Moment]:
+    return [Moment(span.start, span.end) for span in answer.moments]
+
+
+@pytest.mark.parametrize("red", [RED, Moment(55_000, DURATION), Moment(31_000, 33_000)])
+def test_a_moment_is_found_bounded_and_proved(red: Moment) -> None:
+    answer = ClipWorld(red).ask(WHEN)
+    assert answer.outcome.kind == "answered"
+    assert iou(spans(answer)[0], red) > 0.85
+    assert answer.cost.model_calls <= 20
+    [first, *_] = answer.evidence
+    assert first.mattered is True and first.delta is not None and first.delta > 1
+    assert first.moment == (answer.moments[0].start, answer.moments[0].end)
+    assert answer.picture is not None and answer.picture.width == 3 * SIDE
+    assert Answer.model_validate_json(answer.model_dump_json()) == answer
+
+
+def test_what_is_never_there_is_said_with_what_can_have_been_missed() -> None:
+    answer = ClipWorld(RED).ask("When is the green star there?")
+    assert answer.text == "Never" and not answer.moments and answer.confidence is None
+    assert "nothing longer than" in answer.reasons[0]
+    assert answer.cost.model_calls <= 12
+
+
+def test_how_long_and_how_often_and_in_which_order() -> None:
+    blue = Moment(40_000, 52_000)
+    assert ClipWorld(RED, blue).ask("Is the red circle there before the blue square?").text == "Yes"
+    assert ClipWorld(RED, blue).ask("Is the red circle there after the blue square?").text == "No"
+    often = ClipWorld(RED, blue, budget=Budget(calls=80)).ask("How often is the red circle there?")
+    assert often.text == "1" and len(often.moments) == 1
+    long = ClipWorld(RED, blue).ask("How long is the blue square there?")
+    assert long.text.endswith(" s") and abs(float(long.text[:-2]) - 12) < 1.5
+
+
+def test_a_model_that_cannot_score_answers_in_words() -> None:
+    answer = ClipWorld(Moment(0, 12_000), scores=False).ask(WHEN)
+    assert answer.answered
+    assert answer.confidence_from is None
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_a_spent_budget_degrades_the_answer_and_is_kept(calls: int) -> None:
+    answer = ClipWorld(RED, budget=Budget(calls=calls)).ask(WHEN)
+    assert answer.outcome.kind == "answered_degraded" and "budget_calls" in answer.outcome.codes
+    assert answer.cost.model_calls <= calls
+    assert answer.text != "Never"
+
+
+def test_no_error_rate_is_promised_for_clips() -> None:
+    answer = ClipWorld(RED, target_error=0.05).ask(WHEN)
+    assert answer.text == "Cannot tell" and answer.withheld is not None
+
+
+def test_other_questions_are_answered_from_the_frame_that_was_found() -> None:
+    answer = ClipWorld(RED).ask("What is written on the red circle?")
+    assert answer.text == "47"
+    assert answer.picture is not None and answer.picture.sheet is not None
+    assert answer.picture.sheet.grid == 1
+    for item in answer.evidence:
+        assert item.moment is not None and RED.start <= item.moment[0] < RED.end
+    assert answer.confidence_from != "calibrated"
+    assert len({step.id for step in answer.steps}) == len(answer.steps)
+
+
+def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    whole = ClipWorld(RED).ask(WHEN)
+    store = tmp_path / "runs.sqlite"
+    first = ClipWorld(RED, checkpointer=store)
+    with first.agent as agent:
+        steps = 0
+        for item in agent.stream(first.video, WHEN, thread_id="one"):
+            steps += isinstance(item, Step)
+            if steps == 4:
+                break
+    again = ClipWorld(RED, checkpointer=store)
+    answer = again.ask(WHEN, thread_id="one")
+    assert spans(answer) == spans(whole) and answer.text == whole.text
+    assert len(again.model.history) < whole.cost.model_calls
+    assert ClipWorld(RED, checkpointer=store).ask(WHEN, thread_id="one").text == whole.text
+
+
+def test_a_run_is_saved_with_the_sheet_that_shows_when(tmp_path: Path) -> None:
+    world = ClipWorld(RED)
+    with world.agent as agent:
+        answer = agent.ask(world.video, WHEN)
+        page = answer.save(tmp_path / "run")
+    assert page.exists() and (tmp_path / "run" / "macro.png").exists()
+    back = Answer.model_validate_json((tmp_path / "run" / "answer.json").read_text())
+    assert back == answer
+    back.save(tmp_path / "again", world.video)
+    assert (tmp_path / "again" / "macro.png").read_bytes() == (tmp_path / "run" / "macro.png").read_bytes()
+
+
+# Without a model
+
+
+@given(st.integers(0, 999), st.integers(1, 1000), st.integers(1, 400), st.integers(1, 60))
+@settings(max_examples=200)
+def test_edges_are_found_to_the_gap_asked_for(start: int, length: int, step: int, least: int) -> None:
+    """Whatever the moment and the time inside it that the search begins with."""
+    whole = Moment(0, 1000)
+    moment = Moment(start, min(1000, start + length))
+    at = moment.middle
+    edges: list[Edge] = []
+    for side in (-1, 1):
+        edge = bounding.edge_from(at, side, step, least, whole)  # type: ignore[arg-type]
+        looks = 0
+        while not edge.done:
+            looks += 1
+            edge = bounding.after(edge, moment.holds(edge.next), whole)
+        assert looks <= 22
+        assert moment.holds(edge.there)
+        edges.append(edge)
+    found = bounding.moment_between(edges[0], edges[1], whole, 1)
+    assert 0 <= found.start < found.end <= 1000
+    assert abs(found.start - moment.start) <= least and abs(found.end - moment.end) <= least
+    if least == 1:
+        assert found == moment
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 0.2, 0.08, 0.03]))
+@settings(max_examples=30)
+def test_a_clip_is_a_function_of_its_seed(index: int, length: float) -> None:
+    clip = draw_clip(SMALL, 7, index, length)
+    assert clip == draw_clip(SMALL, 7, index, length)
+    assert abs(clip.moment.length - length * DURATION) <= GAP
+    assert clip.moment.start >= 0 and clip.moment.end <= DURATION
+    names = [item.name for item in clip.scene.items]
+    assert names.count(clip.item.name) == 1 and clip.never not in names
+    assert clip.item in clip.at(clip.moment.start).items and clip.item in clip.at(clip.moment.end - 1).items
+    assert clip.item not in clip.at(clip.moment.end).items
+
+
+ASKED: list[tuple[str, Any]] = [
+    ("When is the red circle there?", ("when", ["red circle"])),
+    ("At what time can you see a yellow star in the video?", ("when", ["yellow star"])),
+    ("When does the man open the door?", ("when", ["man open the door"])),
+    ("How long is the blue square visible?", ("long", ["blue square"])),
+    ("For how many seconds does a dog appear?", ("long", ["dog"])),
+    ("How often does a red circle appear?", ("often", ["red circle"])),
+    ("Was the cat seen after the dog?", ("order", ["cat", "dog"])),
+    ("What does the sign say?", ("look", [])),
+    ("How many red circles are there?", ("look", [])),
+    ("When?", ("look", [])),
+    ("Whenever is a word", ("look", [])),
+]
+
+
+@pytest.mark.parametrize(("question", "expected"), ASKED)
+def test_what_a_question_asks_of_time(question: str, expected: Any) -> None:
+    assert timing_of(question) == expected
+    assert asks_for_after(question) == (" after " in question)
