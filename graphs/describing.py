@@ -174,7 +174,7 @@ async def verify(run: NodeRun) -> Update:
 
 @model_step
 async def finish(run: NodeRun) -> Update:
-    """Put the words together: of a list only what was seen, or could not be checked."""
+    """Put the words together: of a list only what was seen, or could not be checked; the rest stands nowhere."""
     state = run.state
     told = state.get("told", [])
     update: Update = {}
@@ -183,6 +183,7 @@ async def finish(run: NodeRun) -> Update:
         kept, text = list[PhraseRecord](), ""
         for phrase in told:
             if not phrase["boxes"]:
+                kept.append({**phrase, "place": []})
                 continue
             text += LISTED if text else ""
             kept.append({**phrase, "place": [len(text), len(text) + len(phrase["text"])]})

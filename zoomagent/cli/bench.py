@@ -250,6 +250,42 @@ def promise(
         out.write_bytes(_json(content))
 
 
+@app.command()
+def ground(
+    scenes: Annotated[int, typer.Option(min=1, help="How many unseen pictures.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Which pictures.")] = 1,
+    level: Annotated[str, typer.Option(help="small, deep, fine or full.")] = "small",
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
+    arbiter: ArbiterName = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+    format: Table = "text",
+) -> None:
+    """How well a model points, describes with boxes, and denies what is not there.
+
+    Example: zoomagent bench ground --scenes 40
+    """
+    import asyncio
+
+    from zoomagent.agent import ZoomAgent
+    from zoomagent.data.world.scene import LEVELS
+    from zoomagent.evaluation.ground import measure, table
+
+    if level not in LEVELS:
+        raise typer.BadParameter(f"{level!r} is not known; use {', '.join(LEVELS)}", param_hint="--level")
+    _check_folders(out, None)
+    from rich.progress import Progress
+
+    with ZoomAgent(model, profile=profile, arbiter=arbiter) as agent, Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=scenes)
+        content = asyncio.run(
+            measure(agent, LEVELS[level], scenes, seed, lambda done: bar.update(task, completed=done))
+        )
+    _print(content, table(content), format)
+    if out is not None:
+        out.write_bytes(_json(content))
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 

@@ -1,7 +1,7 @@
 """`zoomagent data`: make pictures and files to ask about, train on and measure with."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -11,6 +11,9 @@ from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, own_limits
 if TYPE_CHECKING:
     from zoomagent.data.trajectories.trajectory import Kind
     from zoomagent.models.profiles import Profile
+
+GroundingSet = Literal["refcoco", "flickr30k", "charades-sta", "activitynet", "didemo", "vggss"]
+"""The same names as `data.grounding.annotation.Kind`, which would import more than help needs."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -93,6 +96,27 @@ def trajectories(
     with _Bar() as bar:
         card = make(genome, out, settings, bar.told)
     typer.echo(f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out: {out / 'card.md'}")
+
+
+@app.command()
+def grounding(
+    kind: Annotated[GroundingSet, typer.Argument(help="Which set's files these are.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the set's annotations.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write into; goes on there when it was begun before.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: where the files are.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many annotations.")] = None,
+    profile: Annotated[str, typer.Option(help="Whose boxes: nano, a folder, a model's name.")] = "qwen3-vl",
+) -> None:
+    """Turn phrases with boxes or moments into rows to train on.
+
+    Example: zoomagent data grounding refcoco refcoco+ OUT --images train2014
+    """
+    from zoomagent.data.grounding.pipeline import Settings, make
+
+    card = make(kind, folder, out, Settings(images or folder, _profile(profile), limit))
+    read = sum(number for reason, number in card["counts"].items() if reason.endswith(": read"))
+    rows = f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out"
+    typer.echo(f"{read} annotations read, {rows}: {out / 'card.md'}")
 
 
 @app.command()

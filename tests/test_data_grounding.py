@@ -1,0 +1,167 @@
+"""Files of the published sets, as the world writes them: all are read, every drop is counted, rows train and show."""
+
+import pickle
+from collections import Counter
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from typer.testing import CliRunner
+
+from zoomagent.cli import data as cli
+from zoomagent.data.grounding.annotation import Annotation, Kind
+from zoomagent.data.grounding.pipeline import Settings, annotations, make
+from zoomagent.data.grounding.plain_values import read_plain
+from zoomagent.data.grounding.world_sets import SIDE, corners_of, named_once, write_set
+from zoomagent.data.trajectories.showing import show
+from zoomagent.data.trajectories.trajectory import read_parquet
+from zoomagent.data.world.scene import SMALL, draw_scene
+from zoomagent.errors import InputRefused, SettingInvalid
+from zoomagent.models.profiles import profile_for
+from zoomagent.models.words.interleaved import parse_interleaved
+
+SCENES = [draw_scene(SMALL, 1, index) for index in range(4)]
+QWEN = profile_for("Qwen/Qwen3-VL-2B-Instruct")
+
+
+def read(kind: Kind, folder: Path) -> tuple[list[Annotation], Counter[str]]:
+    counts: Counter[str] = Counter()
+    return list(annotations(kind, folder, counts)), counts
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_set_of_the_world_is_read_as_it_was_drawn(kind: Kind, tmp_path: Path) -> None:
+    write_set(kind, tmp_path)
+    found, counts = read(kind, tmp_path)
+    assert found and all(one.boxes or one.shares or one.moments for one in found)
+    assert sum(number for reason, number in counts.items() if reason.endswith(": read")) == len(found)
+    if kind in ("refcoco", "flickr30k"):
+        drawn = [corners_of(item) for scene in SCENES for item in named_once(scene)]
+        assert [one.boxes[0] for one in found] == drawn and {one.size for one in found} == {(SIDE, SIDE)}
+        assert all((tmp_path / one.file).is_file() for one in found)
+    if kind == "activitynet":
+        assert all(one.moments[0][1] <= (one.duration or 0) for one in found)
+    if kind == "didemo":
+        assert all(end - start >= 5000 and start % 5000 == 0 for one in found for start, end in one.moments)
+    if kind == "vggss":
+        assert counts["boxes: without area"] == counts["clips: without a good box"] == 1
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_a_set_becomes_rows_by_one_command_and_a_finished_folder_stays(kind: Kind, tmp_path: Path) -> None:
+    folder, out = tmp_path / "set", tmp_path / "out"
+    write_set(kind, folder)
+    command = ["grounding", kind, str(folder), str(out)]
+    first = CliRunner().invoke(cli.app, command)
+    assert first.exit_code == 0, first.output
+    before = {file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    assert CliRunner().invoke(cli.app, command).output == first.output
+    assert before == {file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    with pytest.raises(SettingInvalid):
+        make(kind, folder, out, Settings(folder, QWEN, limit=1))
+    if kind not in ("refcoco", "flickr30k"):
+        found, _ = read(kind, folder)
+        lines = (out / "annotations.jsonl").read_bytes().splitlines()
+        assert [orjson.loads(line)["phrase"] for line in lines] == [one.phrase for one in found]
+
+
+def test_a_run_that_was_killed_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoomagent.data.grounding.pipeline.SHARD", 5)
+    write_set("refcoco", tmp_path / "set")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    make("refcoco", tmp_path / "set", whole, Settings(tmp_path / "set", QWEN))
+    parts = iter(range(100))
+
+    def write(rows: Any, file: Path) -> None:
+        if next(parts) == 2:
+            raise KeyboardInterrupt
+        write_parquet(rows, file)
+
+    from zoomagent.data.trajectories.trajectory import write_parquet
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("zoomagent.data.grounding.pipeline.write_parquet", write)
+        make("refcoco", tmp_path / "set", broken, Settings(tmp_path / "set", QWEN))
+    make("refcoco", tmp_path / "set", broken, Settings(tmp_path / "set", QWEN))
+    files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
+    assert len(files) > 6 and all((whole / file).read_bytes() == (broken / file).read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("kind", ["refcoco", "flickr30k"])
+def test_rows_of_pictures_are_shown_and_their_boxes_are_those_of_the_set(kind: Kind, tmp_path: Path) -> None:
+    folder, out = tmp_path / "set", tmp_path / "out"
+    write_set(kind, folder)
+    card = make(kind, folder, out, Settings(folder, QWEN))
+    rows = [row for file in sorted(out.rglob("*.parquet")) for row in read_parquet(file)]
+    assert len(rows) == sum(card["rows"].values()) and card["rows"]["train"] and card["rows"]["held-out"]
+    for row in rows:
+        if row.id.endswith("-where"):
+            numbers = orjson.loads(row.answer)
+            assert [round(n * SIDE / 1000) for n in numbers] == pytest.approx(row.targets[0], abs=1)
+        if row.id.endswith("-said"):
+            said = parse_interleaved(row.answer)
+            assert said.phrases and all(phrase.boxes for phrase in said.phrases) and "notvisual" not in said.words
+    assert show(out, 4, tmp_path / "page.html") == 4
+
+
+PLAIN = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.integers(-(2**70), 2**70)
+    | some.floats(allow_nan=False)
+    | some.text()
+    | some.binary(),
+    lambda inner: some.lists(inner) | some.dictionaries(some.text(), inner) | some.tuples(inner, inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60)
+@given(PLAIN, some.integers(0, 5))
+def test_plain_values_are_read_without_unpickling(value: Any, protocol: int) -> None:
+    content = pickle.dumps(value, protocol)
+    try:
+        assert read_plain(content) == value
+    except InputRefused:
+        # Old protocols write bytes and sets as calls of code, which are refused.
+        assert protocol < 3 and (b"_codecs" in content or b"bytes" in content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps(print),
+        pickle.dumps(Path("a")),
+        b"",
+        b"(",
+        b"a.",
+        b"(l",
+        b"]" * 9,
+        b"t.",
+        b"q\x00.",
+        b"(.",
+        b"cos\nsystem\n(S'x'\ntR.",
+    ],
+)
+def test_what_is_more_than_plain_values_is_refused(content: bytes) -> None:
+    with pytest.raises(InputRefused):
+        read_plain(content)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_missing_and_damaged_files_end_typed(kind: Kind, tmp_path: Path) -> None:
+    with pytest.raises(InputRefused):
+        read(kind, tmp_path)
+    write_set(kind, tmp_path)
+    for file in [file for file in tmp_path.rglob("*") if file.suffix in (".json", ".p", ".xml", ".txt")]:
+        content = file.read_bytes()
+        for damaged in (content[: len(content) // 2], b"\xff\x00" * 40, b"[]", b"{}"):
+            file.write_bytes(damaged)
+            try:
+                read(kind, tmp_path)
+            except InputRefused as error:
+                assert error.code in ("data_missing", "data_corrupt")
+        file.write_bytes(content)

@@ -1,0 +1,1 @@
+"""Annotated phrases, boxes and moments of published sets: readers, and the rows they become."""

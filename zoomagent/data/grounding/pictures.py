@@ -1,0 +1,155 @@
+"""Sets of pictures: RefCOCO, RefCOCO+ and RefCOCOg (refs file and instances.json), and Flickr30K Entities.
+
+Quirks that are heeded: a ref's `file_name` is no COCO name, so pictures are found by `image_id`; boxes of COCO are x,
+y, width, height; corners of Flickr30K are counted from 1; an entity may have several boxes, several names, or none; id
+0 is not visual. Every drop is counted by its reason. Left out: opening the pictures.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from zoomagent.data.grounding.annotation import Annotation, Corners, Counts, clean, read_file, read_json
+from zoomagent.data.grounding.plain_values import read_plain
+from zoomagent.errors import InputRefused
+
+_ENTITY = re.compile(r"\[/EN#(\d{1,12})/(\S{1,80}) ([^\[\]]{1,400})\]")
+
+
+def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
+    """Each sentence of each ref. `folder` holds one or more `refs(….).p` and `instances.json`."""
+    instances = read_json(folder / "instances.json")
+    try:
+        boxes = {one["id"]: one["bbox"] for one in instances["annotations"]}
+        shots = {one["id"]: one for one in instances["images"]}
+    except (KeyError, TypeError) as error:
+        raise InputRefused("instances.json is not COCO's file of annotations.", code="data_corrupt") from error
+    files = sorted(folder.glob("refs*.p"))
+    if not files:
+        raise InputRefused("There is no refs(…).p. Give the folder of a RefCOCO set.", code="data_missing")
+    # Google's split of RefCOCOg has pictures on both sides; UMD's is read where both are there.
+    for file in [one for one in files if "umd" in one.name] or files:
+        refs = read_plain(read_file(file))
+        for ref in refs if isinstance(refs, list) else []:
+            yield from _sentences_of(ref, boxes, shots, counts)
+
+
+def _sentences_of(ref: Any, boxes: dict[Any, Any], shots: dict[Any, Any], counts: Counts) -> Iterator[Annotation]:
+    try:
+        shot = shots[ref["image_id"]]
+        size = (int(shot["width"]), int(shot["height"]))
+        x, y, width, height = (float(number) for number in boxes[ref["ann_id"]])
+        sentences, split, number = list(ref["sentences"]), str(ref["split"]), ref["ref_id"]
+        file = str(shot["file_name"])
+    except (KeyError, TypeError, ValueError):
+        counts["refs: without picture, box or sentences"] += 1
+        return
+    box = inside((x, y, x + width, y + height), size)
+    if box is None:
+        counts["refs: box without area in the picture"] += 1
+        return
+    for place, sentence in enumerate(sentences):
+        phrase = clean(sentence.get("sent") if isinstance(sentence, dict) else None)
+        if not phrase:
+            counts["refs: sentence without words"] += 1
+            continue
+        counts["refs: read"] += 1
+        yield Annotation(f"ref-{number}-{place}", "picture", file, phrase, split, size, boxes=(box,), sentence=phrase)
+
+
+def inside(corners: tuple[float, ...], size: tuple[int, int]) -> Corners | None:
+    """The box in whole pixels, cut at the picture's border; None where nothing is left."""
+    left, top = max(0, round(corners[0])), max(0, round(corners[1]))
+    right, bottom = min(size[0], round(corners[2])), min(size[1], round(corners[3]))
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def read_flickr30k(folder: Path, counts: Counts) -> Iterator[Annotation]:
+    """Each phrase of each sentence that has a box."""
+    sides = [(split, folder / f"{split}.txt") for split in ("train", "val", "test")]
+    names = [
+        (split, name.strip())
+        for split, file in sides
+        if file.is_file()
+        for name in read_file(file).decode("utf-8", "replace").splitlines()
+    ]
+    if not names:
+        raise InputRefused("There is no train.txt, val.txt or test.txt with pictures.", code="data_missing")
+    for split, name in names:
+        if not re.fullmatch(r"[\w-]{1,80}", name):
+            counts["pictures: name that is none"] += 1
+            continue
+        try:
+            size, boxes = _flickr_boxes(read_file(folder / "Annotations" / f"{name}.xml"), counts)
+            sentences = read_file(folder / "Sentences" / f"{name}.txt").decode("utf-8", "replace").splitlines()
+        except InputRefused as error:
+            counts[f"pictures: {error.code}"] += 1
+            continue
+        for row, line in enumerate(sentences):
+            words = clean(_ENTITY.sub(lambda match: match[3], line))
+            for place, match in enumerate(_ENTITY.finditer(line)):
+                found = boxes.get(match[1], ())
+                if match[1] == "0" or not found:
+                    counts["phrases: not visual" if match[1] == "0" else "phrases: without a box"] += 1
+                    continue
+                counts["phrases: read"] += 1
+                identity = f"{name}-{row}-{place}"
+                yield Annotation(
+                    identity, "picture", f"{name}.jpg", clean(match[3]), split, size, boxes=tuple(found), sentence=words
+                )
+
+
+def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict[str, list[Corners]]]:
+    """The picture's size, and the boxes of each entity."""
+    values: dict[str, int] = {}
+    names: list[str] = []
+    found: list[tuple[list[str], dict[str, int]]] = []
+    path: list[str] = []
+    text: list[str] = []
+
+    def start(tag: str, _: Any) -> None:
+        path.append(tag)
+        text.clear()
+        if tag == "object":
+            names.clear()
+            for corner in ("xmin", "ymin", "xmax", "ymax"):
+                values.pop(corner, None)
+
+    def end(tag: str) -> None:
+        said = "".join(text).strip()
+        text.clear()
+        path.pop()
+        if tag == "name":
+            names.append(said)
+        elif said.isdigit() and len(said) < 7:
+            values[tag] = int(said)
+        elif tag == "object" and "xmin" in values:
+            found.append((list(names), dict(values)))
+        elif tag == "object":
+            counts["objects: without a box"] += 1
+
+    def refused(*_: Any) -> None:
+        raise InputRefused("An annotation declares entities of its own.", code="data_corrupt")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = text.append
+    parser.EntityDeclHandler = parser.StartDoctypeDeclHandler = refused
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise InputRefused("An annotation is no XML.", code="data_corrupt") from error
+    if not values.get("width") or not values.get("height"):
+        raise InputRefused("An annotation has no size.", code="data_corrupt")
+    size, boxes = (values["width"], values["height"]), dict[str, list[Corners]]()
+    for several, corners in found:
+        given = [corners.get(corner, 0) for corner in ("xmin", "ymin", "xmax", "ymax")]
+        box = inside((given[0] - 1, given[1] - 1, given[2], given[3]), size)
+        if box is None:
+            counts["objects: box without area in the picture"] += 1
+            continue
+        for name in several:
+            boxes.setdefault(name, []).append(box)
+    return size, boxes

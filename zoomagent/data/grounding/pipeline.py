@@ -1,0 +1,146 @@
+"""A grounding set in, training rows out: read, tell, write shards and the card. A killed run goes on at its shard.
+
+    zoomagent data grounding refcoco FOLDER OUT
+
+Pictures become rows as `data trajectories` writes them, for the same trainer and viewer; a set's test and validation
+splits are held out. Clips and sounds become `annotations.jsonl`. Left out: opening pictures, which the trainer does.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from zoomagent.data.grounding.annotation import Annotation, Counts, Kind
+from zoomagent.data.grounding.clips import read_activitynet, read_charades, read_didemo, read_vggss
+from zoomagent.data.grounding.pictures import read_flickr30k, read_refcoco
+from zoomagent.data.grounding.telling import line_of, rows_of, sentence_row
+from zoomagent.data.trajectories.card import SPLITS, Split, make_card, read_card, write_card
+from zoomagent.data.trajectories.trajectory import FORMAT, Trajectory, write_parquet
+from zoomagent.errors import SettingInvalid
+from zoomagent.files import write_whole
+from zoomagent.models.profiles import Profile
+
+SHARD = 5000
+"""Annotations of one shard (ours)."""
+PICTURES: tuple[Kind, ...] = ("refcoco", "flickr30k")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the rows besides the files: the folder of the pictures, and the model they are made for."""
+
+    images: Path
+    profile: Profile
+    limit: int | None = None
+
+
+def annotations(kind: Kind, folder: Path, counts: Counts) -> Iterator[Annotation]:
+    """The annotations of a set, one by one. Raises InputRefused for files that are missing or no such set."""
+    match kind:
+        case "refcoco":
+            return read_refcoco(folder, counts)
+        case "flickr30k":
+            return read_flickr30k(folder, counts)
+        case "charades-sta":
+            return read_charades(folder, counts)
+        case "activitynet":
+            return read_activitynet(folder, counts)
+        case "didemo":
+            return read_didemo(folder, counts)
+        case "vggss":
+            return read_vggss(folder, counts)
+
+
+def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, Any]:
+    """Write the rows of a set into `out`, or go on where it was left; its card."""
+    given = {
+        "format": FORMAT,
+        "set": kind,
+        "images": Path(os.path.relpath(settings.images.resolve(), out.resolve())).as_posix(),
+        "profile": {"family": settings.profile.family, "space": settings.profile.space},
+        "limit": settings.limit,
+        "model": "",
+    }
+    _claim(out, given)
+    if (out / "card.json").exists():
+        return read_card(out / "card.json")
+    counts: Counts = Counter()
+    found = islice(annotations(kind, folder, counts), settings.limit)
+    if kind in PICTURES:
+        kinds, pictures = _write_rows(kind, found, out, settings.profile, counts)
+    else:
+        kinds, pictures = _write_lines(found, out)
+    card = make_card(given, kinds, pictures, counts)
+    write_card(card, out)
+    return card
+
+
+def _claim(out: Path, given: dict[str, Any]) -> None:
+    """`out` is ours: empty, or begun with the same settings."""
+    begun = out / "settings.json"
+    content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+    if begun.exists():
+        if begun.read_bytes() != content:
+            text = "The folder was begun with other settings. Give the same, or another folder."
+            raise SettingInvalid(text, code="run_mismatch")
+        return
+    if out.exists() and any(out.iterdir()):
+        raise SettingInvalid("The folder to write into holds other files. Give an empty one.", code="folder_in_use")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(begun, content)
+
+
+def _write_rows(
+    kind: Kind, found: Iterable[Annotation], out: Path, profile: Profile, counts: Counts
+) -> tuple[dict[Split, Counter[str]], dict[Split, int]]:
+    """Shards of rows: a shard that is there is not written again, for equal annotations give equal rows."""
+    kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
+    pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
+    numbers: dict[str, int] = {}
+    stream, shard = iter(found), 0
+    while part := list(islice(stream, SHARD)):
+        sides: dict[Split, list[Trajectory]] = {side: [] for side in SPLITS}
+        for one in part:
+            number = numbers.setdefault(one.file, len(numbers))
+            sides[_side(one)] += rows_of(one, number, profile, kind)
+        if kind == "flickr30k":
+            for _, told in groupby(part, key=lambda one: one.id.rsplit("-", 1)[0]):
+                several = list(told)
+                row = sentence_row(several, numbers[several[0].file], profile, kind)
+                counts["sentences: told" if row else "sentences: phrases not in order"] += 1
+                sides[_side(several[0])] += [row] if row else []
+        for side, rows in sides.items():
+            kinds[side].update(row.kind for row in rows)
+            pictures[side] |= {row.image for row in rows}
+            file = out / side / f"part-{shard:05d}.parquet"
+            if rows and not file.exists():
+                file.parent.mkdir(exist_ok=True)
+                write_parquet(rows, file.with_suffix(".part"))
+                file.with_suffix(".part").replace(file)
+        shard += 1
+    shared = pictures["train"] & pictures["held-out"]
+    if shared:
+        text = f"{len(shared)} pictures are on both sides, as {min(shared)}. Give a split that keeps pictures apart."
+        raise SettingInvalid(text, code="split_leak")
+    return kinds, {side: len(names) for side, names in pictures.items()}
+
+
+def _side(one: Annotation) -> Split:
+    return "train" if one.split == "train" else "held-out"
+
+
+def _write_lines(found: Iterable[Annotation], out: Path) -> tuple[dict[Split, Counter[str]], dict[Split, int]]:
+    files: dict[Split, set[str]] = {side: set() for side in SPLITS}
+    part = out / "annotations.part"
+    with part.open("wb") as file:
+        for one in found:
+            file.write(orjson.dumps(line_of(one), option=orjson.OPT_APPEND_NEWLINE))
+            files[_side(one)].add(one.file)
+    part.replace(out / "annotations.jsonl")
+    return {side: Counter() for side in SPLITS}, {side: len(names) for side, names in files.items()}

@@ -1,0 +1,88 @@
+"""What is asked about an annotation: the rows that a model is trained on.
+
+Of a picture three kinds of rows, told as at run time: phrase -> box, the question of the ground tool; region -> phrase;
+and a sentence whose phrases carry boxes. Numbers are written in the space of the profile that the rows are made for, of
+the whole as that profile sees it. Annotations of clips and sounds stay lines of JSON. Left out: dialogues.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from zoomagent.data.grounding.annotation import Annotation
+from zoomagent.data.trajectories.trajectory import WHOLE, ImagePart, TextPart, Trajectory, Turn, ViewBox
+from zoomagent.geometry import Box, Size, View, box_to_model, whole
+from zoomagent.models.profiles import Profile
+from zoomagent.models.words.interleaved import Interleaved, Phrase, write_interleaved
+from zoomagent.prompts import describe_prompt, every_prompt, ground_prompt
+from zoomagent.tools.viewing import view_size
+
+REGION = "What is in this region? "
+"""Asks for the phrase of a box (ours)."""
+
+
+def rows_of(annotation: Annotation, number: int, profile: Profile, source: str) -> list[Trajectory]:
+    """The rows of one annotation of a picture."""
+    assert annotation.size is not None, "pictures have a size"
+    size = Size(*annotation.size)
+    shown = View("", whole(size), view_size(profile, whole(size), profile.whole_pixels or None))
+    numbers = [written(Box(*box), profile, shown) for box in annotation.boxes]
+    one = len(numbers) == 1
+    prompt = ground_prompt if one else every_prompt
+    asked = [(f"{annotation.id}-where", prompt(annotation.phrase, profile.space), str(numbers[0] if one else numbers))]
+    asked += [(f"{annotation.id}-what", f"{REGION}{numbers[0]}", annotation.phrase)] if one else []
+    return [row_of(annotation, number, name, text, answer, source) for name, text, answer in asked]
+
+
+def sentence_row(told: Sequence[Annotation], number: int, profile: Profile, source: str) -> Trajectory | None:
+    """The row of a sentence with the boxes of all its phrases; None where they do not stand in it one after the
+    other."""
+    first = told[0]
+    assert first.size is not None, "pictures have a size"
+    size = Size(*first.size)
+    shown = View("", whole(size), view_size(profile, whole(size), profile.whole_pixels or None))
+    phrases, place = list[Phrase](), 0
+    for one in told:
+        start = first.sentence.find(one.phrase, place)
+        if start < 0:
+            return None
+        place = start + len(one.phrase)
+        boxes = tuple(tuple(written(Box(*box), profile, shown)) for box in one.boxes)
+        phrases.append(Phrase(start, place, boxes))
+    try:
+        answer = write_interleaved(Interleaved(first.sentence, tuple(phrases)))
+    except ValueError:
+        return None
+    return row_of(first, number, f"{first.id}-said", describe_prompt("phrase", profile.space), answer, source)
+
+
+def written(box: Box, profile: Profile, shown: View) -> list[float]:
+    """A box as the model would write it in the whole."""
+    numbers = box_to_model(box, profile.space, shown)
+    return [round(n) if profile.space in ("pixels", "thousand", "thousand-yx") else round(n, 3) for n in numbers]
+
+
+def row_of(annotation: Annotation, number: int, name: str, text: str, answer: str, source: str) -> Trajectory:
+    """One question about the whole, answered at once."""
+    assert annotation.size is not None, "pictures have a size"
+    width, height = annotation.size
+    question = Turn(role="user", content=(ImagePart(view=WHOLE), TextPart(text=text)))
+    return Trajectory(
+        id=name,
+        image=annotation.file,
+        image_id=number,
+        width=width,
+        height=height,
+        kind="no_zoom",
+        question=text,
+        answer=answer,
+        targets=annotation.boxes,
+        views=(ViewBox(id=WHOLE, source="", box=(0, 0, width, height)),),
+        messages=(question, Turn(role="assistant", content=(TextPart(text=answer),))),
+        provenance={"set": source, "annotation": annotation.id, "split": annotation.split},
+    )
+
+
+def line_of(annotation: Annotation) -> dict[str, Any]:
+    """An annotation as a line of JSON."""
+    return {name: value for name, value in asdict(annotation).items() if value not in (None, (), "")}
