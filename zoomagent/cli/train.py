@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zoomagent.cli import train_rl, train_sft
+from zoomagent.cli import train_lion, train_rl, train_sft
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,6 +19,7 @@ def train() -> None:
 
 
 app.command(name="sft")(train_sft.sft)
+app.command(name="lion")(train_lion.lion)
 
 
 @app.command()

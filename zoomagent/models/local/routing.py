@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zoomagent.errors import ModelNotFound
+from zoomagent.models.local.aggregating import load_aggregator
+from zoomagent.models.local.parallel import load_parallel
 from zoomagent.strategy import Task
 
 LORAS = "loras"
+AGGREGATOR = "aggregator.safetensors"
 PARALLEL = "parallel.safetensors"
 """LION's own form of adapters, which no server knows."""
 
@@ -30,9 +33,9 @@ def load_routed(model: Any, folder: Path, routes: Mapping[str, str]) -> Routed |
     ModelNotFound where an adapter is missing."""
     if not routes:
         return None
+    if (folder / LORAS / AGGREGATOR).is_file():
+        load_aggregator(model, folder / LORAS / AGGREGATOR)
     if (folder / LORAS / PARALLEL).is_file():
-        from zoomagent.models.local.parallel import load_parallel
-
         return load_parallel(model, folder / LORAS / PARALLEL)
     return _load_loras(model, folder / LORAS, routes)
 

@@ -3,20 +3,25 @@
 batch = LionCollator(processor, profile, images, max_length)([row, row])        # as sft's, and `task_ids`
 """
 
+import json
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import ImageOps
 
 from zoomagent.data.trajectories.trajectory import Trajectory
+from zoomagent.geometry import Box, Size
 from zoomagent.models.base import Pixels, Text
 from zoomagent.models.local.parallel import TASKS
 from zoomagent.models.profiles import Profile
 from zoomagent.models.words.chat import arrange
-from zoomagent.training.lion.rows import Lesson, lessons, messages
+from zoomagent.training.lion.moving import Scene, original, varied
+from zoomagent.training.lion.rows import Lesson, lessons, messages, with_wrong
 from zoomagent.training.nano.packing import IGNORE
 from zoomagent.training.sft.processing import ViewProcessor
 from zoomagent.training.sft.reading import cut
@@ -26,11 +31,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class LionCollator:
-    """Makes batches of lessons. A row is a trajectory's row with the number of its `lesson`, and its `tags`."""
+    """Makes batches of lessons. A row is a trajectory's row with the number of its `lesson` and, for tags, the
+    `things` in its picture and names of `others`, which a share `wrong` of the tags is replaced by. `vary` flips and
+    crops."""
 
     processor: ViewProcessor
     profile: Profile
     images: Path
+    vary: bool = False
+    tags: bool = False
+    wrong: float = 0.3
+    seed: int = 1
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Padded ids, labels and masks; patches and grids of all views one after the other; the task of every row."""
@@ -48,9 +59,11 @@ class LionCollator:
 
     def row(self, row: Row) -> dict[str, Any]:
         """One lesson's ids, labels and masks as lists, its patches and grids as tensors."""
-        lesson = self.lesson(row)
-        trajectory_file = self.images / row["image"]
-        images = {name: Pixels(name, image) for name, image in cut(trajectory_file, lesson.views).items()}
+        scene, lesson = self.lesson(row)
+        requests = {name: (original(scene, box), size) for name, (box, size) in lesson.views.items()}
+        images = {}
+        for name, image in cut(self.images / row["image"], requests).items():
+            images[name] = Pixels(name, ImageOps.mirror(image) if scene.mirrored else image)
         told = arrange(messages(lesson, images, self.profile), self.profile)
         turns = [{"role": one.role, "content": [_part(part) for part in one.parts]} for one in told]
         said = {"role": "assistant", "content": [{"type": "text", "text": lesson.answer}]}
@@ -74,11 +87,33 @@ class LionCollator:
             "task": TASKS.index(lesson.task),
         }
 
-    def lesson(self, row: Row) -> Lesson:
-        """The lesson of a row, with the row's tags."""
-        plain = {name: value for name, value in row.items() if name not in ("lesson", "tags", "resolution")}
-        made = lessons(Trajectory.from_row(plain), self.profile)[row["lesson"]]
-        return Lesson(made.task, made.views, made.turns, made.answer, tuple(row.get("tags") or ()))
+    def lesson(self, row: Row) -> tuple[Scene, Lesson]:
+        """What is shown of a row's picture, and its lesson about that. Tags are those of what is shown."""
+        plain = {name: value for name, value in row.items() if name not in ("lesson", "things", "others")}
+        trajectory = Trajectory.from_row(plain)
+        random_ = random.Random(f"{self.seed} {trajectory.id} {row['lesson']}")
+        scene = Scene(
+            Size(trajectory.width, trajectory.height),
+            trajectory.question,
+            trajectory.answer,
+            tuple(Box(*box) for box in trajectory.targets),
+            tuple(Box(*box) for box in trajectory.nested),
+            tuple((name, Box(*box)) for name, box in json.loads(row.get("things") or "[]")),
+        )
+        if self.vary and not trajectory.options:
+            scene = varied(scene, random_)
+        seen = trajectory.model_copy(
+            update={
+                "width": scene.size.width,
+                "height": scene.size.height,
+                "question": scene.question,
+                "answer": scene.answer,
+                "targets": tuple((box.left, box.top, box.right, box.bottom) for box in scene.boxes),
+            }
+        )
+        made = lessons(seen, self.profile)[row["lesson"]]
+        tags = with_wrong(scene.tags, row.get("others") or (), self.wrong, random_) if self.tags else ()
+        return scene, replace(made, tags=tags)
 
 
 def _last_run(marks: Sequence[int]) -> list[int]:

@@ -1,6 +1,6 @@
 """What LION adds to the base itself, in stock parts: one more DeepStack level, and one token whose row is learned.
 
-    model = with_level(model)                          # another tower block reaches the text model, through a zero layer
+    model = with_level(model)                          # another tower block reaches the text, through a zero layer
     number = add_hint(model, tokenizer)                # the token stands before tags, and is never generated
 
 Both leave every answer as it was until they are trained, and both are plain Qwen3-VL: any server loads them.

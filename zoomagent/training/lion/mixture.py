@@ -36,22 +36,27 @@ def attach_poly(model: Any, rank: int) -> Route:
     )
     route = Route()
 
-    def take(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if "task_ids" in named:
-            route.rows = named.pop("task_ids")
-        return given, named
-
     def give(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return given, {**named, "task_ids": route.rows}
 
     # PEFT's own hooks are gone when activations are computed again; these stay.
-    model.register_forward_pre_hook(take, with_kwargs=True)
     for layer in poly_layers(model).values():
         layer.register_forward_pre_hook(give, with_kwargs=True)
         start = torch.full((len(TASKS), len(TASKS)), -SURE).fill_diagonal_(SURE)
         layer.poly_router[NAME].module_logits.data.copy_(start)
     model.train(model.training)  # new modules are born in training, where the router is drawn
     return route
+
+
+def heed_task_ids(model: Any, route: Route) -> None:
+    """Route by the `task_ids` of a batch, where it has some."""
+
+    def take(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if "task_ids" in named:
+            route.rows = named.pop("task_ids")
+        return given, named
+
+    model.register_forward_pre_hook(take, with_kwargs=True)
 
 
 def poly_layers(model: Any) -> dict[str, Any]:
@@ -62,16 +67,23 @@ def poly_layers(model: Any) -> dict[str, Any]:
 def learn_side(model: Any, side: Task | None) -> None:
     """Let one task's adapter learn, the other's and the router stay as they are; None: both, and the router."""
     for layer in poly_layers(model).values():
-        router = layer.poly_router[NAME]
-        router.module_logits.requires_grad_(side is None)
-        # A router that does not learn is not drawn either.
-        router.register_forward_pre_hook(lambda module, _: module.train(module.training and side is None) and None)
         if side is None:
             continue
+        still(layer.poly_router[NAME])
         for weights in (layer.poly_lora_A[NAME], layer.poly_lora_B[NAME]):
             mask = torch.zeros_like(weights)
             mask[:, TASKS.index(side)] = 1.0
             weights.register_hook(lambda gradient, mask=mask: gradient * mask)
+
+
+def still(router: Any) -> None:
+    """Keep a router as it is: it does not learn, and is not drawn."""
+    router.module_logits.requires_grad_(False)
+
+    def settle(module: Any, _: Any) -> None:
+        module.eval()
+
+    router.register_forward_pre_hook(settle)
 
 
 def mixture_weights(model: Any) -> dict[str, torch.Tensor]:

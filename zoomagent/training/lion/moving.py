@@ -7,6 +7,7 @@ LION crops and flips region rows without their boxes, and computes tags before i
 pictures with letters, which are not mirrored, and questions that compare places after a crop.
 """
 
+import random
 import re
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ SEEN = 0.5
 @dataclass(frozen=True)
 class Scene:
     """What is known of a picture: a question with its answer, boxes in original pixels, and tagged things. `part` is
-    what is shown of it, `mirrored` says whether it is shown as in a mirror."""
+    what is shown of it, `mirrored` says whether that is shown as in a mirror: a picture is cropped first."""
 
     size: Size
     question: str
@@ -59,14 +60,17 @@ def flipped(scene: Scene) -> Scene | None:
         nested=tuple(map(turned, scene.nested)),
         things=tuple((_other_side(name), turned(box)) for name, box in scene.things),
         mirrored=not scene.mirrored,
-        part=turned(scene.part) if scene.part else None,
     )
 
 
 def cropped(scene: Scene, part: Box) -> Scene | None:
     """What is left in `part`. None where it cuts a box, where the words speak of places in the picture, or where the
     question is about the whole and something is gone."""
-    if any(intersect(box, part) != box for box in scene.boxes) or _PLACES.search(f"{scene.question} {scene.answer}"):
+    if (
+        scene.mirrored
+        or any(intersect(box, part) != box for box in scene.boxes)
+        or _PLACES.search(f"{scene.question} {scene.answer}")
+    ):
         return None
     left = [(name, box) for name, box in scene.things if _share(box, part) >= SEEN]
     if not scene.boxes and len(left) != len(scene.things):
@@ -88,9 +92,31 @@ def cropped(scene: Scene, part: Box) -> Scene | None:
     )
 
 
+def original(scene: Scene, box: Box) -> Box:
+    """Where a box of what is shown lies in the original picture."""
+    if scene.mirrored:
+        box = Box(scene.size.width - box.right, box.top, scene.size.width - box.left, box.bottom)
+    left, top = (scene.part.left, scene.part.top) if scene.part else (0, 0)
+    return Box(box.left + left, box.top + top, box.right + left, box.bottom + top)
+
+
+def varied(scene: Scene, random_: random.Random) -> Scene:
+    """The scene, half of the time cropped to 0.5 to 1 of each side, half of the time mirrored, where its words allow
+    that."""
+    if random_.random() < 0.5:
+        width, height = (
+            max(1, round(side * random_.uniform(0.5, 1))) for side in (scene.size.width, scene.size.height)
+        )
+        left, top = random_.randint(0, scene.size.width - width), random_.randint(0, scene.size.height - height)
+        scene = cropped(scene, Box(left, top, left + width, top + height)) or scene
+    if random_.random() < 0.5:
+        scene = flipped(scene) or scene
+    return scene
+
+
 def _share(box: Box, part: Box) -> float:
     common = intersect(box, part)
-    return common.width * common.height / max(1, box.width * box.height)
+    return max(0, common.width) * max(0, common.height) / max(1, box.width * box.height)
 
 
 def _other_side(text: str) -> str:

@@ -38,8 +38,7 @@ def export(base: Base, trained: Path, out: Path) -> Path:
     merged.generation_config = GenerationConfig.from_pretrained(source)
     with whole_folder(out) as draft:
         merged.save_pretrained(draft)
-        _side_files(source, draft)
-        (draft / "chat_template.jinja").write_text(base.processor.chat_template, encoding="utf-8")
+        copy_side_files(base, draft)
     return out
 
 
@@ -64,8 +63,10 @@ def _load(source: str, config: Any) -> Any:
     )
 
 
-def _side_files(source: str, out: Path) -> None:
+def copy_side_files(base: Base, out: Path) -> None:
+    """What a checkpoint needs beside its weights and config.json."""
+    (out / "chat_template.jinja").write_text(base.processor.chat_template, encoding="utf-8")
     for name in SIDE_FILES:
-        file = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+        file = cached_file(base.source, name, _raise_exceptions_for_missing_entries=False)
         if file is not None:
             shutil.copyfile(file, out / name)

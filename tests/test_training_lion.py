@@ -1,0 +1,220 @@
+"""LION's stages on nano: each changes only what it names, goes on after a kill, and leaves what answers."""
+
+import asyncio
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from sft_world import trajectories, write_data
+from zoom_world import SIDE
+
+from zoomagent.errors import SettingInvalid
+from zoomagent.geometry import Box, Size
+from zoomagent.models.base import Message, Pixels, Text
+from zoomagent.models.loading import NANO_WEIGHTS, load_model
+from zoomagent.models.profiles import own_overrides
+from zoomagent.strategy import Task
+from zoomagent.training.base import Base
+from zoomagent.training.lion import run as running
+from zoomagent.training.lion.collating import LionCollator
+from zoomagent.training.lion.level import HINT
+from zoomagent.training.lion.moving import Scene, cropped, flipped, original, varied
+from zoomagent.training.lion.rows import lessons, with_wrong
+from zoomagent.training.lion.run import Settings, train
+from zoomagent.training.nano.packing import IGNORE
+from zoomagent.training.resuming import JsonLines
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_data(tmp_path_factory.mktemp("lion") / "data")
+    thing = {"names": ["red circle"], "x": 5, "y": 5, "w": 40, "h": 40}
+    listed = [{"image_id": number, "objects": [thing, {**thing, "names": ["blue star"]}]} for number in range(18)]
+    (folder / "objects.json").write_text(json.dumps(listed))
+    return folder
+
+
+def settings(stage: Any, data: Path, out: Path, model: str = "nano", **more: Any) -> Settings:
+    given = {"steps": 2, "rows": 2, "rate": 1e-2, "save_every": 1, "size": 2, **more}
+    return Settings(stage, model, data, out, **given)
+
+
+@pytest.fixture(scope="module")
+def stages(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All stages, one from the other."""
+    made, model = {}, "nano"
+    for stage in ("image", "region", "both", "tags"):
+        more = {"objects": data / "objects.json"} if stage == "tags" else {}
+        more |= {"aggregator": "level", "vary": True} if stage == "region" else {}
+        out = tmp_path_factory.mktemp(stage)
+        made[stage] = train(settings(stage, data, out, model, **more))
+        model = str(made[stage])
+    return made
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    files = [*folder.glob("*.safetensors"), *(folder / "loras").glob("mixture.safetensors")]
+    return {name: value for file in files for name, value in load_file(file).items()}
+
+
+def changed(before: Path, after: Path) -> set[str]:
+    one, other = tensors(before), tensors(after)
+    return {name for name in other if name not in one or not torch.equal(one[name].float(), other[name].float())}
+
+
+def test_a_stage_changes_only_what_it_names(stages: dict[str, Path]) -> None:
+    assert all(".poly_" in name for name in changed(NANO_WEIGHTS, stages["image"]))
+    moved = changed(stages["image"], stages["region"])
+    assert moved and all(".poly_lora" in name or "deepstack_merger_list.1." in name for name in moved)
+    first, second = tensors(stages["image"]), tensors(stages["region"])
+    for name in (name for name in moved if ".poly_lora" in name):
+        assert torch.equal(first[name][:, 1], second[name][:, 1]) and not torch.equal(
+            first[name][:, 0], second[name][:, 0]
+        )
+    both = changed(stages["region"], stages["both"])
+    assert any("router" in name for name in both) and all(".poly_" in name for name in both)
+    tagged = changed(stages["both"], stages["tags"])
+    assert all(name.split(".")[-2] in (*running.ATTENTION, "embed_tokens") for name in tagged)
+    one, other = (tensors(stages[stage])["model.language_model.embed_tokens.weight"] for stage in ("both", "tags"))
+    number = own_overrides(stages["tags"])["hint_id"]
+    assert (one != other).any(-1).nonzero()[:, 0].tolist() == [number]
+
+
+def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stages: dict[str, Path]) -> None:
+    model: Any = load_model(str(stages["tags"]))
+    assert model.profile.hint == HINT and set(model.profile.routes) == {"image", "region"}
+    assert model.profile.hint_id in model._loaded.never
+    asked = [Message("user", (Pixels("a", Image.new("RGB", (64, 64), "red")), Text("What is it?")))]
+
+    async def scores(task: Task) -> float:
+        [one] = await model.score(asked, ["red"], task=task)
+        return float(one.logprob)
+
+    assert asyncio.run(scores("image")) != asyncio.run(scores("region"))
+
+
+def test_a_killed_stage_ends_in_the_same_weights(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KilledAt2(JsonLines):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 2:
+                raise KeyboardInterrupt
+
+    whole = train(settings("both", data, tmp_path / "whole", steps=3))
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "JsonLines", KilledAt2)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings("both", data, tmp_path / "parts", steps=3))
+    parts = train(settings("both", data, tmp_path / "parts", steps=3))
+    assert changed(whole, parts) == set()
+
+
+@pytest.mark.parametrize("more", [{"adapters": "parallel", "aggregator": "attention"}, {"checkpointing": True}])
+def test_lions_own_forms_and_recomputing_train_too(data: Path, tmp_path: Path, more: dict[str, Any]) -> None:
+    folder = train(settings("region", data, tmp_path, by_task=True, **more))
+    model: Any = load_model(str(folder))
+    asked = [Message("user", (Pixels("a", Image.new("RGB", (64, 64), "red")), Text("What is it?")))]
+    one, none = (asyncio.run(model.generate(asked, max_tokens=2, task=task)) for task in ("region", None))
+    assert one and none
+    if "adapters" in more:
+        assert {file.name for file in (folder / "loras").iterdir()} == {
+            "parallel.safetensors", "aggregator.safetensors", "mixture.json",
+        }  # fmt: skip
+
+
+def test_batches_by_task_hold_one_task(data: Path) -> None:
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images")
+    rows = running.rows_of(settings("both", data, data, by_task=True), collator)
+    tasks = [collator([row])["task_ids"].item() for row in rows]
+    assert len(set(tasks)) == 2 and all(tasks[i] == tasks[i + 1] for i in range(0, len(tasks), 2))
+
+
+def test_only_the_last_answer_is_learned(data: Path) -> None:
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images")
+    for row in running.rows_of(settings("both", data, data), collator):
+        _, lesson = collator.lesson(row)
+        made = collator.row(row)
+        learned = [token for token in made["labels"] if token != IGNORE]
+        said = base.processor.tokenizer.decode(learned)
+        assert said.removesuffix("<|im_end|>").strip() == lesson.answer
+
+
+def test_rows_of_a_mixed_batch_keep_their_tasks(data: Path) -> None:
+    # LION compares a list of tasks with one name, so a list is always taken for image tasks.
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images")
+    rows = list(running.rows_of(settings("both", data, data), collator))
+    batch = collator(rows[:6])
+    assert batch["task_ids"].tolist() == [collator.row(row)["task"] for row in rows[:6]]
+    assert len(set(batch["task_ids"].tolist())) == 2
+
+
+def test_a_moved_box_still_holds_its_thing() -> None:
+    image = Image.new("RGB", (200, 120), "white")
+    box = Box(150, 30, 180, 60)
+    image.paste((255, 0, 0), (box.left, box.top, box.right, box.bottom))
+    nested = (box, Box(140, 20, 190, 70), Box(100, 0, 200, 120))
+    scene = Scene(
+        Size(200, 120), "Where is the square?", "There", (box,), nested, (("square", box), ("dot", Box(0, 0, 9, 9)))
+    )
+    seen = set()
+    for seed in range(60):
+        moved = varied(scene, random.Random(seed))
+        place = original(moved, Box(0, 0, moved.size.width, moved.size.height))
+        shown = image.crop((place.left, place.top, place.right, place.bottom))
+        shown = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if moved.mirrored else shown
+        [inside] = moved.boxes
+        cut = shown.crop((inside.left, inside.top, inside.right, inside.bottom))
+        assert cut.getcolors() == [(900, (255, 0, 0))]
+        assert original(moved, inside) == box
+        for small, large in zip(moved.nested, moved.nested[1:], strict=False):
+            assert large.left <= small.left and small.right <= large.right and large.bottom >= small.bottom
+        # LION tags the picture before it crops: tags here are of what is left.
+        left = max(0, 9 - place.left) * max(0, 9 - place.top)
+        assert ("dot" in moved.tags) == (left >= 81 / 2)
+        seen.add((moved.mirrored, place != Box(0, 0, 200, 120)))
+    assert len(seen) == 4
+
+
+def test_words_follow_a_mirror_and_letters_are_not_mirrored() -> None:
+    scene = Scene(
+        Size(100, 100), "Is the cup left of the dog?", "Yes, left", (), (), (("left hand", Box(0, 0, 10, 10)),)
+    )
+    turned = flipped(scene)
+    assert turned is not None and turned.question == "Is the cup right of the dog?" and turned.answer == "Yes, right"
+    assert turned.things == (("right hand", Box(90, 0, 100, 10)),) and flipped(turned) == scene
+    assert flipped(Scene(Size(9, 9), "What is written on the sign?", "EXIT")) is None
+    assert cropped(scene, Box(0, 0, 50, 50)) is None
+    whole = Scene(Size(100, 100), "How many cups are there?", "2", things=(("cup", Box(80, 80, 99, 99)),))
+    assert cropped(whole, Box(0, 0, 50, 50)) is None
+
+
+def test_a_share_of_the_tags_is_wrong() -> None:
+    tags, others = tuple(f"t{n}" for n in range(40)), [f"o{n}" for n in range(200)]
+    assert sorted(with_wrong(tags, others, 0.0, random.Random(1))) == sorted(tags)
+    made = with_wrong(tags, others, 0.6, random.Random(1))
+    assert 15 <= len(set(made) - set(tags)) <= 33 and len(made) == 40
+
+
+def test_every_trajectory_gives_the_lessons_of_its_kind() -> None:
+    profile = Base.open("nano").profile
+    for trajectory in trajectories(9):
+        made = lessons(trajectory, profile)
+        tasks = [lesson.task for lesson in made]
+        assert tasks == (["image"] if trajectory.kind == "cannot_tell" else ["image", "region"])
+        assert made[0].answer == trajectory.answer
+        if len(made) > 1:
+            four = json.loads(made[1].answer)
+            x0, *_ = trajectory.targets[0]
+            assert abs(four[0] / 1000 * SIDE - x0) <= SIDE * profile.box_step / 1000
+
+
+def test_tags_without_things_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingInvalid, match="--objects"):
+        train(settings("tags", data, tmp_path))

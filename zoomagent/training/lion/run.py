@@ -1,0 +1,323 @@
+"""LION's stages, on TRL's trainer and our rows: image, region, both with the router, and tags.
+
+    zoomagent train lion --stage image --model nano --data OUT --out runs/lion-image
+    zoomagent train lion --stage region --model runs/lion-image/checkpoint --data OUT --out runs/lion-region
+
+A stage goes on from the checkpoint of the one before, and changes only what it names (`LEARNS`). `checkpoint/` holds a
+whole base, one LoRA a task in `loras/`, the mixture itself for the next stage, and `zoomagent.json` with routes and
+hint.
+Left out: a training loop of our own, and LION's Q-Former, which Qwen-VL models have no place for.
+"""
+
+import json
+import random
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import PartialState
+from safetensors.torch import load_file, save_file
+from torch import nn
+from trl import SFTConfig, SFTTrainer
+
+from zoomagent.errors import SettingInvalid
+from zoomagent.files import check_settings, whole_folder
+from zoomagent.models.local.aggregating import aggregator_weights, attach_aggregator
+from zoomagent.models.local.parallel import TASKS, Parallel, Route, attach_parallel, parallel_weights
+from zoomagent.models.local.routing import AGGREGATOR, LORAS, PARALLEL
+from zoomagent.models.profiles import own_overrides
+from zoomagent.training.base import Base
+from zoomagent.training.lion.collating import LionCollator
+from zoomagent.training.lion.level import HINT, add_hint, with_level
+from zoomagent.training.lion.mixture import (
+    NAME,
+    attach_poly,
+    fold,
+    heed_task_ids,
+    learn_side,
+    mixture_weights,
+    poly_layers,
+    still,
+)
+from zoomagent.training.lion.rows import lessons
+from zoomagent.training.resuming import SETTINGS, JsonLines, all_made, newest, remember
+from zoomagent.training.sft.chat_rows import read
+from zoomagent.training.sft.exporting import copy_side_files
+from zoomagent.training.sft.reading import digest, pictures, split
+
+Stage = Literal["image", "region", "both", "tags"]
+LEARNS = {
+    "image": "the image adapters",
+    "region": "the region adapters and the aggregator",
+    "both": "all adapters and the router",
+    "tags": "the hint's row, and queries, keys and values of the text model",
+}
+ATTENTION = ("q_proj", "k_proj", "v_proj")
+SLOWER = 0.1
+"""The aggregator's rate beside the adapters': at their own rate it walks away from what the text model knows."""
+MIXTURE = "mixture.safetensors"
+FREE = {"out", "steps", "save_every"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One stage. `adapters` poly: low rank, served; parallel: LION's own, in this process only; `size` is their rank or
+    bottleneck. `aggregator` level: served; attention: LION's own. `rate` None: 2e-3, for tags 2e-4. `objects` is Visual
+    Genome's file of things, from which tags are made; a share `wrong` of them is replaced."""
+
+    stage: Stage
+    model: str
+    data: Path
+    out: Path
+    steps: int
+    adapters: Literal["poly", "parallel"] = "poly"
+    size: int = 8
+    aggregator: Literal["none", "level", "attention"] = "none"
+    rows: int = 8
+    rate: float | None = None
+    objects: Path | None = None
+    wrong: float = 0.3
+    vary: bool = False
+    by_task: bool = False
+    checkpointing: bool = False
+    save_every: int = 100
+    seed: int = 1
+
+    @property
+    def peak(self) -> float:
+        return self.rate if self.rate is not None else 2e-4 if self.stage == "tags" else 2e-3
+
+
+def train(settings: Settings) -> Path:
+    """Run or resume a stage; returns the folder of the finished checkpoint."""
+    if settings.stage == "tags" and settings.objects is None:
+        raise SettingInvalid("The stage of tags needs things to name. Give --objects, Visual Genome's objects.json.")
+    noted = {**asdict(settings), "data_digest": digest(settings.data)}
+    with PartialState().main_process_first():
+        if newest(settings.out / "state"):
+            check_settings(settings.out / SETTINGS, noted, FREE)
+        if PartialState().is_main_process:
+            remember(settings.out, noted)
+    torch.manual_seed(settings.seed)
+    base = Base.open(settings.model)
+    lion = Lion(base, settings)
+    collator = LionCollator(
+        base.processor, lion.profile, pictures(settings.data), settings.vary, settings.stage == "tags", settings.wrong
+    )
+    trainer = SFTTrainer(
+        model=lion.model,
+        args=_arguments(settings),
+        train_dataset=rows_of(settings, collator),
+        data_collator=collator,
+        processing_class=base.processor,
+        callbacks=[JsonLines(settings.out / "log.jsonl")],
+        optimizers=(lion.optimizer(), None),
+    )
+    found = newest(settings.out / "state")
+    trainer.train(resume_from_checkpoint=str(found) if found else None)
+    all_made(trainer.state.global_step, settings.steps)
+    if trainer.is_world_process_zero():
+        lion.export(settings.out / "checkpoint")
+    trainer.accelerator.wait_for_everyone()
+    return settings.out / "checkpoint"
+
+
+class Lion:
+    """The model of a stage: a base with adapters, of which some learn."""
+
+    def __init__(self, base: Base, settings: Settings) -> None:
+        self._base, self._settings = base, settings
+        folder = Path(base.source)
+        shaped = folder / LORAS / "mixture.json"
+        before = json.loads(shaped.read_text(encoding="utf-8")) if shaped.is_file() else None
+        self.form, self.size = (before["adapters"], before["size"]) if before else (settings.adapters, settings.size)
+        model = base.weights(torch.float32)
+        self._levels = len(model.config.vision_config.deepstack_visual_indexes or [])
+        self._level = settings.stage in ("region", "both") and settings.aggregator == "level"
+        if self._level:
+            model = with_level(model)
+        own_aggregator = (folder / LORAS / AGGREGATOR).is_file()
+        self._attention = own_aggregator or settings.aggregator == "attention"
+        self.profile = base.profile
+        if settings.stage == "tags":
+            number = add_hint(model, base.processor.tokenizer)
+            self.profile = replace(base.profile, hint=HINT, hint_id=number)
+        if self._attention:
+            attach_aggregator(model)
+        model.requires_grad_(False)
+        self.route: Route = attach_poly(model, self.size) if self.form == "poly" else attach_parallel(model, self.size)
+        heed_task_ids(model, self.route)
+        self.model = model
+        self._load(folder, before is not None, own_aggregator)
+        self._choose()
+
+    def _load(self, folder: Path, adapters: bool, aggregator: bool) -> None:
+        """The numbers of the stage before."""
+        stored = load_file(folder / LORAS / (MIXTURE if self.form == "poly" else PARALLEL)) if adapters else {}
+        stored |= load_file(folder / LORAS / AGGREGATOR) if aggregator else {}
+        _, unknown = self.model.load_state_dict(stored, strict=False)
+        if unknown:
+            raise SettingInvalid(
+                f"The adapters of {self._base.name!r} do not fit their base. Train the stage before again."
+            )
+
+    def _choose(self) -> None:
+        """Let what the stage names learn, and nothing else."""
+        stage, model = self._settings.stage, self.model
+        if stage == "tags":
+            model.requires_grad_(False)
+            for name, weight in model.named_parameters():
+                weight.requires_grad_("language_model" in name and name.split(".")[-2] in ATTENTION)
+            rows = model.get_input_embeddings().weight
+            mask = torch.zeros(len(rows), 1)
+            mask[self.profile.hint_id] = 1.0
+            rows.requires_grad_(True)
+            rows.register_hook(lambda gradient: gradient * mask.to(gradient))
+            for layer in poly_layers(model).values():
+                still(layer.poly_router[NAME])
+            return
+        side = None if stage == "both" else stage
+        if self.form == "poly":
+            learn_side(model, side)
+        else:
+            _learn_parallel(model, side)
+        for name, weight in model.named_parameters():
+            if _is_aggregator(name, self._levels):
+                weight.requires_grad_(stage != "image" and (self._level or ".aggregator." in name))
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW with a slower group for the aggregator."""
+        learning = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
+        slow = [weight for name, weight in learning if _is_aggregator(name, self._levels)]
+        fast = [weight for name, weight in learning if not _is_aggregator(name, self._levels)]
+        groups = [{"params": fast, "lr": self._settings.peak}]
+        groups += [{"params": slow, "lr": SLOWER * self._settings.peak}] if slow else []
+        return torch.optim.AdamW(groups, weight_decay=0.0)
+
+    def export(self, out: Path) -> None:
+        """Write the base with what changed in it, the adapters, and zoomagent.json."""
+        base, trained = self._base, self.model.state_dict()
+        plain = base.weights(torch.float32)
+        plain = with_level(plain) if self._level else plain
+        if self._settings.stage == "tags":
+            add_hint(plain, base.processor.tokenizer)
+            rows = len(trained["model.language_model.embed_tokens.weight"])
+            if len(plain.get_input_embeddings().weight) != rows:
+                plain.resize_token_embeddings(rows)
+        state = {name.replace(".base_layer.", "."): value for name, value in trained.items()}
+        own = plain.state_dict()
+        plain.load_state_dict({name: state[name] for name in own})
+        plain = plain.to(base.config.dtype or torch.float32)
+        with whole_folder(out) as draft:
+            plain.save_pretrained(draft)
+            copy_side_files(base, draft)
+            if self._settings.stage == "tags":
+                base.processor.tokenizer.save_pretrained(draft)
+            (draft / LORAS).mkdir()
+            if self.form == "poly":
+                save_file(mixture_weights(self.model), draft / LORAS / MIXTURE)
+                fold(self.model, draft / LORAS, base.name)
+            else:
+                save_file(parallel_weights(self.model), draft / LORAS / PARALLEL)
+            if self._attention:
+                save_file(aggregator_weights(self.model), draft / LORAS / AGGREGATOR)
+            shape = {"adapters": self.form, "size": self.size, "stage": self._settings.stage}
+            (draft / LORAS / "mixture.json").write_text(json.dumps(shape) + "\n", encoding="utf-8")
+            profile = {**own_overrides(Path(base.source)), "routes": {task: task for task in TASKS}}
+            profile |= {"hint": self.profile.hint, "hint_id": self.profile.hint_id} if self.profile.hint else {}
+            (draft / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
+
+
+def rows_of(settings: Settings, collator: LionCollator) -> Any:
+    """The lessons of the stage's tasks as rows: a trajectory's row, the number of its lesson, and what tags are made
+    of. Raises SettingInvalid where there are none."""
+    found = split(settings.data, "train")
+    things = _things(settings.objects) if settings.objects else {}
+    names = sorted({name for listed in things.values() for name, _ in listed})
+    kept: list[dict[str, Any]] = []
+    for row in found or ():
+        if not (collator.images / row["image"]).is_file():
+            continue
+        for number, lesson in enumerate(lessons(read(row), collator.profile)):
+            if settings.stage in ("image", "region") and lesson.task != settings.stage:
+                continue
+            if settings.stage == "tags" and lesson.task != "image":
+                continue
+            more = {"things": json.dumps(things.get(row["image_id"], [])), "others": names} if things else {}
+            kept.append({**row, "lesson": number, "task": lesson.task, **more})
+    if not kept:
+        raise SettingInvalid(
+            f"{settings.data} has no lessons of this stage. Write: zoomagent data trajectories VG_DIR OUT."
+        )
+    if settings.by_task:
+        # Every batch is of one task, the batches in any order.
+        order = random.Random(settings.seed)
+        order.shuffle(kept)
+        kept.sort(key=lambda row: str(row["task"]))
+        tasks = [list(group) for _, group in groupby(kept, key=lambda row: row["task"])]
+        batches = [
+            rows[i : i + settings.rows]
+            for rows in tasks
+            for i in range(0, len(rows) - settings.rows + 1, settings.rows)
+        ]
+        order.shuffle(batches)
+        kept = [row for batch in batches for row in batch]
+    import datasets
+
+    return datasets.Dataset.from_list([{k: v for k, v in row.items() if k != "task"} for row in kept])
+
+
+def _things(file: Path) -> dict[int, list[tuple[str, list[int]]]]:
+    """What Visual Genome's objects.json says is in every picture."""
+    made = {}
+    for picture in json.loads(file.read_text(encoding="utf-8")):
+        listed = []
+        for thing in picture["objects"]:
+            x, y, w, h = (int(thing[key]) for key in ("x", "y", "w", "h"))
+            listed.append((str(thing["names"][0]), [max(0, x), max(0, y), max(0, x) + w, max(0, y) + h]))
+        made[int(picture["image_id"])] = listed
+    return made
+
+
+def _learn_parallel(model: nn.Module, side: str | None) -> None:
+    """One side of LION's own adapters, or both with the router."""
+    for module in model.modules():
+        if not isinstance(module, Parallel):
+            continue
+        for name, weight in module.named_parameters():
+            weight.requires_grad_(side is None or name != "router")
+            if side is not None and name != "router":
+                mask = torch.zeros(len(TASKS), *[1] * (weight.dim() - 1))
+                mask[TASKS.index(side)] = 1.0  # type: ignore[arg-type]
+                weight.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
+
+
+def _is_aggregator(name: str, levels: int) -> bool:
+    return ".aggregator." in name or f"deepstack_merger_list.{levels}." in name
+
+
+def _arguments(settings: Settings) -> Any:
+    return SFTConfig(
+        output_dir=str(settings.out / "state"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.rows,
+        learning_rate=settings.peak,
+        lr_scheduler_type="linear",
+        warmup_steps=max(1, round(0.03 * settings.steps)),
+        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        activation_checkpointing=settings.checkpointing,
+        max_length=None,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        logging_steps=max(1, min(10, settings.steps // 20)),
+        logging_first_step=True,
+        disable_tqdm=True,
+        report_to="none",
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
+        train_sampling_strategy="sequential" if settings.by_task else "random",
+    )
