@@ -17,6 +17,7 @@ from video_files import SIZE, clip, number_in, numbered
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, whole
 from zoomagent.media import Video, VideoLimits, open_media, open_picture, open_video
+from zoomagent.media.decoding import worker
 from zoomagent.media.video import decoded
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.moments import Moment
@@ -140,7 +141,7 @@ def test_from_sheet_to_moment_to_sheet_is_the_identity(grid: int, start: int, le
 
 def test_a_view_decodes_no_frame_that_it_does_not_touch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    work = decoded.decode
+    work = worker.decode
 
     def counted(job: dict[str, Any], source: int, target: int) -> dict[str, Any]:
         asked.extend(stamp for stamp, _ in job.get("wanted", []))

@@ -116,7 +116,7 @@ class Opened:
         assert self._libc.inotify_add_watch(self._fd, str(folder).encode(), 0x20) >= 0
 
     def names(self) -> set[str]:
-        found = set()
+        found: set[str] = set()
         try:
             data = os.read(self._fd, 1 << 16)
         except BlockingIOError:

@@ -62,8 +62,6 @@ def probe(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str
 
 def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
     """The job's frames ([time stamp, key frame's time stamp], in order of time), three bytes a pixel, into `target`."""
-    from zoomagent.media.decoding.decoder import write_all
-
     size = (job["size"][0], job["size"][1])
     try:
         with _opened(job, source) as container:
@@ -71,9 +69,13 @@ def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[st
             if stream is None:
                 return {"error": "corrupt_video"}
             for frame in _exact(container, stream, job["wanted"], job["max_pixels"]):
-                write_all(target, _upright(frame, size).tobytes())
+                pixels = memoryview(_upright(frame, size).tobytes())
+                while pixels:
+                    pixels = pixels[target.write(pixels) :]
     except (FFmpegError, OpensNothing):
         return {"error": "corrupt_video"}
+    except OSError:  # FFmpeg's own came before: the pixels found no room
+        return {"error": "store_full"}
     return {"notes": []}
 
 
