@@ -1,5 +1,7 @@
 """The figures of grounding: right for answers made to be right, and for those made to be wrong."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from fake_model import FakeModel
@@ -58,10 +60,10 @@ def test_a_wanted_box_is_found_once_and_only_under_its_name() -> None:
     assert PhraseFigures(0, 0, 0).precision == 0
 
 
-async def test_a_model_that_says_yes_to_all_and_points_nowhere_gets_such_figures() -> None:
+def test_a_model_that_says_yes_to_all_and_points_nowhere_gets_such_figures() -> None:
     fake = FakeModel(respond=lambda call: "[]", respond_score=lambda call: [-0.1, -3.0])
     with ZoomAgent(fake, arbiter="none") as agent:
-        found = await measure(agent, SMALL, 2, 1)
+        found = asyncio.run(measure(agent, SMALL, 2, 1))
     assert found["rec"]["acc@0.5"] == 0 and found["rec"]["n"] > 4 and found["phrases"]["found"] == 0
     assert all(one["yes"] == 1 and one["accuracy"] == 0.5 for one in found["pope"].values())
     assert "REC" in table(found)
