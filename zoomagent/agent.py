@@ -116,8 +116,8 @@ class ZoomAgent:
         by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what a model
         that is loaded here takes: a file of `zoomagent doctor --save-profile`, a checkpoint's folder, a family's name,
         or fields; `tags` names what the picture and its parts show and tells the later questions: "auto" asks the
-        model, a Tagger is called instead; a server gets at most `connections` calls at a time; `opener` turns what `ask` is given into a
-        Picture. Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
+        model, a Tagger is called instead; a server gets at most `connections` calls at a time; `opener` turns what
+        `ask` is given into a Picture. Raises pydantic.ValidationError (a ValueError) for values that cannot be."""
         if profile is not None and not isinstance(model, str):
             raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
         self.context = Context(
