@@ -42,8 +42,8 @@ class ToolCallRecord(TypedDict):
 class TurnRecord(TypedDict):
     """One message, its views before its text. `cut`: the reply ended before the model was done, `cut_in_thought`
     before it had said a word. `calls`: the tool
-    calls of an assistant's turn; `answers`: the call that a tool's turn is the result of; `tags`: what the model is told
-    before the text that it may use."""
+    calls of an assistant's turn; `answers`: the call that a tool's turn is the result of; `tags`: what the model is
+    told before the text that it may use."""
 
     id: str
     dialogue: str

@@ -1,8 +1,8 @@
 """Tags, where they are wanted: names of what the picture and its parts show, which later questions are told.
 
 As in LION, the model is told that it may use them or not; a model that has a learned token for tags (`hint` in its
-profile) sees it before them. The whole and its four quarters are tagged, each from its own original pixels, so that tags
-name what the whole cannot show. Left out: tags for the first look, which may be enough by itself, and for DualFocus.
+profile) sees it before them. The whole and its four quarters are tagged, each from its own original pixels, so that
+tags name what the whole cannot show. Left out: tags for the first look, which may be enough by itself, and for DualFocus.
 """
 
 from zoomagent.errors import RunError
@@ -14,7 +14,7 @@ from zoomagent.graphs.state import TagRecord, Update
 from zoomagent.tools.tagging import tag as tag_view
 
 LEAST = 0.5
-"""The score from which a name is a tag (ours); a name that could not be scored is one."""
+"""The score from which a name of the model is a tag (ours); a name that could not be scored is one."""
 MOST = 20
 """Tags of a run (ours)."""
 KEEP = 8
@@ -40,7 +40,8 @@ async def tag(run: NodeRun) -> Update:
                 raise
             break
         for one in tags:
-            if one.score is None or one.score >= LEAST:
+            # A tagger of the caller's has a scale of its own, and says what it finds.
+            if tagger or one.score is None or one.score >= LEAST:
                 record = TagRecord(id=one.label, view=view["id"], label=one.label, score=one.score)
                 found.setdefault(one.label, record)
     tags_kept = list(found.values())[:MOST]

@@ -139,7 +139,8 @@ def _search_for(state: State) -> Next:
 
 builder = StateGraph(State, context_schema=Context, input_schema=Question)
 for node in (
-    look, tag, decide, point, name, ground, confirm, search, count, drive, check, answer, conclude, prove, weigh, arbitrate,
+    look, tag, decide, point, name, ground, confirm, search, count, drive, check, answer, conclude, prove, weigh,
+    arbitrate,
 ):  # fmt: skip
     builder.add_node(node)
 builder.add_edge(START, "look")

@@ -3,8 +3,8 @@
     route = attach_parallel(model, bottleneck=64)      # a model of random adapters that changes nothing yet
     routed = load_parallel(model, file)                # those of a file, for rows of any task
 
-As in LION's code an adapter reads what the norm before the FFN reads, adds U relu(D h + b) + c to what the FFN gives, and
-its router weighs every number of it by task: one-hot at the start. No server knows this form, so it runs in this
+As in LION's code an adapter reads what the norm before the FFN reads, adds U relu(D h + b) + c to what the FFN gives,
+and its router weighs every number of it by task: one-hot at the start. No server knows this form, so it runs in this
 process only; `zoomagent/training/lion/mixture.py` has the form that is served. Left out: dropout.
 """
 
