@@ -408,7 +408,9 @@ class ZoomAgent:
         """The picture or clip, open. One that is passed in stays open."""
         if isinstance(image, Picture | Video):
             return image
-        return stack.enter_context(await opened_in_time(self._opener, image, self.context.budget.seconds))
+        media = await opened_in_time(self._opener, image, self.context.budget.seconds)
+        stack.callback(media.close)
+        return media
 
     async def _bench(self, stack: AsyncExitStack, image: Any) -> Bench:
         """The open picture and the model."""
