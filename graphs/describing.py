@@ -21,7 +21,16 @@ from zoomagent.graphs.asking import BudgetedModel, NodeRun
 from zoomagent.graphs.context import Context
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.looking import admit, picture_record
-from zoomagent.graphs.state import OutcomeRecord, PhraseRecord, Question, State, Update, VerdictRecord, stopped
+from zoomagent.graphs.state import (
+    OutcomeRecord,
+    PhraseFate,
+    PhraseRecord,
+    Question,
+    State,
+    Update,
+    VerdictRecord,
+    stopped,
+)
 from zoomagent.models.base import Message, Text
 from zoomagent.models.words.interleaved import Interleaved, parse_interleaved
 from zoomagent.prompts import TAGS, describe_prompt
@@ -89,7 +98,7 @@ def told_phrases(run: NodeRun, said: Interleaved, view: str) -> list[PhraseRecor
                 continue
         if not said.text(phrase).strip():
             continue
-        fate = "placed" if boxes else "unplaced"
+        fate: PhraseFate = "placed" if boxes else "unplaced"
         place = [max(0, phrase.start - lead), max(0, phrase.end - lead)]
         records.append(phrase_record(number, said.text(phrase), [view], fate, boxes, place))
     return records
@@ -102,12 +111,12 @@ def listed_phrases(named: dict[str, list[str]]) -> list[PhraseRecord]:
 
 
 def phrase_record(
-    number: int, text: str, views: list[str], fate: str, boxes: Sequence[Box], place: list[int]
+    number: int, text: str, views: list[str], fate: PhraseFate, boxes: Sequence[Box], place: list[int]
 ) -> PhraseRecord:
     found = [box.as_list() for box in boxes]
     return PhraseRecord(
         id=f"phrase-{number + 1}", text=text, views=views, fate=fate, boxes=found, place=place, seen=[], crops=[]
-    )  # type: ignore[typeddict-item]
+    )
 
 
 def is_thing(name: str) -> bool:
@@ -140,8 +149,8 @@ async def place(run: NodeRun) -> Update:
             continue
         boxes += whole_things(found, views, view)
     things = distinct(boxes)[:MAX_BOXES]
-    fate = "placed" if things else "unplaced"
-    record: PhraseRecord = {**phrase, "boxes": [box.as_list() for box in things], "fate": fate}  # type: ignore[typeddict-item]
+    fate: PhraseFate = "placed" if things else "unplaced"
+    record: PhraseRecord = {**phrase, "boxes": [box.as_list() for box in things], "fate": fate}
     words = f"{phrase['text']}: {len(things)} found." if things else f"{phrase['text']} could not be pointed at."
     return {"told": [record], "steps": step_words(words, phrase["views"], record["boxes"])}
 
@@ -164,8 +173,8 @@ async def verify(run: NodeRun) -> Update:
         if value is None or value >= SEEN:
             kept.append(corners)
             seen.append(value)
-    fate = "unseen" if not kept else "seen" if run.context.check and None not in seen else "unchecked"
-    record: PhraseRecord = {**phrase, "boxes": kept, "fate": fate, "crops": [crop["id"] for crop in crops]}  # type: ignore[typeddict-item]
+    fate: PhraseFate = "unseen" if not kept else "seen" if run.context.check and None not in seen else "unchecked"
+    record: PhraseRecord = {**phrase, "boxes": kept, "fate": fate, "crops": [crop["id"] for crop in crops]}
     record["seen"] = [value for value in seen if value is not None]
     words = f"{phrase['text']}: {len(kept)} of {len(phrase['boxes'])} can be seen up close."
     steps = step_words(words, [crop["id"] for crop in crops], [crop["box"] for crop in crops])

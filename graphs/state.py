@@ -195,6 +195,9 @@ class MomentRecord(TypedDict):
     bounded: bool
 
 
+PhraseFate = Literal["open", "placed", "unplaced", "seen", "unseen", "unchecked"]
+
+
 class PhraseRecord(TypedDict):
     """A phrase of a description. `place`: from where to where it stands in the words; `views`: where it was named;
     `boxes`: where it is, in original pixels; `crops`: the views that they were looked at in, `seen`: how probably the
@@ -208,7 +211,7 @@ class PhraseRecord(TypedDict):
     boxes: list[list[int]]
     crops: list[str]
     seen: list[float]
-    fate: Literal["open", "placed", "unplaced", "seen", "unseen", "unchecked"]
+    fate: PhraseFate
 
 
 class WeighingRecord(TypedDict):

@@ -6,6 +6,7 @@ moments, until clips are drawn: their figures are in `grounding.py`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,9 @@ async def measure(
     for done, (name, scene) in enumerate(drawn.items(), 1):
         of_picture = {trap: [probe for probe in asked[trap] if probe.picture == name] for trap in TRAPS}
         with drawn_picture(scene, SIDE, name) as picture:
-            pointed += await agent.awork(picture, lambda bench, scene=scene: point_at_all(bench, scene))  # type: ignore[misc]
+            pointed += await agent.awork(picture, partial(point_at_all, scene=scene))
             for trap, some in of_picture.items():
-                answers[trap] += await agent.awork(picture, lambda bench, some=some: ask_probes(bench, some))  # type: ignore[misc]
+                answers[trap] += await agent.awork(picture, partial(ask_probes, asked=some))
             answer = await agent.adescribe(picture)
         described += phrases_of(answer, scene)
         unchecked += sum(phrase.fate == "unchecked" for phrase in answer.grounded)

@@ -67,9 +67,14 @@ def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> N
         items = _plain(stack[-count:], count)
         del stack[-count:]
         stack.append(tuple(items))
-    elif name in ("LIST", "TUPLE", "DICT", "FROZENSET"):
-        items = _to_mark(stack)
-        stack.append({"LIST": list, "TUPLE": tuple, "DICT": _pairs, "FROZENSET": frozenset}[name](items))  # type: ignore[operator]
+    elif name == "LIST":
+        stack.append(_to_mark(stack))
+    elif name == "TUPLE":
+        stack.append(tuple(_to_mark(stack)))
+    elif name == "DICT":
+        stack.append(_pairs(_to_mark(stack)))
+    elif name == "FROZENSET":
+        stack.append(frozenset(_to_mark(stack)))
     elif name in ("APPEND", "APPENDS"):
         items = _to_mark(stack) if name == "APPENDS" else _plain([stack.pop()], 1)
         list.extend(stack[-1], items)
