@@ -2,7 +2,8 @@
 
 As in LION, the model is told that it may use them or not; a model that has a learned token for tags (`hint` in its
 profile) sees it before them. The whole and its four quarters are tagged, each from its own original pixels, so that
-tags name what the whole cannot show. Left out: tags for the first look, which may be enough by itself, and for DualFocus.
+tags name what the whole cannot show. Left out: tags for the first look, which may be
+enough by itself, and for DualFocus.
 """
 
 from zoomagent.errors import RunError

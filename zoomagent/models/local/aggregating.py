@@ -4,8 +4,8 @@
     load_aggregator(model, file)
 
 Two cross-attention layers, the first to the block at 0.72 of the depth, the second to that at 0.46, as LION's. Norms
-come before attention and FFN here: with LION's norms behind them a zero layer would not be the identity. Views of one batch
-do not see each other. In this process only; the form that servers run is one more DeepStack level
+come before attention and FFN here: with LION's norms behind them a zero layer would not be the identity. Views of one
+batch do not see each other. In this process only; the form that servers run is one more DeepStack level
 (`zoomagent/training/lion/level.py`).
 """
 

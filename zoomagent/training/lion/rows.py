@@ -4,8 +4,8 @@
         lesson.task, lesson.views, lesson.messages        # views: name -> box and size, cut from the original
 
 Image lessons are DualFocus' macro turn, where the whole decides, and its micro turn, where a crop does; a region lesson
-is its box turn. The words are those of a run (`prompts.py`), the boxes those of the model's own space. Left out: calls of
-tools (`zoomagent train sft` teaches those).
+is its box turn. The words are those of a run (`prompts.py`), the boxes those of the model's own space. Left out:
+calls of tools (`zoomagent train sft` teaches those).
 """
 
 import random
