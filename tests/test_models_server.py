@@ -376,16 +376,17 @@ def test_bodies_that_are_json_but_no_object_are_refused() -> None:
 
 
 def test_each_task_is_asked_of_the_served_model_that_its_route_names() -> None:
-    server = FakeServer()
     profile = replace(QWEN3_VL, routes={"region": "lion-region", "image": "lion-image"}, hint="<|h|>", hint_id=711)
-    model = model_of(server, profile=profile)
-    for task in ("region", "image", None):
+    for task, name in (("region", "lion-region"), ("image", "lion-image"), (None, "qwen3-vl")):
+        # It refuses every other name.
+        server = FakeServer(guise=Guise(name=name))
+        model = model_of(server, profile=profile)
+        model.name = "qwen3-vl"
         run(model.generate(QUESTION, task=task))
         run(model.score(QUESTION, ["Yes", "No"], task=task))
         run(model.score(QUESTION, ["a red car"], task=task))
-        asked = {request["model"] for request in server.requests}
-        assert asked == {f"lion-{task}" if task else model.name}
+        assert {request["model"] for request in server.requests} == {name}
         assert all(request["logit_bias"] == {"711": -100} for request in server.requests)
-        server.requests.clear()
+    server = FakeServer()
     run(model_of(server).generate(QUESTION, task="region"))
-    assert server.requests[0]["model"] == model.name and "logit_bias" not in server.requests[0]
+    assert "logit_bias" not in server.requests[0]
