@@ -53,7 +53,7 @@ class Numbered:
         return [Reply(number, "stop", (Token(number, -0.1),), usage=Usage(10, 1))]
 
     async def score(
-        self, messages: Sequence[Message], continuations: Sequence[str], *, deadline: float | None = None
+        self, messages: Sequence[Message], continuations: Sequence[str], **options: Any
     ) -> list[Likelihood] | None:
         return None
 

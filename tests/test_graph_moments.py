@@ -127,7 +127,7 @@ def test_edges_are_found_to_the_gap_asked_for(start: int, length: int, step: int
     at = moment.middle
     edges: list[Edge] = []
     for side in (-1, 1):
-        edge = bounding.edge_from(at, side, step, least, whole)  # type: ignore[arg-type]
+        edge = bounding.edge_from(at, side, step, least, whole)
         looks = 0
         while not edge.done:
             looks += 1

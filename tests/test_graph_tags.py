@@ -8,9 +8,8 @@ from fake_model import FAKE_PROFILE, Call, FakeModel
 from PIL import Image
 
 from zoomagent import Answer, ZoomAgent
-from zoomagent.agent import Context
 from zoomagent.geometry import Box
-from zoomagent.graphs.context import Budget
+from zoomagent.graphs.context import Budget, Context
 from zoomagent.graphs.tagging import quarters
 from zoomagent.models.base import Message, Text
 from zoomagent.models.profiles import NANO

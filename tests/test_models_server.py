@@ -20,6 +20,7 @@ from zoomagent.models.metering import metered
 from zoomagent.models.profiles import INTERNVL, LLAVA_1_5, LLAVA_NEXT, QWEN2_5_VL, QWEN3_VL, UNKNOWN, Profile
 from zoomagent.models.server.openai_server import OpenAIModel, api_base
 from zoomagent.models.server.retrying import RetryPolicy
+from zoomagent.strategy import Task
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, INTERNVL, LLAVA_1_5, LLAVA_NEXT, UNKNOWN]
 QUICK = RetryPolicy(first_wait=0.001)
@@ -377,7 +378,8 @@ def test_bodies_that_are_json_but_no_object_are_refused() -> None:
 
 def test_each_task_is_asked_of_the_served_model_that_its_route_names() -> None:
     profile = replace(QWEN3_VL, routes={"region": "lion-region", "image": "lion-image"}, hint="<|h|>", hint_id=711)
-    for task, name in (("region", "lion-region"), ("image", "lion-image"), (None, "qwen3-vl")):
+    named: dict[Task | None, str] = {"region": "lion-region", "image": "lion-image", None: "qwen3-vl"}
+    for task, name in named.items():
         # It refuses every other name.
         server = FakeServer(guise=Guise(name=name))
         model = model_of(server, profile=profile)

@@ -49,7 +49,7 @@ def stages(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     """All stages, one from the other."""
     made, model = {}, "nano"
     for stage in ("image", "region", "both", "tags"):
-        more = {"objects": data / "objects.json"} if stage == "tags" else {}
+        more: dict[str, Any] = {"objects": data / "objects.json"} if stage == "tags" else {}
         more |= {"aggregator": "level", "vary": True} if stage == "region" else {}
         out = tmp_path_factory.mktemp(stage)
         made[stage] = train(settings(stage, data, out, model, **more))

@@ -6,6 +6,7 @@ number_in(image)                             # which frame an image is
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import av
 from PIL import Image, ImageDraw
@@ -26,7 +27,8 @@ def numbered(number: int, size: tuple[int, int] = SIZE) -> Image.Image:
 
 def number_in(image: Image.Image) -> int:
     grey = image.convert("L")
-    return sum(int(grey.getpixel((bit * BLOCK + BLOCK // 2, 12)) > 127) << bit for bit in range(BITS))  # type: ignore[operator]
+    values: list[Any] = [grey.getpixel((bit * BLOCK + BLOCK // 2, 12)) for bit in range(BITS)]
+    return sum(int(value > 127) << bit for bit, value in enumerate(values))
 
 
 def clip(

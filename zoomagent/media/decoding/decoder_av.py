@@ -84,7 +84,10 @@ def _opened(job: dict[str, Any], source: IO[bytes]) -> InputContainer:
         raise OpensNothing
 
     options = {"probesize": str(MAX_HEADER), "protocol_whitelist": "pipe"}
-    return av.open(source, mode="r", format=job["format"], options=options, io_open=refuse, metadata_errors="replace")
+    container: InputContainer = av.open(
+        source, mode="r", format=job["format"], options=options, io_open=refuse, metadata_errors="replace"
+    )
+    return container
 
 
 def _stream_of(container: InputContainer) -> VideoStream | None:
@@ -170,7 +173,8 @@ def _exact(
 
 def _upright(frame: VideoFrame, size: tuple[int, int] | None) -> Image.Image:
     """The frame's pixels as they are to be seen, at the clip's size where it changes on the way."""
-    image = frame.to_image()
+    untyped: Any = frame
+    image: Image.Image = untyped.to_image()
     turn = TURNS.get(frame.rotation % 360)
     upright: Image.Image = image if turn is None else image.transpose(turn)
     return upright if size is None or upright.size == size else upright.resize(size)

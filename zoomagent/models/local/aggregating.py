@@ -29,8 +29,9 @@ class CrossLayer(nn.Module):
         super().__init__()
         self.asking, self.asked, self.norm = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.ffn = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        for last in (self.attention.out_proj, self.ffn[2]):
+        end = nn.Linear(2 * width, width)
+        self.ffn = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), end)
+        for last in (self.attention.out_proj, end):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
@@ -38,7 +39,8 @@ class CrossLayer(nn.Module):
         keys = self.asked(earlier)[None]
         found, _ = self.attention(self.asking(patches)[None], keys, keys, need_weights=False)
         patches = patches + found[0]
-        return patches + self.ffn(self.norm(patches))
+        ffn: torch.Tensor = self.ffn(self.norm(patches))
+        return patches + ffn
 
 
 def attach_aggregator(model: Any) -> None:
@@ -63,9 +65,11 @@ def attach_aggregator(model: Any) -> None:
         tower.blocks[int(depth * settings.depth)].register_forward_hook(keep)
 
     def aggregate(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        views = list(given[0].split(lengths))
+        views = list(torch.split(given[0], lengths))
         for layer, depth in zip(layers, DEPTHS, strict=True):
-            views = [layer(view, earlier) for view, earlier in zip(views, kept[depth].split(lengths), strict=True)]
+            views = [
+                layer(view, earlier) for view, earlier in zip(views, torch.split(kept[depth], lengths), strict=True)
+            ]
         return (torch.cat(views), *given[1:])
 
     tower.merger.register_forward_pre_hook(aggregate)

@@ -73,7 +73,8 @@ def attach_parallel(model: Any, bottleneck: int) -> Route:
         def add(
             _: Any, given: Any, made: torch.Tensor, before: list[torch.Tensor] = before, own: Parallel = adapter
         ) -> torch.Tensor:
-            return made + own(before.pop())
+            added: torch.Tensor = own(before.pop())
+            return made + added
 
         layer.post_attention_layernorm.register_forward_pre_hook(keep)
         layer.mlp.register_forward_hook(add)

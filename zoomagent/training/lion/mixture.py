@@ -107,7 +107,7 @@ def fold(model: Any, folder: Path, base: str) -> None:
     layers = poly_layers(model)
     rank = next(iter(layers.values())).r[NAME]
     for task in TASKS:
-        weights = {}
+        weights: dict[str, torch.Tensor] = {}
         for name, layer in layers.items():
             a, b = folded(layer, task)
             weights |= {f"base_model.model.{name}.lora_A.weight": a, f"base_model.model.{name}.lora_B.weight": b}

@@ -74,7 +74,7 @@ def messages(lesson: Lesson, images: Mapping[str, Pixels], profile: Profile) -> 
     for number, (role, views, text) in enumerate(lesson.turns, 1):
         last = number == len(lesson.turns)
         tags = tag_parts(lesson.tags, profile) if last else ()
-        parts = (*(images[view] for view in views), *tags, Text(text))
+        parts: tuple[Text | Pixels, ...] = (*(images[view] for view in views), *tags, Text(text))
         told.append(Message("assistant" if role == "assistant" else "user", parts))
     return told
 

@@ -131,8 +131,9 @@ class Lion:
         self._base, self._settings = base, settings
         folder = Path(base.source)
         shaped = folder / LORAS / "mixture.json"
-        before = json.loads(shaped.read_text(encoding="utf-8")) if shaped.is_file() else None
-        self.form, self.size = (before["adapters"], before["size"]) if before else (settings.adapters, settings.size)
+        before: dict[str, Any] | None = json.loads(shaped.read_text(encoding="utf-8")) if shaped.is_file() else None
+        self.form: Literal["poly", "parallel"] = before["adapters"] if before else settings.adapters
+        self.size: int = before["size"] if before else settings.size
         model = base.weights(torch.float32)
         self._levels = len(model.config.vision_config.deepstack_visual_indexes or [])
         self._level = settings.stage in ("region", "both") and settings.aggregator == "level"
@@ -290,8 +291,9 @@ def _learn_parallel(model: nn.Module, side: str | None) -> None:
             weight.requires_grad_(side is None or name != "router")
             if side is not None and name != "router":
                 mask = torch.zeros(len(TASKS), *[1] * (weight.dim() - 1))
-                mask[TASKS.index(side)] = 1.0  # type: ignore[arg-type]
-                weight.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
+                mask[TASKS.index(side)] = 1.0
+                hook: Any = weight.register_hook
+                hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
 
 
 def _is_aggregator(name: str, levels: int) -> bool:
