@@ -72,7 +72,7 @@ def by_batch(photo: bytes, regions: Regions, folder: Path, patch: pytest.MonkeyP
 
 
 def by_offer(photo: bytes, regions: Regions, folder: Path, patch: pytest.MonkeyPatch) -> Heard:
-    opener = picture_opener(Allowed((folder,)))
+    opener = picture_opener(Allowed((str(folder),)))
     (folder / "photo.png").write_bytes(photo)
     given = {"image": str(folder / "photo.png"), "question": QUESTION, "regions": regions, "units": "pixels"}
     asked = read_offer("answer_about_image", given)
@@ -122,7 +122,7 @@ def test_every_face_hands_regions_on_and_refuses_the_same(
 
 
 def test_shares_of_a_picture_are_the_same_region(photo: bytes, tmp_path: Path) -> None:
-    opener = picture_opener(Allowed((tmp_path,)))
+    opener = picture_opener(Allowed((str(tmp_path),)))
     (tmp_path / "photo.png").write_bytes(photo)
     shares = [1200 / 2400, 800 / 1600, 1440 / 2400, 960 / 1600]
     given = {"image": str(tmp_path / "photo.png"), "question": QUESTION, "regions": json.dumps([shares])}
