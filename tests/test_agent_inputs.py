@@ -108,7 +108,7 @@ QUESTIONS: dict[str, tuple[Any, ...]] = {
     "bytes as question": (b"q",),
     "endless question": ("q" * 10_000_000,),
     "no question": (),
-    "too many things": ("q", ["a"], 1),
+    "too many things": ("q", ["a"], [], 1),
 }
 
 
