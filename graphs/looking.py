@@ -35,7 +35,9 @@ async def look(run: NodeRun) -> Update:
     checks, problems = await check_reading(run, "whole", [view] if alone else [], macro["text"])
     notes = [note["text"] for note in (*checks, *problems)]
     words = " ".join([f"Looked at the whole picture and read: {macro['text']}", *notes])
+    tagging: Update = {"tagging": True} if run.context.tags != "off" and not alone else {}
     return {
+        **tagging,
         "picture": picture_record(run),
         "looks": looks,
         "messages": [*exchange.turns, reply_turn("macro", "whole-reply", exchange.reply)],

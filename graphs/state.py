@@ -315,6 +315,8 @@ class Update(TypedDict, total=False):
     """The same things, and where they were found."""
     regions: list[RegionRecord]
     """Every region that a search looked at or may look at."""
+    tagging: bool
+    """Whether what the picture shows is named next, for the later questions."""
     tags: list[TagRecord]
     """Names of what the picture shows, which questions were told."""
     checks: list[CheckRecord]
@@ -377,6 +379,7 @@ class State(Question, total=False):
     phrases: list[str]
     targets: Annotated[list[TargetRecord], merge]
     regions: Annotated[list[RegionRecord], merge]
+    tagging: bool
     tags: Annotated[list[TagRecord], merge]
     checks: Annotated[list[CheckRecord], merge]
     tool_looks: Annotated[list[ToolLookRecord], merge]

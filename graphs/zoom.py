@@ -62,9 +62,8 @@ async def weigh(run: NodeRun) -> Update:
 # Routes
 
 
-def route_after_look(state: State, runtime: Runtime[Context]) -> str:
-    wanted = runtime.context.tags != "off" and runtime.context.strategy != "macro"
-    return way_out(state) or ("tag" if wanted else "decide")
+def route_after_look(state: State) -> str:
+    return way_out(state) or ("tag" if state.get("tagging") else "decide")
 
 
 def route_after_decide(state: State) -> Next:

@@ -233,5 +233,6 @@ def test_studio_shows_the_nodes_by_their_verbs() -> None:
         "point",
         "conclude",
         "count",
+        "tag",
     }
     assert names == asks | waits | {"decide", "arbitrate"}

@@ -188,7 +188,7 @@ def test_a_user_overrides_a_profile_by_the_environment(monkeypatch: pytest.Monke
     assert profile_for("qwen3-vl").space == "pixels"
     assert profile_for("qwen3-vl", {}).space == "thousand"
     for wrong, named in {
-        "nonsense": "JSON",
+        "{nonsense": "JSON",
         "[]": "object",
         '{"spce": "pixels"}': "spce",
         '{"space": "inches"}': "inches",

@@ -181,5 +181,6 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
         "tools": TOOLS,
         "letters": False,
         "visible_pixels": 4,
+        "boxed_words": "none",
     }
     (folder / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n")
