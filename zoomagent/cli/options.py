@@ -44,7 +44,7 @@ ProfileName = Annotated[
     typer.Option(
         "--profile",
         metavar="FILE|FOLDER|FAMILY",
-        help="What the model takes: a file of doctor --save-profile, a checkpoint's folder, or a family: nano, qwen3-vl.",
+        help="What the model takes: a file of doctor --save-profile, a checkpoint's folder, or a family (qwen3-vl).",
     ),
 ]
 ArbiterName = Annotated[
