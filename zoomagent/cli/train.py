@@ -89,8 +89,3 @@ def scope(
         raise SettingInvalid(f"{looks.name!r} holds fewer than {ENOUGH} pictures of the model's own. Add some.")
     save(judge.model_copy(update={"scope": fitted}), out)
     typer.echo(report(fitted, found))
-
-
-app.command(name="select-resolution")(train_rl.select_resolution)
-app.command(name="rl")(train_rl.rl)
-app.command(name="probe")(train_rl.probe)
