@@ -115,6 +115,10 @@ class FakeServer:
     def enqueue(self, actions: Iterable[Action]) -> None:
         self._script.extend(actions)
 
+    def recover(self) -> None:
+        """Answer as the guise says from now on."""
+        self._script.clear()
+
     def transport(self) -> httpx2.AsyncBaseTransport:
         return _Transport(self)
 
