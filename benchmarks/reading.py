@@ -19,7 +19,6 @@ the best one or all in a row count. The character error is over all lines, a mis
 
 import argparse
 import json
-import pickle
 import resource
 import statistics
 import subprocess
@@ -65,11 +64,13 @@ def main() -> None:
         image.save(folder / f"{scan.name}.jpg", quality=scan.quality)
         truth[scan.name] = lines
         for way in options.ways.split(","):
-            result = folder / f"{scan.name}-{way}.pickle"
+            result = folder / f"{scan.name}-{way}.json"
             if not (options.keep and way in options.keep.split(",") and result.exists()):
                 command = [sys.executable, __file__, "--folder", str(folder), "--only", scan.name, "--one", way]
                 subprocess.run(command, check=True)
-            pieces, seconds, peak = pickle.loads(result.read_bytes())  # written by ourselves
+            kept = json.loads(result.read_text(encoding="utf-8"))
+            pieces = [(text, np.asarray(quad, float)) for text, quad in kept["pieces"]]
+            seconds, peak = kept["seconds"], kept["peak_mb"]
             marks = [mark(line, pieces) for line in lines]
             rows.append(Row(scan.name, way, seconds, peak, *map(list, zip(*marks, strict=True))))
             print(_line(rows[-1], lines), flush=True)
@@ -129,7 +130,8 @@ def _read_one(folder: Path, name: str, way: str) -> None:
     pieces, before = readings[way](path)
     seconds = _seconds() - before
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
-    (folder / f"{name}-{way}.pickle").write_bytes(pickle.dumps((pieces, seconds, peak)))
+    kept = {"pieces": [(text, np.asarray(quad).tolist()) for text, quad in pieces], "seconds": seconds, "peak_mb": peak}
+    (folder / f"{name}-{way}.json").write_text(json.dumps(kept), encoding="utf-8")
 
 
 def _seconds() -> float:
