@@ -18,6 +18,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +29,7 @@ PATIENCE = 900.0
 """Seconds until a server that does not come up is given up: on busy cores it takes minutes."""
 
 
-class RealServer:
+class RealServer(ABC):
     """One server in a process group of its own, on a port that stays its own over a kill and a new start."""
 
     scores_given = True
@@ -49,8 +50,9 @@ class RealServer:
         """What --model takes."""
         return f"{self.base_url}#{self.name}"
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -81,13 +83,13 @@ class RealServer:
             text = response.read().decode()
         return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
+    @abstractmethod
     def running(self) -> float:
         """Requests that it works on, or that wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counted(self) -> tuple[float, float]:
         """Requests that it finished, and the tokens of their prompts."""
-        raise NotImplementedError
 
     def _answers(self) -> bool:
         try:

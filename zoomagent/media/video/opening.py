@@ -6,6 +6,7 @@ mov, mkv and webm, avi. Nothing else is a video, whatever its name says. Address
 `video`.
 """
 
+import contextlib
 import os
 import re
 from importlib.util import find_spec
@@ -48,18 +49,18 @@ def open_video(source: str | Path | bytes, *, limits: VideoLimits | None = None)
     if not isinstance(source, str | Path | bytes):
         text = f"This {type(source).__name__} is no video. Give a path, bytes or a data: URL."
         raise InputRefused(text, code="unsupported_video")
-    spool = _spool(source, limits)
-    try:
+    with contextlib.ExitStack() as unless_opened:
+        spool = _spool(source, limits)
+        unless_opened.callback(spool.close)
         format = format_of(spool.at(0, START))
         if format is None:
             text = "This is no video that zoomagent reads. Give mp4, mov, mkv, webm or avi."
             raise InputRefused(text, code="unsupported_video")
         if find_spec("av") is None:
             raise InputRefused(f"{MISSING}.", code="unsupported_video")
-        return probed(spool, format, limits)
-    except BaseException:
-        spool.close()
-        raise
+        video = probed(spool, format, limits)
+        unless_opened.pop_all()
+        return video
 
 
 def open_media(
