@@ -117,8 +117,7 @@ def is_borne_out(state: State, record: SearchRecord) -> bool:
     if not macro["valid"] or not record["complete"]:
         return False
     if claims.counts(state["question"]):
-        number = "0" if claims.negative(macro["text"]) else plain(macro["text"])
-        return [number] == [str(each) for each in numbers]
+        return [claims.number(macro["text"])] == numbers
     if any(numbers):
         return False
     if abstains(macro["text"]):

@@ -11,13 +11,13 @@ parts, the other parts are listed too. Left out: the answer that follows (`closi
 from typing import Literal
 
 from zoomagent.confidence import claims
-from zoomagent.confidence.replies import abstains, plain
+from zoomagent.confidence.replies import abstains
 from zoomagent.errors import ToolError
 from zoomagent.geometry import Box, intersect
 from zoomagent.graphs.asking import BudgetedModel, NodeRun
 from zoomagent.graphs.deciding import open_targets
 from zoomagent.graphs.endings import model_step, step_words
-from zoomagent.graphs.state import State, TargetRecord, Update, merge
+from zoomagent.graphs.state import TargetRecord, Update, merge
 from zoomagent.tools.instances import distinct, instances_in, whole_things
 from zoomagent.tools.searching import (
     RegionRecord,
@@ -78,28 +78,25 @@ async def count(run: NodeRun) -> Update:
     if len(mine) < 2 and part_boxes(views, start):
         # Where the first look could tell, the list of the whole may bear out the number that it gave; where it could
         # not, the parts are judged first.
-        borne_out = number_said(run.state) == len(target.get("whole", [])) and is_fine_enough(views, start)
-        if listed and borne_out:
+        said = run.state["macro"]["text"]
+        seen = start["here"] is not None and is_fine_enough(views, start)
+        if listed and seen and claims.number(said) == len(target.get("whole", [])):
             return finish_count(target, mine, views)
-        if listed or abstains(run.state["macro"]["text"]):
+        if listed or abstains(said):
             return await divide(run, target, start)
     region = start if not mine else next((region for region in mine if region["fate"] == "open"), None)
     if region is None:
         return finish_count(target, mine, views)
     boxes, note = await list_instances(run, region)
-    seen: RegionRecord = {**region, "here": float(bool(boxes)), "fate": "found" if boxes else "refuted"}
+    # A list that cannot be used shows nothing, and not that nothing is there.
+    here = None if boxes is None else float(bool(boxes))
+    shown: RegionRecord = {**region, "here": here, "fate": "found" if boxes else "refuted"}
     name: Literal["found", "whole"] = "found" if region["parent"] else "whole"
     record: TargetRecord = {**target, "listed": [*listed, region["view"]]}
-    record[name] = [box.as_list() for box in distinct([*(Box(*box) for box in target.get(name, [])), *boxes])]
-    words = f"Listed {phrase} in {region['box']}: {len(boxes)}.{note}"
-    steps = step_words(words, [region["view"]], [box.as_list() for box in boxes])
-    return {"regions": [seen], "targets": [record], "steps": steps}
-
-
-def number_said(state: State) -> int | None:
-    """The number that the first look gave; None where it gave none."""
-    text = plain(state["macro"]["text"])
-    return 0 if text and claims.negative(text) else int(text) if text.isdecimal() and len(text) < 4 else None
+    record[name] = [box.as_list() for box in distinct([*(Box(*box) for box in target.get(name, [])), *(boxes or [])])]
+    words = f"Listed {phrase} in {region['box']}: {len(boxes or [])}.{note}"
+    steps = step_words(words, [region["view"]], [box.as_list() for box in boxes or []])
+    return {"regions": [shown], "targets": [record], "steps": steps}
 
 
 async def divide(run: NodeRun, target: TargetRecord, start: RegionRecord) -> Update:
@@ -118,16 +115,16 @@ async def divide(run: NodeRun, target: TargetRecord, start: RegionRecord) -> Upd
     return {"regions": [start, *parts], "steps": step_words(words, [start["view"]], [start["box"]])}
 
 
-async def list_instances(run: NodeRun, region: RegionRecord) -> tuple[list[Box], str]:
-    """The things in a region's view, and a note where the list cannot be used; those that its border may cut are left
-    to the neighbours."""
+async def list_instances(run: NodeRun, region: RegionRecord) -> tuple[list[Box] | None, str]:
+    """The things in a region's view; those that its border may cut are left to the neighbours. None, and a note, where
+    the list cannot be used."""
     views = run.bench.views
     if region["parent"]:
         add_part(views, region)
     try:
         boxes = await instances_in(BudgetedModel(run), views, region["view"], region["phrase"])
     except ToolError as error:
-        return [], f" The list cannot be used: {error}"
+        return None, f" The list cannot be used: {error}"
     return whole_things(boxes, views, region["view"]), ""
 
 
@@ -139,7 +136,7 @@ def finish_count(target: TargetRecord, regions: list[RegionRecord], views: ViewS
     whole = [Box(*box) for box in target.get("whole", [])]
     apart = [box for box in whole if not any(part["here"] is not None and shows(views, part, box) for part in parts)]
     found = [box.as_list() for box in distinct([*(Box(*box) for box in target.get("found", [])), *apart])]
-    unlisted = [part for part in parts if part["here"] is None]
+    unlisted = [part for part in parts if part["view"] not in target.get("listed", [])]
     worth = [part for part in unlisted if any(shows(views, part, box) for box in apart)]
     if len(found) != len(whole):
         worth = [part for part in unlisted if part in worth or part["prior"] >= DOUBTED]

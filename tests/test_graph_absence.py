@@ -48,11 +48,13 @@ def believing(
     pointed: str = "",
     lists_whole: bool = True,
     ghost: list[int] | None = None,
+    broken: bool = False,
     profile: Profile = SEARCHING,
     **settings: Any,
 ) -> Ran:
     """A model that says `macro` of the whole and the truth of what close views show, and that lists, in the whole only
-    where `lists_whole`, and there a `ghost` too. It points at `pointed`, where that is given."""
+    where `lists_whole`, and there a `ghost` too. Lists that are `broken` cannot be read. It points at `pointed`, where
+    that is given."""
     views = ViewStore(scene(), profile)
     truth = Truth(SCENE, question, views)
 
@@ -69,6 +71,8 @@ def believing(
         if last.startswith(prompts.EVERY):
             name = last.removeprefix(prompts.EVERY).split("\n")[0]
             view = truth.region(call.views[-1])
+            if broken:
+                return "[[100, 100,"
             if view.width == 1024 and not lists_whole:
                 return "[]"
             boxes = [intersect(pixels_of(SCENE.items[i]), view) for i in hits_of(name, SCENE) if visible(call, i)]
@@ -170,6 +174,22 @@ def test_a_no_about_two_things_that_the_crop_shows_keeps_the_crop_and_its_confid
     assert (ran.text, ran.nodes.count("search")) == ("No", 0) and "compares things" in ran.state["settled"]
     assert ran.state["verdict"]["confidence"] == pytest.approx(0.95)
     assert [target["fate"] for target in ran.state["targets"]] == ["located"]
+
+
+@pytest.mark.parametrize("macro", ["0", "none", "1"])
+def test_a_list_that_cannot_be_read_bears_nothing_out(tmp_path: Path, macro: str) -> None:
+    """An error is no answer: what could not be listed was not seen, and the number is given without confidence."""
+    ran = believing(SQUARES, tmp_path, macro=macro, profile=replace(SEARCHING, max_pixels=512 * 512), broken=True)
+    searched = ran.answer.searched
+    assert searched is not None and searched.least == 4 * 1024 / 128 and not searched.complete
+    assert ran.answer.confidence is None and "not earned" in ran.state["verdict"]["reason"]
+
+
+def test_a_no_to_a_comparison_is_no_number_that_a_list_could_bear_out(tmp_path: Path) -> None:
+    more = Question("Are there more stars than squares?", "No", "more", (1,), ("star", "square"))
+    ran = believing(more, tmp_path, macro="No")
+    asked = [last_text(call).removeprefix(prompts.PARTS) for call in ran.asked(prompts.PARTS)]
+    assert {"star", "square"} <= set(asked)
 
 
 def test_what_the_whole_lists_and_no_closer_list_shows_is_not_counted(tmp_path: Path) -> None:

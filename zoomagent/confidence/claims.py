@@ -30,6 +30,8 @@ from zoomagent.confidence.claim_words import (
 )
 from zoomagent.confidence.replies import abstains, plain
 
+MOST_DIGITS = 9
+"""Of a number that an answer is (ours)."""
 UNSPACED = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts whose words are not told apart by spaces."""
 
@@ -57,8 +59,18 @@ def negative(answer: str) -> bool:
     """Whether the answer says that something is not there: "No", "0", "none"."""
     text = plain(answer)
     first = re.match(r"(\w+)\s*[,.;:]", text)
-    zero = bool(text) and all(unicodedata.digit(c, 1) == 0 for c in text)
-    return zero or text in NO | NONE or bool(first and first[1] in NO | NONE)
+    return number(answer) == 0 or text in NO or bool(first and first[1] in NO | NONE)
+
+
+def number(answer: str) -> int | None:
+    """The number that the whole answer is, "none" among them; None where it is something else, as "No"."""
+    text = plain(answer)
+    if text in NONE:
+        return 0
+    digits = [unicodedata.digit(c, None) for c in text[:MOST_DIGITS]]
+    if not text or len(text) > MOST_DIGITS or None in digits:
+        return None
+    return int("".join(map(str, digits)))
 
 
 def quantity(question: str) -> bool:
