@@ -4,7 +4,7 @@ All of it is plain data and survives JSON: `Answer.model_validate_json(answer.mo
 are those of `run_record.py`. Left out: pixels; `save` renders them again from the picture (`page/saving.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 from zoomagent.run_record import Candidate, Cost, Evidence, Perspective, RunRecord, Source, Step
 
 if TYPE_CHECKING:
-    from zoomagent.graphs.state import State
+    from zoomagent.graphs.state import CallRecord, State
 
 
 class Answer(RunRecord):
@@ -43,7 +43,7 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
     from zoomagent.graphs.judging import features_of
     from zoomagent.graphs.weighing import weighing_of
 
-    verdict, outcome, calls = state.get("verdict"), state["outcome"], state.get("calls", [])
+    verdict, outcome = state.get("verdict"), state["outcome"]
     steps = steps_from(state)
     compared = "weighing" in state or any(step.name == "weigh" for step in steps)
     weighing = weighing_of(state) if compared else None
@@ -58,14 +58,6 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
     looks = [
         {"view": v["id"], "source": v["source"], "box": v["box"], "size": v["size"], "depth": v["depth"]} for v in views
     ]
-    cost = Cost(
-        model_calls=len(calls),
-        visual_tokens=sum(call["visual_tokens"] for call in calls),
-        prompt_tokens=sum(call["prompt_tokens"] for call in calls),
-        completion_tokens=sum(call["completion_tokens"] for call in calls),
-        seconds=max(seconds, sum(step.seconds for step in steps)),
-        seconds_in_model=sum(call["seconds"] for call in calls),
-    )
     return Answer.model_validate(
         {
             "question": state["question"],
@@ -80,23 +72,13 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
             "reasons": [*([verdict["reason"]] if verdict else []), *outcome["reasons"]],
             "boxes": boxes,
             "evidence": evidence,
-            "cost": cost,
+            "cost": cost_of(state.get("calls", []), max(seconds, sum(step.seconds for step in steps))),
             "steps": steps,
             "checks": state.get("checks", []),
             "views": looks,
             "regions": state.get("regions", []),
             "searched": state.get("searched"),
-            "moments": [
-                {
-                    "phrase": one["phrase"],
-                    "start": one["moment"][0],
-                    "end": one["moment"][1],
-                    "at": one["at"],
-                    "seen": one["seen"],
-                    "bounded": one["bounded"],
-                }
-                for one in sorted(state.get("moments", []), key=lambda one: one["moment"][0])
-            ],
+            "moments": moments_in(state),
             "grounded": grounded_in(state),
             "tags": [{name: tag[name] for name in ("label", "score", "view")} for tag in state.get("tags", [])],
             "macro": candidate_in(state, "macro", weighing.macro if weighing else None),
@@ -109,6 +91,29 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
             "features": to_dict(features_of(state)) if "macro" in state and "picture" in state else None,
         }
     )
+
+
+def cost_of(calls: Sequence["CallRecord"], seconds: float) -> Cost:
+    """What the model was asked for, call by call, in `seconds` of the run."""
+    return Cost(
+        model_calls=len(calls),
+        visual_tokens=sum(call["visual_tokens"] for call in calls),
+        prompt_tokens=sum(call["prompt_tokens"] for call in calls),
+        completion_tokens=sum(call["completion_tokens"] for call in calls),
+        seconds=seconds,
+        seconds_in_model=sum(call["seconds"] for call in calls),
+    )
+
+
+def moments_in(state: "State") -> list[dict[str, Any]]:
+    """When things were found in a clip, in the order of time."""
+    names = ("phrase", "at", "seen", "bounded")
+    found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
+    return [
+        {"start": one["moment"][0], "end": one["moment"][1]}
+        | {name: value for name, value in one.items() if name in names}
+        for one in found
+    ]
 
 
 def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:
