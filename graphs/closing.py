@@ -114,7 +114,8 @@ def is_borne_out(state: State, record: SearchRecord) -> bool:
     """Whether the first answer says just what the search found, so that asking again can change nothing: the number of
     all things counted; a "No" about what was not found; "Cannot tell" where no option says that it is not there."""
     macro, numbers = state["macro"], [number for _, number in record["found"]]
-    if not macro["valid"] or not record["complete"]:
+    # "No" to a question that denies ("Is there no dog?") says the contrary.
+    if not macro["valid"] or not record["complete"] or claims.denies(state["question"]):
         return False
     if claims.counts(state["question"]):
         return [claims.number(macro["text"])] == numbers

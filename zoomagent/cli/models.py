@@ -44,7 +44,8 @@ def models(
     for server in servers:
         _tell(server)
     if seeing:
-        chosen = "auto" if len(seeing) == 1 else quote(seeing[0].spec)
+        # `auto` looks at the usual ports, not at those that were named here.
+        chosen = "auto" if len(seeing) == 1 and not port else quote(seeing[0].spec)
         typer.echo(f'\nzoomagent ask photo.jpg "What does the small sign say?" --model {printable(chosen)}')
         return
     typer.echo("No model that takes pictures was found. For this machine, one of:" if servers else _nobody())

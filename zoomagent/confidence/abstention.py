@@ -65,22 +65,20 @@ def learn_then_test(
 ) -> Cutoff:
     """The laxest threshold of `grid` that is reached from the strictest by rejected tests. See the module's text.
 
-    `kinds` names the kind of each question, where there are several: it is then the laxest of these thresholds at which
-    the test rejects for every kind on its own, at KIND_DELTA, as a kind has fewer questions: the promise for a mixture
-    must not hide that it breaks for a part of it. All rejections for the mixture hold together, so that choosing among
-    them costs it no certainty."""
+    `kinds` names the kind of each question, where there are several. The promise for a mixture may hide that it breaks
+    for a part of it, so every kind is tested on its own too, in a sequence of its own, at KIND_DELTA, as it has fewer
+    questions; the threshold is one that was rejected in all of these sequences."""
     _check(alpha, delta)
     c, wrong = np.asarray(confidence, dtype=np.float64), ~np.asarray(right, dtype=bool)
     names = np.asarray(list(kinds) if len(kinds) else [""] * c.size)
     parts = [names == name for name in np.unique(names)]
-    found = None
-    for threshold in sorted({float(t) for t in grid}, reverse=True):
-        answered = c >= threshold
-        if p_value(int(np.sum(wrong & answered)), int(np.sum(answered)), alpha) > delta:
-            break
-        tails = [p_value(int(np.sum(wrong & answered & p)), int(np.sum(answered & p)), alpha) for p in parts]
-        if len(parts) == 1 or max(tails) <= KIND_DELTA:
-            found = threshold
+    thresholds = sorted({float(t) for t in grid}, reverse=True)
+    passed = set(rejected(c, wrong, thresholds, alpha, delta))
+    for part in parts if len(parts) > 1 else ():
+        start = first_to_test(c[part], thresholds, alpha, KIND_DELTA)
+        later = [t for t in thresholds if start is not None and t <= start]
+        passed &= set(rejected(c[part], wrong[part], later, alpha, KIND_DELTA))
+    found = min(passed, default=None)
     each = f", with {1 - KIND_DELTA:.0%} in each of {len(parts)} kinds of pictures" if len(parts) > 1 else ""
     if found is None:
         why = (
@@ -90,6 +88,31 @@ def learn_then_test(
         return Cutoff(None, 0.0, alpha, why)
     promise = f"At most {alpha:.1%} of the answers are wrong, with {1 - delta:.0%} certainty{each}"
     return Cutoff(found, float(np.mean(c >= found)), alpha, f"{promise}, for questions like those calibrated on.")
+
+
+def rejected(
+    confidence: Array, wrong: NDArray[np.bool_], thresholds: Sequence[float], alpha: float, delta: float
+) -> list[float]:
+    """The thresholds, in their order, at which "the error is above alpha" is rejected, up to the first where not."""
+    found = []
+    for threshold in thresholds:
+        answered = confidence >= threshold
+        if p_value(int(np.sum(wrong & answered)), int(np.sum(answered)), alpha) > delta:
+            break
+        found.append(threshold)
+    return found
+
+
+def first_to_test(confidence: Array, thresholds: Sequence[float], alpha: float, delta: float) -> float | None:
+    """Where a sequence begins: at the threshold most probably rejected, going by the errors that the confidences
+    predict. It looks at no answer, so it costs no certainty. None where there are too few questions for any test."""
+    best: tuple[float, float] | None = None
+    for threshold in thresholds:
+        answered = confidence[confidence >= threshold]
+        if answered.size >= math.log(delta) / math.log1p(-alpha):
+            strength = float((alpha - np.mean(1 - answered)) * math.sqrt(answered.size))
+            best = max(best, (strength, threshold)) if best else (strength, threshold)
+    return best[1] if best else None
 
 
 def grid_from(

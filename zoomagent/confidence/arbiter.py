@@ -236,7 +236,7 @@ def read_file(path: Path) -> Arbiter:
         if isinstance(error, SettingInvalid):
             raise
         raise SettingInvalid(f"{path.name!r} cannot be read ({type(error).__name__}). Name another file.") from error
-    heads = (arbiter.gate, arbiter.alone, arbiter.same, arbiter.macro, arbiter.micro)
+    heads = (arbiter.gate, arbiter.alone, arbiter.searched, arbiter.same, arbiter.macro, arbiter.micro)
     if any(abs(number) > MOST_WEIGHT for head in heads for number in (*head.weights, head.intercept)):
         raise SettingInvalid(
             f"{path.name!r} is no arbiter: a weight beyond {MOST_WEIGHT:g} decides alone. Fit it again."

@@ -52,7 +52,12 @@ def absent(question: str, answer: str) -> bool:
     it wrong. A "Yes" does where the question itself denies ("Is the picture free of circles?")."""
     if abstains(answer) or negative(answer) or quantity(question):
         return True
-    return plain(answer) in YES and bool(set(words_of(question)) & DENYING)
+    return plain(answer) in YES and denies(question)
+
+
+def denies(question: str) -> bool:
+    """Whether the question itself denies, so that a "Yes" says that something is not there."""
+    return bool(set(words_of(question)) & DENYING)
 
 
 def negative(answer: str) -> bool:
