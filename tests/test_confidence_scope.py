@@ -25,7 +25,7 @@ from zoomagent.cli.train import app as train
 from zoomagent.confidence.arbiter import Arbiter, load, save
 from zoomagent.confidence.features import Features
 from zoomagent.confidence.looks import LENGTH, looks_of
-from zoomagent.confidence.records import Record
+from zoomagent.confidence.records import Record, write_records
 from zoomagent.confidence.scope import Among, Near, Tree
 from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import SMALL, draw_scene
@@ -186,6 +186,9 @@ def test_a_fitted_check_lets_its_own_in_and_keeps_others_out(others: int) -> Non
 
 def test_too_few_pictures_give_no_check_and_then_nothing_is_foreign(tmp_path: Path) -> None:
     assert fit_scope(looks_like(0.4, 40, 1)) is None
+    of_one_scene = [look.model_copy(update={"source": "scene"}) for look in looks_like(0.4, 200, 1)]
+    assert fit_scope(of_one_scene) is None
+    assert fit_scope([*of_one_scene, *looks_like(0.9, 200, 2, foreign=True)]) is None
     old = load(arbiter(tmp_path / "a.json"))
     content = json.loads((tmp_path / "a.json").read_text())
     content.pop("scope")
@@ -268,6 +271,12 @@ def test_the_check_of_an_arbiter_is_fitted_by_two_commands(tmp_path: Path) -> No
     made, before = load(out), load("nano")
     assert made is not None and before is not None and made.scope != before.scope
     assert made.model_copy(update={"scope": before.scope}) == before
+    of_others, more = tmp_path / "records.jsonl", tmp_path / "more.json"
+    write_records([with_looks(record, 0.4, number) for number, record in enumerate(records(80, seed=3))], of_others)
+    done = CliRunner().invoke(train, ["scope", "nano", str(looks), "--records", str(of_others), "--out", str(more)])
+    assert done.exit_code == 0, done.output
+    wider, [alike] = load(more), looks_like(0.4, 1, 7)
+    assert wider is not None and wider.knows(alike.looks) and not made.knows(alike.looks)
 
 
 def test_a_served_model_with_nanos_arbiter_is_refused_the_same_pictures(

@@ -102,6 +102,31 @@ def test_whatever_else_answers_at_a_port_is_said_and_stops_nothing(body: Any, st
     assert said in server.trouble and server.models == ()
 
 
+def test_a_server_whose_headers_trickle_has_no_more_time_than_a_silent_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_servers, "SECONDS", 0.5)
+    left = threading.Event()
+
+    class Trickling(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+            try:
+                while True:
+                    self.wfile.write(b"a")
+                    left.wait(0.02)
+            except OSError:
+                left.set()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Trickling) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        [found] = find_servers([server.server_port])
+        assert "does not answer" in found.trouble
+        assert left.wait(60), "the connection is closed, not left to trickle on"
+        server.shutdown()
+
+
 def test_a_port_that_is_silent_has_its_time_and_keeps_no_other_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_servers, "SECONDS", 3.0)
     with socket.create_server(("127.0.0.1", 0)) as silent, listening(QWEN) as (port, _):
@@ -128,6 +153,13 @@ SIGHTS = [
     ({"id": "minicpm-v:8b"}, "yes"),
     ({"id": "nano"}, "yes"),
     ({"id": "HuggingFaceTB/SmolVLM2-2.2B-Instruct"}, "yes"),
+    ({"id": "mistralai/Mistral-Small-3.2-24B-Instruct-2506"}, "yes"),
+    ({"id": "mistral-small3.1:24b"}, "yes"),
+    ({"id": "deepseek-ai/DeepSeek-OCR"}, "yes"),
+    ({"id": "allenai/olmOCR-7B-0725"}, "yes"),
+    ({"id": "ibm-granite/granite-docling-258M"}, "yes"),
+    ({"id": "Qwen/Qwen3-VL-Embedding-2B"}, "no"),
+    ({"id": "Qwen/Qwen3-VL-Reranker-8B"}, "no"),
     ({"id": "qwen3:8b"}, "no"),
     ({"id": "Qwen/Qwen2.5-Coder-7B-Instruct"}, "no"),
     ({"id": "llama3.1:8b"}, "no"),
@@ -215,6 +247,10 @@ def test_the_command_says_how_to_ask_or_how_to_start(
 ) -> None:
     with listening(QWEN) as (port, _):
         assert run(monkeypatch, "models", "--port", str(port)) == 0
+        said = capsys.readouterr().out
+        assert f"--model 'http://127.0.0.1:{port}/v1#" in said and "--model auto" not in said, "auto looks elsewhere"
+        monkeypatch.setenv(PORTS_SET, str(port))
+        assert run(monkeypatch, "models") == 0
         assert "--model auto" in capsys.readouterr().out
         assert run(monkeypatch, "models", "--json", "--port", str(port)) == 0
         [server] = json.loads(capsys.readouterr().out)["servers"]

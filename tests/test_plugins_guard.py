@@ -353,3 +353,55 @@ def test_a_picture_may_hold_any_bytes(start: bytes) -> None:
 )
 def test_the_scheme_of_the_key_is_written_in_any_case(given: bytes, status: int) -> None:
     assert asked(LOCKED, [HOST, (b"authorization", given)])[0] == status
+
+
+def test_health_sees_by_itself_that_a_silent_model_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "REACH_EVERY", 0.0)
+
+    async def ask_twice() -> list[bytes]:
+        silence, reached = ["no answer at 127.0.0.1:8000"], asyncio.Event()
+
+        async def reach() -> None:
+            silence[0] = ""
+            reached.set()
+
+        guarded = GuardedApp(echo, LOCKED, lambda: silence[0], reach)
+        first = await health(guarded)
+        await reached.wait()
+        return [first, await health(guarded)]
+
+    assert [json.loads(body) for body in asyncio.run(ask_twice())] == [
+        {"status": "ok", "model": "no answer"},
+        {"status": "ok"},
+    ]
+
+
+def test_a_model_that_stays_silent_is_seen_after_once_in_a_while_and_never_twice_at_a_time() -> None:
+    async def ask_often() -> int:
+        begun = 0
+
+        async def reach() -> None:
+            nonlocal begun
+            begun += 1
+            await asyncio.sleep(0)
+
+        guarded = GuardedApp(echo, LOCKED, lambda: "no answer", reach)
+        for _ in range(20):
+            await health(guarded)
+            await asyncio.sleep(0)
+        return begun
+
+    assert asyncio.run(ask_often()) == 1
+
+
+async def health(guarded: GuardedApp) -> bytes:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await guarded({"type": "http", "path": "/healthz", "headers": [HOST], "method": "GET"}, receive, send)
+    return b"".join(message.get("body", b"") for message in sent)

@@ -17,7 +17,7 @@ def test_a_collection_that_was_cut_short_goes_on_without_asking_twice(tmp_path: 
     model = load_model("nano")
     collect_all(model, 9, ("small",), whole)
     lines = whole.read_text().splitlines()
-    parts.write_text("\n".join(lines[:5]) + "\n")
+    parts.write_text("\n".join(lines[:5]) + "\n" + lines[5][:40], encoding="utf-8")  # killed while it wrote
     collect_all(model, 9, ("small",), parts)
     ids = [record.id for record in read_records(parts)]
     assert ids == [record.id for record in read_records(whole)] and len(set(ids)) == 9

@@ -74,7 +74,7 @@ def mcp(
             asyncio.run(serve_stdio(server))
             return
         rules = rules_for(host, None, tuple(served_as or ()), at_once=CONNECTIONS, max_body=body_for(max_bytes))
-        _serve(agent, http_app(server, rules, lambda: agent.silence), host, port, PATH)
+        _serve(agent, http_app(server, rules, lambda: agent.silence, agent.areach), host, port, PATH)
 
 
 @app.command()

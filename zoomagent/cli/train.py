@@ -71,6 +71,9 @@ def scope(
     arbiter: Annotated[str, typer.Argument(help="An arbiter's file, or nano: the packaged one.")],
     looks: Annotated[Path, typer.Argument(help="JSON lines of zoomagent bench looks.")],
     out: Annotated[Path, typer.Option(help="The same arbiter with its pictures, one JSON file.")],
+    records: Annotated[
+        list[Path] | None, typer.Option(help="Records whose pictures are of its own kinds too; repeat.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which pictures are in which fold.")] = 1,
 ) -> None:
     """Teach an arbiter which pictures it was certified on; its heads stay as they are.
@@ -78,10 +81,12 @@ def scope(
     Example: zoomagent train scope nano runs/looks.jsonl --out arbiter.json
     """
     from zoomagent.confidence.arbiter import load, save
+    from zoomagent.confidence.records import read_records
     from zoomagent.errors import SettingInvalid
-    from zoomagent.training.calibration.scope import ENOUGH, fit_scope, read_looks, report
+    from zoomagent.training.calibration.scope import ENOUGH, fit_scope, looks_in, read_looks, report
 
-    judge, found = load(arbiter), read_looks(looks)
+    judge = load(arbiter)
+    found = [*looks_in([record for file in records or [] for record in read_records(file)]), *read_looks(looks)]
     if judge is None:
         raise SettingInvalid(f"There is no arbiter {arbiter!r}. Fit one with zoomagent train calibrate.")
     fitted = fit_scope(found, seed)

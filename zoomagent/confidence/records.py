@@ -52,7 +52,7 @@ def read_records(path: Path) -> list[Record]:
     """Every record of the file, in order. Raises SettingInvalid naming the first bad line."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingInvalid(f"There is no JSON-lines text file {path.name!r} to read records from.") from error
     records: list[Record] = []
     seen: set[str] = set()

@@ -188,7 +188,9 @@ def profile_in(named: str | Path) -> dict[str, Any]:
     path = NANO_WEIGHTS if str(named) == NANO.family else Path(named)
     if path.is_dir():
         return _profile_of_folder(path)
-    family = profile_for(str(named), {})
+    # A name is a family's only where it cannot be a path: a file that is not there must not become a family's guess.
+    is_path = str(named).startswith((".", "~", "/")) or path.suffix == ".json" or str(named).count("/") > 1
+    family = UNKNOWN if is_path else profile_for(str(named), {})
     if family != UNKNOWN and not path.exists():
         return _told(family)
     try:

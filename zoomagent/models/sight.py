@@ -20,14 +20,16 @@ Sight = Literal["yes", "no", "unknown"]
 _SEES = re.compile(
     r"(?:^|-)(?:vl\d*|vlm\d*|vision|visual|multimodal|omni|image|llava|bakllava|nanollava|pixtral|moondream\d*|smolvlm\d*|"
     r"idefics\d*|paligemma\d*|florence|molmo\d*|cogvlm\d*|ovis\d*|aria|fuyu|internvl\d*|llama-4|gemma-?3n?|gemma-?4|"
-    r"mistral-small-3-[12]|ministral-3|magistral-small-2509|gpt-4o|gpt-4-1|gpt-5|o3|o4-mini|claude|gemini|"
-    r"phi-3-5-vision|phi-4-multimodal|kimi-vl|step3|glm-4-[1-9]v)(?=-|$|b\b)"
+    r"mistral-small-?3-[12]|mistral-large-3|ministral-3|magistral-small-2509|gpt-4o|gpt-4-1|gpt-5|o3|o4-mini|claude|"
+    r"gemini|\w*ocr\d*|\w*docling|phi-3-5-vision|phi-4-multimodal|kimi-vl|step3|glm-4-[1-9]v)(?=-|$|b\b)"
 )
 _READS = re.compile(
     r"(?:^|-)(?:embed|embedding|embeddings|bge|e5|rerank|reranker|whisper|tts|coder|code|codellama|codestral|math|guard|"
     r"qwen-?[123]?(?:-5)?|qwq|llama-?[23](?:-[123])?|mistral(?:-nemo)?|mixtral|gpt-oss|deepseek|phi-?[234]|"
     r"gemma-?2?|glm-4|falcon|olmo\d*|granite|nomic|tinyllama|vicuna|yi|starcoder\d*|smollm\d*)(?=-|$|\d)"
 )
+_RANKS = re.compile(r"(?:^|-)(?:embed(?:ding|dings)?|rerank(?:er)?)(?=-|$)")
+"""Whatever goes in, no answer comes out."""
 _TEXT_SIZES = re.compile(r"(?:^|-)gemma-?3-(?:1b|270m)(?=-|$)")
 """Sizes of a family that sees, which do not."""
 
@@ -41,7 +43,7 @@ def sight_of(listed: Mapping[str, Any]) -> Sight:
         name = re.sub(r"[_.:/\\]", "-", str(listed.get(key) or "").lower())
         if not name:
             continue
-        if _TEXT_SIZES.search(name):
+        if _TEXT_SIZES.search(name) or _RANKS.search(name):
             return "no"
         if profile_for(str(listed[key]), {}) != UNKNOWN or _SEES.search(name):
             return "yes"

@@ -102,7 +102,7 @@ def page_app(agent: ZoomAgent, folder: Path, limits: Limits | None = None) -> Fa
 
 def guarded_page(agent: ZoomAgent, folder: Path, rules: Rules, limits: Limits | None = None) -> "WithPolicy":
     """The app as it is served."""
-    return WithPolicy(GuardedApp(page_app(agent, folder, limits), rules, lambda: agent.silence))
+    return WithPolicy(GuardedApp(page_app(agent, folder, limits), rules, lambda: agent.silence, agent.areach))
 
 
 def page_rules(host: str, hosts: tuple[str, ...] = (), key: str | None = None, max_bytes: int = OWN_BYTES) -> Rules:

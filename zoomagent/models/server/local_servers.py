@@ -8,8 +8,8 @@ Nothing is sent but GET /v1/models, to this machine's loopback address, without 
 `ZOOMAGENT_PORTS=8000,9000` looks at other ports. Left out: what a model can do (`doctor.py`).
 """
 
+import asyncio
 import os
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,8 +57,13 @@ class LocalServer:
 def find_servers(ports: Sequence[int] = ()) -> list[LocalServer]:
     """Who answers at these ports, or at those of `ZOOMAGENT_PORTS`, or at the usual ones; all are asked at once."""
     wanted = list(dict.fromkeys(ports or _ports_set() or PORTS))
-    with ThreadPoolExecutor(len(wanted)) as threads:
-        found = list(threads.map(_look, wanted))
+
+    async def look_at_all() -> list[LocalServer | None]:
+        return await asyncio.gather(*(_look(port) for port in wanted))
+
+    # In a thread of its own: the caller may have an event loop already.
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(asyncio.run, look_at_all()).result()
     return [server for server in found if server is not None]
 
 
@@ -94,11 +99,11 @@ def _address(port: int) -> str:
     return f"http://127.0.0.1:{port}/v1"
 
 
-def _look(port: int) -> LocalServer | None:
+async def _look(port: int) -> LocalServer | None:
     """The server at one port; None where nobody listens."""
     program = PORTS.get(port, "a server")
     try:
-        status, content = _get(port)
+        status, content = await _get(port)
     except httpx2.ConnectError:
         return None
     except (httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
@@ -121,17 +126,20 @@ def _look(port: int) -> LocalServer | None:
     return LocalServer(port, _owner(body, program), models, "" if models else "has no model loaded")
 
 
-def _get(port: int) -> tuple[int, bytes]:
-    """The status and the body of the list of models. No proxy, no redirect, no key; not longer than `SECONDS`."""
+async def _get(port: int) -> tuple[int, bytes]:
+    """The status and the body of the list of models. No proxy, no redirect, no key. Raises TimeoutError after `SECONDS`
+    in all, however it trickles, and for more than MOST_BYTES."""
     content = b""
     # Without certificates, which take longer to read than a server has: nothing here is https.
-    with httpx2.Client(timeout=SECONDS, trust_env=False, follow_redirects=False, verify=False) as client:
-        end = time.monotonic() + SECONDS
-        with client.stream("GET", f"{_address(port)}/models", headers={"accept-encoding": "identity"}) as response:
-            for piece in response.iter_raw():
-                content += piece
-                if len(content) > MOST_BYTES or time.monotonic() > end:
-                    raise TimeoutError
+    async with (
+        asyncio.timeout(SECONDS),
+        httpx2.AsyncClient(timeout=SECONDS, trust_env=False, follow_redirects=False, verify=False) as client,
+        client.stream("GET", f"{_address(port)}/models", headers={"accept-encoding": "identity"}) as response,
+    ):
+        async for piece in response.aiter_raw():
+            content += piece
+            if len(content) > MOST_BYTES:
+                raise TimeoutError
     return response.status_code, content
 
 

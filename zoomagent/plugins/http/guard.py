@@ -13,8 +13,10 @@ Left out: connections (`connections.py`), TLS and users; put a proxy before it.
 import asyncio
 import hmac
 import json
+import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +34,8 @@ OPEN = ("/healthz", "/health")
 MAX_BODY = 32 * 1024 * 1024
 BODIES = 160 * 1024 * 1024
 """Bytes of bodies whose turn it is, of all requests together. At its peak each costs five times as much (ours)."""
+REACH_EVERY = 5.0
+"""Seconds between two looks whether a silent model server is back (ours)."""
 SMALL = 1024 * 1024
 """Bytes of a body that is not counted there (ours)."""
 AHEAD = 64 * 1024 * 1024
@@ -87,10 +91,19 @@ class ClientLeft(Exception):
 
 
 class GuardedApp:
-    """The app behind the rules. `silence` says why the model's server does not answer; "" while it does."""
+    """The app behind the rules. `silence` says why the model's server did not answer last; "" where it did. `reach`
+    sees whether it answers again: a silence that only a question could end would keep every question away."""
 
-    def __init__(self, app: App, rules: Rules, silence: Callable[[], str] = str) -> None:
-        self._app, self._rules, self._silence = app, rules, silence
+    def __init__(
+        self,
+        app: App,
+        rules: Rules,
+        silence: Callable[[], str] = str,
+        reach: Callable[[], Coroutine[Any, Any, object]] | None = None,
+    ) -> None:
+        self._app, self._rules, self._silence, self._reach = app, rules, silence, reach
+        self._reaching: asyncio.Task[object] | None = None
+        self._reached = -math.inf
         self._turns = Turns(rules.at_once, BODIES)
         self._room = Room(AHEAD)
         self._running = 0
@@ -104,7 +117,10 @@ class GuardedApp:
                 await tell(send, *refusal)
             elif scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
                 # In nobody's turn: a server that is busy is well. Why the model is silent is not for everybody.
-                await _answer(send, 200, {"status": "ok", **({"model": "no answer"} if self._silence() else {})})
+                silent = bool(self._silence())
+                if silent:
+                    self._see_again()
+                await _answer(send, 200, {"status": "ok", **({"model": "no answer"} if silent else {})})
             elif self._running >= self._rules.at_once + self._rules.waiting:
                 await tell(send, 429, "rate_limited", "Too many requests at once.", self._rules.retry)
             else:
@@ -115,6 +131,13 @@ class GuardedApp:
                     self._running -= 1
         else:
             await send({"type": "websocket.close", "code": 1008})
+
+    def _see_again(self) -> None:
+        """Ask the model's server in the background whether it is back, once at a time and not without pause."""
+        busy = self._reaching is not None and not self._reaching.done()
+        if self._reach is not None and not busy and time.monotonic() - self._reached >= REACH_EVERY:
+            self._reached = time.monotonic()
+            self._reaching = asyncio.ensure_future(self._reach())
 
     async def _run_in_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app in its turn. Where the body is refused, our refusal replaces what the app makes of it."""

@@ -13,7 +13,7 @@ used. Over HTTP: at most MAX_SESSIONS sessions (`sessions.py`), each forgotten a
 import asyncio
 import base64
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
@@ -99,7 +99,12 @@ async def serve_stdio(server: Server[Any]) -> None:
         await server.run(read, write, server.create_initialization_options())
 
 
-def http_app(server: Server[Any], rules: Rules, silence: Callable[[], str] = str) -> GuardedApp:
+def http_app(
+    server: Server[Any],
+    rules: Rules,
+    silence: Callable[[], str] = str,
+    reach: Callable[[], Coroutine[Any, Any, object]] | None = None,
+) -> GuardedApp:
     """The ASGI app: the protocol at PATH, behind `rules`, which also say how large a request may be."""
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -108,7 +113,7 @@ def http_app(server: Server[Any], rules: Rules, silence: Callable[[], str] = str
         max_request_body_size=rules.max_body,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # GuardedApp decides
     )
-    return GuardedApp(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules, silence)
+    return GuardedApp(Sessions(app, PATH, MAX_SESSIONS, rules.at_once), rules, silence, reach)
 
 
 async def _report_and_answer(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage, progress: Progress) -> Told:

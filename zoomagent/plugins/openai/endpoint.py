@@ -95,7 +95,7 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> GuardedApp:
     async def bug(request: Request, error: Exception) -> Response:
         return _refuse(_BUG)
 
-    return GuardedApp(app, rules, lambda: agent.silence)
+    return GuardedApp(app, rules, lambda: agent.silence, agent.areach)
 
 
 _UNKNOWN = Refusal(404, "model_not_found", f"There is no such model here. There are: {', '.join(MODELS)}.", "model")

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from zoomagent.confidence.records import Record
+from zoomagent.confidence.records import Record, read_records
 from zoomagent.data.world.varied import Variety
 from zoomagent.data.world.wordings import Style
 from zoomagent.evaluation.scoring import same_answer
@@ -22,6 +22,7 @@ from zoomagent.evaluation.sets.other_world import Materials
 from zoomagent.graphs.context import Bench, Live
 from zoomagent.graphs.judging import NEUTRAL, features_of
 from zoomagent.graphs.state import Question, State
+from zoomagent.journal import Journal
 from zoomagent.models.base import Model
 from zoomagent.models.profiles import whole_side
 from zoomagent.running import run
@@ -65,15 +66,16 @@ async def collect(
     progress: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Append one record a question to `out`; returns how many there are. What is there already is not asked again."""
-    known = {line.split('"', 4)[3] for line in (out.read_text(encoding="utf-8").splitlines() if out.exists() else [])}
-    kept = len(known)
-    with out.open("a", encoding="utf-8") as handle:
+    with Journal(out) as journal:
+        for _ in journal.lines():
+            pass  # to the end: there the torn line of a kill is cut off
+        known = {kept.id for kept in read_records(out)}
+        kept = len(known)
         for done, task in enumerate(asked, 1):
             if task.name not in known:
                 state = await ask_for_record(model, task, ocr=ocr and done % READS_EVERY == 0)
                 if "macro" in state:
-                    handle.write(record(state, task).model_dump_json() + "\n")
-                    handle.flush()
+                    journal.add([record(state, task).model_dump_json().encode()])
                     kept += 1
             progress(done)
     return kept

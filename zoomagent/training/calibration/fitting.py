@@ -123,13 +123,15 @@ def fit_head(records: Sequence[Record], right: Sequence[bool], fields: tuple[str
     """A logistic model with its calibrator; the base rate where there is too little to learn from."""
     columns, least = vector(Features(), fields)[1], 1 / (len(right) + 2)
     y = np.asarray(right, dtype=bool)
-    if y.size < ENOUGH or min(int(np.sum(y)), int(np.sum(~y))) < RARE:
+    fold = np.asarray(folds(records, FOLDS, f"folds {seed}"))
+    # Records of one fold have no others to be judged by: all of one picture, or of few.
+    if y.size < ENOUGH or min(int(np.sum(y)), int(np.sum(~y))) < RARE or np.unique(fold).size < 2:
         rate = (float(np.sum(y)) + 1) / (y.size + 2)
         flat = (0.0,) * len(columns)
         base = Platt(slope=1, intercept=0)
         return Head(columns=columns, weights=flat, intercept=log_odds(rate), calibrator=base, least=least)
     x = np.stack([vector(record.features, fields)[0] for record in records])
-    held_out = _out_of_fold(x, y, np.asarray(folds(records, FOLDS, f"folds {seed}")))
+    held_out = _out_of_fold(x, y, fold)
     weights, intercept = _logistic(x, y)
     calibrator = fit_isotonic(held_out, y) if y.size >= FOR_ISOTONIC else fit_platt(held_out, y)
     found = tuple(weights.tolist())

@@ -53,8 +53,9 @@ class Look(BaseModel):
 def read_looks(path: Path) -> list[Look]:
     """Every line of the file. Raises SettingInvalid naming the first that is none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # Not `splitlines`: a file's name may hold other ends of lines.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, ValueError) as error:
         raise SettingInvalid(f"There is no file {path.name!r} of zoomagent bench looks.") from error
     found = []
     for number, line in enumerate(lines, 1):
@@ -79,7 +80,9 @@ def fit_scope(found: Sequence[Look], seed: int = 1) -> Among | Near | None:
     """The check for these pictures; None where they are too few to say what belongs."""
     kept = [look for look in found if not look.held_out]
     own = sum(not look.foreign for look in kept)
-    if own < ENOUGH:
+    if own < ENOUGH or any(
+        len(_folds([k for k in kept if k.foreign is side], seed)) < 2 for side in {k.foreign for k in kept}
+    ):
         return None
     if len(kept) - own >= OTHERS:
         return _fit_among(kept, seed)
