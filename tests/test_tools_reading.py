@@ -76,7 +76,7 @@ def test_text_is_read_with_its_place_in_the_original(views: ViewStore) -> None:
     view = crop(views, views.whole()["id"], [560, 500, 740, 640]).views[0]["id"]
     [line] = asyncio.run(read(views, view))
     assert line.text == "EXIT 1234" and 0.9 < line.score <= 1
-    assert coverage(line.box, SIGN) > 0.9 and coverage(SIGN, line.box) > 0.5
+    assert coverage(line.box, SIGN) > 0.95 and coverage(SIGN, line.box) > 0.5
 
 
 @reads
