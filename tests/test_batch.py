@@ -380,6 +380,23 @@ def test_a_run_says_which_code_kept_it_from_a_closer_look(tmp_path: Path) -> Non
     assert answer.outcome.kind == "answered_degraded" and answer.outcome.codes == ("model_unavailable",)
 
 
+def test_a_row_whose_server_dies_under_it_is_answered_by_the_next(tmp_path: Path) -> None:
+    dying, well = DiesAfterTheFirstLook(), FakeServer(lambda seen: "a cat")
+
+    async def asked() -> tuple[Answer, Answer]:
+        async with serve(dying) as one, serve(well) as two:
+            models = (f"{one}#qwen3-vl", f"{two}#qwen3-vl")
+            name = next(name for name in (f"{i}.png" for i in range(200)) if ranked(name, models)[0] == models[0])
+            Image.new("RGB", (2000, 1500)).save(tmp_path / name)
+            row = Row("r", 1, name, "What does the sign say?")
+            async with Agents(Setup(models, tmp_path)) as agents, Agents(Setup(models[1:], tmp_path)) as others:
+                return await agents.ask(row), await others.ask(row)
+
+    answer, undisturbed = asyncio.run(asked())
+    assert dying.requests and answer.text == "a cat" and answer.outcome == undisturbed.outcome
+    assert "model_unavailable" not in answer.outcome.codes
+
+
 @pytest.mark.parametrize("code", ["model_not_found", "model_blind", "setting_invalid", "policy_file_refused"])
 def test_what_no_row_can_be_answered_without_stops_the_batch(tmp_path: Path, code: str) -> None:
     async def ask(row: Row) -> Answer:
