@@ -53,4 +53,5 @@ def test_the_bench_over_the_wire_is_within_the_intervals_of_the_bench_in_this_pr
         assert other["low"] <= row["accuracy"] <= other["high"], strategy
         assert other["errors"] == 0
         if server.scores_given:
-            assert (other["accuracy"], other["calls"]) == (row["accuracy"], row["calls"])
+            # A choice that is not among the server's twenty alternatives costs a request for each choice: more calls.
+            assert other["accuracy"] == row["accuracy"] and other["calls"] >= row["calls"]
