@@ -20,7 +20,7 @@ from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.batch.rows import Row
 from zoomagent.errors import ModelUnavailable, RateLimited
-from zoomagent.media import Limits, UrlRules, open_picture
+from zoomagent.media import Limits, UrlRules, open_media
 
 Ask = Callable[[Row], Awaitable[Answer]]
 
@@ -42,7 +42,7 @@ class Setup:
 
     def agent(self, model: str) -> ZoomAgent:
         rules = UrlRules(self.hosts) if self.hosts else None
-        opener = partial(open_picture, limits=self.limits, allow_urls=rules)
+        opener = partial(open_media, limits=self.limits, allow_urls=rules)
         return ZoomAgent(model, opener=opener, connections=self.connections, **self.settings)
 
     @property

@@ -1,4 +1,4 @@
-"""What a client may name as a picture: a data URL always; a file or an address only where the operator allowed it.
+"""What a client may name as a picture or clip: a data URL always; a file or address where the operator allowed it.
 
     opener = picture_opener(Allowed(roots=("/data/pictures",), hosts=("images.example.com",)))
     ZoomAgent("nano", opener=opener)
@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from zoomagent.errors import InputRefused
-from zoomagent.media import Limits, Picture, UrlRules, open_picture
+from zoomagent.media import Limits, Picture, UrlRules, Video, VideoLimits, open_media
 
 MAX_PATH = 4096
 """Characters of a path that is looked for below the roots."""
@@ -24,7 +24,8 @@ MAX_PATH = 4096
 @dataclass(frozen=True)
 class Allowed:
     """`roots`: folders below which files may be opened. `hosts`: names from which http(s) pictures may be fetched
-    (`.example.com` for all below it). None of either unless given. `max_bytes` and `max_pixels` bound each picture."""
+    (`.example.com` for all below it; clips are never fetched). None of either unless given. `max_bytes` bounds each
+    picture and clip, `max_pixels` each picture."""
 
     roots: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
@@ -32,13 +33,14 @@ class Allowed:
     max_pixels: int = Limits.max_pixels
 
 
-def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
+def picture_opener(allowed: Allowed) -> Callable[[Any], Picture | Video]:
     """The opener of an agent that serves clients: text only, within what is allowed. It raises InputRefused."""
     rules = UrlRules(allowed.hosts) if allowed.hosts else None
     limits = Limits(roots=allowed.roots, max_bytes=allowed.max_bytes, max_pixels=allowed.max_pixels)
-    opened = partial(open_picture, limits=limits, allow_urls=rules)
+    clips = VideoLimits(roots=allowed.roots, max_bytes=allowed.max_bytes)
+    opened = partial(open_media, limits=limits, video_limits=clips, allow_urls=rules)
 
-    def opener(source: Any) -> Picture:
+    def opener(source: Any) -> Picture | Video:
         if not isinstance(source, str):
             raise InputRefused("A picture is named by a data: URL, an address or a path, as text.", code="bad_input")
         named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
@@ -55,12 +57,12 @@ def picture_opener(allowed: Allowed) -> Callable[[Any], Picture]:
     return opener
 
 
-def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> Callable[[Any], Picture]:
-    """The same, but the names in `pictures` stand for what the program itself gives (anything `open_picture` takes)."""
+def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> Callable[[Any], Picture | Video]:
+    """The same, but the names in `pictures` stand for what the program itself gives (anything `open_media` takes)."""
     opened = picture_opener(allowed)
 
-    def opener(source: Any) -> Picture:
+    def opener(source: Any) -> Picture | Video:
         known = isinstance(source, str) and source in pictures
-        return open_picture(pictures[source]) if known else opened(source)
+        return open_media(pictures[source]) if known else opened(source)
 
     return opener

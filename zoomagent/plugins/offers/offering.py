@@ -24,11 +24,13 @@ from PIL import Image
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
-from zoomagent.errors import RunError
+from zoomagent.errors import InputRefused, RunError
 from zoomagent.geometry import Box, Size, Space, View, box_from_model, whole
 from zoomagent.graphs.context import Bench
-from zoomagent.media import Picture
+from zoomagent.media import Picture, Video
 from zoomagent.media.patience import opened_in_time
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.moments import Moment
 from zoomagent.plugins.offers.offers import (
     AnswerAboutImage,
     Crop,
@@ -61,7 +63,7 @@ from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import MAGNIFY
 from zoomagent.tools.zooming import MARGIN, surroundings
 
-Opener = Callable[[Any], Picture]
+Opener = Callable[[Any], Picture | Video]
 PICTURE_BYTES = 600_000
 """Bytes of all pictures of one result, which become a third more as base64 (ours)."""
 TEXT_BYTES = 60_000
@@ -87,7 +89,7 @@ class Told:
 
 async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> AsyncGenerator[Step | Told, None]:
     """The steps of the run as they happen, then what the client is told. Closing it cancels the run, and closes the
-    picture when that has ended."""
+    picture or clip when that has ended."""
     changes = {
         name: value
         for name in ("strategy", "rule", "target_error", "gate")
@@ -95,17 +97,17 @@ async def answering(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -
     }
     chosen = agent.using(**changes) if changes else agent
     try:
-        picture = await opened_in_time(opener, asked.image, chosen.context.budget.seconds)
+        media = await opened_in_time(opener, asked.image, chosen.context.budget.seconds)
     except RunError as error:
         refusal = public_refusal(error, chosen.model_name, chosen.context.strategy)
         yield Told(refusal, answer_text(refusal), failed=True)
         return
-    with picture:
-        regions = [region_in(picture.size, region, asked.units) for region in asked.regions or ()]
-        asking = chosen.astream(picture, asked.question, asked.options or (), regions=regions)
+    with media:
+        regions = [region_in(media.size, region, asked.units) for region in asked.regions or ()]
+        asking = chosen.astream(media, asked.question, asked.options or (), regions=regions)
         async with aclosing(asking) as items:
             async for item in items:
-                yield item if isinstance(item, Step) else await asyncio.to_thread(_tell_answer, item, picture)
+                yield item if isinstance(item, Step) else await asyncio.to_thread(_tell_answer, item, media)
 
 
 async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage) -> Told:
@@ -117,9 +119,13 @@ async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage)
     raise AssertionError("a run ends with what the client is told")
 
 
-def _tell_answer(answer: Answer, picture: Picture) -> Told:
-    public = public_answer(answer)
-    crops = crops_of(answer, picture)
+def _tell_answer(answer: Answer, media: Picture | Video) -> Told:
+    public, crops = public_answer(answer), []
+    if isinstance(media, Picture):
+        crops = crops_of(answer, media)
+    elif answer.picture and (made := answer.picture.sheet):
+        sheet = Sheet(media, Moment(*made.moment), made.grid)
+        crops = crops_of(answer, sheet) or [sheet.view(whole(sheet.size), shown_size(whole(sheet.size)))]
     files = tuple(jpeg(crop, PICTURE_BYTES // max(1, len(crops))) for crop in crops)
     return Told(public, answer_text(public), files, failed=not answer.answered)
 
@@ -129,8 +135,10 @@ def answer_text(answer: PublicAnswer) -> str:
     if answer.outcome in ("refused", "failed"):
         return f"{answer.code}: {' '.join(answer.reasons)}"
     sure = "" if answer.confidence is None else f" ({answer.confidence_from} confidence {answer.confidence:.2f})"
-    boxes = "".join(f"\nIt rests on {list(box.pixels)} (pixels of the original)." for box in answer.boxes)
-    return f"{answer.answer}{sure}\n{' '.join(answer.reasons)}{boxes}"
+    place = "the frames shown" if answer.sheet else "the original"
+    boxes = "".join(f"\nIt rests on {list(box.pixels)} (pixels of {place})." for box in answer.boxes)
+    times = "".join(f"\n{one.phrase}: {one.start / 1000:.3f} to {one.end / 1000:.3f} s." for one in answer.moments)
+    return f"{answer.answer}{sure}\n{' '.join(answer.reasons)}{times}{boxes}"
 
 
 # Single tools
@@ -139,6 +147,9 @@ def answer_text(answer: PublicAnswer) -> str:
 async def looking(agent: ZoomAgent, opener: Opener, asked: ToolArguments) -> Told:
     """What one tool gives. Raises ToolError and RunError."""
     with await opened_in_time(opener, asked.image, agent.context.budget.seconds) as picture:
+        if isinstance(picture, Video):
+            text = "This tool takes pictures. Ask answer_about_image about a clip."
+            raise InputRefused(text, code="unsupported_image")
         match asked:
             case Crop() | Zoom():
                 return await asyncio.to_thread(_show_region, picture, asked)

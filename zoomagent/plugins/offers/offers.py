@@ -82,6 +82,7 @@ class ToolArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     image: Annotated[str, Field(description="the picture: a data: URL, or a file or address the server allows")]
+    """A clip is one too where a question is asked; single tools refuse it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -195,8 +196,9 @@ OFFERS = (
     Offer(
         "answer_about_image",
         "Answer about an image",
-        "Answer a question about a picture that may be large: looks closer where that is needed, checks what it saw, "
-        "and says how sure it is and which regions the answer rests on.",
+        "Answer a question about a picture that may be large, or about a clip (mp4, mov, mkv, webm, avi): looks closer "
+        "where that is needed, checks what it saw, and says how sure it is, which regions the answer rests on, and "
+        "when in the clip.",
         AnswerAboutImage,
         PublicAnswer,
         shows=True,

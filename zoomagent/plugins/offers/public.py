@@ -3,8 +3,9 @@
     public_answer(answer).model_dump(mode="json")
 
 Boxes are `[left, top, right, bottom]`, in pixels of the upright original and as shares (0 to 1) of its width and
-height. Left out: view ids, dialogues and the trees of what was looked at, which `Answer` itself has; and pixels:
-`crops_of` renders the evidence again.
+height; of a clip, in the sheet of its frames that `sheet` names. Moments are milliseconds of the clip. Left out: view
+ids, dialogues and the trees of what was looked at, which `Answer` itself has; and pixels: `crops_of` renders the
+evidence again.
 """
 
 from typing import Literal
@@ -18,7 +19,7 @@ from zoomagent.geometry import Box, Size
 from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.media import Picture
 from zoomagent.models.naming import name_of, own_name
-from zoomagent.run_record import Corners, Cost, PictureInfo
+from zoomagent.run_record import Corners, Cost, PictureInfo, SheetInfo
 
 MAX_CROP_SIDE = 768
 """Longer side, in pixels, of an evidence crop in a reply (ours): large enough to read, small enough to send."""
@@ -35,6 +36,14 @@ class PublicBox(Public):
     relative: tuple[float, float, float, float] = Field(description="the same as shares of width and height, 0 to 1")
 
 
+class PublicMoment(Public):
+    """A span of a clip in which something was found."""
+
+    start: int = Field(description="milliseconds from the clip's first frame")
+    end: int = Field(description="milliseconds; the moment ends before it")
+    phrase: str = Field(description="what was looked for")
+
+
 class PublicEvidence(Public):
     """A region that was looked at closely, and what was read there."""
 
@@ -46,7 +55,7 @@ class PublicEvidence(Public):
 
 
 class PublicAnswer(Public):
-    """The answer to one question about one picture."""
+    """The answer to one question about one picture or clip."""
 
     answer: str = Field(description='the answer; "Cannot tell" when it cannot be seen; empty when there is none')
     confidence: float | None = Field(description="probability that the answer is right, 0 to 1; null: unknown")
@@ -59,6 +68,8 @@ class PublicAnswer(Public):
     boxes: tuple[PublicBox, ...] = Field(description="the regions the answer rests on")
     evidence: tuple[PublicEvidence, ...] = ()
     picture: tuple[int, int] | None = Field(default=None, description="width and height of the upright original")
+    moments: tuple[PublicMoment, ...] = Field(default=(), description="when in a clip the things were found")
+    sheet: SheetInfo | None = Field(default=None, description="which frames of a clip the picture is made of")
     cost: Cost = Cost()
     model: str = ""
     strategy: str = ""
@@ -92,6 +103,8 @@ def public_answer(answer: Answer) -> PublicAnswer:
         if picture
         else (),
         picture=(picture.width, picture.height) if picture else None,
+        moments=tuple(PublicMoment(start=one.start, end=one.end, phrase=one.phrase) for one in answer.moments),
+        sheet=picture.sheet if picture else None,
         cost=answer.cost,
         model=public_model(answer.model),
         strategy=answer.strategy,
