@@ -202,6 +202,25 @@ def test_a_sure_line_is_not_looked_at_again_and_an_unsure_one_is() -> None:
     assert unsure.score == 0.95 and [one.score for one in unsure.readings] == [0.95, 0.6], "both are kept"
 
 
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (2000, 2000), (3400, 0), (0, 2400), (3400, 2400)])
+def test_small_unsure_lines_are_magnified_wherever_the_region_lies(left: int, top: int) -> None:
+    class Doubter(BarReader):
+        def spell(self, line: Pixels) -> tuple[str, float]:
+            return "word", 0.7
+
+    region = Box(left, top, left + 600, top + 600)
+    bars = [Box(left + 200, top + 300, left + 320, top + 316), Box(left + 470, top + 580, left + 600, top + 600)]
+    drawn = Image.new("RGB", (4000, 3000), "white")
+    for bar in bars:
+        drawn.paste((0, 0, 0), (bar.left, bar.top, bar.right, bar.bottom))
+    with open_picture(drawn) as picture:
+        text = read_text(picture, region, reader=Doubter())
+    magnified = [box for shrink, box in text.looked if shrink < 1]
+    assert len(text.lines) == 2 and all(coverage(bar, line.box) > 0.9 for bar, line in zip(bars, text.lines, strict=True))
+    assert all(any(coverage(bar, box) == 1 for box in magnified) for bar in bars)
+    assert all(coverage(box, region) == 1 for box in magnified)
+
+
 def text_of(*texts: str) -> PictureText:
     size = Size(100, 100)
     quad = np.array([[0, 0], [10, 0], [10, 5], [0, 5]], float)

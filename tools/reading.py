@@ -147,7 +147,7 @@ def read_text(
         places = places_for(detail, lines, shrink, closer)
         lines = look.at(views_over(places, look.region, closer), closer, lines)
         shrink = closer
-    lines = look.at(magnified_views(lines, look.region), MAGNIFIED, lines)
+    lines = look.at(magnified_views(lines, look.region, picture.size), MAGNIFIED, lines)
     found = [line for line in lines if line.score >= LEAST_SCORE]
     return PictureText(
         tuple(reading_order(found)), picture.size, look.region, len(look.looked), look.complete, tuple(look.looked)
@@ -174,14 +174,16 @@ def places_for(detail: Detail, lines: Sequence[Line], shrink: int, closer: int) 
     return np.asarray((fine if closer == 1 else fine & detail.fits(closer)) | read_unsurely)
 
 
-def magnified_views(lines: Sequence[Line], region: Box) -> list[Box]:
-    """Boxes around the lines of small letters that were read unsurely."""
-    boxes = []
+def magnified_views(lines: Sequence[Line], region: Box, picture: Size) -> list[Box]:
+    """Boxes in `region` around the lines of small letters that were read unsurely."""
+    boxes: list[Box] = []
     for line in lines:
         height = axes_of(line.quad).height
         if LEAST_SCORE <= line.score < SURE and height <= SMALL:
-            boxes += split_box(with_margin(line.box, region.size, round(height)), MAGNIFIED)
-    return [intersect(box, region) for box in boxes]
+            around = intersect(with_margin(line.box, picture, round(height)), region)
+            # A line's box may lie a pixel beside the region: its corners are rounded.
+            boxes += split_box(around, MAGNIFIED) if min(around.width, around.height) > 0 else []
+    return boxes
 
 
 def _drawn(lines: Sequence[Line], detail: Detail) -> Mask:
