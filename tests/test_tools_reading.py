@@ -13,13 +13,13 @@ from fake_model import FAKE_PROFILE
 from PIL import Image
 
 from zoomagent.errors import SettingInvalid, ToolError
-from zoomagent.geometry import Box, Size, coverage, whole
+from zoomagent.geometry import Box, Size, coverage, intersect, whole
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.picture import Request
 from zoomagent.tools.cropping import crop
 from zoomagent.tools.lines import Line, Reading, line_of
 from zoomagent.tools.reader import Pixels, Quad, ReaderModels, rapid_reader
-from zoomagent.tools.reading import PictureText, Progress, read, read_text
+from zoomagent.tools.reading import PictureText, Progress, level, read, read_text
 from zoomagent.tools.viewing import ViewStore
 
 reads = pytest.mark.skipif(find_spec("rapidocr") is None, reason="needs the extra `ocr`")
@@ -189,6 +189,56 @@ def test_a_hundred_megapixels_of_fine_strokes_cost_a_bounded_number_of_bounded_v
         assert read_text(picture, Box(500, 500, 1500, 1300), reader=reader).complete
 
 
+class Banner:
+    """A white page of any size with fine strokes in one box, drawn when it is asked for."""
+
+    def __init__(self, strokes: Box) -> None:
+        self.strokes = strokes
+        self._drawn = hatched(Size(strokes.width, strokes.height), [Box(0, 0, strokes.width, strokes.height)])
+
+    def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        for box, size in requests:
+            view = Image.new("RGB", (size.width, size.height), "white")
+            part = intersect(box, self.strokes)
+            if part.area:
+                x, y = size.width / box.width, size.height / box.height
+                own = self._drawn.crop(
+                    [a - b for a, b in zip(part.as_list(), self.strokes.as_list()[:2] * 2, strict=True)]
+                )
+                shrunk = own.resize(
+                    (max(1, round(part.width * x)), max(1, round(part.height * y))), Image.Resampling.BOX
+                )
+                view.paste(shrunk, (round((part.left - box.left) * x), round((part.top - box.top) * y)))
+            yield view
+
+    def prepare(self) -> None:
+        """All is ready."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def test_a_picture_of_any_width_is_read_to_its_far_end() -> None:
+    size, strokes = Size(70_000, 1100), Box(68_000, 700, 68_300, 716)
+    with Picture("banner", size, (), Banner(strokes)) as picture:
+        text = read_text(picture, reader=BarReader())
+        beside = read_text(picture, Box(30_001, 133, 68_200, 900), reader=BarReader())
+    for read_of, expected in ((text, strokes), (beside, Box(68_000, 700, 68_200, 716))):
+        [line] = read_of.lines
+        assert coverage(expected, line.box) > 0.9 and coverage(line.box, expected) > 0.7
+
+
+@pytest.mark.parametrize(("width", "height"), [(12_000, 12_000), (40_000, 600), (600, 40_000), (50_000, 20_000)])
+def test_a_line_of_any_length_and_direction_can_be_cut_out(width: int, height: int) -> None:
+    corner, far = np.array([60.0, 60.0]), np.array([width - 60.0, height - 60.0])
+    along = (far - corner) / np.linalg.norm(far - corner)
+    down = np.array([-along[1], along[0]]) * 16
+    quad = np.array([corner - down, far - down, far + down, corner + down])
+    with Picture("line", Size(width, height), (), Banner(Box(0, 0, 8, 8))) as picture:
+        rows, columns = level(picture, quad).shape[:2]
+    assert min(rows, columns) >= 8 and max(rows, columns) > 20 * min(rows, columns)
+
+
 def test_a_sure_line_is_not_looked_at_again_and_an_unsure_one_is() -> None:
     class Doubter(BarReader):
         def spell(self, line: Pixels) -> tuple[str, float]:
@@ -216,7 +266,9 @@ def test_small_unsure_lines_are_magnified_wherever_the_region_lies(left: int, to
     with open_picture(drawn) as picture:
         text = read_text(picture, region, reader=Doubter())
     magnified = [box for shrink, box in text.looked if shrink < 1]
-    assert len(text.lines) == 2 and all(coverage(bar, line.box) > 0.9 for bar, line in zip(bars, text.lines, strict=True))
+    assert len(text.lines) == 2 and all(
+        coverage(bar, line.box) > 0.9 for bar, line in zip(bars, text.lines, strict=True)
+    )
     assert all(any(coverage(bar, box) == 1 for box in magnified) for bar in bars)
     assert all(coverage(box, region) == 1 for box in magnified)
 

@@ -10,6 +10,7 @@ was found, it is spelt from original pixels. What two scales say of one line is 
 """
 
 import asyncio
+import math
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ import numpy as np
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, intersect, whole, with_margin
 from zoomagent.media import Picture
+from zoomagent.media.picture import MAX_VIEW_PIXELS
 from zoomagent.tools.areas import split_box, views_over
 from zoomagent.tools.detail import CELL, POOL, Detail, Mask, measure_detail
 from zoomagent.tools.lines import (
@@ -267,10 +269,12 @@ def ends_beyond(quad: Quad, views: Sequence[Box], region: Box, shrink: float) ->
 
 
 def level(picture: Picture, quad: Quad) -> Pixels:
-    """The pixels of a line, turned to run from left to right; shrunk where it is higher than the reader needs."""
+    """The pixels of a line, turned to run from left to right; shrunk where it is higher than the reader needs, or where
+    the box around it, of a long line that leans, is more than one view."""
     axes = axes_of(quad)
     box = box_around(quad, picture.size)
-    shrink = max(1.0, axes.height / (1.5 * LINE_HEIGHT))
+    # Sides are rounded to whole pixels, so a little less than the most.
+    shrink = max(1.0, axes.height / (1.5 * LINE_HEIGHT), math.sqrt(box.area / (0.99 * MAX_VIEW_PIXELS)))
     size = Size(max(1, round(box.width / shrink)), max(1, round(box.height / shrink)))
     pixels = np.asarray(picture.view(box, size).convert("RGB"))
     scale = np.array([size.width / box.width, size.height / box.height])
