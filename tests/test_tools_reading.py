@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -308,3 +308,52 @@ def test_without_the_extra_the_model_and_the_user_are_told(
 def test_a_model_of_the_readers_that_is_no_file_is_told_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid, match=r"recognition model.*arabic\.onnx"):
         ReaderModels(recognition=tmp_path / "arabic.onnx")
+
+
+def packaged(part: str) -> bytes:
+    """One of the models in rapidocr's wheel."""
+    import rapidocr
+
+    return next((Path(rapidocr.__file__).parent / "models").glob(f"*_{part}_*.onnx")).read_bytes()
+
+
+@reads
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("detection", b"no model at all"),
+        ("detection", b""),
+        ("recognition", b"\x08\x08\x12\x00" * 9),
+        ("detection", lambda: packaged("det")[:90_000]),
+        ("detection", lambda: packaged("rec")),
+        ("detection", lambda: packaged("cls")),
+        ("recognition", lambda: packaged("det")),
+        ("recognition", lambda: packaged("cls")),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_told_before_anything_is_read(
+    name: str, content: bytes | Callable[[], bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(content if isinstance(content, bytes) else content())
+    with pytest.raises(SettingInvalid, match=r"'mine\.onnx' is no .*\. Give ") as told:
+        rapid_reader(ReaderModels(**{name: file}))
+    assert str(tmp_path) not in str(told.value)
+
+
+@reads
+def test_a_model_without_letters_needs_those_that_it_was_trained_with(tmp_path: Path, picture: Picture) -> None:
+    model, letters = tmp_path / "mine.onnx", tmp_path / "mine.txt"
+    model.write_bytes(packaged("rec").replace(b"\x09character", b"\x09no-letter"))
+    with pytest.raises(SettingInvalid, match="--letters"):
+        rapid_reader(ReaderModels(recognition=model))
+    for wrong in (b"a\nb\n", b"", b"\xff\xfe\n" * 18_708):
+        letters.write_bytes(wrong)
+        with pytest.raises(SettingInvalid, match=r"mine\.txt.* Give "):
+            rapid_reader(ReaderModels(recognition=model, letters=letters))
+    import onnxruntime
+
+    whole_model = onnxruntime.InferenceSession(packaged("rec"), providers=["CPUExecutionProvider"])
+    letters.write_text(whole_model.get_modelmeta().custom_metadata_map["character"], encoding="utf-8")
+    reader = rapid_reader(ReaderModels(recognition=model, letters=letters))
+    assert [line.text for line in read_text(picture, Box(1100, 780, 1500, 960), reader=reader).lines] == ["EXIT 1234"]
