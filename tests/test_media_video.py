@@ -198,6 +198,26 @@ def test_nothing_stays_open() -> None:
     assert refused.value.code == "picture_closed"
 
 
+def test_frames_that_are_being_made_are_finished_and_no_others_are_begun() -> None:
+    open_video(made("mp4")).close()  # the worker is warm
+    before = len(os.listdir("/proc/self/fd"))
+    video = open_video(made("mp4"), limits=VideoLimits(cache_bytes=1))
+    requests = [(number, whole(video.size), video.size) for number in (3, 20, 37)]
+    begun, not_begun = video.regions(requests), video.regions(requests)
+    first = next(begun)
+    video.close()
+    assert [number_in(image) for image in (first, *begun)] == [3, 20, 37]
+    with pytest.raises(InputRefused) as refused:
+        next(not_begun)
+    assert refused.value.code == "picture_closed"
+    assert len(os.listdir("/proc/self/fd")) == before
+    sheet = Sheet(open_video(made("mp4")), Moment(0, 500), 2, owns=True)
+    views = sheet.views([(sheet.cell(number), video.size) for number in range(4)])
+    next(views)
+    sheet.close()
+    assert len(list(views)) == 3 and len(os.listdir("/proc/self/fd")) == before
+
+
 def turned(data: bytes) -> bytes:
     """The same mp4, to be shown turned by a quarter, as phones write it."""
     at = data.index(b"tkhd") + 4 + 40
