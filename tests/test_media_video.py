@@ -198,6 +198,41 @@ def test_nothing_stays_open() -> None:
     assert refused.value.code == "picture_closed"
 
 
+ROW = (0).to_bytes(24, "little")
+PROBED = {"size": [160, 96], "frames": 1, "duration": 50, "notes": []}
+
+
+@pytest.mark.parametrize(
+    ("rows", "reply"),
+    [
+        (b"x", PROBED),
+        (ROW[:-1], PROBED),
+        (ROW + b"12345678", PROBED),
+        (ROW + b"123", PROBED),
+        (b"", {**PROBED, "frames": 0}),
+        (ROW + (2**62).to_bytes(24, "little"), {**PROBED, "frames": 2}),
+        (ROW, {**PROBED, "frames": "1"}),
+        (ROW, {**PROBED, "size": [160, "96"]}),
+        (ROW, {**PROBED, "duration": 10**30}),
+        (ROW, {**PROBED, "notes": None}),
+        (ROW, {}),
+    ],
+)
+def test_whatever_a_decoder_says_about_a_clip_is_checked(
+    rows: bytes, reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a file took over may say anything."""
+
+    def says(job: dict[str, Any], source: int, target: int) -> dict[str, Any]:
+        os.write(target, rows)
+        return reply
+
+    monkeypatch.setattr(decoded, "decode", says)
+    with pytest.raises(InputRefused) as refused:
+        open_video(made("mp4"))
+    assert refused.value.code == "decode_crashed"
+
+
 def test_frames_that_are_being_made_are_finished_and_no_others_are_begun() -> None:
     open_video(made("mp4")).close()  # the worker is warm
     before = len(os.listdir("/proc/self/fd"))
