@@ -33,6 +33,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "webm": {"format": "webm", "codec": "libvpx", "b_frames": 0},
     "avi": {"format": "avi", "codec": "mpeg4", "b_frames": 0},
     "avi, frames out of order": {"format": "avi"},
+    "avi, many frames out of order": {"format": "avi", "b_frames": 8, "gop": 30},
+    "avi, groups that need the one before": {"format": "avi", "codec": "mpeg4", "b_frames": 2, "gop": 6},
 }
 
 
@@ -196,6 +198,44 @@ def test_nothing_stays_open() -> None:
     with pytest.raises(InputRefused) as refused:
         video.frame(500)
     assert refused.value.code == "picture_closed"
+
+
+def damaged(data: bytes, packets: set[int]) -> bytes:
+    """An AVI of which these packets hold nothing but zeros."""
+    broken, at, number = bytearray(data), data.index(b"movi") + 4, 0
+    while data[at : at + 2] == b"00":
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if number in packets:
+            broken[at + 8 : at + 8 + size] = bytes(size)
+        at, number = at + 8 + size + size % 2, number + 1
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("packets", [{5}, {0}, {12}, {5, 6, 17}, {23}])
+@pytest.mark.parametrize(
+    ("options", "group"),
+    [
+        ({"codec": "mjpeg", "pixels": "yuvj420p", "b_frames": 0}, 1),
+        ({"codec": "mpeg4", "b_frames": 0, "gop": 8}, 8),
+        ({"b_frames": 0, "gop": 8}, 8),
+        ({"b_frames": 2, "gop": 8}, 8),
+    ],
+)
+def test_a_damaged_packet_moves_no_other_frame(options: dict[str, Any], group: int, packets: set[int]) -> None:
+    """What rests on it may be lost up to the next key frame; all else is where it was."""
+    if options.get("codec", "libx264") == "libx264":
+        packets = {packet + 1 if packet % group == 0 else packet for packet in packets}  # not its headers
+    with open_video(damaged(clip(24, format="avi", **options), packets)) as video:
+        assert [time // 50 for time in video.times] == list(range(24))
+        singly = [number_in(video.frame(time)) for time in video.times]
+        together = [
+            number_in(image) for image in video.regions([(n, whole(video.size), video.size) for n in range(24)])
+        ]
+    hit = {packet // group for packet in packets}
+    assert [n for n in range(24) if n // group not in hit and (singly[n], together[n]) != (n, n)] == []
+    if group == 1:
+        before = [max((k for k in range(n + 1) if k not in packets), default=1) for n in range(24)]
+        assert singly == together == before
 
 
 ROW = (0).to_bytes(24, "little")
