@@ -5,8 +5,10 @@ answer = world.ask("When is the red circle there?")
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from fake_model import FAKE_PROFILE, Call, FakeModel, Scripted
 
 from zoomagent import prompts
@@ -19,15 +21,13 @@ from zoomagent.moments import Moment
 
 RED = Item("circle", "red", 0.7, 0.3, 0.2, "47", 0, 0)
 BLUE = Item("square", "blue", 0.3, 0.7, 0.2, "83", 0, 0)
-SIDE = 256
+SIDE = 128
 
 
 def shades(image: Any, colour: str) -> int:
     """Pixels of an image that have about this colour."""
-    red = colour == "red"
-    pixels = image.convert("RGB").tobytes()
-    triples = zip(pixels[::3], pixels[1::3], pixels[2::3], strict=True)
-    return sum((r > 150 and g < 90 and b < 90) if red else (b > 150 and r < 90 and g < 110) for r, g, b in triples)
+    r, g, b = np.moveaxis(np.asarray(image.convert("RGB"), int), 2, 0)
+    return int(((r > 150) & (g < 90) & (b < 90) if colour == "red" else (b > 150) & (r < 90) & (g < 110)).sum())
 
 
 class Sighted:
@@ -72,11 +72,14 @@ class Sighted:
 
 
 class ClipWorld:
-    """One clip of a minute, and an agent whose model sees it."""
+    """One clip of a minute, in which the red circle is there once or often, and an agent whose model sees it."""
 
-    def __init__(self, red: Moment, blue: Moment | None = None, *, scores: bool = True, **settings: Any) -> None:
-        scene = Scene(1, "plain", "gray", (RED, BLUE))
-        self.clip = Clip(scene, (red, blue or Moment(0, DURATION)), 0, 1, "green star")
+    def __init__(
+        self, red: Moment | Sequence[Moment], blue: Moment | None = None, *, scores: bool = True, **settings: Any
+    ) -> None:
+        reds = [red] if isinstance(red, Moment) else list(red)
+        scene = Scene(1, "plain", "gray", (*[RED] * len(reds), BLUE))
+        self.clip = Clip(scene, (*reds, blue or Moment(0, DURATION)), 0, len(reds), "green star")
         sighted = Sighted()
         self.model = FakeModel(
             profile=FAKE_PROFILE, respond=sighted.reply, respond_score=sighted.scores if scores else lambda call: None

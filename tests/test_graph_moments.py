@@ -1,5 +1,6 @@
 """Questions about a clip's time: found, bounded, proved; never there is said; budgets and kills change no answer."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from zoomagent.data.world.clips import DURATION, GAP, draw_clip
 from zoomagent.data.world.scene import SMALL
 from zoomagent.graphs.context import Budget
 from zoomagent.graphs.timing import asks_for_after, timing_of
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.moments import Moment, iou
 from zoomagent.run_record import Step
-from zoomagent.tools import bounding
+from zoomagent.tools import bounding, seeking
 from zoomagent.tools.bounding import Edge
+from zoomagent.tools.viewing import ViewStore
 
 RED = Moment(20_000, 26_000)
 WHEN = "When is the red circle there?"
@@ -54,6 +57,65 @@ def test_how_long_and_how_often_and_in_which_order() -> None:
     assert often.text == "1" and len(often.moments) == 1
     long = ClipWorld(RED, blue).ask("How long is the blue square there?")
     assert long.text.endswith(" s") and abs(float(long.text[:-2]) - 12) < 1.5
+
+
+OFTEN = "How often is the red circle there?"
+ENOUGH = Budget(calls=90)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [Moment(10_000, 45_000)],
+        [Moment(9100 + 6670 * number, 10_900 + 6670 * number) for number in range(3)],
+        [Moment(10_000 + 5000 * number, 13_000 + 5000 * number) for number in range(4)],
+        [Moment(3000, 28_000), Moment(31_000, 58_000)],
+    ],
+)
+def test_every_moment_is_counted_once(times: list[Moment]) -> None:
+    """Long or short, near each other or at the clip's ends."""
+    answer = ClipWorld(times, budget=ENOUGH).ask(OFTEN)
+    assert answer.text == str(len(times)) and answer.outcome.kind == "answered"
+    found = sorted(spans(answer), key=lambda moment: moment.start)
+    assert len(found) == len(times) and all(iou(a, b) > 0.8 for a, b in zip(found, times, strict=True))
+    if len(times) == 1:
+        assert answer.cost.model_calls <= Budget().calls, "the usual budget is enough"
+
+
+@pytest.mark.parametrize(("calls", "most"), [(90, 5), (32, 4)])
+def test_a_count_that_ended_early_is_a_least_number_without_a_confidence(calls: int, most: int) -> None:
+    seven = [Moment(1000 + 8000 * number, 4000 + 8000 * number) for number in range(7)]
+    answer = ClipWorld(seven, budget=Budget(calls=calls)).ask(OFTEN)
+    assert answer.text.startswith("at least ") and 1 <= int(answer.text.split()[-1]) <= most
+    assert answer.confidence is None and answer.confidence_from is None
+    assert len({moment.start // 8000 for moment in spans(answer)}) == int(answer.text.split()[-1])
+
+
+def test_what_was_found_is_hidden_all_of_it_when_another_time_is_sought() -> None:
+    times = [Moment(0, 20_000), Moment(24_000, 40_000), Moment(50_000, 57_000)]
+    world = ClipWorld(times)
+    video = world.video
+    views = ViewStore(Sheet(video, video.moment, 3), world.model.profile)
+    stretch = seeking.root("red circle", video.moment, 3)
+    look = asyncio.run(seeking.look_at(world.model, views, stretch, times[:2]))
+    assert look.found is not None and look.found["at"] is not None and times[2].holds(look.found["at"])
+    assert len(world.model.history) == 2, "one look at the sheet, one at the frame"
+
+
+@pytest.mark.parametrize("red", [Moment(0, DURATION), Moment(2000, 58_000)])
+def test_what_is_there_nearly_always_is_not_never_there(red: Moment) -> None:
+    answer = ClipWorld(red).ask(WHEN)
+    assert answer.answered and iou(spans(answer)[0], red) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("apart", "word", "expected"),
+    [(0, "before", "Cannot tell"), (400, "before", "Yes"), (-400, "before", "No"), (400, "after", "No")],
+)
+def test_which_came_first_is_told_down_to_a_frame_and_no_further(apart: int, word: str, expected: str) -> None:
+    world = ClipWorld(Moment(20_000, 41_000), Moment(20_000 + apart, 47_000), budget=ENOUGH)
+    answer = world.ask(f"Was the red circle seen {word} the blue square?")
+    assert answer.text == expected and (answer.confidence is None) == (expected == "Cannot tell")
 
 
 def test_a_model_that_cannot_score_answers_in_words() -> None:
@@ -127,12 +189,12 @@ def test_edges_are_found_to_the_gap_asked_for(start: int, length: int, step: int
     at = moment.middle
     edges: list[Edge] = []
     for side in (-1, 1):
-        edge = bounding.edge_from(at, side, step, least, whole)
+        edge = bounding.edge_from(at, side, step, 2 * step, least, whole)
         looks = 0
         while not edge.done:
             looks += 1
             edge = bounding.after(edge, moment.holds(edge.next), whole)
-        assert looks <= 22
+        assert looks <= 1 + 1000 // step + 10
         assert moment.holds(edge.there)
         edges.append(edge)
     found = bounding.moment_between(edges[0], edges[1], whole, 1)

@@ -122,8 +122,11 @@ def test_a_sheet_shows_every_frame_at_its_place() -> None:
         cell = sheet.cell(number)
         part = view.crop((cell.left, cell.top, cell.right, cell.bottom))
         assert part.tobytes() == video.frame(sheet.time_of(number)).tobytes()
-    hidden = sheet.other(video.moment, 3, Moment(0, video.duration))
+    hidden = sheet.other(video.moment, 3, [Moment(0, 700), Moment(700, video.duration)])
     assert hidden.id != sheet.id
+    some = sheet.other(video.moment, 3, [Moment(0, 500), Moment(1200, 1700)])
+    greys = [some.view(some.cell(n), Size(9, 9)).getcolors() == [(81, (127, 127, 127))] for n in range(9)]
+    assert greys == [some.time_of(n) < 500 or 1200 <= some.time_of(n) < 1700 for n in range(9)] and 3 < sum(greys) < 9
     assert hidden.view(whole(sheet.size), Size(30, 30)).getcolors() == [(900, (127, 127, 127))]
 
 
