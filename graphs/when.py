@@ -45,6 +45,8 @@ NEVER = "Never"
 AT_LEAST = "at least "
 MOST_OFTEN = 5
 """Moments of one thing that are looked for (ours)."""
+MOST_THINGS = 2
+"""Things of a question about what is to be seen that are looked for in time: a sheet can show the frames of two."""
 STRIDE = 3
 """Where a thing's moments are counted, edges are felt for in steps of at most so many of the finest stretches: 27 looks
 for all of a clip (ours)."""
@@ -71,7 +73,7 @@ async def understand(run: NodeRun) -> Update:
         message = Message("user", (await views.pixels(view), Text(CUES + question)))
         [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens)
         found = named(reply.text, question)
-        phrases = [] if found == [question] else found
+        phrases = [] if found == [question] or len(found) > MOST_THINGS else list(dict.fromkeys(found))
     text = f"To be found in time: {', '.join(phrases)}." if phrases else "Nothing in particular is to be found in time."
     timing = TimingRecord(kind=kind, phrases=phrases)
     return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}

@@ -31,10 +31,11 @@ def shades(image: Any, colour: str) -> int:
 
 
 class Sighted:
-    """Sees what is red and what is blue in an image, and nothing else. Reads where a thing fills a good part of it."""
+    """Sees what is red and what is blue in an image, and nothing else. Reads where a thing fills a good part of it;
+    asked about both, it wants to see both."""
 
-    def __init__(self, question_about: str = "red circle") -> None:
-        self.about = question_about
+    def __init__(self, about: str) -> None:
+        self.about = about
 
     def seen(self, image: Any, phrase: str) -> bool:
         colour = phrase.split()[0]
@@ -49,6 +50,8 @@ class Sighted:
             return "Yes" if self.seen(image, last.removeprefix(prompts.SEE)) else "No"
         if last.startswith((prompts.BOX, prompts.GROUND)):
             return "[550, 150, 850, 450]"
+        if "," in self.about and all(self.seen(image, colour) for colour in ("red", "blue")):
+            return "both"
         share = shades(image, "red") / (image.width * image.height)
         return "47" if share > 0.015 else "Cannot tell"
 
@@ -75,12 +78,18 @@ class ClipWorld:
     """One clip of a minute, in which the red circle is there once or often, and an agent whose model sees it."""
 
     def __init__(
-        self, red: Moment | Sequence[Moment], blue: Moment | None = None, *, scores: bool = True, **settings: Any
+        self,
+        red: Moment | Sequence[Moment],
+        blue: Moment | None = None,
+        *,
+        about: str = "red circle",
+        scores: bool = True,
+        **settings: Any,
     ) -> None:
         reds = [red] if isinstance(red, Moment) else list(red)
         scene = Scene(1, "plain", "gray", (*[RED] * len(reds), BLUE))
         self.clip = Clip(scene, (*reds, blue or Moment(0, DURATION)), 0, len(reds), "green star")
-        sighted = Sighted()
+        sighted = Sighted(about)
         self.model = FakeModel(
             profile=FAKE_PROFILE, respond=sighted.reply, respond_score=sighted.scores if scores else lambda call: None
         )

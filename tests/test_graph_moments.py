@@ -148,6 +148,48 @@ def test_other_questions_are_answered_from_the_frame_that_was_found() -> None:
     assert len({step.id for step in answer.steps}) == len(answer.steps)
 
 
+@pytest.mark.parametrize(
+    ("red", "blue"),
+    [
+        (Moment(9000, 11_000), Moment(48_000, 51_000)),
+        (Moment(41_000, 42_000), Moment(30_000, 31_000)),
+        (Moment(20_000, 40_000), Moment(20_000, 40_000)),
+        (Moment(0, 1000), Moment(59_000, DURATION)),
+    ],
+)
+def test_a_question_about_two_things_is_answered_from_a_sheet_that_shows_both(red: Moment, blue: Moment) -> None:
+    world = ClipWorld(red, blue, about="red circle, blue square", budget=ENOUGH)
+    answer = world.ask("Are the circle and the square of one size?")
+    assert answer.picture is not None and answer.picture.sheet is not None
+    shown = answer.picture.sheet
+    sheet = Sheet(world.video, Moment(*shown.moment), shown.grid)
+    times = [sheet.time_of(number) for number in range(shown.grid**2)]
+    [reason] = [reason for reason in answer.reasons if reason.startswith("Answered from ")]
+    if red.start == 0:
+        assert shown.moment == (0, DURATION) and "of the whole clip. Red circle was seen" in reason
+    else:
+        assert answer.text == ("47" if shown.grid == 1 else "both")
+        assert any(red.holds(time) for time in times) and any(blue.holds(time) for time in times)
+        assert shown.grid <= 4 and "whole clip" not in reason
+        assert ("the frame at" if shown.grid == 1 else f"{shown.grid**2} frames from") in reason
+
+
+def test_a_question_about_many_things_is_answered_from_the_whole_clip_without_a_search() -> None:
+    world = ClipWorld(RED, about="red circle, blue square, star")
+    answer = world.ask("What is in this clip?")
+    assert answer.moments == () and answer.picture is not None and answer.picture.sheet is not None
+    assert (
+        answer.picture.sheet.moment == (0, DURATION) and "Answered from 9 frames of the whole clip." in answer.reasons
+    )
+
+
+def test_a_look_takes_no_thread_that_a_user_may_name(tmp_path: Path) -> None:
+    store = tmp_path / "runs.sqlite"
+    for thread in ("one", "one.2", "one-2", "one:2", "one.3"):
+        answer = ClipWorld(RED, checkpointer=store).ask(f"What does {thread} say?", thread_id=thread)
+        assert answer.outcome.kind == "answered" and answer.text == "47", thread
+
+
 def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     whole = ClipWorld(RED).ask(WHEN)
     store = tmp_path / "runs.sqlite"
