@@ -60,6 +60,21 @@ class Detail:
         lost = _pooled(self.lost[min(shrink, SHRINKS[-1])] * open_cells)
         return (lost > self.floor**2) & self._turns(open_cells)
 
+    def keeps(self, quad: NDArray[np.float64], shrink: int) -> bool:
+        """Whether a view at `shrink` keeps what four corners of the original hold."""
+        corners = (quad - (self.region.left, self.region.top)) / CELL
+        rows, columns = self.shape
+        (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
+        if right <= left or bottom <= top:
+            return True
+        canvas = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.fillPoly(canvas, [np.floor(corners - (left, top)).astype(np.int32)], 1)
+        inside = canvas.astype(bool)
+        lost, coarsest = (self.lost[scale][top:bottom, left:right][inside].mean() for scale in (shrink, SHRINKS[-1]))
+        between = self.means[top:bottom, left:right][inside].var()
+        return bool(lost <= (1 - KEPT) * (coarsest + between))
+
     def fits(self, shrink: int) -> Mask:
         """The areas that a view at `shrink` keeps well enough to begin with; all others need a closer one."""
         lost = _pooled(self.lost[min(shrink, SHRINKS[-1])])
