@@ -182,7 +182,8 @@ class TimingRecord(TypedDict):
 class MomentRecord(TypedDict):
     """A moment in which something was found, in milliseconds. `at` is a time at which it was seen, with the probability
     `seen`; `left` and `right` are what is known of its edges: the outermost time at which it was seen, the innermost
-    one at which it was not (None: not known), the next step. `stretch` is the stretch of time in which it was found."""
+    one at which it was not (None: not known), the next step. `stretch` is the stretch of time in which it was found.
+    It is `bounded` where both edges are known to a tenth of it, `exact` where its beginning is known to a frame."""
 
     id: str
     phrase: str
@@ -193,6 +194,7 @@ class MomentRecord(TypedDict):
     left: list[int | None]
     right: list[int | None]
     bounded: bool
+    exact: bool
 
 
 PhraseFate = Literal["open", "placed", "unplaced", "seen", "unseen", "unchecked"]

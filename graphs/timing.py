@@ -4,7 +4,8 @@
     timing_of("What does the sign say?")              ("look", [])
 
 English only, and only these plain forms: all else is `look`, a question about what is to be seen, which is answered
-from frames. A thing may be anything that a model can be asked to see. Pure; no model is asked.
+from frames. "How long is the rope?" begins as a question about time does: what is asked of time says that the thing
+is *there*, or what it *does*. A thing may be anything that a model can be asked to see. Pure; no model is asked.
 """
 
 import re
@@ -19,30 +20,59 @@ _ASKS: tuple[tuple[Kind, str], ...] = (
     ("often", r"(?:how often|how many times)\b"),
 )
 _ARTICLE = r"(?:the |a |an |any |some )?"
+_HELPER = r"(?:is|are|was|were|do|does|did|can|could|may|will|['’]s)\b"
 _LEAD = re.compile(
-    r"^\W*(?:(?:is|are|was|were|do|does|did|can|could|may|will)\b)?\s*"
+    rf"^\W*?(?:{_HELPER})?\s*"
     r"(?:(?:we|you|i|one|they|there) )?(?:(?:see|watch|find) )?" + _ARTICLE,
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"\s*\b(?:to be seen|be seen|seen|visible|shown|there|present|appear(?:s|ed)?|comes?(?: up)?|(?:turn|show)s? up|"
+    r"\s*\b(?:(?:ever|is|are|was|were|has been|have been|does|do|did) )?"
+    r"(?:to be seen|be seen|seen|visible|shown|there|present|appear(?:s|ed)?|comes?(?: up)?|(?:turn|show)s? up|"
     r"in (?:the )?(?:picture|clip|video|scene|view|frame|sight)|on (?:the )?screen)\s*$",
     re.IGNORECASE,
 )
 _ORDER = re.compile(r"^(?:is|are|was|were|do|does|did) (.+?) (before|after) (.+)$", re.IGNORECASE)
+_DOES = re.compile(
+    r"^\W*(?:(?:do|does|did)|(?:can|could|may|will) (?:we|you|i|one|they) (?:see|watch|find))\b", re.IGNORECASE
+)
+_MORE = re.compile(
+    rf",|;|\b(?:what|whose|why|how)\b|\band (?:who|which|where|when)\b"
+    rf"|^(?!\W*{_HELPER}).*\b(?:who|which|where|when)\b",
+    re.IGNORECASE,
+)
+"""A second question, or a clause beside the first. "When is the man who runs there?" is one question."""
+_NOTHING = re.compile(
+    r"\b(?:not|never|no|before|after|until|till|since|while|during)\b|n't\b"
+    # A time, and no thing.
+    r"|^\W*[\d:., ]+\W*\w{0,2}$|\b(?:seconds?|secs?|minutes?|mins?|hours?|frames?)(?: \d+)?$"
+    r"|^(?:very )?(?:end|beginning|start|middle)(?: of .*)?$"
+    # The clip itself.
+    r"|^(?:this|that|it|these|those)$|^(?:(?:this|that|whole|entire) )*(?:video|clip|film|movie|footage|recording)\b",
+    re.IGNORECASE,
+)
+"""What names nothing that a frame can show."""
 
 
 def timing_of(question: str) -> tuple[Kind, list[str]]:
     """What is asked, and the things that it is asked about; no things where the words do not say them plainly."""
-    text = " ".join(question.split()).rstrip("?!. ")
+    text = _plain(question)
     for kind, pattern in _ASKS:
         asked = re.match(pattern, text, re.IGNORECASE)
         if asked:
-            thing = thing_in(text[asked.end() :])
+            rest = text[asked.end() :]
+            thing = "" if _MORE.search(rest) or not is_of_time(rest) else thing_in(rest)
             return (kind, [thing]) if thing else ("look", [])
     order = _ORDER.match(text)
-    things = [thing_in(order[1]), thing_in(order[3])] if order else []
-    return ("order", things) if len(things) == 2 and all(things) else ("look", [])
+    if order is None or _MORE.search(text) or not is_of_time(text[: order.end(1)]):
+        return "look", []
+    things = [thing_in(order[1]), thing_in(order[3])]
+    return ("order", things) if all(things) else ("look", [])
+
+
+def is_of_time(text: str) -> bool:
+    """Whether words say that a thing is there to be seen, or what it does; not what it is, or how it is made."""
+    return bool(_DOES.match(text) or _TAIL.search(text))
 
 
 def thing_in(text: str) -> str:
@@ -51,10 +81,14 @@ def thing_in(text: str) -> str:
     while _TAIL.search(bare):
         bare = _TAIL.sub("", bare)
     bare = bare.strip(" ,")
-    return bare if 0 < len(bare) <= MAX_THING else ""
+    return bare if 0 < len(bare) <= MAX_THING and not _NOTHING.search(bare) else ""
 
 
 def asks_for_after(question: str) -> bool:
     """Whether an order is asked for with `after`."""
-    order = _ORDER.match(" ".join(question.split()).rstrip("?!. "))
-    return bool(order) and order[2].lower() == "after"  # type: ignore[index]
+    order = _ORDER.match(_plain(question))
+    return order is not None and order[2].lower() == "after"
+
+
+def _plain(question: str) -> str:
+    return " ".join(question.split()).rstrip("?!. ")

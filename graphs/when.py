@@ -7,6 +7,7 @@ bounded to a tenth of itself, or to a frame. Left out: the wiring (`moments.py`)
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from zoomagent.confidence.looks import looks_of
@@ -31,8 +32,9 @@ from zoomagent.graphs.state import (
 from zoomagent.graphs.timing import asks_for_after, timing_of
 from zoomagent.graphs.weighing import MATTERS, UNPROMISED, withhold
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.models.base import Message, Text
-from zoomagent.moments import Moment, seconds, widened, words
+from zoomagent.moments import Moment, intersect, joined, seconds, widened, words
 from zoomagent.prompts import CUES
 from zoomagent.tools import bounding, seeking
 from zoomagent.tools.bounding import Edge, Side, is_there
@@ -40,8 +42,14 @@ from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import SheetRecord, ViewStore
 
 NEVER = "Never"
+AT_LEAST = "at least "
 MOST_OFTEN = 5
 """Moments of one thing that are looked for (ours)."""
+MOST_THINGS = 2
+"""Things of a question about what is to be seen that are looked for in time: a sheet can show the frames of two."""
+STRIDE = 3
+"""Where a thing's moments are counted, edges are felt for in steps of at most so many of the finest stretches: 27 looks
+for all of a clip (ours)."""
 
 
 def sheet_of(views: ViewStore) -> Sheet:
@@ -65,7 +73,7 @@ async def understand(run: NodeRun) -> Update:
         message = Message("user", (await views.pixels(view), Text(CUES + question)))
         [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens)
         found = named(reply.text, question)
-        phrases = [] if found == [question] else found
+        phrases = [] if found == [question] or len(found) > MOST_THINGS else list(dict.fromkeys(found))
     text = f"To be found in time: {', '.join(phrases)}." if phrases else "Nothing in particular is to be found in time."
     timing = TimingRecord(kind=kind, phrases=phrases)
     return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
@@ -102,10 +110,37 @@ def wanted(state: State) -> str | None:
 
 
 def unbounded(state: State) -> MomentRecord | None:
-    """A moment whose edges are not known yet; none are wanted where the question is about what is to be seen."""
+    """A moment whose edges are not known well enough yet; none are wanted where the question is about what is to be
+    seen."""
     if state["timing"]["kind"] == "look":
         return None
-    return next((one for one in state.get("moments", []) if not one["bounded"]), None)
+    open_moment = next((one for one in state.get("moments", []) if not one["bounded"]), None)
+    pair = pair_of(state)
+    if open_moment is not None or pair is None or not began_together(*pair):
+        return open_moment
+    # Which began first is not known yet: the beginning that is known worse is felt for, down to a frame.
+    return max((one for one in pair if not one["exact"]), key=lambda one: first_of(one).length, default=None)
+
+
+def pair_of(state: State) -> tuple[MomentRecord, MomentRecord] | None:
+    """The two moments whose order is asked for, once both are there."""
+    if state.get("timing", {}).get("kind") != "order":
+        return None
+    found = {one["phrase"]: one for one in reversed(state.get("moments", []))}
+    first, other = (found.get(phrase) for phrase in state["timing"]["phrases"])
+    return None if first is None or other is None else (first, other)
+
+
+def first_of(record: MomentRecord) -> Moment:
+    """When a moment may have begun, as far as it is known."""
+    there, gone, _ = record["left"]
+    assert there is not None
+    return Moment(0 if gone is None else gone + 1, there + 1)
+
+
+def began_together(one: MomentRecord, other: MomentRecord) -> bool:
+    """Whether two moments may have begun at the same time."""
+    return intersect(first_of(one), first_of(other)).length > 0
 
 
 @model_step
@@ -114,18 +149,19 @@ async def seek(run: NodeRun) -> Update:
     state, views = run.state, run.bench.views
     sheet, phrase = sheet_of(views), wanted(state)
     assert phrase is not None
-    taken = [Moment(*one["moment"]) for one in state.get("moments", []) if one["phrase"] == phrase]
-    turn, stretches = len(taken) + 1, state.get("stretches", [])
+    before = [one for one in state.get("moments", []) if one["phrase"] == phrase]
+    turn, stretches = len(before) + 1, state.get("stretches", [])
     stretch = seeking.best(stretches, phrase, turn) or seeking.root(phrase, sheet.video.moment, turn)
     # A question about what is to be seen needs calls for the frame, too.
     keep = run.context.budget.calls // 2 if state["timing"]["kind"] == "look" else 1
-    look = await seeking.look_at(BudgetedModel(run, keep=keep), views, stretch, taken)
+    look = await seeking.look_at(BudgetedModel(run, keep=keep), views, stretch, [taken_by(one) for one in before])
     found, moment = look.found, Moment(*stretch["moment"])
     if found is None or found["at"] is None:
         text = f"Looked at nine frames from {words(moment)}: {phrase} was not borne out."
         return {"stretches": look.stretches, "steps": step_words(text, look.views)}
     step = max(1, moment.length // 9)
-    edges = [edge_record(bounding.edge_from(found["at"], side, step, 1, sheet.video.moment)) for side in (-1, 1)]
+    room, (first, most) = room_around(found["at"], before, sheet.video.moment), steps_of(state, step, sheet.video)
+    edges = [edge_record(bounding.edge_from(found["at"], side, first, most, 1, room)) for side in (-1, 1)]
     record = MomentRecord(
         id=f"moment-{len(state.get('moments', [])) + 1}",
         phrase=phrase,
@@ -136,9 +172,33 @@ async def seek(run: NodeRun) -> Update:
         left=edges[0],
         right=edges[1],
         bounded=False,
+        exact=False,
     )
     text = f"Looked at nine frames from {words(moment)}: {phrase} is there at {seconds(found['at'])}."
     return {"stretches": look.stretches, "moments": [record], "steps": step_words(text, look.views)}
+
+
+def taken_by(record: MomentRecord) -> Moment:
+    """The time in which nothing new can be found: a moment up to where it is known to be over on both sides."""
+    (_, before, _), (_, behind, _) = record["left"], record["right"]
+    start, end = record["moment"]
+    return Moment(start if before is None else before + 1, end if behind is None else behind)
+
+
+def room_around(at: int, others: Sequence[MomentRecord], whole: Moment) -> Moment:
+    """The time around `at` up to where the same thing is known not to be there, from other moments of it."""
+    gone = [time for one in others for _, time, _ in (one["left"], one["right"]) if time is not None]
+    start = max((time + 1 for time in gone if time < at), default=whole.start)
+    return Moment(max(whole.start, start), min((time for time in gone if time > at), default=whole.end))
+
+
+def steps_of(state: State, step: int, video: Video) -> tuple[int, int]:
+    """How far out the first look for an edge goes, and how far any. What is counted may be gone in between, so steps
+    stay short there."""
+    if state["timing"]["kind"] != "often":
+        return step, video.duration
+    finest = seeking.finest(video.moment)
+    return finest, STRIDE * finest
 
 
 # Bound
@@ -148,9 +208,9 @@ def edge_record(edge: Edge) -> list[int | None]:
     return [edge.there, edge.gone, edge.step]
 
 
-def edge_of(record: list[int | None], side: Side, least: int) -> Edge:
+def edge_of(record: list[int | None], side: Side, most: int, least: int) -> Edge:
     there, gone, step = record
-    return Edge(side, there or 0, gone, step or 1, least)
+    return Edge(side, there or 0, gone, step or 1, most, least)
 
 
 @model_step
@@ -159,7 +219,11 @@ async def bound(run: NodeRun) -> Update:
     record, views = unbounded(run.state), run.bench.views
     assert record is not None
     video = sheet_of(views).video
-    left, right = edges_of(record, video.frame_gap)
+    others = [one for one in run.state["moments"] if one["phrase"] == record["phrase"] and one["id"] != record["id"]]
+    room, (_, most) = room_around(record["at"], others, video.moment), steps_of(run.state, 1, video)
+    left, right = edges_of(record, most, video.frame_gap)
+    if record["bounded"]:
+        left = replace(left, least=video.frame_gap)
     edge = left if not left.done else right
     update: Update = {"steps": []}
     if not edge.done:
@@ -167,18 +231,19 @@ async def bound(run: NodeRun) -> Update:
         there, _ = await is_there(BudgetedModel(run), views, frame["id"], record["phrase"])
         text = f"At {seconds(edge.next)} {record['phrase']} is {'there' if there else 'not there'}."
         update["steps"] = step_words(text, [frame["id"]])
-        moved = bounding.after(edge, there, video.moment)
+        moved = bounding.after(edge, there, room)
         left, right = (moved, right) if edge is left else (left, moved)
     changed: MomentRecord = {**record, "left": edge_record(left), "right": edge_record(right)}
-    changed["moment"] = bounding.moment_between(left, right, video.moment, video.frame_gap).as_list()
-    left, right = edges_of(changed, video.frame_gap)
-    changed["bounded"] = left.done and right.done
+    changed["moment"] = bounding.moment_between(left, right, room, video.frame_gap).as_list()
+    left, right = edges_of(changed, most, video.frame_gap)
+    changed["bounded"] = record["bounded"] or (left.done and right.done)
+    changed["exact"] = replace(left, least=video.frame_gap).done
     return {**update, "moments": [changed]}
 
 
-def edges_of(record: MomentRecord, frame_gap: int) -> tuple[Edge, Edge]:
+def edges_of(record: MomentRecord, most: int, frame_gap: int) -> tuple[Edge, Edge]:
     """Both edges, each known well enough when its gap is a tenth of the moment, or a frame."""
-    left, right = edge_of(record["left"], -1, 1), edge_of(record["right"], 1, 1)
+    left, right = edge_of(record["left"], -1, most, 1), edge_of(record["right"], 1, most, 1)
     least = max(frame_gap, int(bounding.FINE * (right.there - left.there)))
     return replace(left, least=least), replace(right, least=least)
 
@@ -189,21 +254,21 @@ def edges_of(record: MomentRecord, frame_gap: int) -> tuple[Edge, Edge]:
 def shown_around(moment: Moment, duration: int) -> SheetRecord:
     """The sheet that shows a moment with what lies before and after it."""
     around = widened(moment, max(1, moment.length), duration)
-    return SheetRecord(moment=around.as_list(), grid=seeking.GRID, hidden=None)
+    return SheetRecord(moment=around.as_list(), grid=seeking.GRID, hidden=[])
 
 
 @model_step
 async def prove(run: NodeRun) -> Update:
-    """Ask for the thing once with its moment shown, and once with the frames of that moment grey."""
+    """Ask for the thing once with its moment shown, and once with the frames grey in which it was found."""
     record, views = run.state["moments"][0], run.bench.views
-    video, moment = sheet_of(views).video, Moment(*record["moment"])
-    shown = shown_around(moment, video.duration)
+    hidden = [taken_by(one) for one in run.state["moments"] if one["phrase"] == record["phrase"]]
+    shown = shown_around(Moment(*record["moment"]), sheet_of(views).video.duration)
     update: Update = {"shown": shown}
     if not run.context.proof:
         return update
     around, model = Moment(*shown["moment"]), BudgetedModel(run, keep=0)
     with_it = views.sheet(around, shown["grid"])["id"]
-    without = views.sheet(around, shown["grid"], moment)["id"]
+    without = views.sheet(around, shown["grid"], hidden)["id"]
     before = await sees(model, views, with_it, record["phrase"])
     after = await sees(model, views, without, record["phrase"])
     if before is None or after is None:
@@ -222,14 +287,16 @@ async def prove(run: NodeRun) -> Update:
 @model_step
 async def tell(run: NodeRun) -> Update:
     """The answer in words, from what was found; no model is asked."""
-    state, duration = run.state, sheet_of(run.bench.views).video.duration
-    text, reason = told(state, duration)
+    state = run.state
+    text, reason = told(state, sheet_of(run.bench.views).video)
     least = min((one["seen"] for one in state.get("moments", []) if one["seen"] is not None), default=None)
+    if text in (NEVER, CANNOT_TELL) or text.startswith(AT_LEAST):
+        least = None
     verdict = VerdictRecord(
         perspective="micro",
         text=text,
-        confidence=None if text in (NEVER, CANNOT_TELL) else least,
-        confidence_from=None if text in (NEVER, CANNOT_TELL) or least is None else "likelihood",
+        confidence=least,
+        confidence_from=None if least is None else "likelihood",
         reason=reason,
     )
     if run.context.target_error is not None and text != CANNOT_TELL:
@@ -245,32 +312,48 @@ async def tell(run: NodeRun) -> Update:
     return {"verdict": verdict, "outcome": outcome, "steps": step_words(f"{text}. {reason}")}
 
 
-def told(state: State, duration: int) -> tuple[str, str]:
+def told(state: State, video: Video) -> tuple[str, str]:
     """The answer's words and why."""
     timing = state.get("timing", TimingRecord(kind="look", phrases=[]))
     found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
     names = [phrase for phrase in timing["phrases"] if not any(one["phrase"] == phrase for one in found)]
-    missed = [seeking.longest_missed(state.get("stretches", []), phrase, duration) for phrase in names]
+    missed = [seeking.longest_missed(state.get("stretches", []), phrase, video.duration) for phrase in names]
     why = " ".join(
         f"No frame that was looked at shows {phrase}: nothing longer than {seconds(longest)} was missed."
         for phrase, longest in zip(names, missed, strict=True)
     )
-    searched = not (stopped(state) and (names or timing["kind"] == "often"))
     seen = " ".join(f"{one['phrase'].capitalize()} was seen from {words(Moment(*one['moment']))}." for one in found)
     reason = f"{seen} {why}".strip() or "The frames as a whole decide."
     if timing["kind"] == "order":
-        if names or len(found) < 2:
-            return CANNOT_TELL, reason
-        first = next(one for one in found if one["phrase"] == timing["phrases"][0])
-        other = next(one for one in found if one["phrase"] == timing["phrases"][1])
-        earlier = first["moment"][0] < other["moment"][0]
-        return ("Yes" if earlier != asks_for_after(state["question"]) else "No"), reason
-    if not found and searched and names:
+        return order_told(state), reason
+    if not found and names and not stopped(state):
         return ("0" if timing["kind"] == "often" else NEVER), reason
     if not found:
         return CANNOT_TELL, f"The search was not finished. {reason}" if names else reason
     if timing["kind"] == "often":
-        return str(len(found)), reason
+        return count_told(state, video, reason)
     if timing["kind"] == "long":
         return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
     return words(Moment(*found[0]["moment"])), reason
+
+
+def order_told(state: State) -> str:
+    """Yes or No, where both things were found and one is known to have begun before the other."""
+    pair = pair_of(state)
+    if pair is None or began_together(*pair):
+        return CANNOT_TELL
+    first, other = pair
+    earlier = first["moment"][0] < other["moment"][0]
+    return "Yes" if earlier != asks_for_after(state["question"]) else "No"
+
+
+def count_told(state: State, video: Video, reason: str) -> tuple[str, str]:
+    """How many moments there are; a least number where the search ended before it found nothing more."""
+    found = state["moments"]
+    count = len(joined(Moment(*one["moment"]) for one in found))
+    stride = steps_of(state, 1, video)[1]
+    reason = f"{reason} Moments with less than {seconds(stride)} between them may count as one."
+    if len(found) < MOST_OFTEN and not stopped(state):
+        return str(count), reason
+    ended = "The search was not finished." if stopped(state) else f"No more than {MOST_OFTEN} are looked for."
+    return f"{AT_LEAST}{count}", f"{reason} {ended}"

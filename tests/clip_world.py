@@ -5,8 +5,10 @@ answer = world.ask("When is the red circle there?")
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from fake_model import FAKE_PROFILE, Call, FakeModel, Scripted
 
 from zoomagent import prompts
@@ -19,22 +21,21 @@ from zoomagent.moments import Moment
 
 RED = Item("circle", "red", 0.7, 0.3, 0.2, "47", 0, 0)
 BLUE = Item("square", "blue", 0.3, 0.7, 0.2, "83", 0, 0)
-SIDE = 256
+SIDE = 128
 
 
 def shades(image: Any, colour: str) -> int:
     """Pixels of an image that have about this colour."""
-    red = colour == "red"
-    pixels = image.convert("RGB").tobytes()
-    triples = zip(pixels[::3], pixels[1::3], pixels[2::3], strict=True)
-    return sum((r > 150 and g < 90 and b < 90) if red else (b > 150 and r < 90 and g < 110) for r, g, b in triples)
+    r, g, b = np.moveaxis(np.asarray(image.convert("RGB"), int), 2, 0)
+    return int(((r > 150) & (g < 90) & (b < 90) if colour == "red" else (b > 150) & (r < 90) & (g < 110)).sum())
 
 
 class Sighted:
-    """Sees what is red and what is blue in an image, and nothing else. Reads where a thing fills a good part of it."""
+    """Sees what is red and what is blue in an image, and nothing else. Reads where a thing fills a good part of it;
+    asked about both, it wants to see both."""
 
-    def __init__(self, question_about: str = "red circle") -> None:
-        self.about = question_about
+    def __init__(self, about: str) -> None:
+        self.about = about
 
     def seen(self, image: Any, phrase: str) -> bool:
         colour = phrase.split()[0]
@@ -49,6 +50,8 @@ class Sighted:
             return "Yes" if self.seen(image, last.removeprefix(prompts.SEE)) else "No"
         if last.startswith((prompts.BOX, prompts.GROUND)):
             return "[550, 150, 850, 450]"
+        if "," in self.about and all(self.seen(image, colour) for colour in ("red", "blue")):
+            return "both"
         share = shades(image, "red") / (image.width * image.height)
         return "47" if share > 0.015 else "Cannot tell"
 
@@ -72,12 +75,21 @@ class Sighted:
 
 
 class ClipWorld:
-    """One clip of a minute, and an agent whose model sees it."""
+    """One clip of a minute, in which the red circle is there once or often, and an agent whose model sees it."""
 
-    def __init__(self, red: Moment, blue: Moment | None = None, *, scores: bool = True, **settings: Any) -> None:
-        scene = Scene(1, "plain", "gray", (RED, BLUE))
-        self.clip = Clip(scene, (red, blue or Moment(0, DURATION)), 0, 1, "green star")
-        sighted = Sighted()
+    def __init__(
+        self,
+        red: Moment | Sequence[Moment],
+        blue: Moment | None = None,
+        *,
+        about: str = "red circle",
+        scores: bool = True,
+        **settings: Any,
+    ) -> None:
+        reds = [red] if isinstance(red, Moment) else list(red)
+        scene = Scene(1, "plain", "gray", (*[RED] * len(reds), BLUE))
+        self.clip = Clip(scene, (*reds, blue or Moment(0, DURATION)), 0, len(reds), "green star")
+        sighted = Sighted(about)
         self.model = FakeModel(
             profile=FAKE_PROFILE, respond=sighted.reply, respond_score=sighted.scores if scores else lambda call: None
         )

@@ -33,6 +33,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "webm": {"format": "webm", "codec": "libvpx", "b_frames": 0},
     "avi": {"format": "avi", "codec": "mpeg4", "b_frames": 0},
     "avi, frames out of order": {"format": "avi"},
+    "avi, many frames out of order": {"format": "avi", "b_frames": 8, "gop": 30},
+    "avi, groups that need the one before": {"format": "avi", "codec": "mpeg4", "b_frames": 2, "gop": 6},
 }
 
 
@@ -120,8 +122,11 @@ def test_a_sheet_shows_every_frame_at_its_place() -> None:
         cell = sheet.cell(number)
         part = view.crop((cell.left, cell.top, cell.right, cell.bottom))
         assert part.tobytes() == video.frame(sheet.time_of(number)).tobytes()
-    hidden = sheet.other(video.moment, 3, Moment(0, video.duration))
+    hidden = sheet.other(video.moment, 3, [Moment(0, 700), Moment(700, video.duration)])
     assert hidden.id != sheet.id
+    some = sheet.other(video.moment, 3, [Moment(0, 500), Moment(1200, 1700)])
+    greys = [some.view(some.cell(n), Size(9, 9)).getcolors() == [(81, (127, 127, 127))] for n in range(9)]
+    assert greys == [some.time_of(n) < 500 or 1200 <= some.time_of(n) < 1700 for n in range(9)] and 3 < sum(greys) < 9
     assert hidden.view(whole(sheet.size), Size(30, 30)).getcolors() == [(900, (127, 127, 127))]
 
 
@@ -196,6 +201,99 @@ def test_nothing_stays_open() -> None:
     with pytest.raises(InputRefused) as refused:
         video.frame(500)
     assert refused.value.code == "picture_closed"
+
+
+def damaged(data: bytes, packets: set[int]) -> bytes:
+    """An AVI of which these packets hold nothing but zeros."""
+    broken, at, number = bytearray(data), data.index(b"movi") + 4, 0
+    while data[at : at + 2] == b"00":
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if number in packets:
+            broken[at + 8 : at + 8 + size] = bytes(size)
+        at, number = at + 8 + size + size % 2, number + 1
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("packets", [{5}, {0}, {12}, {5, 6, 17}, {23}])
+@pytest.mark.parametrize(
+    ("options", "group"),
+    [
+        ({"codec": "mjpeg", "pixels": "yuvj420p", "b_frames": 0}, 1),
+        ({"codec": "mpeg4", "b_frames": 0, "gop": 8}, 8),
+        ({"b_frames": 0, "gop": 8}, 8),
+        ({"b_frames": 2, "gop": 8}, 8),
+    ],
+)
+def test_a_damaged_packet_moves_no_other_frame(options: dict[str, Any], group: int, packets: set[int]) -> None:
+    """What rests on it may be lost up to the next key frame; all else is where it was."""
+    if options.get("codec", "libx264") == "libx264":
+        packets = {packet + 1 if packet % group == 0 else packet for packet in packets}  # not its headers
+    with open_video(damaged(clip(24, format="avi", **options), packets)) as video:
+        assert [time // 50 for time in video.times] == list(range(24))
+        singly = [number_in(video.frame(time)) for time in video.times]
+        together = [
+            number_in(image) for image in video.regions([(n, whole(video.size), video.size) for n in range(24)])
+        ]
+    hit = {packet // group for packet in packets}
+    assert [n for n in range(24) if n // group not in hit and (singly[n], together[n]) != (n, n)] == []
+    if group == 1:
+        before = [max((k for k in range(n + 1) if k not in packets), default=1) for n in range(24)]
+        assert singly == together == before
+
+
+ROW = (0).to_bytes(24, "little")
+PROBED = {"size": [160, 96], "frames": 1, "duration": 50, "notes": []}
+
+
+@pytest.mark.parametrize(
+    ("rows", "reply"),
+    [
+        (b"x", PROBED),
+        (ROW[:-1], PROBED),
+        (ROW + b"12345678", PROBED),
+        (ROW + b"123", PROBED),
+        (b"", {**PROBED, "frames": 0}),
+        (ROW + (2**62).to_bytes(24, "little"), {**PROBED, "frames": 2}),
+        (ROW, {**PROBED, "frames": "1"}),
+        (ROW, {**PROBED, "size": [160, "96"]}),
+        (ROW, {**PROBED, "duration": 10**30}),
+        (ROW, {**PROBED, "notes": None}),
+        (ROW, {}),
+    ],
+)
+def test_whatever_a_decoder_says_about_a_clip_is_checked(
+    rows: bytes, reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a file took over may say anything."""
+
+    def says(job: dict[str, Any], source: int, target: int) -> dict[str, Any]:
+        os.write(target, rows)
+        return reply
+
+    monkeypatch.setattr(decoded, "decode", says)
+    with pytest.raises(InputRefused) as refused:
+        open_video(made("mp4"))
+    assert refused.value.code == "decode_crashed"
+
+
+def test_frames_that_are_being_made_are_finished_and_no_others_are_begun() -> None:
+    open_video(made("mp4")).close()  # the worker is warm
+    before = len(os.listdir("/proc/self/fd"))
+    video = open_video(made("mp4"), limits=VideoLimits(cache_bytes=1))
+    requests = [(number, whole(video.size), video.size) for number in (3, 20, 37)]
+    begun, not_begun = video.regions(requests), video.regions(requests)
+    first = next(begun)
+    video.close()
+    assert [number_in(image) for image in (first, *begun)] == [3, 20, 37]
+    with pytest.raises(InputRefused) as refused:
+        next(not_begun)
+    assert refused.value.code == "picture_closed"
+    assert len(os.listdir("/proc/self/fd")) == before
+    sheet = Sheet(open_video(made("mp4")), Moment(0, 500), 2, owns=True)
+    views = sheet.views([(sheet.cell(number), video.size) for number in range(4)])
+    next(views)
+    sheet.close()
+    assert len(list(views)) == 3 and len(os.listdir("/proc/self/fd")) == before
 
 
 def turned(data: bytes) -> bytes:

@@ -24,6 +24,14 @@ FAULTS = {
     "eats": ("keep = [bytearray(1 << 26) for _ in range(128)]", "decode_memory"),
     "killed": ("os.kill(os.getpid(), 9)", "decode_memory"),
     "lies": ("return {'notes': []}", "decode_crashed"),
+    "lies about notes": ("target.write(bytes(4 * 640 * 480)); return {'notes': 7}", "decode_crashed"),
+    "tells nothing": ("return {}", "decode_crashed"),
+    "tells a list": ("os.write(int(sys.argv[1]), b'[1]\\n'); os._exit(0)", "decode_crashed"),
+    "babbles": ("os.write(int(sys.argv[1]), b'{{{\\n'); os._exit(0)", "decode_crashed"),
+    "babbles in another tongue": ("os.write(int(sys.argv[1]), bytes([0xff, 0xfe, 10])); os._exit(0)", "decode_crashed"),
+    "nests": ("os.write(int(sys.argv[1]), b'[' * 200_000 + b'\\n'); os._exit(0)", "decode_crashed"),
+    "names no error of ours": ("return {'error': 'surprise'}", "decode_crashed"),
+    "names what is no error": ("return {'error': ['corrupt_image']}", "decode_crashed"),
     "damaged": ("raise OSError('0x7f00 /home/secret')", "corrupt_image"),
 }
 
@@ -31,7 +39,7 @@ FAULTS = {
 def faulty(code: str) -> tuple[str, ...]:
     """A real decoder process whose decoding is replaced by `code`."""
     program = (
-        "import os, zoomagent.media.decoding.decoder as d\n"
+        "import os, sys, zoomagent.media.decoding.decoder as d\n"
         f"def fault(job, source, target):\n    {code}\n"
         "d._OPERATIONS['rows'] = fault\n"
         "d.main()"

@@ -98,6 +98,35 @@ def test_a_sure_piece_does_not_win_over_all_of_the_line() -> None:
     assert [one.text for one in choose_lines([piece], [surer])] == ["call 06221 4711"]
 
 
+@pytest.mark.parametrize("degrees", [0, 30, 90])
+def test_pieces_from_afar_do_not_stay_beside_the_whole(degrees: float) -> None:
+    pieces = [line(text, 0.8, turned(x, 100, 190, 30, degrees), 2) for text, x in (("A", 0), ("B", 205), ("C", 400))]
+    full = line("A B C", 0.97, turned(0, 101, 590, 29, degrees))
+    below = line("below", 0.7, turned(0, 140, 590, 30, degrees), 2)
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        chosen = choose_lines([below, *(pieces[i] for i in order)], [full])
+        assert sorted(one.text for one in chosen) == ["A B C", "below"]
+        [one] = [one for one in chosen if one.text == "A B C"]
+        assert sorted(reading.text for reading in one.readings) == ["A", "A B C", "B", "C"]
+    surer = [line(one.text, 0.99, one.quad, 2) for one in pieces]
+    unsure = line("A 8 C", 0.5, full.quad)
+    assert sorted(one.text for one in choose_lines(surer, [unsure])) == ["A", "B", "C"]
+
+
+def test_what_a_winner_only_touches_stays() -> None:
+    """A coarse view's boxes are fat and touch their neighbours; a winner may say a part of a line only."""
+    fat = line("upper", 0.98, turned(100, 100, 600, 44), 2)
+    smear = line("a", 0.4, turned(95, 96, 620, 110), 2)
+    lower, lowest = line("lower", 0.98, turned(100, 132, 590, 24)), line("lowest", 0.98, turned(100, 165, 590, 24))
+    assert {one.text for one in choose_lines([smear, fat], [lower, lowest])} == {"upper", "lower", "lowest"}
+    start, long = (
+        line("the first", 0.6, turned(100, 300, 300, 30), 2),
+        line("the first of many words", 0.9, turned(100, 300, 900, 30), 2),
+    )
+    closer = line("the first", 0.99, turned(100, 300, 300, 30))
+    assert {one.text for one in choose_lines([start, long], [closer])} == {"the first", "the first of many words"}
+
+
 def test_two_lines_that_a_coarse_view_took_for_one_are_two_and_lines_apart_are_left_alone() -> None:
     both = line("smeared", 0.55, turned(100, 100, 600, 70), 4)
     upper, lower = line("upper", 0.97, turned(100, 100, 600, 32)), line("lower", 0.98, turned(105, 137, 590, 32))

@@ -63,7 +63,7 @@ def clip(
                 context.options = {**context.options, "preset": "veryfast"}
         else:
             context.options = {"g": str(gop), "q": "3"}
-            context.gop_size = gop
+            context.gop_size, context.max_b_frames = gop, b_frames
         if stamps is not None:
             from fractions import Fraction
 

@@ -3,9 +3,9 @@
     edge = first_probe(span, -1)                       # the times that are known so far, and the next one to look at
     edge = after(edge, seen)                           # what a look at that time showed
 
-Steps double until the thing is gone, then the gap is halved: a look answers yes or no and is never read for how far
-it is. `is_there` is such a look: one frame, one question. Pure but for `is_there`, so that a run can stop and go on
-between any two looks. Left out: finding the time to begin with (`seeking.py`).
+Steps double, up to a longest one, until the thing is gone, then the gap is halved: a look answers yes or no and is
+never read for how far it is. `is_there` is such a look: one frame, one question. Pure but for `is_there`, so that a run
+can stop and go on between any two looks. Left out: finding the time to begin with (`seeking.py`).
 """
 
 from dataclasses import dataclass, replace
@@ -29,12 +29,14 @@ Side = Literal[-1, 1]
 @dataclass(frozen=True)
 class Edge:
     """One end of a moment. At `there` the thing was seen; at `gone`, further out, it was not (None: not known yet);
-    `step` is how far the next look goes out, `least` the least gap that is worth halving."""
+    `step` is how far the next look goes out, `most` how far it goes at most, `least` the least gap that is worth
+    halving."""
 
     side: Side
     there: int
     gone: int | None
     step: int
+    most: int
     least: int
 
     @property
@@ -49,34 +51,35 @@ class Edge:
         return (self.there + self.gone) // 2
 
 
-def edge_from(time: int, side: Side, step: int, least: int, whole: Moment) -> Edge:
-    """An edge of which only a time inside is known. At the clip's own end nothing is there by itself."""
-    return _ended(Edge(side, time, None, max(1, step), max(1, least)), whole)
+def edge_from(time: int, side: Side, step: int, most: int, least: int, room: Moment) -> Edge:
+    """An edge of which only a time inside is known. Beyond `room`, the clip or what other moments left of it, nothing
+    is there."""
+    return _ended(Edge(side, time, None, max(1, step), max(1, most), max(1, least)), room)
 
 
-def after(edge: Edge, there: bool, whole: Moment) -> Edge:
+def after(edge: Edge, there: bool, room: Moment) -> Edge:
     """What is known of the edge after the look at its next time."""
     if edge.gone is not None:
         return replace(edge, there=edge.next) if there else replace(edge, gone=edge.next)
     if not there:
         return replace(edge, gone=edge.next)
-    return _ended(replace(edge, there=edge.next, step=2 * edge.step), whole)
+    return _ended(replace(edge, there=edge.next, step=min(2 * edge.step, edge.most)), room)
 
 
-def _ended(edge: Edge, whole: Moment) -> Edge:
-    """The clip's own end is gone without a look."""
-    if edge.gone is None and not whole.holds(edge.next):
-        last = whole.start - 1 if edge.side < 0 else whole.end
+def _ended(edge: Edge, room: Moment) -> Edge:
+    """The end of the room is gone without a look."""
+    if edge.gone is None and not room.holds(edge.next):
+        last = room.start - 1 if edge.side < 0 else room.end
         return replace(edge, gone=last)
     return edge
 
 
-def moment_between(left: Edge, right: Edge, whole: Moment, frame_gap: int) -> Moment:
+def moment_between(left: Edge, right: Edge, room: Moment, frame_gap: int) -> Moment:
     """The moment by what its edges are known to be: in the middle of a gap, or where its first and last frame were
     seen, when no other frame lies between."""
     start, end = _place(left, frame_gap), _place(right, frame_gap)
-    start = max(whole.start, min(start, left.there))
-    return Moment(start, min(whole.end, max(end, right.there + 1, start + 1)))
+    start = max(room.start, min(start, left.there))
+    return Moment(start, min(room.end, max(end, right.there + 1, start + 1)))
 
 
 def _place(edge: Edge, frame_gap: int) -> int:

@@ -25,8 +25,8 @@ AREA = CELL * POOL
 """Original pixels a side of a cell that is looked at closer or not."""
 SHRINKS = (1, 2, 4, 8)
 """Scales whose loss is known: an original pixel, or so many a side in one pixel of the view."""
-BAND = 1024
-"""Rows that are read at once: what bounds the memory."""
+BAND, WIDEST = 1024, 32_768
+"""Rows and columns that are read at once: what bounds the memory."""
 FAINT = 7.0
 """Grey levels of contrast below which nothing is taken for a stroke (ours): paper, grain, JPEG's ringing."""
 TURN = 0.12
@@ -60,6 +60,21 @@ class Detail:
         lost = _pooled(self.lost[min(shrink, SHRINKS[-1])] * open_cells)
         return (lost > self.floor**2) & self._turns(open_cells)
 
+    def keeps(self, quad: NDArray[np.float64], shrink: int) -> bool:
+        """Whether a view at `shrink` keeps what four corners of the original hold."""
+        corners = (quad - (self.region.left, self.region.top)) / CELL
+        rows, columns = self.shape
+        (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
+        if right <= left or bottom <= top:
+            return True
+        canvas = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.fillPoly(canvas, [np.floor(corners - (left, top)).astype(np.int32)], 1)
+        inside = canvas.astype(bool)
+        lost, coarsest = (self.lost[scale][top:bottom, left:right][inside].mean() for scale in (shrink, SHRINKS[-1]))
+        between = self.means[top:bottom, left:right][inside].var()
+        return bool(lost <= (1 - KEPT) * (coarsest + between))
+
     def fits(self, shrink: int) -> Mask:
         """The areas that a view at `shrink` keeps well enough to begin with; all others need a closer one."""
         lost = _pooled(self.lost[min(shrink, SHRINKS[-1])])
@@ -80,18 +95,21 @@ class Detail:
 
 def measure_detail(picture: Picture, region: Box) -> Detail:
     """Read all of `region` once, band by band."""
-    parts: list[list[Cells]] = []
+    bands: list[list[Cells]] = []
     for top in range(region.top, region.bottom, BAND):
-        band = Box(region.left, top, region.right, min(region.bottom, top + BAND))
-        parts.append(_measure(np.asarray(picture.view(band, band.size).convert("L"))))
-    means, *lost, xx, yy, xy = (np.concatenate(part) for part in zip(*parts, strict=True))
+        parts: list[list[Cells]] = []
+        for left in range(region.left, region.right, WIDEST):
+            box = Box(left, top, min(region.right, left + WIDEST), min(region.bottom, top + BAND))
+            parts.append(_measure(np.asarray(picture.view(box, box.size).convert("L"))))
+        bands.append([np.concatenate(part, 1) for part in zip(*parts, strict=True)])
+    means, *lost, xx, yy, xy = (np.concatenate(band) for band in zip(*bands, strict=True))
     by_shrink = {1: np.zeros_like(means), **dict(zip(SHRINKS[1:], lost, strict=True))}
     grain = float(np.sqrt(np.quantile(_pooled(by_shrink[SHRINKS[-1]]), 0.2)))
     return Detail(region, by_shrink, means, (xx, yy, xy), float(np.clip(2 * grain, FAINT, 3 * FAINT)))
 
 
 def _measure(grey: NDArray[np.uint8]) -> list[Cells]:
-    """Means, losses of all scales but the first, and the three sums of gradients, for one band."""
+    """Means, losses of all scales but the first, and the three sums of gradients, for one part of a band."""
     down, across = -grey.shape[0] % AREA, -grey.shape[1] % AREA
     pixels = cv2.copyMakeBorder(grey, 0, down, 0, across, cv2.BORDER_REPLICATE).astype(np.float32)
     cells = Size(pixels.shape[1] // CELL, pixels.shape[0] // CELL)

@@ -23,7 +23,9 @@ TILT = math.radians(8)
 UPRIGHT = 1.5
 """A quad this many times higher than wide holds a line that runs up or down (as rapidocr takes it)."""
 SURE = 0.9
-"""A line of at least this score is settled: it is not looked at closer (ours)."""
+"""A reading of at least this score is sure (ours)."""
+SMEARED = 0.5
+"""A smeared line counts so much beside what was read closer (ours)."""
 COVERS = 1.1
 """Boxes of one line differ a little from view to view: this share less counts as all (ours)."""
 SAME = 0.5
@@ -44,13 +46,15 @@ class Reading:
 class Line:
     """A line of text: the likeliest reading, where it stands in original pixels, and all that were made of it.
 
-    `corners` go around it from its first letter's top, clockwise; `box` is the box around them."""
+    `corners` go around it from its first letter's top, clockwise; `box` is the box around them. A line is `smeared`
+    where its place holds finer strokes than letters of its height have: several lines may have been taken for one."""
 
     text: str
     box: Box
     score: float
     corners: tuple[tuple[float, float], ...] = ()
     readings: tuple[Reading, ...] = ()
+    smeared: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -67,6 +71,11 @@ class Line:
     def quad(self) -> Quad:
         return np.asarray(self.corners, np.float64)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it need not be looked at closer."""
+        return self.score >= SURE and not self.smeared
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -82,10 +91,10 @@ class Axes:
         return np.array([-self.along[1], self.along[0]])
 
 
-def line_of(reading: Reading, quad: Quad, picture: Size) -> Line:
+def line_of(reading: Reading, quad: Quad, picture: Size, smeared: bool = False) -> Line:
     """A line that was read once."""
     corners = tuple((round(float(x), 1), round(float(y), 1)) for x, y in quad)
-    return Line(reading.text, box_around(quad, picture), reading.score, corners, (reading,))
+    return Line(reading.text, box_around(quad, picture), reading.score, corners, (reading,), smeared)
 
 
 def box_around(quad: Quad, picture: Size) -> Box:
@@ -120,14 +129,18 @@ def area_of(quad: Quad) -> float:
 def are_parts(a: Quad, b: Quad) -> bool:
     """Whether two quads that were found in different views are parts of one line, or the same."""
     one, other = axes_of(a), axes_of(b)
-    tall, short = max(one.height, other.height), min(one.height, other.height)
-    if abs(float(one.across @ other.along)) > math.sin(TILT) or tall > 1.7 * short:
+    if not are_level(one, other) or max(one.height, other.height) > 1.7 * min(one.height, other.height):
         return False
     longer = one if one.length >= other.length else other
-    between = other.centre - one.centre
-    if abs(float(between @ longer.across)) > 0.4 * tall:
+    return abs(float((other.centre - one.centre) @ longer.along)) < (one.length + other.length) / 2
+
+
+def are_level(one: Axes, other: Axes) -> bool:
+    """Whether two lines run in one direction and neither lies at the edge of the other, or beyond it."""
+    if abs(float(one.across @ other.along)) > math.sin(TILT):
         return False
-    return abs(float(between @ longer.along)) < (one.length + other.length) / 2
+    longer = one if one.length >= other.length else other
+    return abs(float((other.centre - one.centre) @ longer.across)) <= 0.4 * max(one.height, other.height)
 
 
 def union_of(quads: Sequence[Quad]) -> Quad:
@@ -195,35 +208,53 @@ def covered(line: Line, others: Sequence[Line]) -> float:
 
 
 def choose_lines(macro: Sequence[Line], micro: Sequence[Line]) -> list[Line]:
-    """The likelier of what was read from further off and from closer, with both kept.
+    """The likelier of what was read from further off and from closer, with both kept, and each place read once.
 
     Each side counts by the share of the other's length that it covers, for a piece of a line is always surer than all
     of it; but what was found further off counts less only beside sure readings."""
-    chosen: list[Line] = []
+    kept: list[Line] = []
+    more: dict[int, list[Reading]] = {}
+    """What else was read where a closer line won."""
     used: set[int] = set()
     bounds = bounds_of([one.quad for one in micro])
     for line in macro:
         area = max(area_of(line.quad), 1e-9)
-        clash = []
-        for i in meeting(bounds, bounds_of([line.quad])[0]):
-            one = micro[i]
-            if i not in used and shared(one.quad, line.quad) >= SAME * min(area_of(one.quad), area):
-                clash.append(one)
-                used.add(i)
-        if not clash:
-            chosen.append(line)
-            continue
-        weight = sum(axes_of(one.quad).length for one in clash)
-        closer = sum(one.score * axes_of(one.quad).length for one in clash) / weight * covered(line, clash)
-        further = line.score
-        if min(one.score for one in clash) >= SURE:
-            further *= min(covered(one, [line]) for one in clash)
-        if closer >= further:
-            chosen += [replace(one, readings=(*one.readings, *line.readings)) for one in clash]
+        near = [
+            i
+            for i in meeting(bounds, bounds_of([line.quad])[0])
+            if shared(micro[i].quad, line.quad) >= SAME * min(area_of(micro[i].quad), area)
+        ]
+        new = [i for i in near if i not in used]
+        # Lines above and below may touch, as a coarse view's boxes are fat.
+        won = [i for i in near if i in more and are_level(axes_of(micro[i].quad), axes_of(line.quad))]
+        used.update(new)
+        if new and not _is_likelier(line, [micro[i] for i in new], [micro[i] for i in won]):
+            more.update({i: list(line.readings) for i in new})
+        elif new:
+            others = tuple(reading for i in new for reading in micro[i].readings)
+            kept.append(replace(line, readings=(*line.readings, *others)))
+        elif covered(line, [micro[i] for i in won]) >= SAME:
+            # A part of what a closer line says in one.
+            more[max(won, key=lambda i: shared(micro[i].quad, line.quad))] += line.readings
         else:
-            others = tuple(reading for one in clash for reading in one.readings)
-            chosen.append(replace(line, readings=(*line.readings, *others)))
-    return [*chosen, *(one for i, one in enumerate(micro) if i not in used)]
+            kept.append(line)
+    closer = [
+        replace(one, readings=(*one.readings, *more.get(i, ())))
+        for i, one in enumerate(micro)
+        if i in more or i not in used
+    ]
+    return [*kept, *closer]
+
+
+def _is_likelier(line: Line, clash: Sequence[Line], beside: Sequence[Line]) -> bool:
+    """Whether a line from further off is likelier than what was read closer at its place; `beside` it other lines won
+    already."""
+    weight = sum(axes_of(one.quad).length for one in clash)
+    closer = sum(one.score * axes_of(one.quad).length for one in clash) / weight * covered(line, [*clash, *beside])
+    further = line.score * (SMEARED if line.smeared else 1.0)
+    if min(one.score for one in clash) >= SURE:
+        further *= min(covered(one, [line]) for one in clash)
+    return further > closer
 
 
 def reading_order(lines: Sequence[Line]) -> list[Line]:

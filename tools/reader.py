@@ -10,6 +10,7 @@ batch of six costs two to three times as much for each. Left out: where to look 
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,7 +102,8 @@ class RapidReader:
 
 @cache
 def rapid_reader(models: ReaderModels) -> Reader:
-    """The reader, made once for each choice of models (a second or two). A ToolError says when the extra is missing."""
+    """The reader, made once for each choice of models (a second or two). A ToolError says when the extra is missing,
+    SettingInvalid when a model of the user's cannot be used."""
     try:
         import onnxruntime  # noqa: F401  (rapidocr would miss it only later)
         from rapidocr import RapidOCR
@@ -110,4 +112,69 @@ def rapid_reader(models: ReaderModels) -> Reader:
             'Text can not be read here: pip install "zoomagent[ocr]". Look closer with another tool.',
             code="ocr_missing",
         ) from None
+    # rapidocr would end on a wrong file wherever it first trips over it, or fetch letters that are missing.
+    if models.detection is not None:
+        check_detection(models.detection)
+    if models.recognition is not None:
+        check_recognition(models.recognition, models.letters)
     return RapidReader(RapidOCR(params=models.parameters))
+
+
+# Models of the user's
+
+
+def check_detection(file: Path) -> None:
+    """SettingInvalid for a file that is no model which finds lines: its result is one map over the picture."""
+    _, result = _load_model(file)
+    if len(result) != 4 or result[1] != 1:
+        raise SettingInvalid(f"{file.name!r} is no model that finds lines. Give a detection model of PaddleOCR's form.")
+
+
+def check_recognition(file: Path, letters: Path | None) -> None:
+    """SettingInvalid for a file that is no model which spells lines, or whose letters are not known: its result is,
+    for every place along a line, one number for each letter, for "none", and mostly for the space."""
+    inside, result = _load_model(file)
+    if len(result) != 3:
+        raise SettingInvalid(f"{file.name!r} is no model that spells. Give a recognition model of PaddleOCR's form.")
+    if inside is None and letters is None:
+        raise SettingInvalid(f"{file.name!r} does not hold its letters. Name their file, one letter a line: --letters.")
+    if inside is None and letters is not None:
+        count = count_letters(letters)
+        if isinstance(result[2], int) and result[2] - count not in (1, 2):
+            text = f"{letters.name!r} has {count} letters, but {file.name!r} tells {result[2]} apart."
+            raise SettingInvalid(f"{text} Give the letters that it was trained with.")
+
+
+def count_letters(file: Path) -> int:
+    """The letters of a file, one a line. SettingInvalid where it is no text."""
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise SettingInvalid(
+            f"The letters in {file.name!r} are no UTF-8. Give a text file, one letter a line."
+        ) from None
+    return len(lines) - (lines[-1] == "")
+
+
+def _load_model(file: Path) -> tuple[str | None, Sequence[Any]]:
+    """The letters that an ONNX model holds, one a line, and the sides of its result, as far as they are fixed."""
+    from onnxruntime import InferenceSession
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    # The runtime's errors have no base of their own.
+    wrong = (
+        state.EPFail,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoModel,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+    try:
+        session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    except wrong:
+        raise SettingInvalid(f"{file.name!r} is no whole ONNX model. Give another file, or fetch it again.") from None
+    return session.get_modelmeta().custom_metadata_map.get("character"), session.get_outputs()[0].shape

@@ -10,6 +10,7 @@ was found, it is spelt from original pixels. What two scales say of one line is 
 """
 
 import asyncio
+import math
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -22,8 +23,9 @@ import numpy as np
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, intersect, whole, with_margin
 from zoomagent.media import Picture
+from zoomagent.media.picture import MAX_VIEW_PIXELS
 from zoomagent.tools.areas import split_box, views_over
-from zoomagent.tools.detail import CELL, POOL, Detail, Mask, measure_detail
+from zoomagent.tools.detail import CELL, POOL, SHRINKS, Detail, Mask, measure_detail
 from zoomagent.tools.lines import (
     SURE,
     Line,
@@ -60,6 +62,8 @@ FURTHER = 12
 """A line that a view's border cuts is followed for so many times its height (ours)."""
 TALL = 64
 """Lines that are higher in a view were seen whole further off, if they are lines (ours)."""
+LETTERS = 16
+"""A view in which a line is so many pixels high keeps what letters are made of (ours)."""
 LEAST_SCORE = 0.5
 """Lines of a lower score are no text (rapidocr's own limit)."""
 
@@ -138,16 +142,17 @@ def read_text(
 ) -> PictureText:
     """All lines of text in `picture`, or in a region of it. A ToolError says when the extra `ocr` is missing."""
     reader = reader or rapid_reader(models or ReaderModels())
-    look = _Look(picture, region or whole(picture.size), reader, max_views, progress)
-    shrink = first_shrink(look.region.size)
-    lines = look.at(split_box(look.region, shrink, OVERVIEW_SIDE), shrink, [])
-    detail = measure_detail(picture, look.region) if shrink > 1 else None
+    region = region or whole(picture.size)
+    shrink = first_shrink(region.size)
+    detail = measure_detail(picture, region) if shrink > 1 else None
+    look = _Look(picture, region, reader, detail, max_views, progress)
+    lines = look.at(split_box(region, shrink, OVERVIEW_SIDE), shrink, [])
     while detail is not None and shrink > 1:
         closer = shrink // 2
         places = places_for(detail, lines, shrink, closer)
         lines = look.at(views_over(places, look.region, closer), closer, lines)
         shrink = closer
-    lines = look.at(magnified_views(lines, look.region), MAGNIFIED, lines)
+    lines = look.at(magnified_views(lines, look.region, picture.size), MAGNIFIED, lines)
     found = [line for line in lines if line.score >= LEAST_SCORE]
     return PictureText(
         tuple(reading_order(found)), picture.size, look.region, len(look.looked), look.complete, tuple(look.looked)
@@ -165,7 +170,7 @@ def first_shrink(size: Size) -> int:
 def places_for(detail: Detail, lines: Sequence[Line], shrink: int, closer: int) -> Mask:
     """Where views at `closer` may say more than those at `shrink` did: what these lose, unless it is a settled line,
     once it is large enough to be seen at `closer`; and what was read unsurely."""
-    settled = [line for line in lines if line.score >= SURE]
+    settled = [line for line in lines if line.settled]
     unsure = [line for line in lines if line.score < SURE]
     fine = detail.fine(shrink, _drawn(settled, detail))
     again = _drawn(unsure, detail)
@@ -174,14 +179,25 @@ def places_for(detail: Detail, lines: Sequence[Line], shrink: int, closer: int) 
     return np.asarray((fine if closer == 1 else fine & detail.fits(closer)) | read_unsurely)
 
 
-def magnified_views(lines: Sequence[Line], region: Box) -> list[Box]:
-    """Boxes around the lines of small letters that were read unsurely."""
-    boxes = []
+def magnified_views(lines: Sequence[Line], region: Box, picture: Size) -> list[Box]:
+    """Boxes in `region` around the lines of small letters that were read unsurely."""
+    boxes: list[Box] = []
     for line in lines:
         height = axes_of(line.quad).height
         if LEAST_SCORE <= line.score < SURE and height <= SMALL:
-            boxes += split_box(with_margin(line.box, region.size, round(height)), MAGNIFIED)
-    return [intersect(box, region) for box in boxes]
+            around = intersect(with_margin(line.box, picture, round(height)), region)
+            # A line's box may lie a pixel beside the region: its corners are rounded.
+            boxes += split_box(around, MAGNIFIED) if min(around.width, around.height) > 0 else []
+    return boxes
+
+
+def is_smeared(quad: Quad, shrink: float, detail: Detail) -> bool:
+    """Whether what a view at `shrink` took for a line holds finer strokes than letters of its height have."""
+    axes = axes_of(quad)
+    # One letter alone may be the picture of several lines: a paragraph looks like a sign.
+    letters = LETTERS if axes.length >= 2 * axes.height else LETTERS / 2
+    fine_enough = max((scale for scale in SHRINKS if scale <= axes.height / letters), default=1)
+    return shrink > 1 and not detail.keeps(quad, fine_enough)
 
 
 def _drawn(lines: Sequence[Line], detail: Detail) -> Mask:
@@ -196,9 +212,11 @@ def _drawn(lines: Sequence[Line], detail: Detail) -> Mask:
 class _Look:
     """Looks at views of one picture with one reader, and counts them."""
 
-    def __init__(self, picture: Picture, region: Box, reader: Reader, max_views: int, progress: Tell) -> None:
+    def __init__(
+        self, picture: Picture, region: Box, reader: Reader, detail: Detail | None, max_views: int, progress: Tell
+    ) -> None:
         self.picture, self.region, self.complete = picture, region, True
-        self._reader, self._max_views, self._progress = reader, max_views, progress
+        self._reader, self._detail, self._max_views, self._progress = reader, detail, max_views, progress
         self.looked: list[tuple[float, Box]] = []
 
     def at(self, boxes: Sequence[Box], shrink: float, lines: list[Line]) -> list[Line]:
@@ -214,14 +232,15 @@ class _Look:
         bounds = bounds_of([line.quad for line in lines])
         for quad in join_parts([quads for _, quads in views]):
             known = [lines[i] for i in meeting(bounds, bounds_of([quad])[0])]
-            if any(line.score >= SURE and shared(quad, line.quad) > 0.6 * area_of(quad) for line in known):
+            if any(line.settled and shared(quad, line.quad) > 0.6 * area_of(quad) for line in known):
                 continue
             # What another scale read of the same line.
-            parts = [line.quad for line in known if line.score >= SURE and are_parts(quad, line.quad)]
+            parts = [line.quad for line in known if line.settled and are_parts(quad, line.quad)]
             grown = union_of([quad, *parts])
             text, score = self._reader.spell(level(self.picture, grown))
             if text and score >= LEAST_SCORE / 2:
-                new.append(line_of(Reading(text, score, shrink), grown, self.picture.size))
+                smeared = self._detail is not None and is_smeared(grown, shrink, self._detail)
+                new.append(line_of(Reading(text, score, shrink), grown, self.picture.size, smeared))
         self._progress(Progress(shrink, len(boxes), len(boxes), len(lines) + len(new)))
         return choose_lines(lines, new)
 
@@ -265,10 +284,12 @@ def ends_beyond(quad: Quad, views: Sequence[Box], region: Box, shrink: float) ->
 
 
 def level(picture: Picture, quad: Quad) -> Pixels:
-    """The pixels of a line, turned to run from left to right; shrunk where it is higher than the reader needs."""
+    """The pixels of a line, turned to run from left to right; shrunk where it is higher than the reader needs, or where
+    the box around it, of a long line that leans, is more than one view."""
     axes = axes_of(quad)
     box = box_around(quad, picture.size)
-    shrink = max(1.0, axes.height / (1.5 * LINE_HEIGHT))
+    # Sides are rounded to whole pixels, so a little less than the most.
+    shrink = max(1.0, axes.height / (1.5 * LINE_HEIGHT), math.sqrt(box.area / (0.99 * MAX_VIEW_PIXELS)))
     size = Size(max(1, round(box.width / shrink)), max(1, round(box.height / shrink)))
     pixels = np.asarray(picture.view(box, size).convert("RGB"))
     scale = np.array([size.width / box.width, size.height / box.height])

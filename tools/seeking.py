@@ -22,10 +22,12 @@ from zoomagent.tools.searching import part_shares
 from zoomagent.tools.viewing import ViewStore
 
 GRID = 3
-DEPTH = 2
-"""Levels of sheets (ours): 81 frames of the clip."""
+DEPTH, FRAMES = 2, 81
+"""Levels of sheets (ours), and how many frames of the clip that makes."""
 SHARE = 0.2
 """Share of a sheet from which a frame is looked at alone."""
+HERE = 0.5
+"""Probability that a sheet shows the thing at all from which its likeliest frame is looked at alone."""
 PASSED = 2
 """Frames of one sheet that are looked at alone, at most."""
 DOUBT = 0.3
@@ -89,15 +91,17 @@ async def look_at(
     """Look at nine frames of a stretch at once, then at the likeliest alone. Frames in `taken` moments are grey: they
     were found before, and another time is wanted."""
     phrase, moment = stretch["phrase"], Moment(*stretch["moment"])
-    hidden = next((span for span in taken if intersect(span, moment).length), None)
-    sheet = views.sheet(moment, GRID, hidden)
+    sheet = views.sheet(moment, GRID, [span for span in taken if intersect(span, moment).length])
     shares = await part_shares(model, views, sheet["id"], phrase, deadline=deadline)
     parts, shown = slices(moment, GRID * GRID), [sheet["id"]]
-    ranked = sorted(range(len(parts)), key=lambda number: -shares[number + 1])
-    for number in ranked[:PASSED]:
-        time = parts[number].middle
-        if shares[number + 1] < SHARE or any(span.holds(time) for span in taken):
+    open_parts = [n for n, part in enumerate(parts) if not any(span.holds(part.middle) for span in taken)]
+    ranked = sorted(open_parts, key=lambda number: -shares[number + 1])[:PASSED]
+    for number in ranked:
+        # What is there in many frames has a small share of each.
+        likely = 1 - shares[0] if number == ranked[0] else 0.0
+        if shares[number + 1] < SHARE and likely < HERE:
             continue
+        time = parts[number].middle
         frame = views.sheet(parts[number] if parts[number].length else moment, 1)
         shown.append(frame["id"])
         there, seen = await is_there(model, views, frame["id"], phrase, deadline=deadline)
@@ -112,6 +116,11 @@ async def look_at(
                 children.append(_stretch(phrase, part, stretch["id"], stretch["depth"] + 1, prior, stretch["turn"]))
     fate: Fate = "split" if children else "refuted"
     return StretchLook([StretchRecord(**{**stretch, "here": 1 - shares[0], "fate": fate}), *children], shown)
+
+
+def finest(moment: Moment) -> int:
+    """Milliseconds between two frames of the closest sheets."""
+    return max(1, moment.length // FRAMES)
 
 
 def longest_missed(stretches: Sequence[StretchRecord], phrase: str, duration: int) -> int:

@@ -39,11 +39,12 @@ KEPT = 64
 
 
 class SheetRecord(TypedDict):
-    """A sheet of a clip's frames: `grid` x `grid` of them from `moment` (milliseconds), those in `hidden` grey."""
+    """A sheet of a clip's frames: `grid` x `grid` of them from `moment` (milliseconds), those in `hidden` moments
+    grey."""
 
     moment: list[int]
     grid: int
-    hidden: list[int] | None
+    hidden: list[list[int]]
 
 
 class ViewRecord(TypedDict):
@@ -103,10 +104,10 @@ class ViewStore:
         record["id"] = id_of(record)
         return self._records.setdefault(record["id"], record)
 
-    def sheet(self, moment: Moment, grid: int, hidden: Moment | None = None) -> ViewRecord:
+    def sheet(self, moment: Moment, grid: int, hidden: Sequence[Moment] = ()) -> ViewRecord:
         """All of another sheet of the same clip: one frame at the size of a whole picture, several as large as the
         model takes them."""
-        sheet = SheetRecord(moment=moment.as_list(), grid=grid, hidden=hidden.as_list() if hidden else None)
+        sheet = SheetRecord(moment=moment.as_list(), grid=grid, hidden=[span.as_list() for span in hidden])
         box = whole(self._sheet_of(sheet).size)
         limit = (self.profile.whole_pixels or None) if grid == 1 else None
         size = view_size(self.profile, box, limit, self.max_pixels)
@@ -124,9 +125,9 @@ class ViewStore:
 
     def _sheet_of(self, sheet: SheetRecord) -> Sheet:
         """The sheet that a record names. ValueError where there is no such sheet."""
-        if not isinstance(self.picture, Sheet) or len(sheet["moment"]) != 2 or len(sheet["hidden"] or [0, 0]) != 2:
+        if not isinstance(self.picture, Sheet) or any(len(span) != 2 for span in (sheet["moment"], *sheet["hidden"])):
             raise ValueError("There is no such sheet.")
-        hidden = Moment(*sheet["hidden"]) if sheet["hidden"] else None
+        hidden = [Moment(*span) for span in sheet["hidden"]]
         return self.picture.other(Moment(*sheet["moment"]), sheet["grid"], hidden)
 
     def picture_of(self, record: ViewRecord) -> Picture:
@@ -238,7 +239,7 @@ def id_of(record: ViewRecord) -> str:
     name = _hashed(f"{record['picture']}|{width}x{height}", [record["box"]])
     if "sheet" in record:
         sheet = record["sheet"]
-        name = _hashed(f"{name}|{sheet['grid']}", [sheet["moment"], sheet["hidden"] or []])
+        name = _hashed(f"{name}|{sheet['grid']}", [sheet["moment"], *sheet["hidden"]])
     if record.get("marks"):
         name = _hashed(name, record["marks"])
     return _hashed(name, []) if record.get("blank") else name

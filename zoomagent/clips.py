@@ -2,8 +2,9 @@
 
 "When …", "how long …", "how often …" and "is … before …" are answered by the graph of moments alone. For every other
 question that graph finds the time at which the thing that it names can be seen, and the agent's own graph is asked
-about the frame of that time; where the frame does not tell, about nine frames around it; where nothing is named or
-found, about nine frames of the whole clip. Each is a picture to that graph, with the budget that is left.
+about the frame of that time; where the frame does not tell, about nine frames around it. Where it names two things that
+are seen at different times, a sheet shows both; where nothing is named or found, nine frames of the whole clip. Each is
+a picture to that graph, with the budget that is left.
 
 Nothing is calibrated for clips, so an arbiter that was not named by the user is not asked. Left out: the graphs.
 """
@@ -27,12 +28,14 @@ from zoomagent.media.video.sheet import Sheet
 from zoomagent.media.video.video import Video
 from zoomagent.models.base import Model
 from zoomagent.models.profiles import UNKNOWN
-from zoomagent.moments import Moment
+from zoomagent.moments import Moment, seconds, words
 from zoomagent.run_record import Cost, Evidence, PictureInfo, SheetInfo, Step
 from zoomagent.running import run
 from zoomagent.tools.viewing import ViewStore
 
 GRID = 3
+MOST_GRID = 4
+"""Frames a side of a sheet that shows two times, at most: more would be too small."""
 AGAIN = 4
 """Calls that must be left for another look, at nine frames."""
 
@@ -85,7 +88,7 @@ async def ask_clip(
             image=sheet.id, question=question, options=list(options), settings=narrowed.model_dump(mode="json")
         )
         live = Live(**dict(narrowed), bench=bench_of(sheet, model, context), spent=time.monotonic() - began)
-        async for item in run(start, live, saver, f"{thread}.{number}"):
+        async for item in run(start, live, saver, f"{thread}/{number}"):  # no name that a user can give
             if isinstance(item, Step):
                 yield item.model_copy(update={"id": f"look-{number}-{item.id}"})
             else:
@@ -107,12 +110,34 @@ ANSWERED = ("answered", "answered_degraded")
 
 
 def sheets_to_look_at(searched: State | None, whole: Sheet) -> list[Sheet]:
-    """The frame at which the one thing was seen, then nine frames around it; else nine frames of the clip."""
+    """The frame at which the one thing was seen, then nine frames around it; a sheet that shows two things; else nine
+    frames of the clip."""
     found = searched.get("moments", []) if searched else []
-    if len(found) != 1 or searched is None or len(searched["timing"]["phrases"]) != 1:
+    if not found:
         return [whole]
-    at = found[0]["at"]
-    return [whole.other(Moment(at, at + 1), 1), whole.other(Moment(*found[0]["stretch"]), GRID)]
+    frame = whole.other(Moment(found[0]["at"], found[0]["at"] + 1), 1)
+    if len(found) == 1:
+        return [frame, whole.other(Moment(*found[0]["stretch"]), GRID)]
+    both = sheet_of_both(found[0]["at"], found[1]["at"], whole)
+    return [whole] if both is None else [both, whole]
+
+
+def sheet_of_both(one: int, other: int, whole: Sheet) -> Sheet | None:
+    """A sheet with as few frames as can be whose first and last are those of two times; None where one is too near an
+    end of the clip."""
+    video = whole.video
+    numbers = sorted(video.number_at(time) for time in (one, other))
+    if numbers[0] == numbers[1]:
+        return whole.other(Moment(one, one + 1), 1)
+    ends = [*video.times[numbers[0] : numbers[0] + 2], *video.times[numbers[1] : numbers[1] + 2], video.duration]
+    # In the middle of both frames, so that rounding leads to no other.
+    first, last = (ends[0] + ends[1]) // 2, (ends[2] + ends[3]) // 2
+    for grid in range(2, MOST_GRID + 1):
+        apart = (last - first) / (grid * grid - 1)
+        start, end = round(first - apart / 2), round(last + apart / 2)
+        if start >= 0 and end <= video.duration:
+            return whole.other(Moment(start, end), grid)
+    return None
 
 
 def shown_sheet(searched: State, whole: Sheet) -> Sheet:
@@ -181,10 +206,13 @@ def in_time(item: Evidence, sheet: Sheet) -> Evidence:
 
 def where_looked(first: Answer, run: ClipRun) -> list[str]:
     """How the frames were chosen that a question about what is to be seen was answered from."""
-    if run.searched is None or not first.moments:
-        return ["Answered from nine frames of the whole clip."]
-    frames = "one frame" if run.sheet.grid == 1 else "nine frames"
-    return [f"Answered from {frames}: {first.reasons[0]}" if first.reasons else f"Answered from {frames}."]
+    sheet, found = run.sheet, first.reasons[:1] if run.searched is not None and first.moments else ()
+    frames = f"{sheet.grid**2} frames from {words(sheet.moment)}"
+    if sheet.grid == 1:
+        frames = f"the frame at {seconds(sheet.time_of(0))}"
+    elif sheet.moment == sheet.video.moment:
+        frames = f"{sheet.grid**2} frames of the whole clip"
+    return [" ".join([f"Answered from {frames}.", *found])]
 
 
 def proof_of(run: ClipRun, answer: Answer) -> list[Evidence]:

@@ -6,15 +6,14 @@
 Where the pixels come from is a `Pixels` source's business; opening is `opening.py`'s.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from PIL import Image
 
-from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size
+from zoomagent.media.lifetime import Lifetime
 from zoomagent.media.rendering import plain_box, render
 
 MAX_VIEW_PIXELS = 64_000_000
@@ -62,8 +61,7 @@ class Picture:
         self.size = size
         self.notes = notes
         self._pixels = pixels
-        self._closed, self._rendering = False, 0
-        self._lock = threading.Lock()
+        self._lifetime = Lifetime("picture", pixels.close)
 
     def view(self, box: Box, size: Size) -> Image.Image:
         """The region `box` of the original, rendered at `size`. May be called from several threads."""
@@ -72,7 +70,7 @@ class Picture:
 
     def views(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         """Several views, one after the other: on a large file not yet decoded, much quicker than asking singly."""
-        self._check_open()
+        self._lifetime.check()
         for _, size in requests:
             if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
                 raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
@@ -84,29 +82,11 @@ class Picture:
 
     def close(self) -> None:
         """Give back memory and files. Views already made stay good; one that is being made is finished first."""
-        with self._lock:
-            now = not self._closed and not self._rendering
-            self._closed = True
-        if now:
-            self._pixels.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InputRefused("This picture is closed. Open it again.", code="picture_closed")
+        self._lifetime.end()
 
     def _render(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
-        """What threads render that nobody waits for any more keeps the files open until they are done."""
-        with self._lock:
-            self._check_open()
-            self._rendering += 1
-        try:
+        with self._lifetime.use():
             yield from self._pixels.regions(requests)
-        finally:
-            with self._lock:
-                self._rendering -= 1
-                last = self._closed and not self._rendering
-            if last:
-                self._pixels.close()
 
     def __enter__(self) -> Self:
         return self

@@ -22,6 +22,8 @@ ROW = struct.Struct("<qqq")
 """A frame of the index: its time in milliseconds, its own time stamp, and that of the key frame it hangs on."""
 MAX_HEADER = 5_000_000
 """Bytes that FFmpeg may read to find out what the streams are (its own default)."""
+MOST_HELD_BACK = 16
+"""Frames that a decoder may keep to show later ones first (H.264 and H.265)."""
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
@@ -100,15 +102,18 @@ def _index(container: InputContainer, stream: VideoStream, most: int) -> list[tu
     """Time stamp, key frame's time stamp and duration of every frame, in order of time. One more than `most` is too
     many, and ends the reading."""
     rows: list[tuple[int, int, int]] = []
-    keys: list[int] = []
+    # Where frames are out of order in an AVI, their places are known from the second key frame on, see `Places`.
+    unplaced = container.format.name == "avi" and stream.codec_context.has_b_frames
+    keys: deque[int] = deque(maxlen=3 if unplaced else 2)
     for packet in container.demux(stream):
         stamp = packet.dts if packet.pts is None or container.format.name == "avi" else packet.pts
         if stamp is None or not packet.size or packet.is_discard:
             continue
         if packet.is_keyframe or not keys:
-            keys = [*keys[-1:], stamp]
+            keys.append(stamp)
         # A frame that is shown before its key frame may rest on the key frame before.
-        rows.append((stamp, keys[-1] if stamp >= keys[-1] else keys[0], max(0, packet.duration or 0)))
+        key = keys[0] if unplaced or stamp < keys[-1] else keys[-1]
+        rows.append((stamp, key, max(0, packet.duration or 0)))
         if len(rows) > most:
             break
     rows.sort()
@@ -130,21 +135,67 @@ def _decoded(container: InputContainer, stream: VideoStream, key: int, max_pixel
         context.thread_type, context.thread_count = "NONE", 1
         context.options = {"max_pixels": str(max_pixels)}
     container.seek(key, stream=stream, backward=True)
-    fed: deque[int] = deque()
+    places = Places() if container.format.name == "avi" else None
     for packet in container.demux(stream):
-        if packet.size and packet.dts is not None:
-            fed.append(packet.dts)
+        if places and packet.size and packet.dts is not None:
+            packet.pts = packet.dts  # comes out with the frame, so that the two are known to belong together
+            places.feed(packet.dts)
         try:
             decoded = packet.decode()
         except FFmpegError:
+            if places and packet.dts is not None:
+                places.lose(packet.dts)
             continue
         for frame in decoded:
-            # An AVI says in which order frames lie, not in which they are shown: that is the decoder's order.
-            place = fed.popleft() if fed else None
             stamp = frame.dts if frame.pts is None else frame.pts
-            stamp = place if container.format.name == "avi" else stamp
-            if isinstance(frame, VideoFrame) and stamp is not None and frame.width * frame.height <= max_pixels:
+            if not isinstance(frame, VideoFrame) or stamp is None:
+                continue
+            if places:
+                stamp = places.take(stamp, held_back(context, frame))
+            if stamp is not None and frame.width * frame.height <= max_pixels:
                 yield stamp, frame
+
+
+def held_back(context: Any, frame: VideoFrame) -> int:
+    """How many frames that lie before this one may be shown after it, at most."""
+    return MOST_HELD_BACK if context.has_b_frames and not frame.key_frame else 0
+
+
+class Places:
+    """The time stamps at which the frames of an AVI are shown. An AVI says in which order its frames lie, not in which
+    they are shown: that is the decoder's order. A packet whose frame never comes leaves its place empty.
+
+    Behind a seek the decoder drops, without a word, frames that rest on what came before. A key frame puts this right:
+    all that lies before it is shown before it."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[int] = deque()
+        """Packets whose frames did not come yet."""
+        self._free: deque[int] = deque()
+        """Places that no frame has yet."""
+
+    def feed(self, stamp: int) -> None:
+        """A packet goes into the decoder."""
+        self._waiting.append(stamp)
+        self._free.append(stamp)
+
+    def lose(self, stamp: int) -> None:
+        """This packet cannot be decoded."""
+        for stamps in (self._waiting, self._free):
+            if stamp in stamps:
+                stamps.remove(stamp)
+
+    def take(self, stamp: int, held_back: int) -> int | None:
+        """The place of the frame that a packet became. Of what lies before it, the decoder holds back so many frames at
+        most to show them later: all others were lost without a word."""
+        before = sum(waiting < stamp for waiting in self._waiting)
+        for _ in range(before - held_back):
+            self._waiting.popleft()
+            if self._free:
+                self._free.popleft()
+        if stamp in self._waiting:
+            self._waiting.remove(stamp)
+        return self._free.popleft() if self._free else None
 
 
 def _exact(

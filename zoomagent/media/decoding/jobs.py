@@ -90,7 +90,10 @@ class DecodingJob:
         """All rows of the upright picture into `target`, four bytes a pixel, as Pillow keeps them in memory; the notes
         on what was converted."""
         job = {"do": "rows", "vips": False, "orientation": self.header.orientation, "pixel": "RGBX"}
-        return [str(note) for note in self._run(job, target)["notes"]]
+        notes = self._run(job, target).get("notes")
+        if not isinstance(notes, list):
+            raise refusal("decode_crashed")
+        return [str(note) for note in notes]
 
     def stored_rows(self, target: IO[bytes]) -> None:
         """All rows as they are stored into `target`, by the way that needs the least memory."""

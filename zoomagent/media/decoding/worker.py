@@ -58,10 +58,11 @@ def decode(job: dict[str, Any], source_fd: int, target_fd: int) -> dict[str, Any
         worker.kill()
         raise
     _POOL.give_back(worker)
-    if "error" in reply:
-        if reply["error"] == "store_full":
-            raise StoreError("The disk is full. Free space or set TMPDIR.", code="store_full")
-        raise refusal(reply["error"])
+    error = reply.get("error")
+    if error == "store_full":
+        raise StoreError("The disk is full. Free space or set TMPDIR.", code="store_full")
+    if error is not None:
+        raise refusal(error if isinstance(error, str) and error in _WHY else "decode_crashed")
     return reply
 
 
@@ -116,8 +117,7 @@ class Worker:
             raise refusal("decode_timeout") from error
         except OSError as error:
             raise refusal(self._cause()) from error
-        reply: dict[str, Any] = json.loads(message)
-        return reply
+        return _plain_reply(message)
 
     def _cause(self) -> str:
         """Why the process hung up; one that has not ended a second later only broke off."""
@@ -135,6 +135,17 @@ class Worker:
         self._socket.close()
         self._process.kill()
         self._process.wait()
+
+
+def _plain_reply(message: bytes) -> dict[str, Any]:
+    """The reply that a message is. A decoder that a file took over may say anything."""
+    try:
+        reply = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        raise refusal("decode_crashed") from error
+    if not isinstance(reply, dict):
+        raise refusal("decode_crashed")
+    return reply
 
 
 class _Pool:

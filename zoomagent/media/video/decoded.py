@@ -20,6 +20,8 @@ from zoomagent.media.spool import Spool
 from zoomagent.media.video.limits import VideoLimits
 from zoomagent.media.video.video import FrameRequest, Video
 
+ROW_BYTES = 24
+"""Of each frame: when it begins, its time stamp, and its key frame's."""
 BATCH_BYTES = 128_000_000
 """Frames that one job decodes fill at most this much (ours), or are one."""
 FRAME_WEIGHT = 80
@@ -52,15 +54,19 @@ def probed(spool: Spool, format: str, limits: VideoLimits) -> Video:
         with spool.lent() as source_fd:
             reply = decode(job, source_fd, target.fileno())
         target.seek(0)
-        rows = array("q")
-        rows.frombytes(target.read(24 * limits.max_frames))
+        data = target.read(ROW_BYTES * limits.max_frames)
+    # A decoder that a file took over may say anything.
+    if len(data) % ROW_BYTES:
+        raise refusal("decode_crashed")
+    rows = array("q", data)
     size, duration = reply.get("size"), reply.get("duration")
     notes, times = reply.get("notes"), rows[0::3]
-    # A decoder that a file took over may say anything.
     plain = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
     ordered = bool(times) and times[0] == 0 and all(a <= b for a, b in zip(times, times[1:], strict=False))
-    spans = isinstance(duration, int) and 0 < duration <= 1000 * limits.max_seconds
-    if not (plain and ordered and spans and isinstance(notes, list) and len(times) == reply.get("frames")):
+    most = 1000 * limits.max_seconds
+    # A frame begins at the next whole millisecond, a clip ends at the last one.
+    spans = ordered and isinstance(duration, int) and 0 < duration <= most and times[-1] <= most + 1
+    if not (plain and spans and isinstance(notes, list) and len(times) == reply.get("frames")):
         raise refusal("decode_crashed")
     assert isinstance(size, list) and isinstance(duration, int)
     limits.check_size(*size)

@@ -28,20 +28,20 @@ class Sheet(Picture):
     """`grid` x `grid` frames of `moment` as a picture. A sheet that `owns` its clip closes it."""
 
     def __init__(
-        self, video: Video, moment: Moment, grid: int, hidden: Moment | None = None, *, owns: bool = False
+        self, video: Video, moment: Moment, grid: int, hidden: Sequence[Moment] = (), *, owns: bool = False
     ) -> None:
         if not 1 <= grid <= MOST:
             raise ValueError(f"A sheet has 1 to {MOST} frames a side, not {grid}.")
         if not 0 <= moment.start < moment.end <= video.duration:
             raise ValueError("A sheet shows a moment of its clip.")
-        self.video, self.moment, self.grid, self.hidden = video, moment, grid, hidden
+        self.video, self.moment, self.grid, self.hidden = video, moment, grid, tuple(hidden)
         self.slices = slices(moment, grid * grid)
-        text = f"sheet {video.id} {moment.as_list()} {grid} {hidden.as_list() if hidden else ''}"
+        text = f"sheet {video.id} {moment.as_list()} {grid} {[span.as_list() for span in hidden]}"
         size = Size(grid * video.size.width, grid * video.size.height)
         name = hashlib.sha256(text.encode()).hexdigest()
         super().__init__(name, size, video.notes, _Cells(self, owns))
 
-    def other(self, moment: Moment, grid: int, hidden: Moment | None = None) -> "Sheet":
+    def other(self, moment: Moment, grid: int, hidden: Sequence[Moment] = ()) -> "Sheet":
         """A sheet of another moment of the same clip."""
         return Sheet(self.video, moment, grid, hidden)
 
@@ -95,7 +95,7 @@ class _Cells:
             part = intersect(cell, box)
             left, right = (round((x - box.left) * size.width / box.width) for x in (part.left, part.right))
             top, bottom = (round((y - box.top) * size.height / box.height) for y in (part.top, part.bottom))
-            if right <= left or bottom <= top or (sheet.hidden and sheet.hidden.holds(time)):
+            if right <= left or bottom <= top or any(span.holds(time) for span in sheet.hidden):
                 continue
             own = Box(part.left - cell.left, part.top - cell.top, part.right - cell.left, part.bottom - cell.top)
             places.append((left, top))

@@ -8,7 +8,6 @@ Times are whole milliseconds from the first frame. Where the frames come from is
 is `opening.py`'s.
 """
 
-import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -16,8 +15,8 @@ from typing import Protocol, Self
 
 from PIL import Image
 
-from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, whole
+from zoomagent.media.lifetime import Lifetime
 from zoomagent.media.rendering import plain_box
 from zoomagent.moments import Moment
 
@@ -45,8 +44,7 @@ class Video:
         self.duration = duration
         self.notes = notes
         self._frames = frames
-        self._closed = False
-        self._lock = threading.Lock()
+        self._lifetime = Lifetime("video", frames.close)
 
     @property
     def moment(self) -> Moment:
@@ -69,22 +67,19 @@ class Video:
 
     def regions(self, requests: Sequence[FrameRequest]) -> Iterator[Image.Image]:
         """Regions of frames; those of one frame side by side and frames in order of time are decoded in one pass."""
-        self._check_open()
+        self._lifetime.check()
         checked = [(number, plain_box(box, self.size), size) for number, box, size in requests]
         if any(not 0 <= number < len(self.times) for number, _, _ in checked):
             raise ValueError(f"A frame's number is 0 to {len(self.times) - 1}.")
-        return self._frames.regions(checked)
+        return self._render(checked)
 
     def close(self) -> None:
-        """Give back memory and files. Pictures already made stay good."""
-        with self._lock:
-            now, self._closed = not self._closed, True
-        if now:
-            self._frames.close()
+        """Give back memory and files. Pictures already made stay good; those that are being made are finished first."""
+        self._lifetime.end()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InputRefused("This video is closed. Open it again.", code="picture_closed")
+    def _render(self, requests: Sequence[FrameRequest]) -> Iterator[Image.Image]:
+        with self._lifetime.use():
+            yield from self._frames.regions(requests)
 
     def __enter__(self) -> Self:
         return self
