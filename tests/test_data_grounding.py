@@ -20,7 +20,7 @@ from zoomagent.data.trajectories.showing import show
 from zoomagent.data.trajectories.trajectory import read_parquet
 from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.errors import InputRefused, SettingInvalid
-from zoomagent.models.profiles import profile_for
+from zoomagent.models.profiles import override, profile_for
 from zoomagent.models.words.interleaved import parse_interleaved
 
 SCENES = [draw_scene(SMALL, 1, index) for index in range(4)]
@@ -88,6 +88,40 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(tmp_path: Path, monkeypatc
     make("refcoco", tmp_path / "set", broken, Settings(tmp_path / "set", QWEN))
     files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
     assert len(files) > 6 and all((whole / file).read_bytes() == (broken / file).read_bytes() for file in files)
+
+
+def test_a_folder_belongs_to_its_annotations_and_to_the_profile(tmp_path: Path) -> None:
+    one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "out"
+    for kind in get_args(Kind):
+        write_set(kind, one / kind)
+        write_set(kind, other / kind, seed=2)
+        card = make(kind, one / kind, out / kind, Settings(one, QWEN))
+        with pytest.raises(SettingInvalid) as refused:
+            make(kind, other / kind, out / kind, Settings(one, QWEN))
+        assert refused.value.code == "run_mismatch"
+        # The same files elsewhere are the same annotations.
+        (one / kind).rename(tmp_path / "moved")
+        assert make(kind, tmp_path / "moved", out / kind, Settings(one, QWEN)) == card
+        (tmp_path / "moved").rename(one / kind)
+    for profile in (override(QWEN, {"box_step": 10}), override(QWEN, {"whole_pixels": 300000})):
+        with pytest.raises(SettingInvalid):
+            make("refcoco", one / "refcoco", out / "refcoco", Settings(one, profile))
+
+
+def test_a_set_with_a_picture_on_both_sides_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder, out = tmp_path / "set", tmp_path / "out"
+    write_set("refcoco", folder, scenes=8)
+    file = folder / "refs(unc).p"
+    good = file.read_bytes()
+    # Only the last ref changes its side, which a shard that is written early cannot know.
+    file.write_bytes(b"train".join(good.rsplit(b"val", 1)).replace(b"\x03\x00\x00\x00train", b"\x05\x00\x00\x00train"))
+    with pytest.raises(SettingInvalid) as refused:
+        make("refcoco", folder, out, Settings(folder, QWEN))
+    assert refused.value.code == "split_leak" and not out.exists()
+    file.write_bytes(good)
+    card = make("refcoco", folder, out, Settings(folder, QWEN))
+    rows = [row for part in out.rglob("*.parquet") for row in read_parquet(part)]
+    assert len(rows) == len({row.id for row in rows}) == sum(card["rows"].values())
 
 
 @pytest.mark.parametrize("kind", ["refcoco", "flickr30k"])

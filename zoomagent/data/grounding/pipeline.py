@@ -1,11 +1,15 @@
 """A grounding set in, training rows out: read, tell, write shards and the card. A killed run goes on at its shard.
 
+Everything is read twice: before the first shard is written, it is known that no picture is on both sides, and that the
+annotations are those that the folder was begun with.
+
     zoomagent data grounding refcoco FOLDER OUT
 
 Pictures become rows as `data trajectories` writes them, for the same trainer and viewer; a set's test and validation
 splits are held out. Clips and sounds become `annotations.jsonl`. Left out: opening pictures, which the trainer does.
 """
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,6 +33,11 @@ from zoomagent.models.profiles import Profile
 SHARD = 5000
 """Annotations of one shard (ours)."""
 PICTURES: tuple[Kind, ...] = ("refcoco", "flickr30k")
+NUMBERS = (
+    "family", "space", "box_step", "multiple", "min_pixels", "max_pixels", "max_aspect", "min_side", "max_side",
+    "whole_pixels",
+)  # fmt: skip
+"""What of a profile decides the numbers of a box."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,8 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
         "format": FORMAT,
         "set": kind,
         "images": Path(os.path.relpath(settings.images.resolve(), out.resolve())).as_posix(),
-        "profile": {"family": settings.profile.family, "space": settings.profile.space},
+        "annotations": digest(kind, folder, settings.limit),
+        "profile": {name: getattr(settings.profile, name) for name in NUMBERS},
         "limit": settings.limit,
         "model": "",
     }
@@ -79,6 +89,23 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
     card = make_card(given, kinds, pictures, counts)
     write_card(card, out)
     return card
+
+
+def digest(kind: Kind, folder: Path, limit: int | None) -> str:
+    """Names what the annotations say, wherever their files lie. Raises SettingInvalid (split_leak) for pictures on both
+    sides."""
+    counts: Counts = Counter()
+    files: dict[Split, set[str]] = {side: set() for side in SPLITS}
+    content = hashlib.sha256()
+    for one in islice(annotations(kind, folder, counts), limit):
+        files[_side(one)].add(one.file)
+        content.update(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE))
+    shared = files["train"] & files["held-out"]
+    if shared and kind in PICTURES:
+        text = f"{len(shared)} pictures are on both sides, as {min(shared)}. Give a split that keeps pictures apart."
+        raise SettingInvalid(text, code="split_leak")
+    content.update(orjson.dumps(counts, option=orjson.OPT_SORT_KEYS))
+    return content.hexdigest()[:16]
 
 
 def _claim(out: Path, given: dict[str, Any]) -> None:
@@ -124,10 +151,6 @@ def _write_rows(
                 write_parquet(rows, file.with_suffix(".part"))
                 file.with_suffix(".part").replace(file)
         shard += 1
-    shared = pictures["train"] & pictures["held-out"]
-    if shared:
-        text = f"{len(shared)} pictures are on both sides, as {min(shared)}. Give a split that keeps pictures apart."
-        raise SettingInvalid(text, code="split_leak")
     return kinds, {side: len(names) for side, names in pictures.items()}
 
 
