@@ -124,6 +124,54 @@ def test_a_set_with_a_picture_on_both_sides_leaves_nothing_behind(tmp_path: Path
     assert len(rows) == len({row.id for row in rows}) == sum(card["rows"].values())
 
 
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("refs(google).p", "refs(unc).p"), "refs(unc).p"),
+        (("refs(google).p", "refs(umd).p"), "refs(umd).p"),
+        (("refs(unc).p", "refs(umd).p", "refs(google).p"), "refs(umd).p"),
+        (("refs(google).p",), "refs(google).p"),
+        (("refs(google).p", "refs(other).p"), ""),
+        (("refs(unc).p", "refs(unc) (1).p"), ""),
+    ],
+)
+def test_one_split_of_refcoco_is_read(names: tuple[str, ...], chosen: str, tmp_path: Path) -> None:
+    write_set("refcoco", tmp_path)
+    (tmp_path / "refs(unc).p").rename(tmp_path / "kept")
+    for name in names:
+        side = b"X\x03\x00\x00\x00val" if name == chosen else b"X\x04\x00\x00\x00test"
+        (tmp_path / name).write_bytes((tmp_path / "kept").read_bytes().replace(b"X\x05\x00\x00\x00train", side))
+    if chosen:
+        found, counts = read("refcoco", tmp_path)
+        assert "val" in {one.split for one in found} and "test" not in {one.split for one in found}
+        assert counts["split files: not read"] == len(names) - 1
+    else:
+        with pytest.raises(InputRefused) as refused:
+            read("refcoco", tmp_path)
+        assert refused.value.code == "data_ambiguous" and names[0] in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["refcoco", "flickr30k", "didemo", "vggss"])
+def test_what_is_there_twice_is_read_once(kind: Kind, tmp_path: Path) -> None:
+    write_set(kind, tmp_path)
+    before, _ = read(kind, tmp_path)
+    names = {"refcoco": "refs(unc).p", "flickr30k": "train.txt", "didemo": "train_data.json", "vggss": "vggss.json"}
+    file = tmp_path / names[kind]
+    content = file.read_bytes()
+    again = {".p": lambda: pickle.dumps(read_plain(content) * 2), ".txt": lambda: content * 2}
+    file.write_bytes(again.get(file.suffix, lambda: orjson.dumps(orjson.loads(content) * 2))())
+    found, counts = read(kind, tmp_path)
+    assert found == before and counts["annotations: there twice"] > 0
+
+
+def test_lines_of_several_files_are_apart(tmp_path: Path) -> None:
+    write_set("charades-sta", tmp_path)
+    before, _ = read("charades-sta", tmp_path)
+    (tmp_path / "charades_sta_train_more.txt").write_text("OTHER 1.0 2.0##a dog appears.\n")
+    found, counts = read("charades-sta", tmp_path)
+    assert len({one.id for one in found}) == len(found) == len(before) + 1 and not counts["annotations: there twice"]
+
+
 @pytest.mark.parametrize("kind", ["refcoco", "flickr30k"])
 def test_rows_of_pictures_are_shown_and_their_boxes_are_those_of_the_set(kind: Kind, tmp_path: Path) -> None:
     folder, out = tmp_path / "set", tmp_path / "out"

@@ -46,7 +46,7 @@ def read_charades(folder: Path, counts: Counts) -> Iterator[Annotation]:
                     counts["lines: without words"] += moment is not None
                     continue
                 counts["lines: read"] += 1
-                name = f"{split_of(file)}-{number}"
+                name = f"{file.stem}-{number}"
                 yield Annotation(name, "video", f"{video}.mp4", phrase, split_of(file), moments=(moment,))
 
 

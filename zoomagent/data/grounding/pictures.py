@@ -6,7 +6,7 @@ y, width, height; corners of Flickr30K are counted from 1; an entity may have se
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -19,7 +19,7 @@ _ENTITY = re.compile(r"\[/EN#(\d{1,12})/(\S{1,80}) ([^\[\]]{1,400})\]")
 
 
 def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
-    """Each sentence of each ref. `folder` holds one or more `refs(….).p` and `instances.json`."""
+    """Each sentence of each ref. `folder` holds one or more `refs(…).p` and `instances.json`."""
     instances = read_json(folder / "instances.json")
     try:
         boxes = {one["id"]: one["bbox"] for one in instances["annotations"]}
@@ -27,13 +27,22 @@ def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
     except (KeyError, TypeError) as error:
         raise InputRefused("instances.json is not COCO's file of annotations.", code="data_corrupt") from error
     files = sorted(folder.glob("refs*.p"))
+    refs = read_plain(read_file(choose_split(files)))
+    counts["split files: not read"] += len(files) - 1
+    for ref in refs if isinstance(refs, list) else []:
+        yield from _sentences_of(ref, boxes, shots, counts)
+
+
+def choose_split(files: Sequence[Path]) -> Path:
+    """The one split file that is read: all of a folder name the same things, each with sides of its own. UMD's of
+    RefCOCOg comes first, for Google's has pictures on both sides; then UNC's, which papers on RefCOCO use."""
     if not files:
         raise InputRefused("There is no refs(…).p. Give the folder of a RefCOCO set.", code="data_missing")
-    # Google's split of RefCOCOg has pictures on both sides; UMD's is read where both are there.
-    for file in [one for one in files if "umd" in one.name] or files:
-        refs = read_plain(read_file(file))
-        for ref in refs if isinstance(refs, list) else []:
-            yield from _sentences_of(ref, boxes, shots, counts)
+    named = next((found for split in ("umd", "unc") if (found := [one for one in files if split in one.name])), files)
+    if len(named) > 1:
+        listed = ", ".join(file.name for file in named)
+        raise InputRefused(f"There are several splits: {listed}. Leave one in the folder.", code="data_ambiguous")
+    return named[0]
 
 
 def _sentences_of(ref: Any, boxes: dict[Any, Any], shots: dict[Any, Any], counts: Counts) -> Iterator[Annotation]:

@@ -50,7 +50,19 @@ class Settings:
 
 
 def annotations(kind: Kind, folder: Path, counts: Counts) -> Iterator[Annotation]:
-    """The annotations of a set, one by one. Raises InputRefused for files that are missing or no such set."""
+    """The annotations of a set, each once. Raises InputRefused for files that are missing or no such set."""
+    known: set[tuple[str, str]] = set()
+    for one in read_set(kind, folder, counts):
+        # On another side it is a leak, which is not hidden here.
+        if (one.split, one.id) in known:
+            counts["annotations: there twice"] += 1
+            continue
+        known.add((one.split, one.id))
+        yield one
+
+
+def read_set(kind: Kind, folder: Path, counts: Counts) -> Iterator[Annotation]:
+    """The annotations as the files hold them."""
     match kind:
         case "refcoco":
             return read_refcoco(folder, counts)
