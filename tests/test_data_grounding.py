@@ -1,6 +1,8 @@
 """Files of the published sets, as the world writes them: all are read, every drop is counted, rows train and show."""
 
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
@@ -231,6 +233,31 @@ def test_plain_values_are_read_without_unpickling(value: Any, protocol: int) -> 
 def test_what_is_more_than_plain_values_is_refused(content: bytes) -> None:
     with pytest.raises(InputRefused):
         read_plain(content)
+
+
+def test_keys_and_members_are_single_values_and_deep_ones_end_no_process() -> None:
+    # A tuple in a tuple in a tuple …: to hash it would end the process, so a process of its own tries.
+    program = """
+from zoomagent.data.grounding.plain_values import read_plain
+from zoomagent.errors import InputRefused
+
+deep = b")" + b"\\x85" * 200_000
+for content in (
+    b"}" + deep + b"Ns.", b"}(" + deep + b"Nu.", b"(" + deep + b"Nd.", b"\\x8f(" + deep + b"\\x90.",
+    b"(" + deep + b"\\x91.", b"})Ns.", b"}]Ns.", b"}(](Nd.", b"\\x8f()\\x90.", b"()\\x91.",
+):
+    try:
+        read_plain(content)
+    except InputRefused as error:
+        assert error.code == "data_corrupt"
+    else:
+        raise AssertionError(content[:9])
+assert read_plain(b"(" + deep + b"t.") and read_plain(deep + b".")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    good = {1: 2, "a": 3, b"b": [(1, (2,))], None: 4, 1.5: 5}
+    assert read_plain(pickle.dumps([good, {"a", 1}, frozenset({b"c"})], 4)) == [good, {"a", 1}, {b"c"}]
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
