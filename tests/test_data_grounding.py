@@ -4,12 +4,14 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
+from encodings.aliases import aliases
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from typer.testing import CliRunner
 
@@ -17,7 +19,7 @@ from zoomagent.cli import data as cli
 from zoomagent.data.grounding.annotation import Annotation, Kind
 from zoomagent.data.grounding.pipeline import Settings, annotations, make
 from zoomagent.data.grounding.plain_values import read_plain
-from zoomagent.data.grounding.world_sets import SIDE, corners_of, named_once, write_set
+from zoomagent.data.grounding.world_sets import SIDE, corners_of, name_of, named_once, write_set
 from zoomagent.data.trajectories.showing import show
 from zoomagent.data.trajectories.trajectory import read_parquet
 from zoomagent.data.world.scene import SMALL, draw_scene
@@ -260,8 +262,89 @@ assert read_plain(b"(" + deep + b"t.") and read_plain(deep + b".")
     assert read_plain(pickle.dumps([good, {"a", 1}, frozenset({b"c"})], 4)) == [good, {"a", 1}, {b"c"}]
 
 
+HOSTILE = some.sampled_from([
+    1e308, -1e308, 2**62, -1, 0, 0.5, True, None, "", " ", "inf", "nan", "1e308", "²", "9" * 30, "\0", "a" * 5000,
+    [], {}, [[]], ["x"], {"a": 1},
+    [1e308, 0, 1e308, 5], [0, 0, 2**62, 2**62], ["nan", 0, 5, 5], ["inf", 0, 5, 5], [None, 1], [1, 2, 3], 4 * [[0, 0]],
+])  # fmt: skip
+PICKLED = some.sampled_from(
+    [float("inf"), float("nan"), "\ud800", b"bytes", 2**200, ((((1,),),),), b"cyclic", b"deep", b"wide"]
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to everything that a value holds."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+def pickled(value: Any) -> Any:
+    """What only a pickle can hold."""
+    if value == b"cyclic":
+        endless: list[Any] = []
+        endless.append(endless)
+        return endless
+    if value == b"wide":
+        shared: Any = ["words"]
+        for _ in range(60):
+            shared = [shared, shared]
+        return shared
+    return value
+
+
+@pytest.mark.parametrize("kind", ["refcoco", "activitynet", "didemo", "vggss"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(some.data())
+def test_any_value_in_any_place_is_dropped_or_refused(kind: Kind, tmp_path: Path, data: some.DataObject) -> None:
+    folder = tmp_path / "set"
+    if not folder.exists():
+        write_set(kind, folder)
+    file = data.draw(some.sampled_from(sorted([*folder.glob("*.json"), *folder.glob("*.p")])))
+    content = file.read_bytes()
+    value = read_plain(content) if file.suffix == ".p" else orjson.loads(content)
+    path = data.draw(some.sampled_from(places(value)))
+    new = data.draw(HOSTILE | PICKLED if file.suffix == ".p" else HOSTILE)
+    if new == b"deep":
+        marker = pickle.dumps(replaced(value, path, "MARKER"), 2).split(b"X\x06\x00\x00\x00MARKER")
+        damaged = (b")" + b"\x85" * 100_000).join(marker)
+    elif file.suffix == ".p":
+        damaged = pickle.dumps(replaced(value, path, pickled(new)), 4)
+    else:
+        damaged = orjson.dumps(replaced(value, path, new))
+    file.write_bytes(damaged)
+    try:
+        made_or_refused(kind, folder, tmp_path)
+    finally:
+        file.write_bytes(content)
+
+
+def made_or_refused(kind: Kind, folder: Path, tmp_path: Path) -> None:
+    """Rows that can be read again and hold a good box, or a refusal with its code."""
+    with TemporaryDirectory(dir=tmp_path) as out:
+        try:
+            make(kind, folder, Path(out), Settings(folder, QWEN))
+        except (InputRefused, SettingInvalid) as error:
+            assert error.code in ("data_missing", "data_corrupt", "split_leak")
+        else:
+            assert all(row.targets for part in Path(out).rglob("*.parquet") for row in read_parquet(part))
+
+
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_missing_and_damaged_files_end_typed(kind: Kind, tmp_path: Path) -> None:
+    def refused_or_read() -> None:
+        try:
+            read(kind, tmp_path)
+        except InputRefused as error:
+            assert error.code in ("data_missing", "data_corrupt")
+
     with pytest.raises(InputRefused):
         read(kind, tmp_path)
     write_set(kind, tmp_path)
@@ -269,8 +352,37 @@ def test_missing_and_damaged_files_end_typed(kind: Kind, tmp_path: Path) -> None
         content = file.read_bytes()
         for damaged in (content[: len(content) // 2], b"\xff\x00" * 40, b"[]", b"{}"):
             file.write_bytes(damaged)
-            try:
-                read(kind, tmp_path)
-            except InputRefused as error:
-                assert error.code in ("data_missing", "data_corrupt")
+            refused_or_read()
+        file.unlink()
+        file.mkdir()
+        refused_or_read()
+        file.rmdir()
         file.write_bytes(content)
+
+
+XML = (
+    "<?xml version='1.0' encoding='{}'?><annotation><size><width>{}</width><height>{}</height></size><object>"
+    "<name>1</name><bndbox><xmin>{}</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+)
+
+
+def test_an_annotation_in_any_encoding_is_read_or_counted(tmp_path: Path) -> None:
+    write_set("flickr30k", tmp_path, scenes=1)
+    file = tmp_path / "Annotations" / f"{name_of('flickr30k', 0)}.xml"
+    for encoding in sorted({*aliases.values(), "foo", "undefined", "idna", "punycode", "x" * 500}):
+        file.write_text(XML.format(encoding, SIDE, SIDE, 1))
+        found, counts = read("flickr30k", tmp_path)
+        assert (counts["pictures: data_corrupt"] == 1) != bool(found), encoding
+
+
+def test_numbers_of_an_annotation_are_digits(tmp_path: Path) -> None:
+    write_set("flickr30k", tmp_path, scenes=1)
+    file = tmp_path / "Annotations" / f"{name_of('flickr30k', 0)}.xml"
+    for number in ("²", "٣", "1e308", "inf", "-5", "", "9" * 30, "0", "1.5", "&#178;"):
+        for values in ((number, SIDE, 1), (SIDE, number, 1), (SIDE, SIDE, number)):
+            file.write_text(XML.format("utf-8", *values), encoding="utf-8")
+            found, counts = read("flickr30k", tmp_path)
+            good = number == "0" and values[2] == "0"
+            assert bool(found) == good and (
+                good or counts["pictures: data_corrupt"] or counts["phrases: without a box"]
+            )

@@ -11,10 +11,22 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from zoomagent.data.grounding.annotation import Annotation, Corners, Counts, clean, read_file, read_json
+from zoomagent.data.grounding.annotation import (
+    MOST_SIDE,
+    Annotation,
+    Corners,
+    Counts,
+    clean,
+    identity,
+    number,
+    read_file,
+    read_json,
+)
 from zoomagent.data.grounding.plain_values import read_plain
 from zoomagent.errors import InputRefused
 
+_NUMBERS = frozenset(("width", "height", "xmin", "ymin", "xmax", "ymax"))
+_DIGITS = re.compile(r"[0-9]{1,6}")
 _ENTITY = re.compile(r"\[/EN#(\d{1,12})/(\S{1,80}) ([^\[\]]{1,400})\]")
 
 
@@ -47,11 +59,11 @@ def choose_split(files: Sequence[Path]) -> Path:
 
 def _sentences_of(ref: Any, boxes: dict[Any, Any], shots: dict[Any, Any], counts: Counts) -> Iterator[Annotation]:
     try:
-        shot = shots[ref["image_id"]]
-        size = (int(shot["width"]), int(shot["height"]))
-        x, y, width, height = (float(number) for number in boxes[ref["ann_id"]])
-        sentences, split, number = list(ref["sentences"]), str(ref["split"]), ref["ref_id"]
-        file = str(shot["file_name"])
+        shot = shots[identity(ref["image_id"])]
+        size = (int(number(shot["width"], 0, MOST_SIDE)), int(number(shot["height"], 0, MOST_SIDE)))
+        x, y, width, height = (number(side, -MOST_SIDE, MOST_SIDE) for side in boxes[identity(ref["ann_id"])])
+        sentences, split, name = ref["sentences"], str(identity(ref["split"])), identity(ref["ref_id"])
+        file = str(identity(shot["file_name"]))
     except (KeyError, TypeError, ValueError):
         counts["refs: without picture, box or sentences"] += 1
         return
@@ -59,13 +71,13 @@ def _sentences_of(ref: Any, boxes: dict[Any, Any], shots: dict[Any, Any], counts
     if box is None:
         counts["refs: box without area in the picture"] += 1
         return
-    for place, sentence in enumerate(sentences):
+    for place, sentence in enumerate(sentences if isinstance(sentences, list) else []):
         phrase = clean(sentence.get("sent") if isinstance(sentence, dict) else None)
         if not phrase:
             counts["refs: sentence without words"] += 1
             continue
         counts["refs: read"] += 1
-        yield Annotation(f"ref-{number}-{place}", "picture", file, phrase, split, size, boxes=(box,), sentence=phrase)
+        yield Annotation(f"ref-{name}-{place}", "picture", file, phrase, split, size, boxes=(box,), sentence=phrase)
 
 
 def inside(corners: tuple[float, ...], size: tuple[int, int]) -> Corners | None:
@@ -132,7 +144,7 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
         path.pop()
         if tag == "name":
             names.append(said)
-        elif said.isdigit() and len(said) < 7:
+        elif tag in _NUMBERS and _DIGITS.fullmatch(said):
             values[tag] = int(said)
         elif tag == "object" and "xmin" in values:
             found.append((list(names), dict(values)))
@@ -148,7 +160,8 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
     parser.EntityDeclHandler = parser.StartDoctypeDeclHandler = refused
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The last two are said of encodings that are not known, or that are no text.
         raise InputRefused("An annotation is no XML.", code="data_corrupt") from error
     if not values.get("width") or not values.get("height"):
         raise InputRefused("An annotation has no size.", code="data_corrupt")
