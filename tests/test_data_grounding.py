@@ -19,6 +19,7 @@ from zoomagent.cli import data as cli
 from zoomagent.data.grounding.annotation import Annotation, Kind
 from zoomagent.data.grounding.pipeline import Settings, annotations, make
 from zoomagent.data.grounding.plain_values import read_plain
+from zoomagent.data.grounding.telling import sentence_row
 from zoomagent.data.grounding.world_sets import SIDE, corners_of, name_of, named_once, write_set
 from zoomagent.data.trajectories.showing import show
 from zoomagent.data.trajectories.trajectory import read_parquet
@@ -191,6 +192,56 @@ def test_rows_of_pictures_are_shown_and_their_boxes_are_those_of_the_set(kind: K
             said = parse_interleaved(row.answer)
             assert said.phrases and all(phrase.boxes for phrase in said.phrases) and "notvisual" not in said.words
     assert show(out, 4, tmp_path / "page.html") == 4
+
+
+def sentences_of(folder: Path, out: Path, limit: int | None = None) -> dict[str, list[str]]:
+    """The phrases with boxes of each sentence that became a row."""
+    make("flickr30k", folder, out, Settings(folder, QWEN, limit))
+    rows = [row for file in sorted(out.rglob("*.parquet")) for row in read_parquet(file)]
+    assert len({row.id for row in rows}) == len(rows)
+    assert limit is None or sum(row.id.endswith("-where") for row in rows) <= limit
+    said = [parse_interleaved(row.answer) for row in rows if row.id.endswith("-said")]
+    assert len({one.words for one in said}) == len(said)
+    return {one.words: [one.text(phrase) for phrase in one.phrases] for one in said}
+
+
+def test_a_sentence_is_one_row_with_all_its_phrases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "set"
+    write_set("flickr30k", folder)
+    whole = sentences_of(folder, tmp_path / "whole")
+    assert len(whole) == 4 and all(len(phrases) > 3 for phrases in whole.values())
+    for limit in range(1, 12):
+        cut = sentences_of(folder, tmp_path / f"limit-{limit}", limit)
+        assert cut.items() <= whole.items()
+    for shard in (1, 2, 5):
+        monkeypatch.setattr("zoomagent.data.grounding.pipeline.SHARD", shard)
+        assert sentences_of(folder, tmp_path / f"shard-{shard}") == whole
+
+
+@pytest.mark.parametrize(
+    ("line", "places"),
+    [
+        ("A cart beside [/EN#1/o a car] .", [14]),
+        ("[/EN#1/o A car] and [/EN#1/o a car] .", [0, 10]),
+        ("  the  carpet of [/EN#1/o  car] cars", [14]),
+        ("un[/EN#1/o man] a man", [2]),
+        ("a car [/EN#0/notvisual a car] by [/EN#1/o a  car] , [/EN#2/o a car]", [15]),
+        ("[/EN#1/o a [/EN#1/o car] park] beside [/EN#1/o   ]", []),
+    ],
+)
+def test_a_phrase_is_where_it_was_marked(line: str, places: list[int], tmp_path: Path) -> None:
+    write_set("flickr30k", tmp_path, scenes=1)
+    name = name_of("flickr30k", 0)
+    (tmp_path / "Sentences" / f"{name}.txt").write_text(line)
+    (tmp_path / "Annotations" / f"{name}.xml").write_text(XML.format("utf-8", SIDE, SIDE, 1))
+    found, counts = read("flickr30k", tmp_path)
+    assert [one.start for one in found] == places
+    assert all(one.sentence[one.start :].startswith(one.phrase) for one in found)
+    row = sentence_row(found, 0, QWEN, "flickr30k") if found else None
+    if row is not None:
+        said = parse_interleaved(row.answer)
+        assert [phrase.start for phrase in said.phrases] == places and said.words == found[0].sentence
+    assert row is not None or not places
 
 
 PLAIN = some.recursive(

@@ -30,7 +30,8 @@ MOST_SECONDS = 1e6
 
 @dataclass(frozen=True)
 class Annotation:
-    """A phrase with its boxes or moments. `sentence` is what it is a part of; `duration` is in milliseconds."""
+    """A phrase with its boxes or moments. `sentence` is what it is a part of, from its character `start` on, and
+    `sentence_id` the name of that; `duration` is in milliseconds."""
 
     id: str
     media: Literal["picture", "video", "sound"]
@@ -43,6 +44,8 @@ class Annotation:
     shares: tuple[tuple[float, float, float, float], ...] = ()
     moments: Moments = ()
     sentence: str = ""
+    sentence_id: str = ""
+    start: int | None = None
 
 
 def read_file(path: Path) -> bytes:

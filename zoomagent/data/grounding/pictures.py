@@ -6,7 +6,8 @@ y, width, height; corners of Flickr30K are counted from 1; an entity may have se
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -109,17 +110,36 @@ def read_flickr30k(folder: Path, counts: Counts) -> Iterator[Annotation]:
             counts[f"pictures: {error.code}"] += 1
             continue
         for row, line in enumerate(sentences):
-            words = clean(_ENTITY.sub(lambda match: match[3], line))
-            for place, match in enumerate(_ENTITY.finditer(line)):
-                found = boxes.get(match[1], ())
-                if match[1] == "0" or not found:
-                    counts["phrases: not visual" if match[1] == "0" else "phrases: without a box"] += 1
-                    continue
-                counts["phrases: read"] += 1
-                identity = f"{name}-{row}-{place}"
-                yield Annotation(
-                    identity, "picture", f"{name}.jpg", clean(match[3]), split, size, boxes=tuple(found), sentence=words
-                )
+            for one in _phrases_of(line, f"{name}-{row}", boxes, counts):
+                yield replace(one, file=f"{name}.jpg", split=split, size=size)
+
+
+def _phrases_of(
+    line: str, identity: str, boxes: Mapping[str, Sequence[Corners]], counts: Counts
+) -> Iterator[Annotation]:
+    """The phrases of a sentence that have boxes, each with its place in it."""
+    words = clean(_words(line))
+    if "[/EN#" in words:
+        counts["sentences: marks not readable"] += 1
+        return
+    for place, match in enumerate(_ENTITY.finditer(line)):
+        phrase, found = clean(match[3]), boxes.get(match[1], ())
+        if match[1] == "0" or not found or not phrase:
+            reason = "not visual" if match[1] == "0" else "without words" if found else "without a box"
+            counts[f"phrases: {reason}"] += 1
+            continue
+        counts["phrases: read"] += 1
+        # Where a letter in the place of the phrase's first one is, with single spaces before it.
+        lead = match[3][: len(match[3]) - len(match[3].lstrip())]
+        start = len(clean(f"{_words(line[: match.start()])}{lead}x")) - 1
+        yield Annotation(
+            f"{identity}-{place}", "picture", "", phrase, "", boxes=tuple(found), sentence=words, sentence_id=identity,
+            start=start,
+        )  # fmt: skip
+
+
+def _words(line: str) -> str:
+    return _ENTITY.sub(lambda match: match[3], line)
 
 
 def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict[str, list[Corners]]]:

@@ -35,20 +35,16 @@ def rows_of(annotation: Annotation, number: int, profile: Profile, source: str) 
 
 
 def sentence_row(told: Sequence[Annotation], number: int, profile: Profile, source: str) -> Trajectory | None:
-    """The row of a sentence with the boxes of all its phrases; None where they do not stand in it one after the
-    other."""
+    """The row of a sentence with the boxes of all its phrases; None where its words read as numbers of boxes."""
     first = told[0]
     assert first.size is not None, "pictures have a size"
     size = Size(*first.size)
     shown = View("", whole(size), view_size(profile, whole(size), profile.whole_pixels or None))
-    phrases, place = list[Phrase](), 0
+    phrases = list[Phrase]()
     for one in told:
-        start = first.sentence.find(one.phrase, place)
-        if start < 0:
-            return None
-        place = start + len(one.phrase)
+        assert one.start is not None, "phrases of sentences have a place"
         boxes = tuple(tuple(written(Box(*box), profile, shown)) for box in one.boxes)
-        phrases.append(Phrase(start, place, boxes))
+        phrases.append(Phrase(one.start, one.start + len(one.phrase), boxes))
     try:
         answer = write_interleaved(Interleaved(first.sentence, tuple(phrases)))
     except ValueError:
