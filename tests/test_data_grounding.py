@@ -1,6 +1,7 @@
 """Files of the published sets, as the world writes them: all are read, every drop is counted, rows train and show."""
 
 import pickle
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from zoomagent.cli import data as cli
 from zoomagent.data.grounding.annotation import Annotation, Kind
-from zoomagent.data.grounding.pipeline import Settings, annotations, make
+from zoomagent.data.grounding.pipeline import PICTURES, Settings, annotations, make
 from zoomagent.data.grounding.plain_values import read_plain
 from zoomagent.data.grounding.telling import sentence_row
 from zoomagent.data.grounding.world_sets import SIDE, corners_of, name_of, named_once, write_set
@@ -25,10 +26,12 @@ from zoomagent.data.trajectories.showing import show
 from zoomagent.data.trajectories.trajectory import read_parquet
 from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.errors import InputRefused, SettingInvalid
+from zoomagent.geometry import Box, Size, View, box_from_model, coverage
 from zoomagent.models.profiles import override, profile_for
 from zoomagent.models.words.interleaved import parse_interleaved
 
 SCENES = [draw_scene(SMALL, 1, index) for index in range(4)]
+WHOLE_VIEW = View("", Box(0, 0, SIDE, SIDE), Size(SIDE, SIDE))
 QWEN = profile_for("Qwen/Qwen3-VL-2B-Instruct")
 
 
@@ -192,6 +195,22 @@ def test_rows_of_pictures_are_shown_and_their_boxes_are_those_of_the_set(kind: K
             said = parse_interleaved(row.answer)
             assert said.phrases and all(phrase.boxes for phrase in said.phrases) and "notvisual" not in said.words
     assert show(out, 4, tmp_path / "page.html") == 4
+
+
+def test_boxes_of_rows_are_as_coarse_as_their_model_was_taught(tmp_path: Path) -> None:
+    nano = profile_for("nano")
+    assert nano.box_step == 10
+    for kind in PICTURES:
+        write_set(kind, tmp_path / kind)
+        make(kind, tmp_path / kind, tmp_path / "out" / kind, Settings(tmp_path, nano))
+    for row in (row for file in (tmp_path / "out").rglob("*.parquet") for row in read_parquet(file)):
+        told = row.question if row.id.endswith("-what") else row.answer
+        numbers = [int(n) for four in re.findall(r"\[(\d[\d, ]*)\]", told) for n in four.split(",")]
+        assert numbers and all(n % 10 == 0 for n in numbers)
+        if row.id.endswith("-where"):
+            assert (
+                coverage(Box(*row.targets[0]), box_from_model(numbers, "thousand", WHOLE_VIEW, Size(SIDE, SIDE))) == 1
+            )
 
 
 def sentences_of(folder: Path, out: Path, limit: int | None = None) -> dict[str, list[str]]:
