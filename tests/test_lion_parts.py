@@ -165,6 +165,20 @@ def test_one_side_learns_and_the_other_keeps_its_bits(side: Task, inputs: list[d
             assert not torch.equal(value[:, number], before[name][:, number])
 
 
+@pytest.mark.parametrize("side", TASKS)
+def test_what_learns_is_the_same_after_the_model_has_moved(side: Task) -> None:
+    # A trainer moves the parameters behind the masks' backs. Another type of numbers stands for another device here.
+    model = nano()
+    attach_poly(model, 4)
+    learn_side(model, side)
+    model.to(torch.bfloat16)
+    for layer in poly_layers(model).values():
+        for weights in (layer.poly_lora_A["default"], layer.poly_lora_B["default"]):
+            weights.sum().backward()
+            assert weights.grad.dtype == torch.bfloat16
+            assert [bool(part.any()) for part in weights.grad.unbind(1)] == [task == side for task in TASKS]
+
+
 def test_the_router_learns_where_both_do(inputs: list[dict[str, Any]]) -> None:
     model = nano()
     run = poly(model)
