@@ -242,6 +242,23 @@ def test_words_follow_a_mirror_and_letters_are_not_mirrored() -> None:
     assert cropped(whole, Box(0, 0, 50, 50)) is None
 
 
+def test_a_question_about_the_whole_is_cropped_only_where_all_of_it_is_known_to_be_left() -> None:
+    size, part = Size(100, 100), Box(0, 0, 50, 50)
+    many = "How many dogs are there?"
+    assert cropped(Scene(size, many, "3"), part) is None
+    assert cropped(Scene(size, "Is there a dog?", "No"), part) is None
+    dog = ("dog", Box(10, 10, 20, 20))
+    assert cropped(Scene(size, many, "1", things=(dog,)), part) is not None
+    assert cropped(Scene(size, many, "2", things=(dog, ("dog", Box(45, 45, 90, 90)))), part) is None
+    # A thing that is half there is a tag, and no whole thing.
+    half = ("dog", Box(40, 10, 60, 20))
+    assert cropped(Scene(size, many, "1", things=(half,)), part) is None
+    # What is pointed at may lose its surroundings, and nothing of itself.
+    assert cropped(Scene(size, "What colour is the dog?", "brown", (dog[1],)), part) is not None
+    for seed in range(40):
+        assert varied(Scene(size, many, "3"), random.Random(seed)).part is None
+
+
 def test_a_share_of_the_tags_is_wrong() -> None:
     tags, others = tuple(f"t{n}" for n in range(40)), [f"o{n}" for n in range(200)]
     assert sorted(with_wrong(tags, others, 0.0, random.Random(1))) == sorted(tags)
