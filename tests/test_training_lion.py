@@ -14,6 +14,10 @@ from sft_world import trajectories, write_data
 from test_lion_parts import shaken
 from zoom_world import SIDE
 
+from zoomagent.data.grounding.annotation import Kind
+from zoomagent.data.grounding.pipeline import PICTURES, make
+from zoomagent.data.grounding.pipeline import Settings as Grounding
+from zoomagent.data.grounding.world_sets import write_set
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, Size
 from zoomagent.models.base import Message, Pixels, Text
@@ -277,6 +281,15 @@ def test_every_trajectory_gives_the_lessons_of_its_kind() -> None:
             four = json.loads(made[1].answer)
             x0, *_ = trajectory.targets[0]
             assert abs(four[0] / 1000 * SIDE - x0) <= SIDE * profile.box_step / 1000
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_rows_of_a_grounding_set_are_refused(kind: Kind, tmp_path: Path) -> None:
+    write_set(kind, tmp_path / "set")
+    make(kind, tmp_path / "set", tmp_path / "data", Grounding(tmp_path / "set", Base.open("nano").profile))
+    for stage in ("image", "region", "both"):
+        with pytest.raises(SettingInvalid, match="train sft"):
+            train(settings(stage, tmp_path / "data", tmp_path / "out"))
 
 
 def test_tags_without_things_are_refused(data: Path, tmp_path: Path) -> None:

@@ -259,7 +259,14 @@ def rows_of(settings: Settings, collator: LionCollator) -> Any:
     for row in found or ():
         if not (collator.images / row["image"]).is_file():
             continue
-        for number, lesson in enumerate(lessons(read(row), collator.profile)):
+        trajectory = read(row)
+        if "annotation" in trajectory.provenance:
+            # Their questions and answers hold numbers of boxes, which lessons put behind questions without any.
+            raise SettingInvalid(
+                f"{settings.data} holds rows of a grounding set, which are no questions about a picture. Teach them by "
+                "zoomagent train sft, and give this what zoomagent data trajectories wrote."
+            )
+        for number, lesson in enumerate(lessons(trajectory, collator.profile)):
             if settings.stage in ("image", "region") and lesson.task != settings.stage:
                 continue
             if settings.stage == "tags" and lesson.task != "image":
