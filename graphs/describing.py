@@ -4,7 +4,8 @@ A model that writes boxes into its words (`Profile.boxed_words`) describes the w
 it sees in the whole and in its quarters, and is asked for the boxes of each name. Then every box is cut from the
 original, and the model says whether the phrase can be seen there: boxes that do not show it go, and a phrase without
 any is marked, or dropped where the words are a list of names. Boxes go through pixels once; no dialogue holds those of
-an earlier view. Left out: moments, which need a video.
+an earlier view. Where the budget ends, what was found stays, and the rest is unchecked. Left out: moments, which need a
+video.
 
     await graph.ainvoke({"image": "photo.jpg", "question": "…", "grounded": True}, context=Context(model="nano"))
 """
@@ -15,11 +16,11 @@ from langgraph.graph import END, START, StateGraph
 
 from zoomagent.confidence.claims import negative
 from zoomagent.confidence.selection import SEEN
-from zoomagent.errors import ToolError
+from zoomagent.errors import RunError, ToolError
 from zoomagent.geometry import Box, is_y_first
 from zoomagent.graphs.asking import BudgetedModel, NodeRun
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.endings import model_step, step_words
+from zoomagent.graphs.endings import model_step, step_words, stop
 from zoomagent.graphs.looking import admit, picture_record
 from zoomagent.graphs.state import (
     OutcomeRecord,
@@ -58,7 +59,8 @@ LISTED = ", "
 async def tell(run: NodeRun) -> Update:
     """Have the model describe the whole, with boxes where it writes them; else name what it sees in all parts."""
     looks = await admit(run, question="")
-    views, model = run.bench.views, BudgetedModel(run)
+    # A description stands without any further call.
+    views, model = run.bench.views, BudgetedModel(run, keep=0)
     whole, form = views.whole()["id"], run.bench.model.profile.boxed_words
     update: Update = {"picture": picture_record(run), "looks": looks}
     if form != "none":
@@ -74,15 +76,26 @@ async def tell(run: NodeRun) -> Update:
             return {**update, "description": description, "told": phrases, "steps": words}
     parts = [views.whole(), *quarters(run, views.whole())]
     named: dict[str, list[str]] = {}
+    ended: Update = {}
     for part in parts:
         message = Message("user", (await views.pixels(part["id"]), Text(TAGS)))
-        [reply] = await model.generate([message])
+        try:
+            [reply] = await model.generate([message])
+        except RunError as error:
+            ended = end_of_budget(run, error, bool(named))
+            break
         for name in filter(is_thing, names_in(reply)):
             named.setdefault(name, []).append(part["id"])
-    records = listed_phrases(named)
-    text = LISTED.join(named)
-    views_shown = [part["id"] for part in parts]
-    return {**update, "description": "", "told": records, "steps": step_words(f"Named: {text}", views_shown)}
+    steps = step_words(f"Named: {LISTED.join(named)}", [part["id"] for part in parts])
+    return {**update, **ended, "description": "", "told": listed_phrases(named), "steps": steps}
+
+
+def end_of_budget(run: NodeRun, error: RunError, paid: bool) -> Update:
+    """What a step leaves beside its findings where the budget ends in it: no further look. Raises any other error, and
+    one that nothing was paid for before."""
+    if not paid or not error.code.startswith("budget_"):
+        raise error
+    return {"problems": stop(run.state, error.code, str(error))["problems"]}
 
 
 def told_phrases(run: NodeRun, said: Interleaved, view: str) -> list[PhraseRecord]:
@@ -142,17 +155,21 @@ async def place(run: NodeRun) -> Update:
     views, model = run.bench.views, BudgetedModel(run)
     phrase = next(phrase for phrase in run.state["told"] if phrase["fate"] == "open")
     boxes: list[Box] = []
+    ended: Update = {}
     for view in phrase["views"]:
         try:
             found = await instances_in(model, views, view, phrase["text"])
         except ToolError:
             continue
+        except RunError as error:
+            ended = end_of_budget(run, error, bool(boxes))
+            break
         boxes += whole_things(found, views, view)
     things = distinct(boxes)[:MAX_BOXES]
     fate: PhraseFate = "placed" if things else "unplaced"
     record: PhraseRecord = {**phrase, "boxes": [box.as_list() for box in things], "fate": fate}
     words = f"{phrase['text']}: {len(things)} found." if things else f"{phrase['text']} could not be pointed at."
-    return {"told": [record], "steps": step_words(words, phrase["views"], record["boxes"])}
+    return {**ended, "told": [record], "steps": step_words(words, phrase["views"], record["boxes"])}
 
 
 @model_step
@@ -162,13 +179,20 @@ async def verify(run: NodeRun) -> Update:
     phrase = next(phrase for phrase in run.state["told"] if phrase["fate"] == "placed")
     whole = views.whole()
     crops, seen, kept = list[ViewRecord](), list[float | None](), list[list[int]]()
-    for corners in phrase["boxes"]:
+    ended: Update = {}
+    for number, corners in enumerate(phrase["boxes"]):
         box = Box(*corners)
         around = surroundings(box, views.picture.size, views.profile.crop_margin, run.context.margin_pixels)
         crop = views.add(around, source=whole["id"], max_pixels=views.profile.crop_pixels or None)
         # What fills the whole was looked at already.
         close = whole if is_whole(box, box_of(whole)) else crop
-        value = await sees(model, views, close["id"], phrase["text"]) if run.context.check else None
+        try:
+            value = await sees(model, views, close["id"], phrase["text"]) if run.context.check else None
+        except RunError as error:
+            ended = end_of_budget(run, error, number > 0)
+            kept += phrase["boxes"][number:]
+            seen.append(None)
+            break
         crops.append(crop)
         if value is None or value >= SEEN:
             kept.append(corners)
@@ -178,20 +202,24 @@ async def verify(run: NodeRun) -> Update:
     record["seen"] = [value for value in seen if value is not None]
     words = f"{phrase['text']}: {len(kept)} of {len(phrase['boxes'])} can be seen up close."
     steps = step_words(words, [crop["id"] for crop in crops], [crop["box"] for crop in crops])
-    return {"views": crops, "told": [record], "steps": steps}
+    return {**ended, "views": crops, "told": [record], "steps": steps}
 
 
 @model_step
 async def finish(run: NodeRun) -> Update:
     """Put the words together: of a list only what was seen, or could not be checked; the rest stands nowhere."""
     state = run.state
-    told = state.get("told", [])
+    told, problems = state.get("told", []), state.get("problems", [])
+    if stopped(state) and not told:
+        last = problems[-1]
+        failed = OutcomeRecord(kind="failed", reasons=[last["text"]], code=last["code"], exit_status=75)
+        return {"outcome": failed, "steps": step_words(f"Nothing was described. {last['text']}")}
     update: Update = {}
     text = state.get("description", "")
     if not text:
         kept, text = list[PhraseRecord](), ""
         for phrase in told:
-            if not phrase["boxes"]:
+            if not phrase["boxes"] and phrase["fate"] != "open":
                 kept.append({**phrase, "place": []})
                 continue
             text += LISTED if text else ""
@@ -199,7 +227,6 @@ async def finish(run: NodeRun) -> Update:
             text += phrase["text"]
         update["told"] = kept
         text = text or "Nothing that can be named."
-    problems = state.get("problems", [])
     checked = sum(phrase["fate"] == "seen" for phrase in told)
     reason = f"{checked} of {len(told)} phrases can be seen where they are pointed at."
     verdict = VerdictRecord(perspective="macro", text=text, confidence=None, confidence_from=None, reason=reason)

@@ -11,7 +11,7 @@ from zoomagent.geometry import Box
 from zoomagent.graphs.asking import BudgetedModel, NodeRun
 from zoomagent.graphs.context import Live
 from zoomagent.graphs.endings import model_step, step_words
-from zoomagent.graphs.state import TagRecord, Update
+from zoomagent.graphs.state import ProblemRecord, TagRecord, Update
 from zoomagent.tools.tagging import tag as tag_view
 
 LEAST = 0.5
@@ -32,12 +32,15 @@ async def tag(run: NodeRun) -> Update:
     parts = quarters(Box(*whole["box"]))
     shown = [whole, *(views.add(part, source=whole["id"], max_pixels=limit) for part in parts)]
     found: dict[str, TagRecord] = {}
+    problems: list[ProblemRecord] = []
     for view in shown:
         try:
             tags = await tag_view(BudgetedModel(run, keep=KEEP), views, view["id"], tagger=tagger)
         except RunError as error:
-            # Tags help a look; they do not take its calls away.
-            if error.code != "budget_calls":
+            # Tags help a look; they do not take its calls away, and without them it goes on.
+            if error.code == "tagger_failed":
+                problems = [ProblemRecord(id="tags", code=error.code, text=str(error), stops=False)]
+            elif error.code != "budget_calls":
                 raise
             break
         for one in tags:
@@ -47,7 +50,8 @@ async def tag(run: NodeRun) -> Update:
                 found.setdefault(one.label, record)
     tags_kept = list(found.values())[:MOST]
     words = f"Tags: {', '.join(record['label'] for record in tags_kept)}." if tags_kept else "No tags were found."
-    return {"views": shown, "tags": tags_kept, "steps": step_words(words, [view["id"] for view in shown])}
+    steps = step_words(words, [view["id"] for view in shown])
+    return {"views": shown, "tags": tags_kept, "problems": problems, "steps": steps}
 
 
 def quarters(box: Box) -> list[Box]:

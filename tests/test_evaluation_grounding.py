@@ -67,3 +67,18 @@ def test_a_model_that_says_yes_to_all_and_points_nowhere_gets_such_figures() -> 
     assert found["rec"]["acc@0.5"] == 0 and found["rec"]["n"] > 4 and found["phrases"]["found"] == 0
     assert all(one["yes"] == 1 and one["accuracy"] == 0.5 for one in found["pope"].values())
     assert "REC" in table(found)
+
+
+def test_what_a_model_cannot_measure_is_no_answer() -> None:
+    silent = FakeModel(respond=lambda call: "[]", respond_score=lambda call: None)
+    with ZoomAgent(silent, arbiter="none") as agent:
+        found = asyncio.run(measure(agent, SMALL, 3, 1))
+    for one in found["pope"].values():
+        assert one["n"] == 0 and one["unchecked"] > 0 and one["accuracy"] is one["f1"] is one["yes"] is None
+    assert "not measured" in table(found) and "0.0 %" not in table(found).split("POPE", 1)[1]
+    # Where only some can be measured, the figures are of those.
+    count = iter(range(1000))
+    some = FakeModel(respond=lambda call: "[]", respond_score=lambda call: [-0.1, -3.0] if next(count) % 2 else None)
+    with ZoomAgent(some, arbiter="none") as agent:
+        found = asyncio.run(measure(agent, SMALL, 3, 1))
+    assert all(one["n"] and one["unchecked"] and one["yes"] == 1 for one in found["pope"].values())

@@ -122,3 +122,38 @@ def test_nano_describes_a_picture_of_its_world(index: int = 1) -> None:
 def test_a_picture_without_anything_is_no_error() -> None:
     answer = ZoomAgent(model("", "none", check=[])).describe(Image.new("RGB", (400, 300), "gray"))
     assert answer.answered and not answer.grounded
+
+
+def test_a_budget_that_ends_anywhere_takes_nothing_that_was_paid_for() -> None:
+    full = ZoomAgent(model("", "none", check=[])).describe(sign_picture())
+    assert full.text == "a red sign" and full.outcome.kind == "answered"
+    calls = full.cost.model_calls
+    shorter = [ZoomAgent(model("", "none", check=[])).describe(sign_picture(), calls=n) for n in range(1, calls)]
+    # The sign is in the last quarter, and in the whole, which is asked first.
+    for number, answer in enumerate(shorter, 1):
+        assert answer.cost.model_calls in (number, number - 1) and answer.outcome.codes == ("budget_calls",)
+        assert answer.outcome.kind == "answered_degraded" and "a red sign" in answer.text.split(", ")
+        named = {phrase.phrase: phrase for phrase in answer.grounded}
+        assert [answer.text[slice(*phrase.place)] for phrase in answer.grounded] == answer.text.split(", ")
+        assert all((phrase.fate == "seen") == bool(phrase.seen) for phrase in answer.grounded)
+        assert named["a red sign"].fate in ("unchecked", "seen")
+        # A call for each part; then one for each view in which the sign was named, beside one that is kept.
+        assert bool(named["a red sign"].boxes) == (number > 6)
+    assert "a dog" in shorter[0].text and shorter[0].grounded[1].fate == "unchecked"
+
+
+def test_boxes_that_do_not_show_their_phrase_stay_away_when_the_budget_ends() -> None:
+    reply = "a red sign[0,0,99,99][500,500,600,600][0,0,50,99]"
+    boxes = []
+    for calls in (1, 2, 3, 4):
+        answer = ZoomAgent(model(reply, check=[])).describe(sign_picture(), calls=calls)
+        [sign] = answer.grounded
+        assert sign.fate == ("unchecked" if calls < 4 else "seen") and len(sign.seen) == (calls > 2)
+        boxes.append(len(sign.boxes))
+    assert boxes == [3, 2, 2, 1]
+
+
+def test_nothing_is_said_of_a_picture_that_was_not_looked_at() -> None:
+    blind = FakeModel(profile=replace(PROFILE, boxed_words="none"), respond=lambda call: "nothing")
+    answer = ZoomAgent(blind).describe(sign_picture(), calls=2)
+    assert not answer.answered and answer.outcome.code == "budget_calls" and answer.text == ""

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from fake_model import FAKE_PROFILE, Call, FakeModel
 from PIL import Image
 
@@ -16,7 +19,7 @@ from zoomagent.models.profiles import NANO
 from zoomagent.models.words.chat import arrange
 from zoomagent.page.saving import save
 from zoomagent.prompts import CUES, GROUND, MICRO, TAGS
-from zoomagent.tools.tagging import Tag
+from zoomagent.tools.tagging import Tag, Tagger
 
 HINT = "<|tag_hint|>"
 
@@ -75,6 +78,49 @@ def test_an_own_tagger_is_asked_instead_of_the_model() -> None:
     answer = asked(fake, tags=tagger)
     assert [tag.label for tag in answer.tags] == ["lorry", "fog"] and len(sizes) == 5
     assert not any(call.text.endswith(TAGS) for call in fake.history)
+
+
+def broken(found: object) -> Tagger:
+    def tagger(image: Image.Image, labels: Sequence[str]) -> Any:
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    return tagger
+
+
+@pytest.mark.parametrize(
+    "found",
+    [ValueError("no"), StopIteration(), RuntimeError("out of memory"), None, 5, ["car"], [("car", 0.5)], [None],
+     {"car": 1}, [Tag(5, 0.5)], (Tag("a", 0.5) if n else 1 / n for n in (1, 0))],
+    ids=repr,
+)  # fmt: skip
+def test_a_tagger_that_fails_takes_no_answer_with_it(found: object) -> None:
+    answer = asked(model(), tags=broken(found))
+    assert answer.text == "red" and answer.tags == ()
+    assert answer.outcome.kind == "answered_degraded" and answer.outcome.codes == ("tagger_failed",)
+    assert answer.evidence and "tagger" in " ".join(answer.reasons)
+
+
+def test_of_a_taggers_tags_those_that_can_be_kept_are_kept() -> None:
+    scores: list[Any] = [
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        "x",
+        [],
+        np.float32(0.5),
+        torch.tensor(0.25),
+        1,
+        None,
+    ]
+    found = [Tag(f"t{number}", score) for number, score in enumerate(scores)]
+    found += [Tag("", 0.9), Tag("  ", 0.9), Tag("w" * 1000, 0.9), Tag("half \ud800", 0.1), Tag("two\n lines", 0.1)]
+    answer = asked(model(), tags=broken(found))
+    assert answer.outcome.kind == "answered" and answer.text == "red"
+    kept = {tag.label: tag.score for tag in answer.tags}
+    assert kept == {"t5": 0.5, "t6": 0.25, "t7": 1.0, "t8": None, "half \ufffd": 0.1, "two lines": 0.1}
+    assert Answer.model_validate_json(answer.model_dump_json()) == answer
 
 
 def test_a_small_budget_is_not_spent_on_tags() -> None:

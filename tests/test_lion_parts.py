@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
@@ -165,6 +165,20 @@ def test_one_side_learns_and_the_other_keeps_its_bits(side: Task, inputs: list[d
             assert not torch.equal(value[:, number], before[name][:, number])
 
 
+@pytest.mark.parametrize("side", TASKS)
+def test_what_learns_is_the_same_after_the_model_has_moved(side: Task) -> None:
+    # A trainer moves the parameters behind the masks' backs. Another type of numbers stands for another device here.
+    model = nano()
+    attach_poly(model, 4)
+    learn_side(model, side)
+    model.to(torch.bfloat16)
+    for layer in poly_layers(model).values():
+        for weights in (layer.poly_lora_A["default"], layer.poly_lora_B["default"]):
+            weights.sum().backward()
+            assert weights.grad.dtype == torch.bfloat16
+            assert [bool(part.any()) for part in weights.grad.unbind(1)] == [task == side for task in TASKS]
+
+
 def test_the_router_learns_where_both_do(inputs: list[dict[str, Any]]) -> None:
     model = nano()
     run = poly(model)
@@ -258,6 +272,41 @@ def test_a_route_without_its_adapter_is_refused(tmp_path: Path) -> None:
     folder = lion_folder(tmp_path / "lion")
     shutil.rmtree(folder / LORAS / "image")
     with pytest.raises(ModelNotFound, match="loras/image"):
+        InProcessModel(str(folder))
+
+
+def renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.replace(".layers.", ".blocks."): value for name, value in weights.items()}
+
+
+def partly(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in weights.items() if ".layers.0." not in name}
+
+
+def narrower(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value[:, :-1].contiguous() for name, value in weights.items()}
+
+
+def more(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    [first, *_] = weights.values()
+    return {**weights, "base_model.model.model.visual.blocks.0.mlp.lora_A.weight": first.clone()}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("change", [renamed, partly, narrower, more, dict.clear], ids=lambda change: change.__name__)
+def test_an_adapter_of_another_model_is_refused(change: Any, task: Task, tmp_path: Path) -> None:
+    folder = lion_folder(tmp_path / "lion")
+    file = folder / LORAS / task / "adapter_model.safetensors"
+    save_file(change(load_file(file)) or {}, file, metadata={"format": "pt"})
+    with pytest.raises(ModelNotFound, match=f"loras/{task}"):
+        InProcessModel(str(folder))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"peft_type": "LORA", "r": 2, "target_modules": ["none"]}'])
+def test_an_adapter_with_a_damaged_config_is_refused(content: str, tmp_path: Path) -> None:
+    folder = lion_folder(tmp_path / "lion")
+    (folder / LORAS / "image" / "adapter_config.json").write_text(content)
+    with pytest.raises(ModelNotFound):
         InProcessModel(str(folder))
 
 

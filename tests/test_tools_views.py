@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from fake_model import FAKE_PROFILE
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from zoomagent.errors import BoxInvalid, ToolArgsInvalid
-from zoomagent.geometry import Box, Space, coverage, iou
+from zoomagent.geometry import Box, Size, Space, View, box_from_model, coverage, iou
 from zoomagent.media import Picture, open_picture
-from zoomagent.tools.cropping import crop, crop_all, written
+from zoomagent.tools.cropping import crop, crop_all, write_box, written
 from zoomagent.tools.viewing import ViewStore, box_of
 from zoomagent.tools.zooming import DUALFOCUS_PIXELS, zoom, zoom_all
 from zoomagent.tools.zooming_out import zoom_out
@@ -179,6 +180,27 @@ def test_a_box_is_written_as_the_model_would_write_it(picture: Picture, space: S
     inside = crop(views, whole, written(views, whole, Box(0, 0, 1000, 750))).views[0]["id"]
     corner = written(views, inside, Box(500, 375, 1500, 1125))
     assert corner[2:] == written(views, inside, Box(0, 0, 1000, 750))[2:], "cut at the border of the view"
+
+
+@pytest.mark.parametrize("space", get_args(Space))
+@pytest.mark.parametrize("step", [1, 10, 30])
+def test_a_box_is_written_as_finely_as_the_model_was_taught_and_keeps_its_thing(space: Space, step: int) -> None:
+    profile = replace(FAKE_PROFILE, space=space, box_step=step)
+    size = Size(4000, 3000)
+    view = View("", Box(0, 0, 4000, 3000), profile.fit(size))
+    unit = 0.001 if space in ("unit", "square") else 1
+    coarse = step if space != "pixels" else 1
+    for target in (Box(*TARGET), Box(1000, 900, 1040, 1200), Box(0, 2600, 2000, 3000)):
+        numbers = write_box(target, profile, view)
+        assert all(abs(n / (unit * coarse) - round(n / (unit * coarse))) < 1e-6 or n == 1000 * unit for n in numbers)
+        assert all(isinstance(n, int) for n in numbers) == (unit == 1)
+        again = box_from_model(numbers, space, view, size)
+        side = 1 + (4000 / view.size.width if space == "pixels" else 4 * coarse)
+        assert all(abs(a - b) <= side for a, b in zip(again.as_list(), target.as_list(), strict=True))
+        assert coarse == 1 or coverage(target, again) == 1
+    for tiny in (Box(7, 9, 8, 10), Box(0, 0, 1, 3000), Box(3999, 2999, 4000, 3000)):
+        left, top, right, bottom = write_box(tiny, profile, view)
+        assert left < right and top < bottom
 
 
 def test_a_profile_may_show_the_whole_smaller_than_its_crops(picture: Picture) -> None:

@@ -11,8 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from sft_world import trajectories, write_data
+from test_lion_parts import shaken
 from zoom_world import SIDE
 
+from zoomagent.data.grounding.annotation import Kind
+from zoomagent.data.grounding.pipeline import PICTURES, make
+from zoomagent.data.grounding.pipeline import Settings as Grounding
+from zoomagent.data.grounding.world_sets import write_set
 from zoomagent.errors import SettingInvalid
 from zoomagent.geometry import Box, Size
 from zoomagent.models.base import Message, Pixels, Text
@@ -25,7 +30,7 @@ from zoomagent.training.lion.collating import LionCollator
 from zoomagent.training.lion.level import HINT
 from zoomagent.training.lion.moving import Scene, cropped, flipped, original, varied
 from zoomagent.training.lion.rows import lessons, with_wrong
-from zoomagent.training.lion.run import Settings, train
+from zoomagent.training.lion.run import Lion, Settings, train
 from zoomagent.training.nano.packing import IGNORE
 from zoomagent.training.resuming import JsonLines
 
@@ -58,7 +63,8 @@ def stages(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    files = [*folder.glob("*.safetensors"), *(folder / "loras").glob("mixture.safetensors")]
+    own = (folder / "loras" / name for name in ("mixture.safetensors", "aggregator.safetensors"))
+    files = [*folder.glob("*.safetensors"), *filter(Path.is_file, own)]
     return {name: value for file in files for name, value in load_file(file).items()}
 
 
@@ -83,6 +89,51 @@ def test_a_stage_changes_only_what_it_names(stages: dict[str, Path]) -> None:
     one, other = (tensors(stages[stage])["model.language_model.embed_tokens.weight"] for stage in ("both", "tags"))
     number = own_overrides(stages["tags"])["hint_id"]
     assert (one != other).any(-1).nonzero()[:, 0].tolist() == [number]
+
+
+@pytest.mark.parametrize(("form", "part"), [("level", "deepstack_merger_list.1."), ("attention", ".aggregator.")])
+def test_the_aggregator_learns_where_it_is_given_and_there_is_one(
+    form: Any, part: str, data: Path, tmp_path: Path
+) -> None:
+    def lion(stage: Any, model: str, aggregator: Any = "none") -> Lion:
+        return Lion(Base.open(model), settings(stage, data, tmp_path, model, aggregator=aggregator))
+
+    def learning(made: Lion) -> bool:
+        return any(part in name for name, weight in made.model.named_parameters() if weight.requires_grad)
+
+    made = lion("region", "nano", form)
+    assert learning(made) and len(made.optimizer().param_groups) == 2
+    shaken(weight for name, weight in made.model.named_parameters() if part in name)
+    made.export(tmp_path / "region")
+    first = tensors(tmp_path / "region")
+    assert any(part in name for name in first)
+    # Through every later stage, and a repeated one, it stays one; only where it is given does it learn.
+    chain = (
+        ("both", form),
+        ("both", "none"),
+        ("region", "none"),
+        ("region", form),
+        ("tags", "none"),
+        ("image", "none"),
+    )
+    for number, (stage, aggregator) in enumerate(chain):
+        made = lion(stage, str(tmp_path / (f"after-{number - 1}" if number else "region")), aggregator)
+        assert learning(made) == (aggregator == form)
+        made.export(tmp_path / f"after-{number}")
+        after = tensors(tmp_path / f"after-{number}")
+        assert {name for name in after if "deepstack" in name or part in name} == {
+            name for name in first if "deepstack" in name or part in name
+        }
+        assert all(torch.equal(after[name], first[name]) for name in after if part in name)
+
+
+@pytest.mark.parametrize("stage", ["image", "tags"])
+@pytest.mark.parametrize("aggregator", ["level", "attention"])
+def test_an_aggregator_is_refused_where_none_learns(stage: Any, aggregator: Any, data: Path, tmp_path: Path) -> None:
+    given = settings(stage, data, tmp_path / "out", aggregator=aggregator, objects=data / "objects.json")
+    with pytest.raises(SettingInvalid, match="--aggregator"):
+        train(given)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stages: dict[str, Path]) -> None:
@@ -195,6 +246,23 @@ def test_words_follow_a_mirror_and_letters_are_not_mirrored() -> None:
     assert cropped(whole, Box(0, 0, 50, 50)) is None
 
 
+def test_a_question_about_the_whole_is_cropped_only_where_all_of_it_is_known_to_be_left() -> None:
+    size, part = Size(100, 100), Box(0, 0, 50, 50)
+    many = "How many dogs are there?"
+    assert cropped(Scene(size, many, "3"), part) is None
+    assert cropped(Scene(size, "Is there a dog?", "No"), part) is None
+    dog = ("dog", Box(10, 10, 20, 20))
+    assert cropped(Scene(size, many, "1", things=(dog,)), part) is not None
+    assert cropped(Scene(size, many, "2", things=(dog, ("dog", Box(45, 45, 90, 90)))), part) is None
+    # A thing that is half there is a tag, and no whole thing.
+    half = ("dog", Box(40, 10, 60, 20))
+    assert cropped(Scene(size, many, "1", things=(half,)), part) is None
+    # What is pointed at may lose its surroundings, and nothing of itself.
+    assert cropped(Scene(size, "What colour is the dog?", "brown", (dog[1],)), part) is not None
+    for seed in range(40):
+        assert varied(Scene(size, many, "3"), random.Random(seed)).part is None
+
+
 def test_a_share_of_the_tags_is_wrong() -> None:
     tags, others = tuple(f"t{n}" for n in range(40)), [f"o{n}" for n in range(200)]
     assert sorted(with_wrong(tags, others, 0.0, random.Random(1))) == sorted(tags)
@@ -213,6 +281,15 @@ def test_every_trajectory_gives_the_lessons_of_its_kind() -> None:
             four = json.loads(made[1].answer)
             x0, *_ = trajectory.targets[0]
             assert abs(four[0] / 1000 * SIDE - x0) <= SIDE * profile.box_step / 1000
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_rows_of_a_grounding_set_are_refused(kind: Kind, tmp_path: Path) -> None:
+    write_set(kind, tmp_path / "set")
+    make(kind, tmp_path / "set", tmp_path / "data", Grounding(tmp_path / "set", Base.open("nano").profile))
+    for stage in ("image", "region", "both"):
+        with pytest.raises(SettingInvalid, match="train sft"):
+            train(settings(stage, tmp_path / "data", tmp_path / "out"))
 
 
 def test_tags_without_things_are_refused(data: Path, tmp_path: Path) -> None:

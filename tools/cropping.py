@@ -9,10 +9,12 @@ the model. `crop_all` takes several boxes; one unusable box and nothing is cropp
 (`zooming.py`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from zoomagent.errors import BoxInvalid
-from zoomagent.geometry import Box, box_from_model, box_to_model, intersect
+from zoomagent.geometry import Box, View, box_from_model, box_to_model, intersect
+from zoomagent.models.profiles import Profile
 from zoomagent.tools.viewing import ToolResult, ViewStore, as_view
 
 
@@ -51,9 +53,22 @@ def locate(views: ViewStore, view: str, box: Sequence[float]) -> Box:
 def written(views: ViewStore, view: str, box: Box) -> list[float]:
     """The part of `box` that lies in `view`, as the model would write it: the inverse of `locate`, rounded."""
     source = as_view(views.record(view))
-    space = views.profile.space
-    numbers = box_to_model(intersect(box, source.box), space, source)
-    return [round(n) if space in ("pixels", "thousand", "thousand-yx") else round(n, 3) for n in numbers]
+    return write_box(intersect(box, source.box), views.profile, source)
+
+
+def write_box(box: Box, profile: Profile, view: View) -> list[float]:
+    """`box` as a model of `profile` writes it in `view`, the one place where boxes are written for models: rounded, or
+    widened where it was taught to write in steps, or nothing would be left of the box."""
+    in_shares = profile.space in ("unit", "square")
+    numbers = [1000 * n if in_shares else n for n in box_to_model(box, profile.space, view)]
+    step = 1 if profile.space == "pixels" else profile.box_step
+    written = [round(n) for n in numbers]
+    if step > 1 or written[0] == written[2] or written[1] == written[3]:
+        # What is a step but for the error of a division is one.
+        low = [step * math.floor(n / step + 1e-6) for n in numbers[:2]]
+        high = [step * math.ceil(n / step - 1e-6) for n in numbers[2:]]
+        written = [*low, *high] if profile.space == "pixels" else [*low, *(min(1000, n) for n in high)]
+    return [n / 1000 if in_shares else n for n in written]
 
 
 def show(views: ViewStore, source: str, box: Box, target: Box) -> ToolResult:

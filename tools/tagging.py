@@ -5,22 +5,30 @@
     tags = await tag(model, views, whole["id"], tagger=mine)         # (picture, labels) -> tags, instead of the model
 
 Tags are what LION gives its language model beside the pixels. A score is the model's probability of Yes; None when it
-cannot score. Left out: other taggers; any function that takes a picture and labels will do.
+cannot score. Left out: other taggers; any function that takes a picture and labels will do. What it raises, or gives
+that are no tags, is a RunError (tagger_failed).
 """
 
 import asyncio
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
 from zoomagent.confidence.replies import abstains, plain
+from zoomagent.errors import RunError
 from zoomagent.models.base import Message, Model, Reply, Text
 from zoomagent.models.words.unwrapping import is_call, listed
 from zoomagent.prompts import TAGS
+from zoomagent.text import storable
 from zoomagent.tools.definitions import MAX_LABELS
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ViewStore
+
+log = logging.getLogger(__name__)
 
 MAX_WORDS = 60
 """Characters of the longest tag: more is a sentence (ours)."""
@@ -49,7 +57,7 @@ async def tag(
 ) -> list[Tag]:
     """The tags of `view`, the surest first."""
     if tagger is not None:
-        found = await asyncio.to_thread(tagger, views.image(view), labels)
+        found = await asyncio.to_thread(call_tagger, tagger, views.image(view), labels)
     else:
         pixels = await views.pixels(view)  # drawn once, for all names
         if not labels:
@@ -65,6 +73,34 @@ async def tag(
                 call.cancel()
         found = [Tag(name, score) for name, score in zip(names, scores, strict=True)]
     return sorted(found, key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
+
+
+def call_tagger(tagger: Tagger, picture: Image.Image, labels: Sequence[str]) -> list[Tag]:
+    """What a caller's tagger finds, with labels that a store takes. A tag without words or with a score that is no
+    number is left out. Raises RunError (tagger_failed) for a tagger that fails, or gives something else."""
+    try:
+        found = list(tagger(picture, labels))
+    except Exception as error:  # whose function this is nobody knows, nor what it raises
+        log.warning("the tagger failed", exc_info=True)  # its words may hold paths
+        text = f"The tagger failed ({type(error).__name__}). The log has all of it. Mend it, or leave tags off."
+        raise RunError(text, code="tagger_failed") from error
+    kept = []
+    for one in found:
+        if not isinstance(one, Tag) or not isinstance(one.label, str):
+            text = f"The tagger gave a {type(one).__name__}, not Tag(label, score). Mend it, or leave tags off."
+            raise RunError(text, code="tagger_failed")
+        label, score = " ".join(storable(one.label).split()), None if one.score is None else _number(one.score)
+        if 0 < len(label) <= MAX_WORDS and (score is None or math.isfinite(score)):
+            kept.append(Tag(label, score))
+    return kept
+
+
+def _number(score: Any) -> float:
+    """A score as a float, whatever library's number it is; NaN for what is none."""
+    try:
+        return float(score)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def names_in(reply: Reply) -> list[str]:

@@ -123,7 +123,7 @@ def steps_from(update: Mapping[str, Any]) -> tuple[Step, ...]:
 
 def grounded_in(state: "State") -> list[dict[str, Any]]:
     """The phrases of a description that stand in its words, as far as they were looked at."""
-    fates = {"open": "unplaced", "placed": "unchecked"}
+    fates = {"open": "unchecked", "placed": "unchecked"}
     return [
         {
             "phrase": phrase["text"],

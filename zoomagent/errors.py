@@ -67,7 +67,7 @@ class OutputTruncated(ToolError):
 class RunError(ZoomAgentError):
     """Not the model's mistake: the run ends with this error's code. Codes of its own: budget_calls,
     budget_visual_tokens, budget_seconds, budget_depth, no_answer, cut_in_thought, tool_loop, cancelled,
-    no_likelihoods, tool_collapse, other_picture, split_leak, bug."""
+    no_likelihoods, tagger_failed, tool_collapse, other_picture, split_leak, bug."""
 
     code = "run_error"
 

@@ -44,12 +44,15 @@ async def measure(
     pointed: list[tuple[Box | None, Box]] = []
     described, unchecked = PhraseFigures(0, 0, 0), 0
     answers: dict[Trap, list[tuple[Probe, bool]]] = {trap: [] for trap in TRAPS}
+    silent = dict.fromkeys(TRAPS, 0)
     for done, (name, scene) in enumerate(drawn.items(), 1):
         of_picture = {trap: [probe for probe in asked[trap] if probe.picture == name] for trap in TRAPS}
         with drawn_picture(scene, SIDE, name) as picture:
             pointed += await agent.awork(picture, partial(point_at_all, scene=scene))
             for trap, some in of_picture.items():
-                answers[trap] += await agent.awork(picture, partial(ask_probes, asked=some))
+                said = await agent.awork(picture, partial(ask_probes, asked=some))
+                answers[trap] += said
+                silent[trap] += len(some) - len(said)
             answer = await agent.adescribe(picture)
         described += phrases_of(answer, scene)
         unchecked += sum(phrase.fate == "unchecked" for phrase in answer.grounded)
@@ -67,7 +70,14 @@ async def measure(
             "unchecked": unchecked,
         },
         "pope": {
-            trap: {"accuracy": one.accuracy, "f1": one.f1, "yes": one.yes, "n": one.number}
+            trap: {
+                # Of no answers there is no figure.
+                "accuracy": one.accuracy if one.number else None,
+                "f1": one.f1 if one.number else None,
+                "yes": one.yes if one.number else None,
+                "n": one.number,
+                "unchecked": silent[trap],
+            }
             for trap, one in figures.items()
         },
     }
@@ -99,9 +109,10 @@ async def point_at_all(bench: Bench, scene: Scene) -> list[tuple[Box | None, Box
 
 
 async def ask_probes(bench: Bench, asked: list[Probe]) -> list[tuple[Probe, bool]]:
-    """Whether the model says that each is there, from the whole."""
+    """Whether the model says that each is there, from the whole. What it gives no likelihood for is left out."""
     whole = bench.views.whole()["id"]
-    return [(probe, (await sees(bench.model, bench.views, whole, probe.name) or 0.0) >= 0.5) for probe in asked]
+    seen = [(probe, await sees(bench.model, bench.views, whole, probe.name)) for probe in asked]
+    return [(probe, value >= 0.5) for probe, value in seen if value is not None]
 
 
 def phrases_of(answer: Answer, scene: Scene) -> PhraseFigures:
@@ -119,8 +130,9 @@ def table(content: dict[str, Any]) -> str:
         ("phrases with boxes, recall", percent(phrases["recall"]), f"{phrases['wanted']} things"),
     ]
     for trap, one in pope.items():
-        words = f"{percent(one['accuracy'])}, F1 {percent(one['f1'])}, yes {percent(one['yes'])}"
-        rows.append((f"POPE, {trap}", words, f"{one['n']} questions"))
+        measured = f"{percent(one['accuracy'])}, F1 {percent(one['f1'])}, yes {percent(one['yes'])}" if one["n"] else ""
+        left_out = f", {one['unchecked']} unchecked" if one["unchecked"] else ""
+        rows.append((f"POPE, {trap}", measured or "not measured", f"{one['n']} questions{left_out}"))
     head = f"{content['pictures']} unseen pictures of level {content['level']}"
     return "\n".join([f"| {head} | | |", "|---|--:|--:|", *(f"| {' | '.join(row)} |" for row in rows)])
 

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoomagent.data.grounding.annotation import Annotation, Counts, clean, moment_of, read_json
+from zoomagent.data.grounding.annotation import (
+    MOST_SECONDS,
+    Annotation,
+    Counts,
+    clean,
+    identity,
+    moment_of,
+    number,
+    read_file,
+    read_json,
+)
 from zoomagent.errors import InputRefused
 
 CHUNK = 5
@@ -32,22 +42,21 @@ def files_in(folder: Path, pattern: str) -> list[Path]:
 def read_charades(folder: Path, counts: Counts) -> Iterator[Annotation]:
     """Lines `3MSZA 24.3 30.4##person turn a light on.`"""
     for file in files_in(folder, "charades_sta_*.txt"):
-        with file.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                head, found, words = raw[:4096].decode("utf-8", "replace").partition("##")
-                parts, phrase = head.split(), clean(words)
-                try:
-                    video, start, end = parts[0], float(parts[1]), float(parts[2])
-                except (IndexError, ValueError):
-                    counts["lines: not readable"] += bool(raw.strip())
-                    continue
-                moment = moment_of(start, end, None, counts)
-                if not found or not phrase or moment is None:
-                    counts["lines: without words"] += moment is not None
-                    continue
-                counts["lines: read"] += 1
-                name = f"{split_of(file)}-{number}"
-                yield Annotation(name, "video", f"{video}.mp4", phrase, split_of(file), moments=(moment,))
+        for line, raw in enumerate(read_file(file).splitlines(), 1):
+            head, found, words = raw[:4096].decode("utf-8", "replace").partition("##")
+            parts, phrase = head.split(), clean(words)
+            try:
+                video, start, end = parts[0], float(parts[1]), float(parts[2])
+            except (IndexError, ValueError):
+                counts["lines: not readable"] += bool(raw.strip())
+                continue
+            moment = moment_of(start, end, None, counts)
+            if not found or not phrase or moment is None:
+                counts["lines: without words"] += moment is not None
+                continue
+            counts["lines: read"] += 1
+            name = f"{file.stem}-{line}"
+            yield Annotation(name, "video", f"{video}.mp4", phrase, split_of(file), moments=(moment,))
 
 
 def read_activitynet(folder: Path, counts: Counts) -> Iterator[Annotation]:
@@ -58,19 +67,19 @@ def read_activitynet(folder: Path, counts: Counts) -> Iterator[Annotation]:
         videos = read_json(file)
         for video, told in videos.items() if isinstance(videos, dict) else []:
             try:
-                duration = round(1000 * float(told["duration"]))
+                duration = round(1000 * number(told["duration"], 0, MOST_SECONDS))
                 pairs = list(zip(told["timestamps"], told["sentences"], strict=True))
             except (KeyError, TypeError, ValueError):
                 counts["videos: without duration, moments or sentences"] += 1
                 continue
-            for number, (times, words) in enumerate(pairs):
+            for place, (times, words) in enumerate(pairs):
                 start, end = times if isinstance(times, list) and len(times) == 2 else (None, None)
                 moment, phrase = moment_of(start, end, duration, counts), clean(words)
                 if moment is None or not phrase:
                     counts["moments: without words"] += moment is not None
                     continue
                 counts["moments: read"] += 1
-                name = f"{file.stem}-{video}-{number}"
+                name = f"{file.stem}-{video}-{place}"
                 yield Annotation(
                     name, "video", f"{video}.mp4", phrase, split_of(file), duration=duration, moments=(moment,)
                 )
@@ -82,9 +91,9 @@ def read_didemo(folder: Path, counts: Counts) -> Iterator[Annotation]:
         rows = read_json(file)
         for row in rows if isinstance(rows, list) else []:
             try:
-                video, phrase, number = str(row["video"]), clean(row["description"]), row["annotation_id"]
-                times = [(int(start), int(end)) for start, end in row["times"]]
-                most = int(row["num_segments"])
+                video, name, phrase = identity(row["video"]), identity(row["annotation_id"]), clean(row["description"])
+                times = [(_chunk(start), _chunk(end)) for start, end in row["times"]]
+                most = _chunk(row["num_segments"])
             except (KeyError, TypeError, ValueError):
                 counts["descriptions: not readable"] += 1
                 continue
@@ -95,7 +104,11 @@ def read_didemo(folder: Path, counts: Counts) -> Iterator[Annotation]:
                 continue
             moments = tuple((1000 * CHUNK * start, 1000 * CHUNK * (end + 1)) for start, end in good)
             counts["descriptions: read"] += 1
-            yield Annotation(f"didemo-{number}", "video", video, phrase, split_of(file), moments=moments)
+            yield Annotation(f"didemo-{name}", "video", str(video), phrase, split_of(file), moments=moments)
+
+
+def _chunk(value: Any) -> int:
+    return int(number(value, -MOST_SECONDS, MOST_SECONDS))
 
 
 def read_vggss(folder: Path, counts: Counts) -> Iterator[Annotation]:
@@ -103,7 +116,7 @@ def read_vggss(folder: Path, counts: Counts) -> Iterator[Annotation]:
     clips = read_json(folder / "vggss.json")
     for clip in clips if isinstance(clips, list) else []:
         try:
-            file, phrase, boxes = str(clip["file"]), clean(clip["class"]), list(clip["bbox"])
+            file, phrase, boxes = str(identity(clip["file"])), clean(clip["class"]), list(clip["bbox"])
         except (KeyError, TypeError):
             counts["clips: not readable"] += 1
             continue

@@ -6,20 +6,33 @@ y, width, height; corners of Flickr30K are counted from 1; an entity may have se
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from zoomagent.data.grounding.annotation import Annotation, Corners, Counts, clean, read_file, read_json
+from zoomagent.data.grounding.annotation import (
+    MOST_SIDE,
+    Annotation,
+    Corners,
+    Counts,
+    clean,
+    identity,
+    number,
+    read_file,
+    read_json,
+)
 from zoomagent.data.grounding.plain_values import read_plain
 from zoomagent.errors import InputRefused
 
+_NUMBERS = frozenset(("width", "height", "xmin", "ymin", "xmax", "ymax"))
+_DIGITS = re.compile(r"[0-9]{1,6}")
 _ENTITY = re.compile(r"\[/EN#(\d{1,12})/(\S{1,80}) ([^\[\]]{1,400})\]")
 
 
 def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
-    """Each sentence of each ref. `folder` holds one or more `refs(….).p` and `instances.json`."""
+    """Each sentence of each ref. `folder` holds one or more `refs(…).p` and `instances.json`."""
     instances = read_json(folder / "instances.json")
     try:
         boxes = {one["id"]: one["bbox"] for one in instances["annotations"]}
@@ -27,22 +40,31 @@ def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
     except (KeyError, TypeError) as error:
         raise InputRefused("instances.json is not COCO's file of annotations.", code="data_corrupt") from error
     files = sorted(folder.glob("refs*.p"))
+    refs = read_plain(read_file(choose_split(files)))
+    counts["split files: not read"] += len(files) - 1
+    for ref in refs if isinstance(refs, list) else []:
+        yield from _sentences_of(ref, boxes, shots, counts)
+
+
+def choose_split(files: Sequence[Path]) -> Path:
+    """The one split file that is read: all of a folder name the same things, each with sides of its own. UMD's of
+    RefCOCOg comes first, for Google's has pictures on both sides; then UNC's, which papers on RefCOCO use."""
     if not files:
         raise InputRefused("There is no refs(…).p. Give the folder of a RefCOCO set.", code="data_missing")
-    # Google's split of RefCOCOg has pictures on both sides; UMD's is read where both are there.
-    for file in [one for one in files if "umd" in one.name] or files:
-        refs = read_plain(read_file(file))
-        for ref in refs if isinstance(refs, list) else []:
-            yield from _sentences_of(ref, boxes, shots, counts)
+    named = next((found for split in ("umd", "unc") if (found := [one for one in files if split in one.name])), files)
+    if len(named) > 1:
+        listed = ", ".join(file.name for file in named)
+        raise InputRefused(f"There are several splits: {listed}. Leave one in the folder.", code="data_ambiguous")
+    return named[0]
 
 
 def _sentences_of(ref: Any, boxes: dict[Any, Any], shots: dict[Any, Any], counts: Counts) -> Iterator[Annotation]:
     try:
-        shot = shots[ref["image_id"]]
-        size = (int(shot["width"]), int(shot["height"]))
-        x, y, width, height = (float(number) for number in boxes[ref["ann_id"]])
-        sentences, split, number = list(ref["sentences"]), str(ref["split"]), ref["ref_id"]
-        file = str(shot["file_name"])
+        shot = shots[identity(ref["image_id"])]
+        size = (int(number(shot["width"], 0, MOST_SIDE)), int(number(shot["height"], 0, MOST_SIDE)))
+        x, y, width, height = (number(side, -MOST_SIDE, MOST_SIDE) for side in boxes[identity(ref["ann_id"])])
+        sentences, split, name = ref["sentences"], str(identity(ref["split"])), identity(ref["ref_id"])
+        file = str(identity(shot["file_name"]))
     except (KeyError, TypeError, ValueError):
         counts["refs: without picture, box or sentences"] += 1
         return
@@ -50,13 +72,13 @@ def _sentences_of(ref: Any, boxes: dict[Any, Any], shots: dict[Any, Any], counts
     if box is None:
         counts["refs: box without area in the picture"] += 1
         return
-    for place, sentence in enumerate(sentences):
+    for place, sentence in enumerate(sentences if isinstance(sentences, list) else []):
         phrase = clean(sentence.get("sent") if isinstance(sentence, dict) else None)
         if not phrase:
             counts["refs: sentence without words"] += 1
             continue
         counts["refs: read"] += 1
-        yield Annotation(f"ref-{number}-{place}", "picture", file, phrase, split, size, boxes=(box,), sentence=phrase)
+        yield Annotation(f"ref-{name}-{place}", "picture", file, phrase, split, size, boxes=(box,), sentence=phrase)
 
 
 def inside(corners: tuple[float, ...], size: tuple[int, int]) -> Corners | None:
@@ -88,17 +110,36 @@ def read_flickr30k(folder: Path, counts: Counts) -> Iterator[Annotation]:
             counts[f"pictures: {error.code}"] += 1
             continue
         for row, line in enumerate(sentences):
-            words = clean(_ENTITY.sub(lambda match: match[3], line))
-            for place, match in enumerate(_ENTITY.finditer(line)):
-                found = boxes.get(match[1], ())
-                if match[1] == "0" or not found:
-                    counts["phrases: not visual" if match[1] == "0" else "phrases: without a box"] += 1
-                    continue
-                counts["phrases: read"] += 1
-                identity = f"{name}-{row}-{place}"
-                yield Annotation(
-                    identity, "picture", f"{name}.jpg", clean(match[3]), split, size, boxes=tuple(found), sentence=words
-                )
+            for one in _phrases_of(line, f"{name}-{row}", boxes, counts):
+                yield replace(one, file=f"{name}.jpg", split=split, size=size)
+
+
+def _phrases_of(
+    line: str, identity: str, boxes: Mapping[str, Sequence[Corners]], counts: Counts
+) -> Iterator[Annotation]:
+    """The phrases of a sentence that have boxes, each with its place in it."""
+    words = clean(_words(line))
+    if "[/EN#" in words:
+        counts["sentences: marks not readable"] += 1
+        return
+    for place, match in enumerate(_ENTITY.finditer(line)):
+        phrase, found = clean(match[3]), boxes.get(match[1], ())
+        if match[1] == "0" or not found or not phrase:
+            reason = "not visual" if match[1] == "0" else "without words" if found else "without a box"
+            counts[f"phrases: {reason}"] += 1
+            continue
+        counts["phrases: read"] += 1
+        # Where a letter in the place of the phrase's first one is, with single spaces before it.
+        lead = match[3][: len(match[3]) - len(match[3].lstrip())]
+        start = len(clean(f"{_words(line[: match.start()])}{lead}x")) - 1
+        yield Annotation(
+            f"{identity}-{place}", "picture", "", phrase, "", boxes=tuple(found), sentence=words, sentence_id=identity,
+            start=start,
+        )  # fmt: skip
+
+
+def _words(line: str) -> str:
+    return _ENTITY.sub(lambda match: match[3], line)
 
 
 def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict[str, list[Corners]]]:
@@ -123,7 +164,7 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
         path.pop()
         if tag == "name":
             names.append(said)
-        elif said.isdigit() and len(said) < 7:
+        elif tag in _NUMBERS and _DIGITS.fullmatch(said):
             values[tag] = int(said)
         elif tag == "object" and "xmin" in values:
             found.append((list(names), dict(values)))
@@ -139,7 +180,8 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
     parser.EntityDeclHandler = parser.StartDoctypeDeclHandler = refused
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The last two are said of encodings that are not known, or that are no text.
         raise InputRefused("An annotation is no XML.", code="data_corrupt") from error
     if not values.get("width") or not values.get("height"):
         raise InputRefused("An annotation has no size.", code="data_corrupt")

@@ -1,16 +1,21 @@
 """A grounding set in, training rows out: read, tell, write shards and the card. A killed run goes on at its shard.
 
+Everything is read twice: before the first shard is written, it is known that no picture is on both sides, and that the
+annotations are those that the folder was begun with.
+
     zoomagent data grounding refcoco FOLDER OUT
 
 Pictures become rows as `data trajectories` writes them, for the same trainer and viewer; a set's test and validation
 splits are held out. Clips and sounds become `annotations.jsonl`. Left out: opening pictures, which the trainer does.
 """
 
+import hashlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +32,13 @@ from zoomagent.files import write_whole
 from zoomagent.models.profiles import Profile
 
 SHARD = 5000
-"""Annotations of one shard (ours)."""
+"""Annotations from which a shard is full (ours)."""
 PICTURES: tuple[Kind, ...] = ("refcoco", "flickr30k")
+NUMBERS = (
+    "family", "space", "box_step", "multiple", "min_pixels", "max_pixels", "max_aspect", "min_side", "max_side",
+    "whole_pixels",
+)  # fmt: skip
+"""What of a profile decides the numbers of a box."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,19 @@ class Settings:
 
 
 def annotations(kind: Kind, folder: Path, counts: Counts) -> Iterator[Annotation]:
-    """The annotations of a set, one by one. Raises InputRefused for files that are missing or no such set."""
+    """The annotations of a set, each once. Raises InputRefused for files that are missing or no such set."""
+    known: set[tuple[str, str]] = set()
+    for one in read_set(kind, folder, counts):
+        # On another side it is a leak, which is not hidden here.
+        if (one.split, one.id) in known:
+            counts["annotations: there twice"] += 1
+            continue
+        known.add((one.split, one.id))
+        yield one
+
+
+def read_set(kind: Kind, folder: Path, counts: Counts) -> Iterator[Annotation]:
+    """The annotations as the files hold them."""
     match kind:
         case "refcoco":
             return read_refcoco(folder, counts)
@@ -63,7 +85,8 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
         "format": FORMAT,
         "set": kind,
         "images": Path(os.path.relpath(settings.images.resolve(), out.resolve())).as_posix(),
-        "profile": {"family": settings.profile.family, "space": settings.profile.space},
+        "annotations": digest(kind, folder, settings.limit),
+        "profile": {name: getattr(settings.profile, name) for name in NUMBERS},
         "limit": settings.limit,
         "model": "",
     }
@@ -71,7 +94,7 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
     if (out / "card.json").exists():
         return read_card(out / "card.json")
     counts: Counts = Counter()
-    found = islice(annotations(kind, folder, counts), settings.limit)
+    found = sentences_in(kind, folder, settings.limit, counts)
     if kind in PICTURES:
         kinds, pictures = _write_rows(kind, found, out, settings.profile, counts)
     else:
@@ -79,6 +102,42 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
     card = make_card(given, kinds, pictures, counts)
     write_card(card, out)
     return card
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Annotations that belong together; not `whole` where the limit has cut some off."""
+
+    told: list[Annotation]
+    whole: bool
+
+
+def sentences_in(kind: Kind, folder: Path, limit: int | None, counts: Counts) -> Iterator[Sentence]:
+    """The first `limit` annotations of a set, sentence by sentence; what is part of none stands alone."""
+    left = sys.maxsize if limit is None else limit
+    for _, several in groupby(annotations(kind, folder, counts), key=lambda one: one.sentence_id or one.id):
+        told = list(several)
+        yield Sentence(told[:left], len(told) <= left)
+        left -= len(told)
+        if left <= 0:
+            return
+
+
+def digest(kind: Kind, folder: Path, limit: int | None) -> str:
+    """Names what the annotations say, wherever their files lie. Raises SettingInvalid (split_leak) for pictures on both
+    sides."""
+    counts: Counts = Counter()
+    files: dict[Split, set[str]] = {side: set() for side in SPLITS}
+    content = hashlib.sha256()
+    for sentence in sentences_in(kind, folder, limit, counts):
+        files[_side(sentence.told[0])].add(sentence.told[0].file)
+        content.update(orjson.dumps(sentence, option=orjson.OPT_APPEND_NEWLINE))
+    shared = files["train"] & files["held-out"]
+    if shared and kind in PICTURES:
+        text = f"{len(shared)} pictures are on both sides, as {min(shared)}. Give a split that keeps pictures apart."
+        raise SettingInvalid(text, code="split_leak")
+    content.update(orjson.dumps(counts, option=orjson.OPT_SORT_KEYS))
+    return content.hexdigest()[:16]
 
 
 def _claim(out: Path, given: dict[str, Any]) -> None:
@@ -97,24 +156,24 @@ def _claim(out: Path, given: dict[str, Any]) -> None:
 
 
 def _write_rows(
-    kind: Kind, found: Iterable[Annotation], out: Path, profile: Profile, counts: Counts
+    kind: Kind, found: Iterable[Sentence], out: Path, profile: Profile, counts: Counts
 ) -> tuple[dict[Split, Counter[str]], dict[Split, int]]:
     """Shards of rows: a shard that is there is not written again, for equal annotations give equal rows."""
     kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
     pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
     numbers: dict[str, int] = {}
-    stream, shard = iter(found), 0
-    while part := list(islice(stream, SHARD)):
+    for shard, sentences in enumerate(_shards(found)):
         sides: dict[Split, list[Trajectory]] = {side: [] for side in SPLITS}
-        for one in part:
-            number = numbers.setdefault(one.file, len(numbers))
-            sides[_side(one)] += rows_of(one, number, profile, kind)
-        if kind == "flickr30k":
-            for _, told in groupby(part, key=lambda one: one.id.rsplit("-", 1)[0]):
-                several = list(told)
-                row = sentence_row(several, numbers[several[0].file], profile, kind)
-                counts["sentences: told" if row else "sentences: phrases not in order"] += 1
-                sides[_side(several[0])] += [row] if row else []
+        for sentence in sentences:
+            told = sentence.told
+            number = numbers.setdefault(told[0].file, len(numbers))
+            rows = [row for one in told for row in rows_of(one, number, profile, kind)]
+            if told[0].sentence_id:
+                row = sentence_row(told, number, profile, kind) if sentence.whole else None
+                rows += [row] if row else []
+                left_out = "words like numbers of a box" if sentence.whole else "cut by the limit"
+                counts["sentences: told" if row else f"sentences: {left_out}"] += 1
+            sides[_side(told[0])] += rows
         for side, rows in sides.items():
             kinds[side].update(row.kind for row in rows)
             pictures[side] |= {row.image for row in rows}
@@ -123,23 +182,31 @@ def _write_rows(
                 file.parent.mkdir(exist_ok=True)
                 write_parquet(rows, file.with_suffix(".part"))
                 file.with_suffix(".part").replace(file)
-        shard += 1
-    shared = pictures["train"] & pictures["held-out"]
-    if shared:
-        text = f"{len(shared)} pictures are on both sides, as {min(shared)}. Give a split that keeps pictures apart."
-        raise SettingInvalid(text, code="split_leak")
     return kinds, {side: len(names) for side, names in pictures.items()}
+
+
+def _shards(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+    """As many sentences at a time as fill a shard."""
+    shard, number = list[Sentence](), 0
+    for sentence in sentences:
+        shard.append(sentence)
+        number += len(sentence.told)
+        if number >= SHARD:
+            yield shard
+            shard, number = [], 0
+    if shard:
+        yield shard
 
 
 def _side(one: Annotation) -> Split:
     return "train" if one.split == "train" else "held-out"
 
 
-def _write_lines(found: Iterable[Annotation], out: Path) -> tuple[dict[Split, Counter[str]], dict[Split, int]]:
+def _write_lines(found: Iterable[Sentence], out: Path) -> tuple[dict[Split, Counter[str]], dict[Split, int]]:
     files: dict[Split, set[str]] = {side: set() for side in SPLITS}
     part = out / "annotations.part"
     with part.open("wb") as file:
-        for one in found:
+        for one in (one for sentence in found for one in sentence.told):
             file.write(orjson.dumps(line_of(one), option=orjson.OPT_APPEND_NEWLINE))
             files[_side(one)].add(one.file)
     part.replace(out / "annotations.jsonl")

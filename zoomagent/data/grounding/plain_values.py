@@ -2,8 +2,9 @@
 
     read_plain(Path("refs(unc).p").read_bytes())       # lists, tuples, dicts, sets, text, bytes, numbers, None
 
-RefCOCO ships its expressions so. An opcode that names code, and whatever does not fit together, is refused. Left out:
-values that hold themselves.
+RefCOCO ships its expressions so. An opcode that names code, and whatever does not fit together, is refused. Keys and
+members of sets are single values: to hash a tuple takes as many steps, and as much of the stack, as it is deep. Left
+out: values that hold themselves, and how deep a value is.
 """
 
 import pickletools
@@ -74,7 +75,7 @@ def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> N
     elif name == "DICT":
         stack.append(_pairs(_to_mark(stack)))
     elif name == "FROZENSET":
-        stack.append(frozenset(_to_mark(stack)))
+        stack.append(frozenset(_single(_to_mark(stack))))
     elif name in ("APPEND", "APPENDS"):
         items = _to_mark(stack) if name == "APPENDS" else _plain([stack.pop()], 1)
         list.extend(stack[-1], items)
@@ -83,7 +84,7 @@ def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> N
         dict.update(stack[-1], _pairs(items))
     elif name == "ADDITEMS":
         items = _to_mark(stack)
-        set.update(stack[-1], items)
+        set.update(stack[-1], _single(items))
     else:
         raise ValueError(f"{name} is no plain value")
 
@@ -108,4 +109,10 @@ def _plain(items: list[Any], count: int) -> list[Any]:
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     if len(items) % 2:
         raise ValueError("a key without its value")
-    return dict(zip(items[::2], items[1::2], strict=True))
+    return dict(zip(_single(items[::2]), items[1::2], strict=True))
+
+
+def _single(items: list[Any]) -> list[Any]:
+    if not all(item is None or isinstance(item, str | bytes | int | float) for item in items):
+        raise ValueError("a key or member that is no single value")
+    return items

@@ -11,10 +11,11 @@ from typing import Any
 
 from zoomagent.data.grounding.annotation import Annotation
 from zoomagent.data.trajectories.trajectory import WHOLE, ImagePart, TextPart, Trajectory, Turn, ViewBox
-from zoomagent.geometry import Box, Size, View, box_to_model, whole
+from zoomagent.geometry import Box, Size, View, whole
 from zoomagent.models.profiles import Profile
 from zoomagent.models.words.interleaved import Interleaved, Phrase, write_interleaved
 from zoomagent.prompts import describe_prompt, every_prompt, ground_prompt
+from zoomagent.tools.cropping import write_box
 from zoomagent.tools.viewing import view_size
 
 REGION = "What is in this region? "
@@ -26,7 +27,7 @@ def rows_of(annotation: Annotation, number: int, profile: Profile, source: str) 
     assert annotation.size is not None, "pictures have a size"
     size = Size(*annotation.size)
     shown = View("", whole(size), view_size(profile, whole(size), profile.whole_pixels or None))
-    numbers = [written(Box(*box), profile, shown) for box in annotation.boxes]
+    numbers = [write_box(Box(*box), profile, shown) for box in annotation.boxes]
     one = len(numbers) == 1
     prompt = ground_prompt if one else every_prompt
     asked = [(f"{annotation.id}-where", prompt(annotation.phrase, profile.space), str(numbers[0] if one else numbers))]
@@ -35,31 +36,21 @@ def rows_of(annotation: Annotation, number: int, profile: Profile, source: str) 
 
 
 def sentence_row(told: Sequence[Annotation], number: int, profile: Profile, source: str) -> Trajectory | None:
-    """The row of a sentence with the boxes of all its phrases; None where they do not stand in it one after the
-    other."""
+    """The row of a sentence with the boxes of all its phrases; None where its words read as numbers of boxes."""
     first = told[0]
     assert first.size is not None, "pictures have a size"
     size = Size(*first.size)
     shown = View("", whole(size), view_size(profile, whole(size), profile.whole_pixels or None))
-    phrases, place = list[Phrase](), 0
+    phrases = list[Phrase]()
     for one in told:
-        start = first.sentence.find(one.phrase, place)
-        if start < 0:
-            return None
-        place = start + len(one.phrase)
-        boxes = tuple(tuple(written(Box(*box), profile, shown)) for box in one.boxes)
-        phrases.append(Phrase(start, place, boxes))
+        assert one.start is not None, "phrases of sentences have a place"
+        boxes = tuple(tuple(write_box(Box(*box), profile, shown)) for box in one.boxes)
+        phrases.append(Phrase(one.start, one.start + len(one.phrase), boxes))
     try:
         answer = write_interleaved(Interleaved(first.sentence, tuple(phrases)))
     except ValueError:
         return None
     return row_of(first, number, f"{first.id}-said", describe_prompt("phrase", profile.space), answer, source)
-
-
-def written(box: Box, profile: Profile, shown: View) -> list[float]:
-    """A box as the model would write it in the whole."""
-    numbers = box_to_model(box, profile.space, shown)
-    return [round(n) if profile.space in ("pixels", "thousand", "thousand-yx") else round(n, 3) for n in numbers]
 
 
 def row_of(annotation: Annotation, number: int, name: str, text: str, answer: str, source: str) -> Trajectory:

@@ -180,7 +180,8 @@ class Teller:
     not look closer at others."""
 
     def __init__(self, profile: Profile, seed: int, search_below: float = 0.0, shrink: float = 0.0) -> None:
-        self._profile = replace(profile, space="thousand", **COARSE)
+        # Who trains on the rows makes their boxes as coarse as a model wants them.
+        self._profile = replace(profile, space="thousand", box_step=1, **COARSE)
         self._shown, self._seed = profile, seed
         self._search_below, self._shrink = search_below, shrink
 

@@ -30,7 +30,7 @@ class Routed(Protocol):
 
 def load_routed(model: Any, folder: Path, routes: Mapping[str, str]) -> Routed | None:
     """The routed pass of `model`, whose folder holds adapters for `routes`; None where there are no routes. Raises
-    ModelNotFound where an adapter is missing."""
+    ModelNotFound where an adapter is missing or is that of another model."""
     if not routes:
         return None
     if (folder / LORAS / AGGREGATOR).is_file():
@@ -59,7 +59,14 @@ def _load_loras(model: Any, folder: Path, routes: Mapping[str, str]) -> Routed:
         else:
             tuner.peft_config[name] = config
             tuner.inject_adapter(model, name)
-        set_peft_model_state_dict(model, load_file(file), adapter_name=name)
+        try:
+            loaded = set_peft_model_state_dict(model, load_file(file), adapter_name=name)
+            # PEFT says nothing of an adapter that fits nowhere, and answers as if there were none.
+            fits = not loaded.unexpected_keys and not any(f".{name}." in key for key in loaded.missing_keys)
+        except RuntimeError:  # layers of other sizes
+            fits = False
+        if not fits:
+            raise ModelNotFound(f"{LORAS}/{name} is the adapter of another model, or damaged. Export it again.")
     model.requires_grad_(False).eval()
     rows: list[str] = []
 

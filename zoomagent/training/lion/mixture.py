@@ -73,7 +73,7 @@ def learn_side(model: Any, side: Task | None) -> None:
         for weights in (layer.poly_lora_A[NAME], layer.poly_lora_B[NAME]):
             mask = torch.zeros_like(weights)
             mask[:, TASKS.index(side)] = 1.0
-            weights.register_hook(lambda gradient, mask=mask: gradient * mask)
+            weights.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
 
 
 def still(router: Any) -> None:

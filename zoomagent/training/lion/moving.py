@@ -65,16 +65,16 @@ def flipped(scene: Scene) -> Scene | None:
 
 def cropped(scene: Scene, part: Box) -> Scene | None:
     """What is left in `part`. None where it cuts a box, where the words speak of places in the picture, or where the
-    question is about the whole and something is gone."""
+    question is about the whole and something is cut, or what is in the picture is not known."""
     if (
         scene.mirrored
         or any(intersect(box, part) != box for box in scene.boxes)
         or _PLACES.search(f"{scene.question} {scene.answer}")
     ):
         return None
-    left = [(name, box) for name, box in scene.things if _share(box, part) >= SEEN]
-    if not scene.boxes and len(left) != len(scene.things):
+    if not scene.boxes and (not scene.things or any(intersect(box, part) != box for _, box in scene.things)):
         return None
+    left = [(name, box) for name, box in scene.things if _share(box, part) >= SEEN]
 
     def moved(box: Box) -> Box:
         inside = intersect(box, part)

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from zoomagent.data.trajectories.trajectory import Trajectory
-from zoomagent.geometry import Box, Size, View, box_to_model
+from zoomagent.geometry import Box, Size, View
 from zoomagent.graphs.asking import tag_parts
 from zoomagent.media.picture import Request
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile
 from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
 from zoomagent.strategy import Task
+from zoomagent.tools.cropping import write_box
 from zoomagent.tools.viewing import view_size
 from zoomagent.tools.zooming import surroundings
 
@@ -50,7 +51,7 @@ def lessons(trajectory: Trajectory, profile: Profile) -> list[Lesson]:
     question = trajectory.question
     first = ("user", (WHOLE,), macro_prompt(question, options))
     box = Box(*trajectory.targets[0]) if len(trajectory.targets) == 1 else None
-    pointed = box and _written(box, profile, whole)
+    pointed = box and write_box(box, profile, View(WHOLE, *whole))
     if trajectory.kind in ("no_zoom", "cannot_tell", "verify"):
         made.append(Lesson("image", {WHOLE: whole}, (first,), answer))
     elif box is not None:
@@ -88,11 +89,3 @@ def with_wrong(tags: Sequence[str], others: Sequence[str], share: float, random_
         made.append(absent.pop(random_.randrange(len(absent))) if replaced else tag)
     random_.shuffle(made)
     return tuple(made)
-
-
-def _written(box: Box, profile: Profile, whole: Request) -> list[float]:
-    view = View(WHOLE, *whole)
-    numbers = box_to_model(box, profile.space, view)
-    step = profile.box_step if profile.space == "thousand" else 1
-    rounded = profile.space in ("pixels", "thousand", "thousand-yx")
-    return [step * round(n / step) if rounded else round(n, 3) for n in numbers]

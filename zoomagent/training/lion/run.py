@@ -50,8 +50,8 @@ from zoomagent.training.sft.reading import digest, pictures, split
 Stage = Literal["image", "region", "both", "tags"]
 LEARNS = {
     "image": "the image adapters",
-    "region": "the region adapters and the aggregator",
-    "both": "all adapters and the router",
+    "region": "the region adapters, and the aggregator where it is given",
+    "both": "all adapters and the router, and the aggregator where it is given",
     "tags": "the hint's row, and queries, keys and values of the text model",
 }
 ATTENTION = ("q_proj", "k_proj", "v_proj")
@@ -94,6 +94,11 @@ def train(settings: Settings) -> Path:
     """Run or resume a stage; returns the folder of the finished checkpoint."""
     if settings.stage == "tags" and settings.objects is None:
         raise SettingInvalid("The stage of tags needs things to name. Give --objects, Visual Genome's objects.json.")
+    if settings.aggregator != "none" and settings.stage not in ("region", "both"):
+        raise SettingInvalid(
+            f"No aggregator learns in the stage {settings.stage!r}. Give --aggregator to region or both, and leave it "
+            "out here: one that is there stays."
+        )
     noted = {**asdict(settings), "data_digest": digest(settings.data)}
     with PartialState().main_process_first():
         if newest(settings.out / "state"):
@@ -135,9 +140,11 @@ class Lion:
         self.form: Literal["poly", "parallel"] = before["adapters"] if before else settings.adapters
         self.size: int = before["size"] if before else settings.size
         model = base.weights(torch.float32)
-        self._levels = len(model.config.vision_config.deepstack_visual_indexes or [])
-        self._level = settings.stage in ("region", "both") and settings.aggregator == "level"
-        if self._level:
+        # The number of the level that is the aggregator: of a stage before, else a new one.
+        self._level: int | None = before.get("level") if before else None
+        self._widened = settings.aggregator == "level" and self._level is None
+        if self._widened:
+            self._level = len(model.config.vision_config.deepstack_visual_indexes or [])
             model = with_level(model)
         own_aggregator = (folder / LORAS / AGGREGATOR).is_file()
         self._attention = own_aggregator or settings.aggregator == "attention"
@@ -185,14 +192,24 @@ class Lion:
         else:
             _learn_parallel(model, side)
         for name, weight in model.named_parameters():
-            if _is_aggregator(name, self._levels):
-                weight.requires_grad_(stage != "image" and (self._level or ".aggregator." in name))
+            if self._in_aggregator(name):
+                weight.requires_grad_(True)
+
+    def _in_aggregator(self, name: str) -> bool:
+        """Whether a weight is of the aggregator that this stage is given."""
+        match self._settings.aggregator:
+            case "level":
+                return f"deepstack_merger_list.{self._level}." in name
+            case "attention":
+                return ".aggregator." in name
+            case "none":
+                return False
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW with a slower group for the aggregator."""
         learning = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
-        slow = [weight for name, weight in learning if _is_aggregator(name, self._levels)]
-        fast = [weight for name, weight in learning if not _is_aggregator(name, self._levels)]
+        slow = [weight for name, weight in learning if self._in_aggregator(name)]
+        fast = [weight for name, weight in learning if not self._in_aggregator(name)]
         groups = [{"params": fast, "lr": self._settings.peak}]
         groups += [{"params": slow, "lr": SLOWER * self._settings.peak}] if slow else []
         return torch.optim.AdamW(groups, weight_decay=0.0)
@@ -201,7 +218,7 @@ class Lion:
         """Write the base with what changed in it, the adapters, and zoomagent.json."""
         base, trained = self._base, self.model.state_dict()
         plain = base.weights(torch.float32)
-        plain = with_level(plain) if self._level else plain
+        plain = with_level(plain) if self._widened else plain
         if self._settings.stage == "tags":
             add_hint(plain, base.processor.tokenizer)
             rows = len(trained["model.language_model.embed_tokens.weight"])
@@ -224,7 +241,8 @@ class Lion:
                 save_file(parallel_weights(self.model), draft / LORAS / PARALLEL)
             if self._attention:
                 save_file(aggregator_weights(self.model), draft / LORAS / AGGREGATOR)
-            shape = {"adapters": self.form, "size": self.size, "stage": self._settings.stage}
+            shape: dict[str, Any] = {"adapters": self.form, "size": self.size, "stage": self._settings.stage}
+            shape |= {} if self._level is None else {"level": self._level}
             (draft / LORAS / "mixture.json").write_text(json.dumps(shape) + "\n", encoding="utf-8")
             profile = {**own_overrides(Path(base.source)), "routes": {task: task for task in TASKS}}
             profile |= {"hint": self.profile.hint, "hint_id": self.profile.hint_id} if self.profile.hint else {}
@@ -241,7 +259,14 @@ def rows_of(settings: Settings, collator: LionCollator) -> Any:
     for row in found or ():
         if not (collator.images / row["image"]).is_file():
             continue
-        for number, lesson in enumerate(lessons(read(row), collator.profile)):
+        trajectory = read(row)
+        if "annotation" in trajectory.provenance:
+            # Their questions and answers hold numbers of boxes, which lessons put behind questions without any.
+            raise SettingInvalid(
+                f"{settings.data} holds rows of a grounding set, which are no questions about a picture. Teach them by "
+                "zoomagent train sft, and give this what zoomagent data trajectories wrote."
+            )
+        for number, lesson in enumerate(lessons(trajectory, collator.profile)):
             if settings.stage in ("image", "region") and lesson.task != settings.stage:
                 continue
             if settings.stage == "tags" and lesson.task != "image":
@@ -294,10 +319,6 @@ def _learn_parallel(model: nn.Module, side: str | None) -> None:
                 mask[TASKS.index(side)] = 1.0
                 hook: Any = weight.register_hook
                 hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
-
-
-def _is_aggregator(name: str, levels: int) -> bool:
-    return ".aggregator." in name or f"deepstack_merger_list.{levels}." in name
 
 
 def _arguments(settings: Settings) -> Any:

@@ -112,11 +112,10 @@ def _turns_of(trajectory: Trajectory, profile: Profile) -> Sequence[Turn]:
 
 
 def _message(turn: Turn, profile: Profile, sizes: Sequence[Size], images: Mapping[str, Image.Image]) -> Message:
-    space = profile.space
     parts = tuple(
         Pixels(part.view, images[part.view])
         if isinstance(part, ImagePart)
-        else Text(_convert_words(part.text, space, sizes) if turn.role == "tool" else part.text)
+        else Text(_convert_words(part.text, profile, sizes) if turn.role == "tool" else part.text)
         for part in turn.content
     )
     calls = tuple(_call(call, profile, sizes) for call in turn.tool_calls)
@@ -145,17 +144,21 @@ def _widen_box(box: Sequence[float], step: int) -> list[float]:
     return [*low, *(min(1000, n) for n in high)]
 
 
-def _convert_words(text: str, space: Space, sizes: Sequence[Size]) -> str:
+def _convert_words(text: str, profile: Profile, sizes: Sequence[Size]) -> str:
     """A tool's words with the boxes of their lines converted."""
-    return "\n".join(_convert_line(line, space, sizes) for line in text.split("\n"))
+    return "\n".join(_convert_line(line, profile, sizes) for line in text.split("\n"))
 
 
-def _convert_line(line: str, space: Space, sizes: Sequence[Size]) -> str:
+def _convert_line(line: str, profile: Profile, sizes: Sequence[Size]) -> str:
     source = _SOURCE.search(line)
     if source is None or int(source[1]) >= len(sizes):
         return line
     size = sizes[int(source[1])]
-    return _BOXES.sub(lambda found: str(_convert_box(json.loads(found[0]), space, size)), line)
+    return _BOXES.sub(lambda found: str(_box_of_words(found[0], profile, size)), line)
+
+
+def _box_of_words(text: str, profile: Profile, size: Size) -> list[float]:
+    return _convert_box(_widen_box(json.loads(text), profile.box_step), profile.space, size)
 
 
 def _convert_box(box: Sequence[float], space: Space, size: Size) -> list[float]:
