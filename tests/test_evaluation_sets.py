@@ -1,12 +1,18 @@
 """Published sets: every loader reads what its authors publish, and refuses what is missing or damaged before asking."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
@@ -16,6 +22,10 @@ from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import clustered, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
+from zoomagent.evaluation.sets.public.files import read_table, write_parquet
+from zoomagent.evaluation.sets.public.own import own_set
+from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
+from zoomagent.evaluation.sets.public.worth import distance, worth
 from zoomagent.media import Picture
 
 SIDE = 320
@@ -31,13 +41,109 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# Each set with a field that every row needs, and how its right answers are written.
+FIELDS = {
+    "vstar": "label", "hr-bench-4k": "answer", "hr-bench-8k": "answer", "mme-realworld-lite": "answer",
+    "treebench": "target_instances", "zoombench": "response", "visualprobe": "solution", "textvqa": "answers",
+    "gqa": "answer", "gqa-options": "question", "seed-bench": "choice_c", "mmbench-dev": "hint", "pope": "label",
+    "mmvp": "Correct Answer", "blink-spatial": "choices",
+}  # fmt: skip
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files with questions."""
+    kinds = (".json", ".jsonl", ".tsv", ".csv", ".parquet")
+    return [f for f in sorted(folder.rglob("*")) if f.suffix in kinds and not f.with_suffix(".jpg").exists()]
+
+
+def cut(folder: Path, name: str) -> None:
+    """A download that ended too early."""
+    for file in files_of(folder):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
+
+
+def take_away(folder: Path, name: str) -> None:
+    for file in files_of(folder):
+        file.unlink()
+
+
+def rename_field(folder: Path, name: str) -> None:
+    """Files of another set, or of another version of this one."""
+    for file in files_of(folder):
+        if file.suffix == ".parquet":
+            change_rows(file, lambda row: {("other" if field == FIELDS[name] else field): row[field] for field in row})
+        else:
+            quotes = b'"' if file.suffix in (".json", ".jsonl") else b""
+            field = quotes + FIELDS[name].encode() + quotes
+            file.write_bytes(file.read_bytes().replace(field, quotes + b"other" + quotes))
+
+
+def spoil_pictures(folder: Path, name: str) -> None:
+    """Pictures that were not unpacked, or that are no pictures."""
+    for file in folder.rglob("*"):
+        if file.suffix == ".parquet":
+            change_rows(
+                file, lambda row: row | {field: None for field in ("bytes", "image", "image_1") if field in row}
+            )
+        elif file.suffix == ".tsv":
+            file.write_bytes(file.read_bytes().replace(b"/9j/", b"!9j!"))
+        elif file.suffix == ".jpg" or file.parent.name == "SEED-Bench-image":
+            file.unlink()
+
+
+def change_rows(file: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    rows = [change(row) for row in parquet.read_table(file).to_pylist()]
+    write_parquet(file, rows)
+
+
+@pytest.mark.parametrize("damage", [cut, take_away, rename_field, spoil_pictures])
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_that_is_damaged_is_refused_before_anything_is_asked(
+    drawn: Path, tmp_path: Path, name: str, damage: Callable[[Path, str], None]
+) -> None:
+    folder = tmp_path / name
+    shutil.copytree(drawn / name, folder)
+    damage(folder, name)
+    with pytest.raises(InputRefused) as caught:
+        check(SETS[name], folder, part=True)
+    assert caught.value.code in ("data_missing", "data_corrupt")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_answer_that_is_none_of_the_options_is_refused(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn / "vstar", tmp_path / "vstar")
+    file = tmp_path / "vstar" / "test_questions.jsonl"
+    file.write_bytes(re.sub(rb'"label":"."', b'"label":"F"', file.read_bytes(), count=1))
+    with pytest.raises(InputRefused, match="row 1: its answer 'F' names none of its 3 options"):
+        check(SETS["vstar"], tmp_path / "vstar", part=True)
+
+
+@pytest.mark.parametrize("image", ["../secret.jpg", "/etc/hostname", "direct_attributes/../../secret.jpg"])
+def test_no_set_reaches_out_of_its_folder(drawn: Path, tmp_path: Path, image: str) -> None:
+    shutil.copytree(drawn / "vstar", tmp_path / "vstar")
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    file = tmp_path / "vstar" / "test_questions.jsonl"
+    row = json.loads(file.read_bytes().splitlines()[0])
+    file.write_text(json.dumps(row | {"image": image}) + "\n")
+    with pytest.raises(InputRefused, match="outside of the folder"):
+        check(SETS["vstar"], tmp_path / "vstar", part=True)
+
+
+def test_a_question_that_is_there_twice_is_refused(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn / "vstar", tmp_path / "vstar")
+    file = tmp_path / "vstar" / "test_questions.jsonl"
+    file.write_bytes(file.read_bytes() * 2)
+    with pytest.raises(InputRefused, match="two questions '0'"):
+        check(SETS["vstar"], tmp_path / "vstar", part=True)
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_what_is_written_in_a_sets_format_is_read_again(drawn: Path, name: str) -> None:
     kind, folder = named_set(name, drawn / name)
     found = list(kind.read(folder))
     assert len({question.id for question in found}) == len(found) >= N
     for question in found:
-        assert question.text.endswith("?") and question.answers
+        assert question.text.endswith("?") and question.answers and "\n" not in question.text
         assert not question.options or question.answers[0] in question.options
         for seed in (1, 2, 3):
             assert sorted(question.options_for(seed)) == sorted(question.options)
@@ -62,6 +168,107 @@ def test_a_set_that_is_not_known_is_told_which_are() -> None:
         named_set("vster", None)
     with pytest.raises(SettingInvalid, match="to be had at"):
         named_set("vstar", None)
+
+
+# Each authors' own ways
+
+
+def read(name: str, folder: Path) -> list[SetQuestion]:
+    return list(SETS[name].read(folder / name))
+
+
+def test_a_set_that_comes_in_two_forms_reads_the_same(drawn: Path, tmp_path: Path) -> None:
+    table, packed = drawn / "hr-bench-4k" / "hr_bench_4k.tsv", tmp_path / "hr-bench-4k" / "hr_bench_4k.parquet"
+    write_parquet(packed, [row for _, row in read_table(table, ())])
+    assert read("hr-bench-4k", tmp_path) == read("hr-bench-4k", drawn)
+    folder = tmp_path / "mme-realworld-lite"
+    folder.mkdir()
+    rows = []
+    for question in (found := read("mme-realworld-lite", drawn)):
+        assert isinstance(question.picture, bytes)
+        (folder / f"{question.id}.png").write_bytes(question.picture)
+        rows.append({
+            "Question_id": question.id, "Image": f"{question.id}.png", "Text": question.text,
+            "Answer choices": [f"({chr(65 + i)}) {option}" for i, option in enumerate(question.options)],
+            "Ground truth": chr(65 + question.options.index(question.answers[0])), "Category": question.category,
+        })  # fmt: skip
+    (folder / "MME_RealWorld_Lite.json").write_text(json.dumps(rows))
+    again = read("mme-realworld-lite", tmp_path)
+    assert [replace(q, picture=b"") for q in again] == [replace(q, picture=b"") for q in found]
+
+
+@pytest.mark.parametrize("name", ["hr-bench-4k", "mmbench-dev"])
+def test_rotations_of_a_question_are_a_circle_and_are_not_shuffled(drawn: Path, name: str) -> None:
+    circles: dict[str, list[SetQuestion]] = {}
+    for question in read(name, drawn):
+        circles.setdefault(question.circle, []).append(question)
+    assert len(circles) == N and not SETS[name].shuffled
+    for turns in circles.values():
+        assert len({question.options for question in turns}) == len(turns[0].options) == len(turns)
+        assert len({(question.text, question.answers, question.picture) for question in turns}) == 1
+
+
+def test_boxes_are_corners_in_original_pixels(drawn: Path) -> None:
+    boxes = {question.text: question.boxes for question in read("vstar", drawn) if question.boxes}
+    assert boxes and boxes == {q.text: q.boxes for q in read("treebench", drawn) if q.boxes}
+    assert all(
+        0 <= left < right <= SIDE and 0 <= top < bottom <= SIDE
+        for some in boxes.values()
+        for left, top, right, bottom in some
+    )
+
+
+def test_a_question_whose_options_stand_in_its_words_is_asked_without_them(drawn: Path) -> None:
+    [ocr, *_] = [question for question in read("treebench", drawn) if question.category == "Perception/OCR"]
+    assert ocr.text == "What is written on the red circle?" and len(ocr.options) == 3
+    open_ones = [question for question in read("zoombench", drawn) if not question.options]
+    assert len(open_ones) == N // 3
+
+
+def test_a_users_own_file_is_a_set(tmp_path: Path) -> None:
+    draw_set(own_set(tmp_path / "q"), tmp_path / "q", N, SIDE)
+    kind, folder = named_set(f"own:{tmp_path / 'q' / 'questions.jsonl'}", None)
+    assert len(check(kind, folder, part=False).circles) == N and check(kind, folder, part=False).notes == ()
+    file = tmp_path / "q" / "questions.jsonl"
+    file.write_text(file.read_text().replace('"answer":', '"comment":', 1))
+    with pytest.raises(InputRefused, match="row 1: it has no right answer"):
+        check(kind, folder, part=False)
+
+
+PEOPLE = ("7", "7", "7", "seven", "seven", "8", "eight", "9", "9", "the 7")
+
+
+@pytest.mark.parametrize(
+    ("rule", "answers", "options", "given", "value"),
+    [
+        ("option", ("red",), ("red", "blue"), "Red.", 1),
+        ("option", ("red",), ("red", "blue"), "blue", 0),
+        ("option", ("red",), ("red", "blue"), "", 0),
+        ("words", ("2,000",), (), "2000", 1),
+        ("words", ("the Bakery",), (), "Bakery", 0),
+        ("yes or no", ("Yes",), (), "Yes, there is. No doubt.", 1),
+        ("yes or no", ("No",), (), "There is not any dog", 1),
+        ("yes or no", ("No",), (), "It cannot be said", 0),
+        ("yes or no", ("Yes",), (), "Cannot tell", 0),
+        ("yes or no", ("Yes",), (), "", 0),
+        ("vqa", PEOPLE, (), "seven", 1),
+        ("vqa", PEOPLE, (), "9", 0.6),
+        ("vqa", PEOPLE, (), "4", 0),
+        ("anls", ("bakery", "x"), (), "bakary", 5 / 6),
+        ("anls", ("bakery",), (), "butcher", 0),
+    ],
+)
+def test_an_answer_is_worth_what_the_authors_rule_says(
+    rule: Rule, answers: tuple[str, ...], options: tuple[str, ...], given: str, value: float
+) -> None:
+    assert worth(rule, SetQuestion("1", b"", "?", answers, options), given) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "edits"), [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("ab", "ba", 2)]
+)
+def test_an_edit_distance_is_levenshteins(one: str, other: str, edits: int) -> None:
+    assert distance(one, other) == distance(other, one) == edits
 
 
 # Asking
@@ -98,6 +305,15 @@ def test_a_smaller_bench_holds_questions_of_a_larger_one(drawn: Path) -> None:
     small, large = plan_of(drawn, 3).places, plan_of(drawn, 5).places
     assert small.keys() < large.keys() and len(small) == 3
     assert all(large[name] == place for name, place in small.items())
+
+
+def test_a_part_of_a_set_holds_whole_circles(drawn: Path) -> None:
+    kind, folder = SETS["mmbench-dev"], drawn / "mmbench-dev"
+    contents = check(kind, folder, part=True)
+    for n in (1, 4, 7):
+        places = Plan(kind, folder, contents, (), (0,), n=n).places
+        asked = Counter(contents.circles[name] for name in places)
+        assert n <= len(places) and asked == {c: Counter(contents.circles.values())[c] for c in asked}
 
 
 def test_a_killed_run_asks_only_what_is_missing(drawn: Path, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ silence says nothing about the model. Left out: reading the sets (`sets/public`)
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from zoomagent.confidence.records import draw
@@ -52,8 +54,8 @@ class Way:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of whom. `n` questions are chosen by their ids alone, so that a larger bench holds those of a
-    smaller one; `at_once` are asked of a server at a time."""
+    """What is asked of whom. `n` questions, or so many more that circles are whole, are chosen by their ids alone, so
+    that a larger bench holds those of a smaller one; `at_once` are asked of a server at a time."""
 
     kind: PublicSet
     folder: Path
@@ -75,12 +77,16 @@ class Plan:
             for calls in (self.calls if name in AGENT and name != BASE else (0,))
         ]
 
-    @property
+    @cached_property
     def places(self) -> dict[str, int]:
-        """The ids of the questions that are asked, each with its place."""
-        ids = self.contents.ids
-        chosen = sorted(ids, key=lambda name: draw(name, "part"))[: self.n]
-        return {name: place for place, name in enumerate(ids) if name in set(chosen)}
+        """The ids of the questions that are asked, each with its place: whole circles, until there are `n`."""
+        circles, chosen, count = self.contents.circles, set[str](), 0
+        size = Counter(circles.values())
+        for circle in sorted(size, key=lambda name: draw(name, "part")):
+            if self.n is None or count < self.n:
+                chosen.add(circle)
+                count += size[circle]
+        return {name: place for place, name in enumerate(circles) if circles[name] in chosen}
 
     @property
     def total(self) -> int:
@@ -246,4 +252,5 @@ async def _answered(
         worth=value,
         circle=question.circle,
         picture=question.picture_name,
+        targets=question.boxes,
     )

@@ -2,9 +2,10 @@
 
 Beside the columns of the haystack's table (`table.py`), of which `low` and `high` are widened where questions share a
 picture or were asked under several seeds: `together`, the share of circles that are wholly right (MMBench's circular
-evaluation, MMVP's pairs); `f1` and `yes` for questions of Yes and No; tokens, and their price for a thousand
-questions. Questions that were not answered count as wrong. Left out: which of two rows is better, question by question
-(`compare.py`)."""
+evaluation, MMVP's pairs); `iou` where the set says what must be seen; `f1` and `yes` for questions of Yes and No;
+tokens, and their price for a thousand questions. Questions that were not answered count as wrong. Left out: which of
+two rows is better, question by question (`compare.py`).
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.scoring import clustered
 from zoomagent.evaluation.sets.public.worth import yes_or_no
 from zoomagent.evaluation.table import Row, rows
+from zoomagent.geometry import Box, iou
 from zoomagent.models.profiles import Profile, whole_side
 from zoomagent.prompts import macro_prompt
 
@@ -56,8 +58,21 @@ def _scores(mine: Sequence[Result]) -> Row:
         "high": high,
         "by_seed": {str(seed): sum(some) / len(some) for seed, some in sorted(seeds.items())},
         "together": sum(map(all, circles.values())) / len(circles) if circles else None,
+        "iou": _pointed(mine),
         **_yes_figures(mine),
     }
+
+
+def _pointed(mine: Sequence[Result]) -> float | None:
+    """How well the boxes that answers rest on meet what must be seen: of each target the best IoU, averaged over a
+    question's targets, then over questions, as TreeBench's authors do. None where no set says it."""
+    found = [
+        sum(max((iou(Box(*box), Box(*target)) for box in r.boxes), default=0.0) for target in r.targets)
+        / len(r.targets)
+        for r in mine
+        if r.targets
+    ]
+    return sum(found) / len(found) if found else None
 
 
 def _yes_figures(mine: Sequence[Result]) -> Row:
@@ -113,13 +128,18 @@ def _pixels(profile: Profile) -> dict[str, Any]:
     return {"whole_side": side, "max_pixels": profile.max_pixels, "crop_pixels": profile.crop_pixels or None}
 
 
-COLUMNS = ("gain", "harm", "together", "calls", "visual tokens", "seconds", "price/1000", "ECE", "errors")
+SHARES = ("gain", "harm", "together", "iou", "f1", "yes")
+NAMES = {"iou": "IoU", "f1": "F1", "yes": "yes"}
+COLUMNS = ("calls", "visual tokens", "seconds", "price/1000", "ECE", "errors")
+"""Columns that every table has; those of SHARES that hold nothing are left out."""
 
 
 def public_markdown(report: dict[str, Any]) -> str:
     """The report for people: what was asked, the table, and accuracy by kind where there are several."""
     table = report["rows"]
     of_all = [row for row in table if row["kind"] == "all"]
+    shares = [name for name in SHARES if any(row[name] is not None for row in of_all)]
+    head = [*(NAMES.get(name, name) for name in shares), *COLUMNS]
     shown = ", ".join(f"{one['max_pixels']} (a square whole: {one['whole_side']} a side)" for one in report["pixels"])
     lines = [
         f"{report['title']}: {report['questions']} of {report['published'] or report['questions']} questions, "
@@ -127,24 +147,24 @@ def public_markdown(report: dict[str, Any]) -> str:
         f"Model: {', '.join(report['models'])}. Most pixels of a view: {shown}. macro is the same model without zoom.",
         *report["notes"],
         "",
-        f"| row | accuracy [95 %] | {' | '.join(COLUMNS)} |",
-        "|---|---|" + "--:|" * len(COLUMNS),
-        *map(_line, of_all),
+        f"| row | accuracy [95 %] | {' | '.join(head)} |",
+        "|---|---|" + "--:|" * len(head),
+        *(_line(row, shares) for row in of_all),
     ]
     kinds = list(dict.fromkeys(row["kind"] for row in table if row["kind"] != "all"))
     if kinds:
-        head = [row["strategy"] for row in of_all]
+        names = [row["strategy"] for row in of_all]
         cells = {(row["kind"], row["strategy"]): row for row in table}
-        lines += ["", f"| kind | n | {' | '.join(head)} |", "|---|--:|" + "--:|" * len(head)]
-        lines += [_kind_line(kind, [cells[kind, name] for name in head]) for kind in kinds]
+        lines += ["", f"| kind | n | {' | '.join(names)} |", "|---|--:|" + "--:|" * len(names)]
+        lines += [_kind_line(kind, [cells[kind, name] for name in names]) for kind in kinds]
     return "\n".join([*lines, "", "The words of the first question:", "", "```", report["prompt"], "```"])
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, shares: Sequence[str]) -> str:
     said = [
         row["strategy"],
         f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
-        *(_share(row[name]) for name in ("gain", "harm", "together")),
+        *(_share(row[name]) for name in shares),
         f"{row['calls']:.2f}",
         f"{row['visual_tokens']:.0f}",
         f"{row['seconds']:.2f}",

@@ -54,7 +54,7 @@ class Result:
     matters, in pixels of the whole view; None where none does. `calibrated`: the confidence is a calibrated one.
     `answers` are all right ones, `reply` the model's own words, `boxes` what the answer rests on in original pixels.
     `worth` is 0 to 1 by the rule of a published set; `circle` names what must be right together there, `picture` the
-    picture."""
+    picture, `targets` the boxes that the set says must be seen."""
 
     key: Key
     question: str
@@ -80,6 +80,7 @@ class Result:
     worth: float | None = None
     circle: str = ""
     picture: str = ""
+    targets: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def score(self) -> float:
@@ -123,8 +124,8 @@ def _read(line: bytes, number: int) -> Result:
     try:
         content = orjson.loads(line)
         key, options, answers = Key(**content.pop("key")), tuple(content.pop("options")), content.pop("answers", ())
-        boxes = tuple(tuple(box) for box in content.pop("boxes", ()))
-        return Result(key=key, options=options, answers=tuple(answers), boxes=boxes, **content)
+        boxes, targets = (tuple(map(tuple, content.pop(name, ()))) for name in ("boxes", "targets"))
+        return Result(key=key, options=options, answers=tuple(answers), boxes=boxes, targets=targets, **content)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         names = ", ".join(field.name for field in fields(Result))
         text = f"Line {number} of the results is none: a result has {names}. Name another file."

@@ -8,7 +8,8 @@ import base64
 import binascii
 import csv
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from zoomagent.errors import InputRefused
 MOST_CELL = 1 << 28
 """Bytes of one cell of a table (ours): an 8K picture as PNG in base64 has some 100 MB."""
 _OPTION = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(\S.*?)\s*")
+_NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+(?:\s.*)?)?", re.DOTALL)
 _INLINE = re.compile(r"\(([a-zA-Z])\)\s*")
 _HINT = re.compile(
     r"\s*(options?:|the choices are listed below:|select from the following choices\.?|"
@@ -161,12 +163,53 @@ def inline_options(text: str) -> tuple[str, ...]:
     return tuple(said) if in_order and not parts[0].strip() and all(said) else ()
 
 
-def chosen(path: Path, number: int | str, letter: Any, options: tuple[str, ...]) -> str:
-    """The option that a letter names: "B", "(b)", "B."."""
-    said = str(letter).strip().strip("()[].:").upper()
-    index = ord(said) - ord("A") if len(said) == 1 else -1
-    if not 0 <= index < len(options):
-        raise corrupt(path, number, f"its answer {str(letter)[:20]!r} names none of its {len(options)} options")
-    if len(set(options)) < len(options):
-        raise corrupt(path, number, "two of its options are the same")
-    return options[index]
+def chosen(path: Path, number: int | str, answer: Any, options: tuple[str, ...]) -> str:
+    """The option that an answer names: "B", "(b)", "B. red", or the option's own words."""
+    said = str(answer).strip()
+    match = _NAMED.fullmatch(said)
+    index = ord(match[1].upper()) - ord("A") if match else len(options)
+    if index < len(options):
+        return options[index]
+    if said in options:
+        return said
+    raise corrupt(path, number, f"its answer {said[:20]!r} names none of its {len(options)} options")
+
+
+def without_letters(options: Iterable[Any]) -> tuple[str, ...]:
+    """Options without the letters that stand before them: "(A) red", "B. blue"."""
+    said = [str(option).strip() for option in options]
+    matches = [_OPTION.fullmatch(option) for option in said]
+    return tuple(match[2] if match else option for option, match in zip(said, matches, strict=True))
+
+
+def filled(row: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
+    """The cells of a table's row up to the first empty one; pandas writes what is missing as empty."""
+    return tuple(takewhile(bool, ((row.get(name) or "").strip() for name in names)))
+
+
+# Writing drawn sets
+
+
+def letter(option: int) -> str:
+    return chr(ord("A") + option)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], tabs: bool = True) -> None:
+    """A table with a head line, as pandas writes it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), dialect="excel-tab" if tabs else "excel", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A Parquet file, as `datasets` writes it."""
+    import pyarrow
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+
+
+def in_base64(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()

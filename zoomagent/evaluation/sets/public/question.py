@@ -71,8 +71,9 @@ class Drawn:
 @dataclass(frozen=True)
 class PublicSet:
     """A set by name. `count` is how many questions the authors publish (None: as many as there are), `shuffled`
-    whether its questions have options that may stand in another order (not where it brings its own rotations), `source`
-    where it is to be had, `scoring` what the authors count and what is different here. `md5` are known files."""
+    whether its questions have options that may stand in another order (not where it brings its own rotations),
+    `source` where it is to be had, `scoring` what the authors count and what is different here. `known`
+    is a file with its MD5."""
 
     name: str
     title: str
@@ -83,4 +84,4 @@ class PublicSet:
     source: str
     scoring: str
     shuffled: bool = True
-    md5: tuple[tuple[str, str], ...] = ()
+    known: tuple[str, str] | None = None

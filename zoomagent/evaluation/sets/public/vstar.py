@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from zoomagent.evaluation.sets.public.files import chosen, corrupt, picture_at, read_lines, split_options
+from zoomagent.evaluation.sets.public.files import chosen, corrupt, letter, picture_at, read_lines, split_options
 from zoomagent.evaluation.sets.public.question import Corners, Drawn, SetQuestion
 
 FILE = "test_questions.jsonl"
@@ -62,12 +62,12 @@ def write_vstar(folder: Path, drawn: Sequence[Drawn]) -> None:
         others = [option for option in one.options if option != one.answer]
         beside = {"target_object": [one.category], "bbox": boxes, "question": one.text}
         (folder / kind / f"sa_{number}.json").write_bytes(orjson.dumps(beside | {"options": [one.answer, *others]}))
-        options = [f"({chr(65 + i)}) {option}" for i, option in enumerate(one.options)]
+        options = [f"({letter(i)}) {option}" for i, option in enumerate(one.options)]
         lines.append({
             "image": f"{kind}/sa_{number}.jpg",
             "text": "\n".join([one.text, *options, HINT]),
             "category": kind,
             "question_id": str(number),
-            "label": chr(65 + one.options.index(one.answer)),
+            "label": letter(one.options.index(one.answer)),
         })  # fmt: skip
     (folder / FILE).write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
