@@ -15,6 +15,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 app.command("run")(bench_sets.run)
+app.command("compare")(bench_sets.compare)
+app.command("advise")(bench_sets.advise)
 app.command("draw")(bench_sets.draw)
 app.command("sets")(bench_sets.list_sets)
 

@@ -1,7 +1,7 @@
-"""`zoomagent bench run`, `draw`: published sets, asked with several strategies beside no zoom."""
+"""`zoomagent bench run`, `compare`, `advise`, `sets`, `draw`: published sets, and what came of asking them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -103,6 +103,66 @@ def draw(
     kind = own_set(Path(set_)) if set_.startswith(OWN) else SETS.get(set_) or named_set(set_, None)[0]
     draw_set(kind, out, n, side, seed)
     typer.echo(f"{n} drawn questions in the format of {kind.title} in {out}. No figure on them is one of {kind.title}.")
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="FILE[#ROW]", help="Results of bench run, and which of their rows.")],
+    b: Annotated[str, typer.Argument(metavar="FILE[#ROW]", help="The other row.")],
+    out: Annotated[Path | None, typer.Option(help="Write a page with the questions that changed here.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The set's folder, to show the pictures from.")] = None,
+    set_: Annotated[str | None, typer.Option("--set", help="Which set it is; own:FILE.jsonl has to be named.")] = None,
+    every: Annotated[bool, typer.Option("--every", help="Show questions that did not change, too.")] = False,
+) -> None:
+    """Two rows question by question: what was gained, what was lost, and whether that is chance.
+
+    Example: zoomagent bench compare runs/vstar.jsonl#macro runs/vstar.jsonl#auto --data vstar_bench --out vstar.html
+    """
+    from zoomagent.cli.bench import check_folders
+    from zoomagent.evaluation.compare import compare_page, pairs, row_of, words_of
+    from zoomagent.evaluation.sets.public.catalogue import named_set
+
+    check_folders(out, None)
+    found = pairs(row_of(a), row_of(b))
+    typer.echo(words_of(found))
+    if out is not None:
+        kind, folder = named_set(set_ or found[0].a.key.set, data) if data or set_ else (None, None)
+        out.write_text(compare_page(found, kind, folder, every), encoding="utf-8")
+
+
+def advise(
+    results: Annotated[Path, typer.Argument(help="Results of bench run, best of several --calls and --pixels.")],
+    accuracy: Annotated[float | None, typer.Option(min=0, max=1, help="Share of right answers that is wanted.")] = None,
+    error: Annotated[
+        float | None, typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong.")
+    ] = None,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="With --error: share that must be answered.")] = 0.5,
+    by: Annotated[
+        Literal["visual_tokens", "calls", "seconds"], typer.Option(help="What is to be spared.")
+    ] = "visual_tokens",
+    out: Annotated[Path | None, typer.Option(help="Draw accuracy over what it costs, as PNG, here.")] = None,
+) -> None:
+    """The cheapest measured setting for a wanted accuracy, or a wanted error.
+
+    Example: zoomagent bench advise runs/sweep.jsonl --accuracy 0.85 --out sweep.png
+    """
+    from zoomagent.cli.bench import check_folders
+    from zoomagent.evaluation.advise import advice_table
+    from zoomagent.evaluation.advise import advise as advised
+    from zoomagent.evaluation.results import load
+
+    if (accuracy is None) == (error is None):
+        raise typer.BadParameter("give one of --accuracy and --error", param_hint="--accuracy")
+    check_folders(out, None)
+    if not results.is_file():
+        raise typer.BadParameter(f"there is no file {results}", param_hint="RESULTS")
+    found = advised(load(results), accuracy, error, coverage, by)
+    share = accuracy if error is None else error
+    wanted = f"an accuracy of {share:.1%}" if error is None else f"at most {share:.1%} wrong answers"
+    typer.echo(advice_table(found, wanted))
+    if out is not None:
+        from zoomagent.evaluation.plots import accuracy_over_cost
+
+        accuracy_over_cost(found, by, out)
 
 
 def list_sets() -> None:
