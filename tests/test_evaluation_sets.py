@@ -8,20 +8,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from pyarrow import parquet
+from typer.testing import CliRunner
 
+from zoomagent.batch.gold import judge
+from zoomagent.batch.rows import Row, read_rows
+from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Plan, Way, ask_all
+from zoomagent.evaluation.public import Part, Plan, Way, ask_all
 from zoomagent.evaluation.public_table import public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import clustered, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
+from zoomagent.evaluation.sets.public.exporting import export
 from zoomagent.evaluation.sets.public.files import read_table, write_parquet
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
@@ -339,6 +344,51 @@ def test_an_answer_that_did_not_come_counts_as_wrong(drawn: Path) -> None:
     results = ask(plan_of(drawn), {"macro": saying("", [], "failed: budget_calls")})
     [row] = [row for row in public_rows(results, []) if row["kind"] == "all"]
     assert row["accuracy"] == 0 and row["errors"] == 3 * N
+
+
+def test_the_halves_of_a_set_share_no_picture_and_hold_all_of_it(drawn: Path) -> None:
+    for name in ("pope", "mmbench-dev", "mmvp"):
+        kind, folder = SETS[name], drawn / name
+        contents, found = check(kind, folder, part=True), list(kind.read(folder))
+        parts = [Plan(kind, folder, contents, (), (0,), part=part).places for part in get_args(Part)]
+        assert parts[0].keys() == parts[1].keys() | parts[2].keys() and not parts[1].keys() & parts[2].keys()
+        sides = {q.group: q.id in parts[1] for q in found}
+        assert all((question.id in parts[1]) == sides[question.group] for question in found)
+
+
+@pytest.mark.parametrize("name", ["vstar", "hr-bench-4k", "textvqa", "zoombench"])
+def test_an_exported_set_is_a_batch_whose_answers_can_be_scored(drawn: Path, tmp_path: Path, name: str) -> None:
+    kind, folder = SETS[name], drawn / name
+    found = {question.id: question for question in kind.read(folder)}
+    places = Plan(kind, folder, check(kind, folder, part=True), (), (0,)).places
+    assert export(kind, folder, places, tmp_path) == len(found)
+    rows = list(read_rows(tmp_path / "questions.jsonl"))
+    for row in rows:
+        assert isinstance(row, Row)
+        question = found[row.key]
+        assert (tmp_path / row.image).read_bytes() == (
+            question.picture if isinstance(question.picture, bytes) else question.picture.read_bytes()
+        )
+        assert judge(row, question.answers[0]).right and (row.question, row.options) == (
+            question.text,
+            question.options,
+        )
+
+
+def test_the_command_asks_nano_and_goes_on(drawn: Path, tmp_path: Path) -> None:
+    """Through the packaged model: once it asks, the second time nothing is left to ask."""
+    command = ["run", "--set", "vstar", "--data", str(drawn / "vstar"), "--n", "2", "--strategy", "macro", "--seeds"]
+    command += ["1,2", "--results", str(tmp_path / "r.jsonl"), "--out", str(tmp_path / "r.json"), "--price", "1,2"]
+    first = CliRunner().invoke(app, command)
+    content = (tmp_path / "r.jsonl").read_bytes()
+    again = CliRunner().invoke(app, command)
+    assert first.exit_code == again.exit_code == 0 and first.output == again.output
+    assert (tmp_path / "r.jsonl").read_bytes() == content and len(content.splitlines()) == 4
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["questions"] == 2 and report["seeds"] == [1, 2] and report["rows"][0]["price"] > 0
+    assert "No figure here is one of V*Bench" in first.output and report["prompt"] in first.output
+    refused = CliRunner().invoke(app, command[:5])
+    assert isinstance(refused.exception, InputRefused)
 
 
 # Figures

@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command("run")(bench_sets.run)
 app.command("compare")(bench_sets.compare)
 app.command("advise")(bench_sets.advise)
+app.command("export")(bench_sets.export)
 app.command("draw")(bench_sets.draw)
 app.command("sets")(bench_sets.list_sets)
 

@@ -10,6 +10,9 @@ from zoomagent.cli.options import ArbiterName, ProfileName, Table
 SetName = Annotated[
     str, typer.Option("--set", help="A published set, as vstar (all: zoomagent bench sets), or own:FILE.jsonl.")
 ]
+PartName = Annotated[
+    Literal["all", "held-out", "test"], typer.Option(help="A half to calibrate on, the other half, or both.")
+]
 
 
 def run(
@@ -32,6 +35,7 @@ def run(
     pixels: Annotated[
         str, typer.Option(help="Comma-separated limits of pixels of a view, rows for each; 0: the model's own.")
     ] = "0",
+    part: PartName = "all",
     at_once: Annotated[int, typer.Option(min=1, help="Questions that are asked of a server at a time.")] = 1,
     price: Annotated[
         str | None, typer.Option(metavar="IN,OUT", help="What a million tokens cost, read and written: 0.3,1.2")
@@ -76,13 +80,39 @@ def run(
     with Progress(transient=True) as bar:
         reading = bar.add_task("reading", total=kind.count)
         contents = check(kind, folder, n is not None, lambda done: bar.update(reading, completed=done))
-        plan = Plan(kind, folder, contents, strategies, orders, n=n, at_once=at_once, **limits)
+        plan = Plan(kind, folder, contents, strategies, orders, n=n, at_once=at_once, part=part, **limits)
         asking = bar.add_task("asking", total=plan.total)
         found = measure(plan, load, ResultFile(results), lambda done: bar.update(asking, completed=done), arbiter)
     content = public_report(plan, found, list(profiles.values()), cost)
     print_table(content, public_markdown(content), format)
     if out is not None:
         write_json(content, out)
+
+
+def export(
+    set_: SetName,
+    out: Annotated[Path, typer.Option(help="A folder for questions.jsonl and pictures.")],
+    data: Annotated[Path | None, typer.Option(help="The folder with the set's files as they are published.")] = None,
+    part: PartName = "all",
+    n: Annotated[int | None, typer.Option(min=1, help="So many questions, the same as of bench run.")] = None,
+) -> None:
+    """Write a published set, or a half, as questions for zoomagent batch --records and for other harnesses.
+
+    Example: zoomagent bench export --set vstar --data vstar_bench --part held-out --out runs/vstar-half
+    """
+    from shlex import quote
+
+    from zoomagent.evaluation.public import Plan
+    from zoomagent.evaluation.sets.public.catalogue import check, named_set
+    from zoomagent.evaluation.sets.public.exporting import FILE
+    from zoomagent.evaluation.sets.public.exporting import export as exported
+
+    kind, folder = named_set(set_, data)
+    plan = Plan(kind, folder, check(kind, folder, n is not None), (), (0,), n=n, part=part)
+    count = exported(kind, folder, plan.places, out)
+    typer.echo(
+        f"{count} questions in {out / FILE}. Ask them: zoomagent batch {quote(str(out / FILE))} --out answers.jsonl"
+    )
 
 
 def draw(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from zoomagent.confidence.records import draw
 from zoomagent.errors import (
@@ -36,6 +37,8 @@ from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Model
 from zoomagent.models.local.in_process import InProcessModel
 
+Part = Literal["all", "held-out", "test"]
+"""`held-out` is a half of a set to calibrate on, `test` the other; no picture is in both."""
 BASE = "macro"
 ROWS = (*AGENT, *RIVALS)
 _STOPS = (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
@@ -66,6 +69,7 @@ class Plan:
     pixels: tuple[int, ...] = (0,)
     n: int | None = None
     at_once: int = 1
+    part: Part = "all"
 
     def ways(self, pixels: int) -> list[Way]:
         """The rows under one limit of pixels, the model without zoom first. Only strategies of the agent's have a
@@ -80,13 +84,15 @@ class Plan:
     @cached_property
     def places(self) -> dict[str, int]:
         """The ids of the questions that are asked, each with its place: whole circles, until there are `n`."""
-        circles, chosen, count = self.contents.circles, set[str](), 0
-        size = Counter(circles.values())
+        groups = self.contents.groups
+        sides = {name: "held-out" if draw(groups[name], "half") < HALF else "test" for name in groups}
+        circles = {name: one for name, one in self.contents.circles.items() if self.part in ("all", sides[name])}
+        chosen, count, size = set[str](), 0, Counter(circles.values())
         for circle in sorted(size, key=lambda name: draw(name, "part")):
             if self.n is None or count < self.n:
                 chosen.add(circle)
                 count += size[circle]
-        return {name: place for place, name in enumerate(circles) if circles[name] in chosen}
+        return {name: place for place, name in enumerate(groups) if circles.get(name) in chosen}
 
     @property
     def total(self) -> int:

@@ -111,6 +111,7 @@ def public_report(
         "source": plan.kind.source,
         "scoring": plan.kind.scoring,
         "questions": len(plan.places),
+        "part": plan.part,
         "published": plan.kind.count,
         "notes": list(plan.contents.notes),
         "models": list(dict.fromkeys(r.key.model for r in results)),
@@ -141,8 +142,9 @@ def public_markdown(report: dict[str, Any]) -> str:
     shares = [name for name in SHARES if any(row[name] is not None for row in of_all)]
     head = [*(NAMES.get(name, name) for name in shares), *COLUMNS]
     shown = ", ".join(f"{one['max_pixels']} (a square whole: {one['whole_side']} a side)" for one in report["pixels"])
+    part = "" if report["part"] == "all" else f" (the {report['part']} half)"
     lines = [
-        f"{report['title']}: {report['questions']} of {report['published'] or report['questions']} questions, "
+        f"{report['title']}: {report['questions']} of {report['published'] or report['questions']} questions{part}, "
         f"seeds {', '.join(map(str, report['seeds']))}; {report['scoring']}.",
         f"Model: {', '.join(report['models'])}. Most pixels of a view: {shown}. macro is the same model without zoom.",
         *report["notes"],

@@ -183,9 +183,10 @@ SETS = {one.name: one for one in _ALL}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a look through all of a set found: the circle of each id, in the set's order, and the kinds."""
+    """What a look through all of a set found: the circle and group of each id, in the set's order, and the kinds."""
 
     circles: dict[str, str]
+    groups: dict[str, str]
     categories: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -207,12 +208,14 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
     """Read every question once. InputRefused where one is damaged, named twice, or where questions are missing and no
     `part` of the set is asked for."""
     seen: dict[str, str] = {}
+    groups: dict[str, str] = {}
     categories: dict[str, None] = {}
     for question in kind.read(folder):
         if question.id in seen:
             text = f"{kind.title} names two questions {question.id[:80]!r}. Get its files again."
             raise InputRefused(text, code="data_corrupt")
         seen[question.id] = question.circle or question.id
+        groups[question.id] = question.group
         categories[question.category] = None
         progress(len(seen))
     if not seen:
@@ -224,7 +227,7 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
             why = f"{text} Get it again from {kind.source}, or ask for a part of it with --n."
             raise InputRefused(why, code="data_missing")
         notes.append(f"{text} No figure here is one of {kind.title}.")
-    return Contents(seen, tuple(categories), tuple(notes))
+    return Contents(seen, groups, tuple(categories), tuple(notes))
 
 
 def _strange_files(kind: PublicSet, folder: Path) -> Iterator[str]:

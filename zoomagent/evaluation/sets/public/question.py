@@ -47,6 +47,11 @@ class SetQuestion:
         asked = orjson.dumps([self.id, self.text, self.options, self.answers, self.picture_name])
         return hashlib.sha256(asked).hexdigest()[:12]
 
+    @property
+    def group(self) -> str:
+        """What is never torn apart between halves of a set: the circle, or all that is asked about one picture."""
+        return self.circle or self.picture_name
+
     def options_for(self, seed: int) -> tuple[str, ...]:
         """The options in the order of this seed; 0 is the published one."""
         if seed == 0:
