@@ -64,6 +64,12 @@ def test_seeds_of_one_question_are_one_sign() -> None:
     assert (found["gained"], found["better"], found["worse"]) == (15, 5, 0) and found["p"] == pytest.approx(2 / 2**5)
 
 
+def test_rotations_of_one_question_are_one_sign() -> None:
+    sides = [[result(n, right, circle=str(n // 4)) for n in range(12)] for right in (False, True)]
+    found = figures(pairs(*sides))
+    assert (found["gained"], found["questions"], found["better"]) == (12, 3, 3)
+
+
 def test_a_row_is_named_where_a_file_has_several(tmp_path: Path) -> None:
     kept = ResultFile(tmp_path / "r.jsonl")
     for one in [*row([True], "macro"), *row([True], "auto"), *row([False], "auto", calls=4)]:

@@ -4,7 +4,8 @@
 
 Only questions that both were asked in the same words are compared, under the same seeds. Which row is better is tested
 by the signs of the differences (exact, two-sided; McNemar 1947 where there is one seed), one sign for each question, as
-its seeds are no questions of their own. Left out: why an answer came about: ask it once more, with --save.
+its seeds and rotations are no questions of their own. Left out: why an answer came about; ask it once more, with
+--save.
 """
 
 from collections import defaultdict
@@ -81,7 +82,8 @@ def figures(found: Sequence[Pair]) -> dict[str, Any]:
     counts = {change: sum(pair.change == change for pair in found) for change in Change.__args__}  # type: ignore[attr-defined]
     differences: defaultdict[tuple[object, ...], float] = defaultdict(float)
     for pair in found:
-        differences[pair.a.key.set, pair.a.key.question or pair.a.key.case] += pair.b.score - pair.a.score
+        one = pair.a.circle or pair.a.key.question or pair.a.key.case
+        differences[pair.a.key.set, one] += pair.b.score - pair.a.score
     better = sum(difference > 0 for difference in differences.values())
     worse = sum(difference < 0 for difference in differences.values())
     chance = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
