@@ -7,8 +7,9 @@
     inspect eval examples/inspect_task.py --model openai-api/zoomagent/zoomagent-macro -T questions=$PWD/QUESTIONS.jsonl
 
 QUESTIONS.jsonl is what `zoomagent batch` takes, with answers: a line of {"image", "question", "answer", "options"?};
-pictures lie beside it. The second model is the same one without a closer look. Options are told in zoomagent's own
-field; to compare with a model behind another endpoint, write them into the question.
+pictures lie beside it. `zoomagent bench export --set vstar …` writes one of a published set. The second model is the
+same one without a closer look. Options are told in zoomagent's own field; `-T letters=true` writes them into the
+question and asks for a letter, as other models behind other endpoints are asked.
 """
 
 import json
@@ -23,19 +24,23 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 
 @task  # type: ignore[untyped-decorator]
-def pictures(questions: str = "questions.jsonl") -> Task:
-    """Every question of the file, right when the answer's words are."""
+def pictures(questions: str = "questions.jsonl", letters: bool = False) -> Task:
+    """Every question of the file, right when the answer's words, or its letter, are."""
     file = Path(questions).absolute()
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    samples = [sample_of(row, file.parent) for row in rows]
+    samples = [sample_of(row, file.parent, letters) for row in rows]
     return Task(dataset=MemoryDataset(samples), solver=asked(), scorer=exact())
 
 
-def sample_of(row: dict[str, Any], folder: Path) -> Sample:
+def sample_of(row: dict[str, Any], folder: Path, letters: bool = False) -> Sample:
     image = row["image"] if row["image"].startswith("data:") else str(folder / row["image"])
-    content = [ContentImage(image=image), ContentText(text=row["question"])]
-    metadata = {"options": row.get("options") or []}
-    return Sample(input=[ChatMessageUser(content=content)], target=row["answer"], metadata=metadata)
+    question, target, options = row["question"], row["answer"], row.get("options") or []
+    if letters and options:
+        listed = [f"{chr(65 + i)}. {option}" for i, option in enumerate(options)]
+        question = "\n".join([question, *listed, "Answer with the option's letter."])
+        target, options = chr(65 + options.index(target)), []
+    content = [ContentImage(image=image), ContentText(text=question)]
+    return Sample(input=[ChatMessageUser(content=content)], target=target, metadata={"options": options})
 
 
 @solver  # type: ignore[untyped-decorator]

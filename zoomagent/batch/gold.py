@@ -55,6 +55,14 @@ def judge(row: Row, text: str) -> Verdict:
     return Verdict(right, float(right), "any" if row.answers else "")
 
 
+def gold_texts(row: Row) -> tuple[str, ...]:
+    """The right answers of a row as texts, with options as texts of these; none where one of them names nothing."""
+    given = row.answers or (() if row.answer is None else (row.answer,))
+    texts = [_text_of_gold(gold, row) for gold in given]
+    known = tuple(text for text in texts if text is not None)
+    return known if len(known) == len(texts) else ()
+
+
 def vqa_accuracy(text: str, people: Sequence[str]) -> float:
     """VQA's accuracy: an answer that three of the other nine gave is right, averaged over who is left out."""
     said, told = _as_vqa(text), [_as_vqa(one) for one in people]

@@ -6,11 +6,20 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from zoomagent.cli import bench_sets
 from zoomagent.cli.options import ArbiterName, OldOut, ProfileName, Table, out_of
 
 OWN_WORLDS = "small,deep,fine,varied,other"
 WORLDS = f"{OWN_WORLDS},foreign"
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+app.command("run")(bench_sets.run)
+app.command("compare")(bench_sets.compare)
+app.command("advise")(bench_sets.advise)
+app.command("export")(bench_sets.export)
+app.command("draw")(bench_sets.draw)
+app.command("sets")(bench_sets.list_sets)
 
 
 @app.callback()
@@ -50,7 +59,7 @@ def haystack(
 
     Example: zoomagent bench haystack --n 60 --size 4096 --level deep --strategy macro,auto
     """
-    strategies, numbers, out = _names(strategy), _numbers(seeds), out_of(out, old_out)
+    strategies, numbers, out = names_in(strategy), _numbers(seeds), out_of(out, old_out)
     _check(strategies, level, style, results, out)
     from rich.progress import Progress
 
@@ -75,7 +84,7 @@ def haystack(
         )
     found = with_oracle(found) if ORACLE in strategies else found
     content = report(settings, found, answers)
-    _print(content, markdown(content["rows"]), format)
+    print_table(content, markdown(content["rows"]), format)
     if out is not None:
         from zoomagent.evaluation.plots import plots
 
@@ -105,7 +114,7 @@ def collect(
     from zoomagent.models.loading import load_model
     from zoomagent.training.calibration.collecting import collect_all
 
-    names = _names(worlds)
+    names = names_in(worlds)
     if wrong := [name for name in names if name not in WORLDS.split(",")]:
         raise typer.BadParameter(f"{wrong[0]!r} is not known; use {WORLDS}", param_hint="--worlds")
     if not out.parent.is_dir():
@@ -146,7 +155,7 @@ def looks(
     from zoomagent.evaluation.sets.other_world import Materials
     from zoomagent.models.loading import load_model
 
-    names = () if worlds == "none" else _names(worlds)
+    names = () if worlds == "none" else names_in(worlds)
     if wrong := [name for name in names if name not in OWN_WORLDS.split(",")]:
         raise typer.BadParameter(f"{wrong[0]!r} is not known; use {OWN_WORLDS}, or none", param_hint="--worlds")
     if not out.parent.is_dir():
@@ -182,8 +191,8 @@ def moments(
 
     Example: zoomagent bench moments --n 36 --out runs/moments.json
     """
-    names = _names(contestants)
-    _check_folders(out, None)
+    names = names_in(contestants)
+    check_folders(out, None)
     from rich.progress import Progress
 
     from zoomagent.data.world.scene import LEVELS
@@ -199,7 +208,7 @@ def moments(
         task = bar.add_task("asking", total=n * (2 * len(LENGTHS) + 1))
         found = measure(load_model(model, profile=profile), settings, lambda at: bar.update(task, completed=at))
     content = report(settings, found)
-    _print(content, markdown(content["rows"]), format)
+    print_table(content, markdown(content["rows"]), format)
     if out is not None:
         out.write_bytes(_json(content))
 
@@ -235,7 +244,7 @@ def promise(
     if not sets or not set(sets) <= set(LETTERS):
         raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
     out = out_of(out, old_out)
-    _check_folders(out, results)
+    check_folders(out, results)
     loaded = load_model(model, profile=profile)
     side = whole_side(loaded.profile, 4096)
     materials = Materials.packaged().with_folders(fonts, photographs)
@@ -245,7 +254,7 @@ def promise(
             loaded, n, seed, materials, side, arbiter, results, lambda at: bar.update(task, completed=at), sets
         )
     content = report(found, arbiter or loaded.name)
-    _print(content, markdown(content), format)
+    print_table(content, markdown(content), format)
     if out is not None:
         out.write_bytes(_json(content))
 
@@ -273,7 +282,7 @@ def ground(
 
     if level not in LEVELS:
         raise typer.BadParameter(f"{level!r} is not known; use {', '.join(LEVELS)}", param_hint="--level")
-    _check_folders(out, None)
+    check_folders(out, None)
     from rich.progress import Progress
 
     with ZoomAgent(model, profile=profile, arbiter=arbiter) as agent, Progress(transient=True) as bar:
@@ -281,17 +290,21 @@ def ground(
         content = asyncio.run(
             measure(agent, LEVELS[level], scenes, seed, lambda done: bar.update(task, completed=done))
         )
-    _print(content, table(content), format)
+    print_table(content, table(content), format)
     if out is not None:
         out.write_bytes(_json(content))
 
 
-def _names(text: str) -> tuple[str, ...]:
+def write_json(content: dict[str, Any], out: Path) -> None:
+    out.write_bytes(_json(content))
+
+
+def names_in(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    parts = _names(text)
+    parts = names_in(text)
     if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
         raise typer.BadParameter(f"{text!r} are no seeds; give different numbers, as 1,2,3", param_hint="--seeds")
     return tuple(int(part) for part in parts)
@@ -313,18 +326,18 @@ def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | 
             raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
     if ORACLE in strategies and not {"macro", "micro"} <= set(strategies):
         raise typer.BadParameter("oracle chooses between macro and micro; name them too", param_hint="--strategy")
-    _check_folders(out, results)
+    check_folders(out, results)
     if out is not None:
         import matplotlib  # noqa: F401  # wanted for the plots: better missed now than after an hour
 
 
-def _check_folders(out: Path | None, results: Path | None) -> None:
+def check_folders(out: Path | None, results: Path | None) -> None:
     for name, path in (("--out", out), ("--results", results)):
         if path is not None and not path.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
 
 
-def _print(content: dict[str, Any], table: str, format: str) -> None:
+def print_table(content: dict[str, Any], table: str, format: str) -> None:
     typer.echo(_json(content).decode() if format == "json" else table)
 
 

@@ -23,6 +23,7 @@ from zoomagent.evaluation.rivals.zoomeye import zoomeye
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture
 from zoomagent.models.base import Model
+from zoomagent.models.metering import metered
 from zoomagent.strategy import Strategy
 from zoomagent.tools.viewing import ViewStore
 
@@ -46,6 +47,10 @@ class Given:
     visual_tokens: int
     mattered: bool | None = None
     calibrated: bool = False
+    reply: str = ""
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
     @property
     def answered(self) -> bool:
@@ -72,15 +77,20 @@ def result_of(answer: Answer) -> Given:
     """The agent's answer as the bench counts it."""
     zoomed = answer.answered and answer.perspective == "micro"
     proven = [item.mattered for item in answer.evidence if item.mattered is not None]
+    candidate = answer.micro if answer.perspective == "micro" else answer.macro
     return Given(
         answer.text,
-        answer.outcome.kind,
+        answer.outcome.kind if answer.answered else f"{answer.outcome.kind}: {answer.outcome.code}",
         zoomed,
         answer.confidence,
         answer.cost.model_calls,
         answer.cost.visual_tokens,
         any(proven) if proven else None,
         answer.confidence_from == "calibrated",
+        candidate.reply if candidate else answer.text,
+        answer.boxes,
+        answer.cost.prompt_tokens,
+        answer.cost.completion_tokens,
     )
 
 
@@ -90,11 +100,22 @@ def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) 
     async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
         views = ViewStore(picture, model.profile)
         try:
-            tried = await procedure(model, views, question, options, budget)
+            with metered(None) as meter:
+                tried = await procedure(model, views, question, options, budget)
         except RunError as error:
             return Given("", f"failed: {error.code}", False, None, 0, 0)
-        outcome = "answered" if tried.text else "failed: no_answer"
-        return Given(tried.text, outcome, tried.used_crop, tried.confidence, tried.calls, tried.visual_tokens)
+        return Given(
+            tried.text,
+            "answered" if tried.text else "failed: no_answer",
+            tried.used_crop,
+            tried.confidence,
+            tried.calls,
+            tried.visual_tokens,
+            reply=tried.text,
+            boxes=tried.boxes,
+            prompt_tokens=meter.usage.prompt_tokens,
+            completion_tokens=meter.usage.completion_tokens,
+        )
 
     return contestant
 
@@ -107,6 +128,8 @@ def procedure_of(name: str, level: Level, macro_side: int) -> Procedure:
     return tiling_to(depth_for(letters, macro_side, LEGIBLE))
 
 
-def make_agent(model: Model, strategy: Any, arbiter: str | Path | None = None) -> ZoomAgent:
+def make_agent(
+    model: Model, strategy: Any, arbiter: str | Path | None = None, budget: Budget | None = None
+) -> ZoomAgent:
     """The agent with this strategy, an arbiter other than the model's own if one is named, and its own defaults."""
-    return ZoomAgent(model, strategy=strategy, arbiter=arbiter)
+    return ZoomAgent(model, strategy=strategy, arbiter=arbiter, budget=budget)

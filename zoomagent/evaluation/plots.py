@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.confidence.metrics import risk_coverage
+from zoomagent.evaluation.advise import Advice, Cost
 from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.table import Row
 
@@ -26,6 +27,22 @@ def accuracy_over_calls(table: Sequence[Row], path: Path) -> None:
         at = (row["calls"], row["accuracy"])
         axes.annotate(row["strategy"], at, xytext=(5, 5), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", ylim=(0, 1.02))
+    _save(figure, path)
+
+
+def accuracy_over_cost(found: Sequence[Advice], cost: Cost, path: Path) -> None:
+    """One point for each row of a sweep, joined for each strategy: what more calls or pixels buy."""
+    figure, axes = _axes(f"{cost.replace('_', ' ')} per question", "accuracy")
+    strategies: dict[str, list[Advice]] = {}
+    for one in found:
+        strategies.setdefault(one.row.split(",", 1)[0], []).append(one)
+    for name, rows in strategies.items():
+        rows.sort(key=lambda one: getattr(one, cost))
+        error = [[one.accuracy - one.low for one in rows], [0.0] * len(rows)]
+        costs, accuracies = [getattr(one, cost) for one in rows], [one.accuracy for one in rows]
+        axes.errorbar(costs, accuracies, yerr=error, marker="o", capsize=3, label=name)
+    axes.set(xscale="log", ylim=(0, 1.02))
+    axes.legend(fontsize=8)
     _save(figure, path)
 
 

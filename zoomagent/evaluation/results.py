@@ -16,7 +16,8 @@ from zoomagent.journal import Journal
 
 @dataclass(frozen=True)
 class Key:
-    """What one result is the result of."""
+    """What one result is the result of. Of a published set: `set`, `question` by its id, `data` for what is asked
+    there; `scene` is then its place in the set, `group` its kind. `calls` and `pixels` are limits, 0 is none."""
 
     model: str
     size: int
@@ -28,6 +29,17 @@ class Key:
     group: str
     strategy: str
     style: str = "plain"
+    set: str = ""
+    question: str = ""
+    data: str = ""
+    calls: int = 0
+    pixels: int = 0
+
+    @property
+    def row(self) -> str:
+        """The name of the table's row: the strategy, with the limits it was given."""
+        calls = [f"{self.calls} calls"] if self.calls else []
+        return ", ".join([self.strategy, *calls, *([f"{self.pixels} px"] if self.pixels else [])])
 
     @property
     def case(self) -> tuple[int, int, str]:
@@ -39,7 +51,10 @@ class Key:
 class Result:
     """One strategy's answer to one question. `zoomed`: it was given with a close view in sight. `mattered`: whether the
     close view was shown to matter; None where that was not looked at. `pixels`: the size of the smallest thing that
-    matters, in pixels of the whole view; None where none does. `calibrated`: the confidence is a calibrated one."""
+    matters, in pixels of the whole view; None where none does. `calibrated`: the confidence is a calibrated one.
+    `answers` are all right ones, `reply` the model's own words, `boxes` what the answer rests on in original pixels.
+    `worth` is 0 to 1 by the rule of a published set; `circle` names what must be right together there, `picture` the
+    picture, `targets` the boxes that the set says must be seen."""
 
     key: Key
     question: str
@@ -57,6 +72,20 @@ class Result:
     mattered: bool | None = None
     pixels: float | None = None
     calibrated: bool = False
+    answers: tuple[str, ...] = ()
+    reply: str = ""
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    worth: float | None = None
+    circle: str = ""
+    picture: str = ""
+    targets: tuple[tuple[int, int, int, int], ...] = ()
+
+    @property
+    def score(self) -> float:
+        """From 0 to 1; 0 or 1 where no rule gives shares."""
+        return float(self.right) if self.worth is None else self.worth
 
     @property
     def answered(self) -> bool:
@@ -94,8 +123,9 @@ def load(path: Path) -> list[Result]:
 def _read(line: bytes, number: int) -> Result:
     try:
         content = orjson.loads(line)
-        key, options = Key(**content.pop("key")), tuple(content.pop("options"))
-        return Result(key=key, options=options, **content)
+        key, options, answers = Key(**content.pop("key")), tuple(content.pop("options")), content.pop("answers", ())
+        boxes, targets = (tuple(map(tuple, content.pop(name, ()))) for name in ("boxes", "targets"))
+        return Result(key=key, options=options, answers=tuple(answers), boxes=boxes, targets=targets, **content)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         names = ", ".join(field.name for field in fields(Result))
         text = f"Line {number} of the results is none: a result has {names}. Name another file."

@@ -1,10 +1,12 @@
 """Scores that can be trusted: exact match, gain and harm against the same model without zoom, intervals of a share.
 
 An answer is right when it is the same one (`confidence/replies.py`); there is no judge. Wilson's interval is for
-tables, Clopper and Pearson's, which is exact, for promises.
+tables, Clopper and Pearson's, which is exact, for promises; where questions depend on one another, it is widened.
 """
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 
 from scipy.stats import binomtest
 
@@ -21,6 +23,31 @@ def gain_and_harm(base: Sequence[bool], other: Sequence[bool]) -> tuple[float, f
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """The 95 % score interval of a share (Wilson 1927); (0, 1) when nothing was asked."""
     return _interval(hits, n, "wilson")
+
+
+def clustered(scores: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
+    """The 95 % interval of a mean of scores from 0 to 1, where those of one cluster (a picture, a question asked under
+    several seeds) depend on one another: Wilson's, for as many questions as they are worth (Kish 1965, design effect).
+    Where all are alike, each cluster is worth one question."""
+    n, mean = len(scores), sum(scores) / max(1, len(scores))
+    sums: defaultdict[Hashable, float] = defaultdict(float)
+    for score, cluster in zip(scores, clusters, strict=True):
+        sums[cluster] += score - mean
+    count = len(sums)
+    if count < 2:
+        return 0.0, 1.0
+    variance = sum(total**2 for total in sums.values()) / n**2 * count / (count - 1)
+    alone = mean * (1 - mean)
+    worth = min(float(n), alone / variance) if variance > 0 and alone > 0 else float(count)
+    return _wilson(mean, worth)
+
+
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's interval for a number of questions that need not be whole."""
+    z = 1.959963984540054
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def clopper_pearson(hits: int, n: int) -> tuple[float, float]:

@@ -40,16 +40,18 @@ def _better(macro: Result, micro: Result) -> Result:
     )
 
 
-def rows(results: Sequence[Result]) -> list[Row]:
-    """The table."""
+def rows(results: Sequence[Result], kinds: Sequence[str] = (*get_args(Group), *SIZES)) -> list[Row]:
+    """The table: a row for each strategy with its limits, of all questions and of each kind. Macro had the same
+    pixels."""
     table = []
-    macro = {r.key.case: r for r in results if r.key.strategy == "macro"}
-    for strategy in dict.fromkeys(r.key.strategy for r in results):
-        own = [r for r in results if r.key.strategy == strategy]
-        for kind in ("all", *get_args(Group), *SIZES):
+    macro = {(r.key.case, r.key.pixels): r for r in results if r.key.strategy == "macro"}
+    for name in dict.fromkeys(r.key.row for r in results):
+        own = [r for r in results if r.key.row == name]
+        for kind in ("all", *kinds):
             mine = [r for r in own if kind in ("all", r.key.group, size_name(r.pixels))]
             if mine:
-                table.append(_row(strategy, kind, mine, [macro.get(r.key.case) for r in mine]))
+                base = [macro.get((r.key.case, r.key.pixels)) for r in mine]
+                table.append(_row(name, kind, mine, base))
     return table
 
 

@@ -1,0 +1,411 @@
+"""Published sets: every loader reads what its authors publish, and refuses what is missing or damaged before asking."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+from typer.testing import CliRunner
+
+from zoomagent.batch.gold import judge
+from zoomagent.batch.rows import Row, read_rows
+from zoomagent.cli.bench import app
+from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
+from zoomagent.evaluation.contestants import Contestant, Given
+from zoomagent.evaluation.public import Part, Plan, Way, ask_all
+from zoomagent.evaluation.public_table import public_rows
+from zoomagent.evaluation.results import Result, ResultFile, load
+from zoomagent.evaluation.scoring import clustered, wilson
+from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
+from zoomagent.evaluation.sets.public.drawing import draw_set
+from zoomagent.evaluation.sets.public.exporting import export
+from zoomagent.evaluation.sets.public.files import read_table, write_parquet
+from zoomagent.evaluation.sets.public.own import own_set
+from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
+from zoomagent.evaluation.sets.public.worth import distance, worth
+from zoomagent.media import Picture
+
+SIDE = 320
+N = 6
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set of each format, in a folder of its name."""
+    folder = tmp_path_factory.mktemp("sets")
+    for name, kind in SETS.items():
+        draw_set(kind, folder / name, N, SIDE)
+    return folder
+
+
+# Each set with a field that every row needs, and how its right answers are written.
+FIELDS = {
+    "vstar": "label", "hr-bench-4k": "answer", "hr-bench-8k": "answer", "mme-realworld-lite": "answer",
+    "treebench": "target_instances", "zoombench": "response", "visualprobe": "solution", "textvqa": "answers",
+    "gqa": "answer", "gqa-options": "question", "seed-bench": "choice_c", "mmbench-dev": "hint", "pope": "label",
+    "mmvp": "Correct Answer", "blink-spatial": "choices",
+}  # fmt: skip
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files with questions."""
+    kinds = (".json", ".jsonl", ".tsv", ".csv", ".parquet")
+    return [f for f in sorted(folder.rglob("*")) if f.suffix in kinds and not f.with_suffix(".jpg").exists()]
+
+
+def cut(folder: Path, name: str) -> None:
+    """A download that ended too early."""
+    for file in files_of(folder):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
+
+
+def take_away(folder: Path, name: str) -> None:
+    for file in files_of(folder):
+        file.unlink()
+
+
+def rename_field(folder: Path, name: str) -> None:
+    """Files of another set, or of another version of this one."""
+    for file in files_of(folder):
+        if file.suffix == ".parquet":
+            change_rows(file, lambda row: {("other" if field == FIELDS[name] else field): row[field] for field in row})
+        else:
+            quotes = b'"' if file.suffix in (".json", ".jsonl") else b""
+            field = quotes + FIELDS[name].encode() + quotes
+            file.write_bytes(file.read_bytes().replace(field, quotes + b"other" + quotes))
+
+
+def spoil_pictures(folder: Path, name: str) -> None:
+    """Pictures that were not unpacked, or that are no pictures."""
+    for file in folder.rglob("*"):
+        if file.suffix == ".parquet":
+            change_rows(
+                file, lambda row: row | {field: None for field in ("bytes", "image", "image_1") if field in row}
+            )
+        elif file.suffix == ".tsv":
+            file.write_bytes(file.read_bytes().replace(b"/9j/", b"!9j!"))
+        elif file.suffix == ".jpg" or file.parent.name == "SEED-Bench-image":
+            file.unlink()
+
+
+def change_rows(file: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    rows = [change(row) for row in parquet.read_table(file).to_pylist()]
+    write_parquet(file, rows)
+
+
+@pytest.mark.parametrize("damage", [cut, take_away, rename_field, spoil_pictures])
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_that_is_damaged_is_refused_before_anything_is_asked(
+    drawn: Path, tmp_path: Path, name: str, damage: Callable[[Path, str], None]
+) -> None:
+    folder = tmp_path / name
+    shutil.copytree(drawn / name, folder)
+    damage(folder, name)
+    with pytest.raises(InputRefused) as caught:
+        check(SETS[name], folder, part=True)
+    assert caught.value.code in ("data_missing", "data_corrupt")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_answer_that_is_none_of_the_options_is_refused(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn / "vstar", tmp_path / "vstar")
+    file = tmp_path / "vstar" / "test_questions.jsonl"
+    file.write_bytes(re.sub(rb'"label":"."', b'"label":"F"', file.read_bytes(), count=1))
+    with pytest.raises(InputRefused, match="row 1: its answer 'F' names none of its 3 options"):
+        check(SETS["vstar"], tmp_path / "vstar", part=True)
+
+
+@pytest.mark.parametrize("image", ["../secret.jpg", "/etc/hostname", "direct_attributes/../../secret.jpg"])
+def test_no_set_reaches_out_of_its_folder(drawn: Path, tmp_path: Path, image: str) -> None:
+    shutil.copytree(drawn / "vstar", tmp_path / "vstar")
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    file = tmp_path / "vstar" / "test_questions.jsonl"
+    row = json.loads(file.read_bytes().splitlines()[0])
+    file.write_text(json.dumps(row | {"image": image}) + "\n")
+    with pytest.raises(InputRefused, match="outside of the folder"):
+        check(SETS["vstar"], tmp_path / "vstar", part=True)
+
+
+def test_a_question_that_is_there_twice_is_refused(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn / "vstar", tmp_path / "vstar")
+    file = tmp_path / "vstar" / "test_questions.jsonl"
+    file.write_bytes(file.read_bytes() * 2)
+    with pytest.raises(InputRefused, match="two questions '0'"):
+        check(SETS["vstar"], tmp_path / "vstar", part=True)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_is_written_in_a_sets_format_is_read_again(drawn: Path, name: str) -> None:
+    kind, folder = named_set(name, drawn / name)
+    found = list(kind.read(folder))
+    assert len({question.id for question in found}) == len(found) >= N
+    for question in found:
+        assert question.text.endswith("?") and question.answers and "\n" not in question.text
+        assert not question.options or question.answers[0] in question.options
+        for seed in (1, 2, 3):
+            assert sorted(question.options_for(seed)) == sorted(question.options)
+
+
+def test_options_stand_in_another_order_for_other_seeds(drawn: Path) -> None:
+    found = list(SETS["vstar"].read(drawn / "vstar"))
+    assert all(question.options_for(0) == question.options for question in found)
+    orders = [tuple(question.options_for(seed) for question in found) for seed in (1, 2, 3)]
+    assert len(set(orders)) == 3 and orders == [tuple(q.options_for(s) for q in found) for s in (1, 2, 3)]
+
+
+def test_a_part_of_a_set_is_none_of_it_and_has_to_be_asked_for(drawn: Path) -> None:
+    with pytest.raises(InputRefused, match=r"191 questions, the folder holds 6.*--n") as caught:
+        check(SETS["vstar"], drawn / "vstar", part=False)
+    assert caught.value.code == "data_missing"
+    assert "No figure" in check(SETS["vstar"], drawn / "vstar", part=True).notes[0]
+
+
+def test_a_set_that_is_not_known_is_told_which_are() -> None:
+    with pytest.raises(SettingInvalid, match=r"vstar.*own:FILE"):
+        named_set("vster", None)
+    with pytest.raises(SettingInvalid, match="to be had at"):
+        named_set("vstar", None)
+
+
+# Each authors' own ways
+
+
+def read(name: str, folder: Path) -> list[SetQuestion]:
+    return list(SETS[name].read(folder / name))
+
+
+def test_a_set_that_comes_in_two_forms_reads_the_same(drawn: Path, tmp_path: Path) -> None:
+    table, packed = drawn / "hr-bench-4k" / "hr_bench_4k.tsv", tmp_path / "hr-bench-4k" / "hr_bench_4k.parquet"
+    write_parquet(packed, [row for _, row in read_table(table, ())])
+    assert read("hr-bench-4k", tmp_path) == read("hr-bench-4k", drawn)
+    folder = tmp_path / "mme-realworld-lite"
+    folder.mkdir()
+    rows = []
+    for question in (found := read("mme-realworld-lite", drawn)):
+        assert isinstance(question.picture, bytes)
+        (folder / f"{question.id}.png").write_bytes(question.picture)
+        rows.append({
+            "Question_id": question.id, "Image": f"{question.id}.png", "Text": question.text,
+            "Answer choices": [f"({chr(65 + i)}) {option}" for i, option in enumerate(question.options)],
+            "Ground truth": chr(65 + question.options.index(question.answers[0])), "Category": question.category,
+        })  # fmt: skip
+    (folder / "MME_RealWorld_Lite.json").write_text(json.dumps(rows))
+    again = read("mme-realworld-lite", tmp_path)
+    assert [replace(q, picture=b"") for q in again] == [replace(q, picture=b"") for q in found]
+
+
+@pytest.mark.parametrize("name", ["hr-bench-4k", "mmbench-dev"])
+def test_rotations_of_a_question_are_a_circle_and_are_not_shuffled(drawn: Path, name: str) -> None:
+    circles: dict[str, list[SetQuestion]] = {}
+    for question in read(name, drawn):
+        circles.setdefault(question.circle, []).append(question)
+    assert len(circles) == N and not SETS[name].shuffled
+    for turns in circles.values():
+        assert len({question.options for question in turns}) == len(turns[0].options) == len(turns)
+        assert len({(question.text, question.answers, question.picture) for question in turns}) == 1
+
+
+def test_boxes_are_corners_in_original_pixels(drawn: Path) -> None:
+    boxes = {question.text: question.boxes for question in read("vstar", drawn) if question.boxes}
+    assert boxes and boxes == {q.text: q.boxes for q in read("treebench", drawn) if q.boxes}
+    assert all(
+        0 <= left < right <= SIDE and 0 <= top < bottom <= SIDE
+        for some in boxes.values()
+        for left, top, right, bottom in some
+    )
+
+
+def test_a_question_whose_options_stand_in_its_words_is_asked_without_them(drawn: Path) -> None:
+    [ocr, *_] = [question for question in read("treebench", drawn) if question.category == "Perception/OCR"]
+    assert ocr.text == "What is written on the red circle?" and len(ocr.options) == 3
+    open_ones = [question for question in read("zoombench", drawn) if not question.options]
+    assert len(open_ones) == N // 3
+
+
+def test_a_users_own_file_is_a_set(tmp_path: Path) -> None:
+    draw_set(own_set(tmp_path / "q"), tmp_path / "q", N, SIDE)
+    kind, folder = named_set(f"own:{tmp_path / 'q' / 'questions.jsonl'}", None)
+    assert len(check(kind, folder, part=False).circles) == N and check(kind, folder, part=False).notes == ()
+    file = tmp_path / "q" / "questions.jsonl"
+    file.write_text(file.read_text().replace('"answer":', '"comment":', 1))
+    with pytest.raises(InputRefused, match="row 1: it has no right answer"):
+        check(kind, folder, part=False)
+
+
+PEOPLE = ("7", "7", "7", "seven", "seven", "8", "eight", "9", "9", "the 7")
+
+
+@pytest.mark.parametrize(
+    ("rule", "answers", "options", "given", "value"),
+    [
+        ("option", ("red",), ("red", "blue"), "Red.", 1),
+        ("option", ("red",), ("red", "blue"), "blue", 0),
+        ("option", ("red",), ("red", "blue"), "", 0),
+        ("words", ("2,000",), (), "2000", 1),
+        ("words", ("the Bakery",), (), "Bakery", 0),
+        ("yes or no", ("Yes",), (), "Yes, there is. No doubt.", 1),
+        ("yes or no", ("No",), (), "There is not any dog", 1),
+        ("yes or no", ("No",), (), "It cannot be said", 0),
+        ("yes or no", ("Yes",), (), "Cannot tell", 0),
+        ("yes or no", ("Yes",), (), "", 0),
+        ("vqa", PEOPLE, (), "seven", 1),
+        ("vqa", PEOPLE, (), "9", 0.6),
+        ("vqa", PEOPLE, (), "4", 0),
+        ("anls", ("bakery", "x"), (), "bakary", 5 / 6),
+        ("anls", ("bakery",), (), "butcher", 0),
+    ],
+)
+def test_an_answer_is_worth_what_the_authors_rule_says(
+    rule: Rule, answers: tuple[str, ...], options: tuple[str, ...], given: str, value: float
+) -> None:
+    assert worth(rule, SetQuestion("1", b"", "?", answers, options), given) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "edits"), [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("ab", "ba", 2)]
+)
+def test_an_edit_distance_is_levenshteins(one: str, other: str, edits: int) -> None:
+    assert distance(one, other) == distance(other, one) == edits
+
+
+# Asking
+
+
+def plan_of(drawn: Path, n: int | None = None, seeds: tuple[int, ...] = (1, 2, 3)) -> Plan:
+    folder = drawn / "vstar"
+    return Plan(SETS["vstar"], folder, check(SETS["vstar"], folder, part=True), ("auto",), seeds, n=n)
+
+
+def saying(text: str, asked: list[tuple[str, ...]], outcome: str = "answered") -> Contestant:
+    """Names the first option where `text` is "first", else says the text."""
+
+    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+        asked.append((question, *options))
+        return Given(options[0] if text == "first" else text, outcome, False, 0.5, 1, 64, prompt_tokens=100)
+
+    return contestant
+
+
+def ask(plan: Plan, contestants: dict[str, Contestant], kept: ResultFile | None = None) -> list[Result]:
+    ways = {Way(name): contestant for name, contestant in contestants.items()}
+    return asyncio.run(ask_all(plan, "scripted", ways, kept or ResultFile()))
+
+
+def test_every_row_is_asked_the_same_words_under_every_seed(drawn: Path) -> None:
+    asked: dict[str, list[tuple[str, ...]]] = {"macro": [], "auto": []}
+    results = ask(plan_of(drawn), {name: saying("first", log) for name, log in asked.items()})
+    assert asked["macro"] == asked["auto"] and len(results) == 2 * 3 * N
+    assert {r.right for r in results} == {r.options[0] == r.wanted for r in results} == {True, False}
+
+
+def test_a_smaller_bench_holds_questions_of_a_larger_one(drawn: Path) -> None:
+    small, large = plan_of(drawn, 3).places, plan_of(drawn, 5).places
+    assert small.keys() < large.keys() and len(small) == 3
+    assert all(large[name] == place for name, place in small.items())
+
+
+def test_a_part_of_a_set_holds_whole_circles(drawn: Path) -> None:
+    kind, folder = SETS["mmbench-dev"], drawn / "mmbench-dev"
+    contents = check(kind, folder, part=True)
+    for n in (1, 4, 7):
+        places = Plan(kind, folder, contents, (), (0,), n=n).places
+        asked = Counter(contents.circles[name] for name in places)
+        assert n <= len(places) and asked == {c: Counter(contents.circles.values())[c] for c in asked}
+
+
+def test_a_killed_run_asks_only_what_is_missing(drawn: Path, tmp_path: Path) -> None:
+    file, log = tmp_path / "results.jsonl", list[tuple[str, ...]]()
+    whole = ask(plan_of(drawn), {"macro": saying("first", log)}, ResultFile(file))
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:7]) + lines[7][:50])
+    log.clear()
+    again = ask(plan_of(drawn), {"macro": saying("first", log)}, ResultFile(file))
+    assert len(log) == 3 * N - 7
+    assert [replace(r, seconds=0) for r in again] == [replace(r, seconds=0) for r in whole]
+    assert {r.key: r for r in load(file)} == {r.key: r for r in again}
+
+
+def test_a_server_that_is_gone_stops_the_run_and_is_no_wrong_answer(drawn: Path, tmp_path: Path) -> None:
+    kept, log = ResultFile(tmp_path / "results.jsonl"), list[tuple[str, ...]]()
+    with pytest.raises(ModelUnavailable, match="go on"):
+        ask(plan_of(drawn), {"macro": saying("", log, "failed: model_unavailable")}, kept)
+    assert len(log) == 1 and not (tmp_path / "results.jsonl").exists()
+
+
+def test_an_answer_that_did_not_come_counts_as_wrong(drawn: Path) -> None:
+    results = ask(plan_of(drawn), {"macro": saying("", [], "failed: budget_calls")})
+    [row] = [row for row in public_rows(results, []) if row["kind"] == "all"]
+    assert row["accuracy"] == 0 and row["errors"] == 3 * N
+
+
+def test_the_halves_of_a_set_share_no_picture_and_hold_all_of_it(drawn: Path) -> None:
+    for name in ("pope", "mmbench-dev", "mmvp"):
+        kind, folder = SETS[name], drawn / name
+        contents, found = check(kind, folder, part=True), list(kind.read(folder))
+        parts = [Plan(kind, folder, contents, (), (0,), part=part).places for part in get_args(Part)]
+        assert parts[0].keys() == parts[1].keys() | parts[2].keys() and not parts[1].keys() & parts[2].keys()
+        sides = {q.group: q.id in parts[1] for q in found}
+        assert all((question.id in parts[1]) == sides[question.group] for question in found)
+
+
+@pytest.mark.parametrize("name", ["vstar", "hr-bench-4k", "textvqa", "zoombench"])
+def test_an_exported_set_is_a_batch_whose_answers_can_be_scored(drawn: Path, tmp_path: Path, name: str) -> None:
+    kind, folder = SETS[name], drawn / name
+    found = {question.id: question for question in kind.read(folder)}
+    places = Plan(kind, folder, check(kind, folder, part=True), (), (0,)).places
+    assert export(kind, folder, places, tmp_path) == len(found)
+    rows = list(read_rows(tmp_path / "questions.jsonl"))
+    for row in rows:
+        assert isinstance(row, Row)
+        question = found[row.key]
+        assert (tmp_path / row.image).read_bytes() == (
+            question.picture if isinstance(question.picture, bytes) else question.picture.read_bytes()
+        )
+        assert judge(row, question.answers[0]).right and (row.question, row.options) == (
+            question.text,
+            question.options,
+        )
+
+
+def test_the_command_asks_nano_and_goes_on(drawn: Path, tmp_path: Path) -> None:
+    """Through the packaged model: once it asks, the second time nothing is left to ask."""
+    command = ["run", "--set", "vstar", "--data", str(drawn / "vstar"), "--n", "2", "--strategy", "macro", "--seeds"]
+    command += ["1,2", "--results", str(tmp_path / "r.jsonl"), "--out", str(tmp_path / "r.json"), "--price", "1,2"]
+    first = CliRunner().invoke(app, command)
+    content = (tmp_path / "r.jsonl").read_bytes()
+    again = CliRunner().invoke(app, command)
+    assert first.exit_code == again.exit_code == 0 and first.output == again.output
+    assert (tmp_path / "r.jsonl").read_bytes() == content and len(content.splitlines()) == 4
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["questions"] == 2 and report["seeds"] == [1, 2] and report["rows"][0]["price"] > 0
+    assert "No figure here is one of V*Bench" in first.output and report["prompt"] in first.output
+    refused = CliRunner().invoke(app, command[:5])
+    assert isinstance(refused.exception, InputRefused)
+
+
+# Figures
+
+
+def test_seeds_of_one_question_are_not_so_many_questions() -> None:
+    right = [True, False] * 20
+    alone = clustered([float(r) for r in right], range(40))
+    thrice = clustered([float(r) for r in right * 3], [*range(40)] * 3)
+    assert thrice == pytest.approx(alone, abs=0.01) and alone == pytest.approx(wilson(20, 40), abs=0.01)
+
+
+def test_questions_that_agree_by_chance_only_are_worth_their_number() -> None:
+    scores = np.random.default_rng(1).integers(2, size=900).astype(float).tolist()
+    low, high = clustered(scores, [number // 3 for number in range(900)])
+    assert high - low == pytest.approx(wilson(450, 900)[1] - wilson(450, 900)[0], rel=0.25)
+
+
+def test_all_right_is_worth_one_question_a_cluster() -> None:
+    assert clustered([1.0] * 30, [0, 1, 2] * 10) == pytest.approx(wilson(3, 3), abs=1e-9)

@@ -1,0 +1,226 @@
+"""`zoomagent bench run`, `compare`, `advise`, `sets`, `draw`: published sets, and what came of asking them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from zoomagent.cli.options import ArbiterName, ProfileName, Table
+
+SetName = Annotated[
+    str, typer.Option("--set", help="A published set, as vstar (all: zoomagent bench sets), or own:FILE.jsonl.")
+]
+PartName = Annotated[
+    Literal["all", "held-out", "test"], typer.Option(help="A half to calibrate on, the other half, or both.")
+]
+
+
+def run(
+    set_: SetName,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The folder with the set's files as they are published; own: where pictures lie."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    strategy: Annotated[
+        str, typer.Option(help="Comma-separated: the agent's, and zoomeye, p2r, vicrop; macro is always among them.")
+    ] = "macro,dualfocus,auto",
+    seeds: Annotated[
+        str | None, typer.Option(help="Orders of the options; 0: as published.  [1,2,3; 0 where none are shuffled]")
+    ] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="So many questions of the set, always the same.")] = None,
+    calls: Annotated[
+        str, typer.Option(help="Comma-separated limits of model calls, a row each; 0: the strategy's own.")
+    ] = "0",
+    pixels: Annotated[
+        str, typer.Option(help="Comma-separated limits of pixels of a view, rows for each; 0: the model's own.")
+    ] = "0",
+    part: PartName = "all",
+    at_once: Annotated[int, typer.Option(min=1, help="Questions that are asked of a server at a time.")] = 1,
+    price: Annotated[
+        str | None, typer.Option(metavar="IN,OUT", help="What a million tokens cost, read and written: 0.3,1.2")
+    ] = None,
+    profile: ProfileName = None,
+    arbiter: ArbiterName = None,
+    results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and settings as JSON here.")] = None,
+    format: Table = "text",
+) -> None:
+    """Ask the questions of a published set, beside the same model without zoom.
+
+    Example: zoomagent bench run --set vstar --data vstar_bench --model URL#NAME --results runs/vstar.jsonl
+    """
+    from rich.progress import Progress
+
+    from zoomagent.cli.bench import check_folders, names_in, print_table, write_json
+    from zoomagent.evaluation.public import ROWS, Plan, measure
+    from zoomagent.evaluation.public_table import public_markdown, public_report
+    from zoomagent.evaluation.results import ResultFile
+    from zoomagent.evaluation.sets.public.catalogue import check, named_set
+    from zoomagent.models.base import Model
+    from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
+    from zoomagent.models.profiles import Profile
+
+    strategies = names_in(strategy)
+    if wrong := [name for name in strategies if name not in ROWS]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(ROWS)}", param_hint="--strategy")
+    check_folders(out, results)
+    cost, limits = _price(price), {"calls": _numbers(calls, "--calls"), "pixels": _numbers(pixels, "--pixels")}
+    kind, folder = named_set(set_, data)
+    orders = _numbers(seeds or ("1,2,3" if kind.shuffled else "0"), "--seeds")
+    model, fields = resolve(model), profile_fields(profile)
+    profiles: dict[int, Profile] = {}
+
+    def load(most: int) -> tuple[str, Model]:
+        own = fields | ({"max_pixels": most} if most else {})
+        loaded = load_model(model, profile=own)
+        profiles[most] = loaded.profile
+        return fingerprint(model, own), loaded
+
+    with Progress(transient=True) as bar:
+        reading = bar.add_task("reading", total=kind.count)
+        contents = check(kind, folder, n is not None, lambda done: bar.update(reading, completed=done))
+        plan = Plan(kind, folder, contents, strategies, orders, n=n, at_once=at_once, part=part, **limits)
+        asking = bar.add_task("asking", total=plan.total)
+        found = measure(plan, load, ResultFile(results), lambda done: bar.update(asking, completed=done), arbiter)
+    content = public_report(plan, found, list(profiles.values()), cost)
+    print_table(content, public_markdown(content), format)
+    if out is not None:
+        write_json(content, out)
+
+
+def export(
+    set_: SetName,
+    out: Annotated[Path, typer.Option(help="A folder for questions.jsonl and pictures.")],
+    data: Annotated[Path | None, typer.Option(help="The folder with the set's files as they are published.")] = None,
+    part: PartName = "all",
+    n: Annotated[int | None, typer.Option(min=1, help="So many questions, the same as of bench run.")] = None,
+) -> None:
+    """Write a published set, or a half, as questions for zoomagent batch --records and for other harnesses.
+
+    Example: zoomagent bench export --set vstar --data vstar_bench --part held-out --out runs/vstar-half
+    """
+    from shlex import quote
+
+    from zoomagent.evaluation.public import Plan
+    from zoomagent.evaluation.sets.public.catalogue import check, named_set
+    from zoomagent.evaluation.sets.public.exporting import FILE
+    from zoomagent.evaluation.sets.public.exporting import export as exported
+
+    kind, folder = named_set(set_, data)
+    plan = Plan(kind, folder, check(kind, folder, n is not None), (), (0,), n=n, part=part)
+    count = exported(kind, folder, plan.places, out)
+    typer.echo(
+        f"{count} questions in {out / FILE}. Ask them: zoomagent batch {quote(str(out / FILE))} --out answers.jsonl"
+    )
+
+
+def draw(
+    set_: SetName,
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    n: Annotated[int, typer.Option(min=1, max=300, help="How many questions.")] = 12,
+    side: Annotated[int, typer.Option(min=256, max=8192, help="Side of a picture in pixels.")] = 1536,
+    seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 1,
+) -> None:
+    """Write a small set of nano's own world in the format of a published one, to rehearse with.
+
+    Example: zoomagent bench draw --set vstar --out runs/vstar --n 12
+    """
+    from zoomagent.evaluation.sets.public.catalogue import OWN, SETS, named_set
+    from zoomagent.evaluation.sets.public.drawing import draw_set
+    from zoomagent.evaluation.sets.public.own import own_set
+
+    kind = own_set(Path(set_)) if set_.startswith(OWN) else SETS.get(set_) or named_set(set_, None)[0]
+    draw_set(kind, out, n, side, seed)
+    typer.echo(f"{n} drawn questions in the format of {kind.title} in {out}. No figure on them is one of {kind.title}.")
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="FILE[#ROW]", help="Results of bench run, and which of their rows.")],
+    b: Annotated[str, typer.Argument(metavar="FILE[#ROW]", help="The other row.")],
+    out: Annotated[Path | None, typer.Option(help="Write a page with the questions that changed here.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The set's folder, to show the pictures from.")] = None,
+    set_: Annotated[str | None, typer.Option("--set", help="Which set it is; own:FILE.jsonl has to be named.")] = None,
+    every: Annotated[bool, typer.Option("--every", help="Show questions that did not change, too.")] = False,
+) -> None:
+    """Two rows question by question: what was gained, what was lost, and whether that is chance.
+
+    Example: zoomagent bench compare runs/vstar.jsonl#macro runs/vstar.jsonl#auto --data vstar_bench --out vstar.html
+    """
+    from zoomagent.cli.bench import check_folders
+    from zoomagent.evaluation.compare import compare_page, pairs, row_of, words_of
+    from zoomagent.evaluation.sets.public.catalogue import named_set
+
+    check_folders(out, None)
+    found = pairs(row_of(a), row_of(b))
+    typer.echo(words_of(found))
+    if out is not None:
+        kind, folder = named_set(set_ or found[0].a.key.set, data) if data or set_ else (None, None)
+        out.write_text(compare_page(found, kind, folder, every), encoding="utf-8")
+
+
+def advise(
+    results: Annotated[Path, typer.Argument(help="Results of bench run, best of several --calls and --pixels.")],
+    accuracy: Annotated[float | None, typer.Option(min=0, max=1, help="Share of right answers that is wanted.")] = None,
+    error: Annotated[
+        float | None, typer.Option(min=0.001, max=0.999, help="Share of given answers that may be wrong.")
+    ] = None,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="With --error: share that must be answered.")] = 0.5,
+    by: Annotated[
+        Literal["visual_tokens", "calls", "seconds"], typer.Option(help="What is to be spared.")
+    ] = "visual_tokens",
+    out: Annotated[Path | None, typer.Option(help="Draw accuracy over what it costs, as PNG, here.")] = None,
+) -> None:
+    """The cheapest measured setting for a wanted accuracy, or a wanted error.
+
+    Example: zoomagent bench advise runs/sweep.jsonl --accuracy 0.85 --out sweep.png
+    """
+    from zoomagent.cli.bench import check_folders
+    from zoomagent.evaluation.advise import advice_table
+    from zoomagent.evaluation.advise import advise as advised
+    from zoomagent.evaluation.results import load
+
+    if (accuracy is None) == (error is None):
+        raise typer.BadParameter("give one of --accuracy and --error", param_hint="--accuracy")
+    check_folders(out, None)
+    if not results.is_file():
+        raise typer.BadParameter(f"there is no file {results}", param_hint="RESULTS")
+    found = advised(load(results), accuracy, error, coverage, by)
+    share = accuracy if error is None else error
+    wanted = f"an accuracy of {share:.1%}" if error is None else f"at most {share:.1%} wrong answers"
+    typer.echo(advice_table(found, wanted))
+    if out is not None:
+        from zoomagent.evaluation.plots import accuracy_over_cost
+
+        accuracy_over_cost(found, by, out)
+
+
+def list_sets() -> None:
+    """Which published sets can be asked, where they are to be had, and how they are scored.
+
+    Example: zoomagent bench sets
+    """
+    from zoomagent.evaluation.sets.public.catalogue import SETS
+
+    for kind in SETS.values():
+        count = "" if kind.count is None else f", {kind.count} questions"
+        typer.echo(f"{kind.name:16} {kind.title}{count}\n{'':16} {kind.source}\n{'':16} {kind.scoring}")
+
+
+def _numbers(text: str, hint: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise typer.BadParameter(f"{text!r} are no different numbers, as 1,2,3", param_hint=hint)
+    return tuple(int(part) for part in parts)
+
+
+def _price(text: str | None) -> Any:
+    from zoomagent.evaluation.public_table import Price
+
+    if text is None:
+        return None
+    try:
+        prompt, completion = (float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no price; write IN,OUT as 0.3,1.2", param_hint="--price") from None
+    return Price(prompt, completion)

@@ -1,0 +1,1 @@
+"""Published sets of questions, read as their authors publish them, and small drawn ones in the same formats."""

@@ -1,0 +1,67 @@
+"""HR-Bench 4K and 8K (Wang et al. 2024): 200 questions each, every one with its options rotated four times.
+
+    hr_bench_4k.tsv or hr_bench_4k.parquet     index, question, A, B, C, D, answer, category, cycle_category, image
+
+`image` is base64 in both. Source of the format: huggingface.co/datasets/DreamMr/HR-Bench; its scoring: report_acc of
+`vlmeval/dataset/utils/hrbench.py` in github.com/open-compass/VLMEvalKit, the mean over the four rotations, of which
+each has as many questions. There a judge picks the letter where none can be read; here nothing is guessed. Besides:
+how many questions are right in all four (`circle`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoomagent.evaluation.sets.public.files import (
+    chosen,
+    decoded,
+    filled,
+    in_base64,
+    letter,
+    one_of,
+    read_parquet,
+    read_table,
+    write_table,
+)
+from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+
+COLUMNS = ("index", "question", "A", "B", "C", "D", "answer", "category", "image")
+KINDS = ("single", "cross")
+
+
+def read_hr_bench(size: str, folder: Path) -> Iterator[SetQuestion]:
+    """Every rotation of every question of one size, "4k" or "8k"."""
+    [path] = one_of(folder, f"hr_bench_{size}.tsv", f"hr_bench_{size}.parquet")[:1]
+    for number, row in _rows(path):
+        options = filled({name: str(row[name] or "") for name in "ABCD"}, "ABCD")
+        picture = decoded(path, number, row["image"])
+        text = str(row["question"]).strip()
+        circle = hashlib.sha256(text.encode() + picture).hexdigest()[:12]
+        answer = chosen(path, number, row["answer"], options)
+        yield SetQuestion(str(row["index"]), picture, text, (answer,), options, str(row["category"]), circle=circle)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if path.suffix == ".tsv":
+        yield from read_table(path, COLUMNS)
+    else:
+        yield from ((number, row) for _, number, row in read_parquet([path], COLUMNS))
+
+
+def write_hr_bench(size: str, folder: Path, drawn: Sequence[Drawn]) -> None:
+    """The table with drawn questions, each in every rotation of its options."""
+    rows: list[dict[str, Any]] = []
+    for one in drawn:
+        for turn in range(len(one.options)):
+            options = one.options[turn:] + one.options[:turn]
+            rows.append({
+                "index": len(rows),
+                "question": one.text,
+                "image": in_base64(one.picture),
+                "answer": letter(options.index(one.answer)),
+                **{name: options[i] if i < len(options) else "" for i, name in enumerate("ABCD")},
+                "category": KINDS[len(one.boxes) > 1],
+                "cycle_category": turn,
+            })  # fmt: skip
+    write_table(folder / f"hr_bench_{size}.tsv", rows)

@@ -1,0 +1,59 @@
+"""MMVP (Tong et al. 2024): 150 pairs of pictures that CLIP takes for one another, one question for each pair.
+
+    Questions.csv            Index, Question, Options ("(a) Open (b) Closed"), Correct Answer ("(a)")
+    MMVP Images/INDEX.jpg
+
+Source of the files and of the scoring: huggingface.co/datasets/MMVP/MMVP and github.com/tsb0601/MMVP: a pair counts as
+right where both questions are (`together` of the table). Answers are taken as published; those of 99, 100, 279 and 280
+are said to be swapped (issue 30 there), which costs every model up to two pairs.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoomagent.evaluation.sets.public.files import (
+    chosen,
+    corrupt,
+    inline_options,
+    picture_at,
+    read_table,
+    there,
+    write_table,
+)
+from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+
+FILE, PICTURES = "Questions.csv", "MMVP Images"
+COLUMNS = ("Index", "Question", "Options", "Correct Answer")
+
+
+def read_mmvp(folder: Path) -> Iterator[SetQuestion]:
+    """Every question; two that follow each other are a pair."""
+    path = there(folder / FILE)
+    for number, row in read_table(path, COLUMNS, tabs=False):
+        index = row["Index"].strip()
+        if not index.isdecimal():
+            raise corrupt(path, number, "its Index is no number")
+        options = inline_options(row["Options"])
+        answer = chosen(path, number, row["Correct Answer"], options)
+        picture = picture_at(path, number, folder / PICTURES, f"{index}.jpg")
+        yield SetQuestion(
+            index, picture, row["Question"].strip(), (answer,), options, circle=str((int(index) + 1) // 2)
+        )
+
+
+def write_mmvp(folder: Path, drawn: Sequence[Drawn]) -> None:
+    """The table with drawn questions of two options."""
+    (folder / PICTURES).mkdir()
+    rows: list[dict[str, Any]] = []
+    for number, one in enumerate(drawn, 1):
+        (folder / PICTURES / f"{number}.jpg").write_bytes(one.picture)
+        wrong = next(option for option in one.options if option != one.answer)
+        pair = [one.answer, wrong] if number % 2 else [wrong, one.answer]
+        rows.append({
+            "Index": number,
+            "Question": one.text,
+            "Options": f"(a) {pair[0]} (b) {pair[1]}",
+            "Correct Answer": f"({'ab'[pair.index(one.answer)]})",
+        })  # fmt: skip
+    write_table(folder / FILE, rows, tabs=False)

@@ -1,0 +1,77 @@
+"""TreeBench (Wang et al. 2025): 405 questions of ten kinds about dense pictures, with the boxes of what must be seen.
+
+    TreeBench.tsv     index, question, image (base64), answer, category, A, B …, multi-choice options, target_instances
+
+Source of the format and of the scoring: huggingface.co/datasets/HaochenWang/TreeBench and inference_treebench.py of
+github.com/Haochen-Wang409/TreeVGR: the letter named, and the mean over questions of the best IoU of each target.
+Questions of Perception/OCR have their options in their own words. `target_instances` are left, top, right, bottom.
+"""
+
+import string
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from zoomagent.evaluation.sets.public.files import (
+    chosen,
+    corrupt,
+    decoded,
+    filled,
+    in_base64,
+    letter,
+    read_table,
+    split_options,
+    there,
+    write_table,
+)
+from zoomagent.evaluation.sets.public.question import Corners, Drawn, SetQuestion
+
+FILE = "TreeBench.tsv"
+COLUMNS = ("index", "question", "image", "answer", "category", "target_instances")
+
+
+def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
+    """Every question with its boxes."""
+    path = there(folder / FILE)
+    for number, row in read_table(path, COLUMNS):
+        text, options = split_options(row["question"])
+        options = options or filled(row, string.ascii_uppercase)
+        options = options or split_options(row.get("multi-choice options") or "")[1]
+        yield SetQuestion(
+            id=row["index"],
+            picture=decoded(path, number, row["image"]),
+            text=text,
+            answers=(chosen(path, number, row["answer"], options),),
+            options=options,
+            category=row["category"],
+            boxes=_boxes(path, number, row["target_instances"]),
+        )
+
+
+def _boxes(path: Path, number: int, text: str) -> tuple[Corners, ...]:
+    try:
+        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(text or "[]")]
+        return tuple((left, top, right, bottom) for left, top, right, bottom in boxes)
+    except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+        raise corrupt(path, number, "its target_instances are no boxes") from error
+
+
+def write_tree_bench(folder: Path, drawn: Sequence[Drawn]) -> None:
+    """The table with drawn questions; those that read stand for OCR."""
+    rows: list[dict[str, Any]] = []
+    for number, one in enumerate(drawn):
+        listed = "\n".join(f"{letter(i)}. {option}" for i, option in enumerate(one.options))
+        reads = one.category == "read"
+        rows.append({
+            "index": number,
+            "question": f"{one.text}\n{listed}" if reads else one.text,
+            "image": in_base64(one.picture),
+            "answer": letter(one.options.index(one.answer)),
+            "category": "Perception/OCR" if reads else "Reasoning/Comparison",
+            **{name: one.options[i] if i < len(one.options) else "" for i, name in enumerate("ABCD")},
+            "multi-choice options": listed,
+            "target_instances": orjson.dumps(one.boxes).decode(),
+        })  # fmt: skip
+    write_table(folder / FILE, rows)

@@ -1,0 +1,60 @@
+"""What an answer to a question of a published set is worth, from 0 to 1, by the rule of its authors; no judge.
+
+option      the option that was named is the right one
+words       the words are one of the right answers, numbers by value (`batch/gold.py`)
+yes or no   POPE's rule (evaluate.py of github.com/AoiDragon/POPE): the first sentence with "no" or "not" is No, any
+            other Yes. Unlike there, no answer and "Cannot tell" are wrong, not Yes
+vqa         VQA's accuracy over ten people (Antol et al. 2015; visualqa.org/evaluation.html)
+anls        1 - the edit distance over the longer length, 0 below a half; the best of the right answers
+            (Biten et al. 2019, DocVQA)
+
+A rule with shares counts a question as right from a half on, where right and wrong are counted.
+"""
+
+from zoomagent.batch.gold import VQA_ANSWERS, judge, vqa_accuracy
+from zoomagent.batch.rows import Row
+from zoomagent.confidence.replies import CANNOT_TELL, same_answer
+from zoomagent.confidence.words import plain, words
+from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
+
+HALF = 0.5
+
+
+def worth(rule: Rule, question: SetQuestion, given: str) -> float:
+    """What `given` is worth as the answer to the question; "" is no answer."""
+    if not given:
+        return 0.0
+    if question.options:
+        return float(any(same_answer(given, answer) for answer in question.answers))
+    if rule == "yes or no":
+        return float(given != CANNOT_TELL and yes_or_no(given) == plain(question.answers[0]))
+    if rule == "vqa" and len(question.answers) == VQA_ANSWERS:
+        return vqa_accuracy(given, question.answers)
+    if rule == "anls":
+        return max(anls(given, answer) for answer in question.answers)
+    row = Row(question.id, 0, "", question.text, answers=question.answers)
+    return float(bool(judge(row, given).right))
+
+
+def yes_or_no(text: str) -> str:
+    """What POPE's script reads in a reply."""
+    return "no" if {"no", "not"} & set(words(text.split(".", 1)[0])) else "yes"
+
+
+def anls(given: str, wanted: str) -> float:
+    """Average normalized Levenshtein similarity's share for one answer."""
+    one, other = plain(given), plain(wanted)
+    longest = max(len(one), len(other))
+    similarity = 1 - distance(one, other) / longest if longest else 1.0
+    return similarity if similarity >= HALF else 0.0
+
+
+def distance(one: str, other: str) -> int:
+    """The edit distance of two texts (Levenshtein 1966)."""
+    before = list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        now = [row]
+        for column, sign in enumerate(other, 1):
+            now.append(min(before[column] + 1, now[-1] + 1, before[column - 1] + (letter != sign)))
+        before = now
+    return before[-1]

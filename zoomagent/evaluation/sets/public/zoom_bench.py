@@ -1,0 +1,53 @@
+"""ZoomBench (Wei et al. 2026): 845 questions about small things; 621 with options, the others open.
+
+    data/test.parquet     id, query, response, image, crop_image: options stand in the query, a line each
+
+Source of the format: huggingface.co/datasets/inclusionAI/ZoomBench (its card names query and response also prompt and
+answer); the authors' mm-eval in github.com/inclusionAI/Zooming-without-Zooming lets a model judge. Here there is no
+judge: an open answer is right where its words, or its number, are the published ones, so figures are lower bounds of
+theirs. `crop_image` shows where to look and is not used.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from zoomagent.evaluation.sets.public.files import (
+    chosen,
+    corrupt,
+    embedded,
+    letter,
+    one_of,
+    read_parquet,
+    split_options,
+    write_parquet,
+)
+from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+
+
+def read_zoom_bench(folder: Path) -> Iterator[SetQuestion]:
+    """Every question about the full picture."""
+    for path, number, row in read_parquet(one_of(folder, "data/test*.parquet", "test*.parquet"), ("image",)):
+        query, response = row.get("query") or row.get("prompt"), row.get("response") or row.get("answer")
+        if not query or not response:
+            raise corrupt(path, number, "it has no query or no response")
+        text, options = split_options(str(query).replace("<image>", ""))
+        answer = chosen(path, number, response, options) if options else str(response).strip()
+        picture = embedded(path, number, row["image"])
+        category = str(row.get("question_type") or ("options" if options else "open"))
+        yield SetQuestion(str(row.get("id") or number), picture, text, (answer,), options, category)
+
+
+def write_zoom_bench(folder: Path, drawn: Sequence[Drawn]) -> None:
+    """One Parquet file with drawn questions, every third open."""
+    rows = []
+    for number, one in enumerate(drawn):
+        is_open = number % 3 == 2
+        listed = [] if is_open else [f"{letter(i)}. {option}" for i, option in enumerate(one.options)]
+        rows.append({
+            "id": f"drawn-{number}",
+            "query": "\n".join([one.text, *listed]),
+            "response": one.answer if is_open else letter(one.options.index(one.answer)),
+            "image": {"bytes": one.picture, "path": None},
+            "crop_image": {"bytes": one.picture, "path": None},
+        })  # fmt: skip
+    write_parquet(folder / "data" / "test.parquet", rows)
