@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from zoomagent.confidence import claims
 from zoomagent.confidence.likelihood import usable
+from zoomagent.confidence.relations import lies_so, relation_in
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.errors import RunError
 from zoomagent.geometry import Box
@@ -20,8 +21,11 @@ from zoomagent.graphs.deciding import found_targets
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import arbiter_of
 from zoomagent.graphs.reading import check_reading
+from zoomagent.graphs.sentences import things_missed
 from zoomagent.graphs.state import (
+    CandidateRecord,
     CheckRecord,
+    LikelihoodRecord,
     ProofRecord,
     SearchRecord,
     State,
@@ -30,10 +34,10 @@ from zoomagent.graphs.state import (
     Update,
     dialogue,
 )
-from zoomagent.graphs.weighing import MATTERS, candidate_record
+from zoomagent.graphs.weighing import MATTERS, candidate_record, read_answer
 from zoomagent.prompts import CUES, box_prompt, micro_prompt, searched_prompt, several_prompt
 from zoomagent.tools.cropping import written
-from zoomagent.tools.searching import least_seen
+from zoomagent.tools.searching import SEEN, least_seen
 
 # The micro answer
 
@@ -47,6 +51,9 @@ async def answer(run: NodeRun) -> Update:
     room = max(1, run.bench.model.profile.max_images - 1)
     best = sorted(targets, key=lambda target: -1.0 if target["seen"] is None else target["seen"], reverse=True)[:room]
     targets = [target for target in targets if target in best]
+    measured = measure_places(run, name, targets)
+    if measured is not None:
+        return measured
     exchange = await ask(run, closer_turns(run, name, targets))
     micro = candidate_record(run, exchange)
     checks, problems = await check_reading(run, name, [target["crop"] for target in targets], micro["text"])
@@ -61,6 +68,40 @@ async def answer(run: NodeRun) -> Update:
         "problems": problems,
         "steps": step_words(" ".join([f"Looked closer and read: {micro['text']}", *notes]), micro["views"]),
     }
+
+
+def measure_places(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> Update | None:
+    """The answer by the boxes of two things, where the question is about nothing but how they lie to each other, and
+    both were surely seen; None where the model must say it."""
+    relation = relation_in(run.state["question"], run.state.get("phrases", []))
+    seen = [target["seen"] for target in targets if target["seen"] is not None and target["seen"] >= SEEN]
+    boxes = {target["phrase"]: Box(*target["box"]) for target in targets if target["box"]}
+    shown, crops = {view["id"] for view in run.state.get("views", [])}, [target["crop"] for target in targets]
+    if relation is None or len(boxes) != 2 or len(seen) != 2 or not shown.issuperset(crops):
+        return None
+    one, other = (run.state["phrases"][place] for place in (relation.first, relation.second))
+    so = lies_so(relation.side, boxes[one], boxes[other])
+    said = read_answer(run, relation.yes if so else relation.no)
+    if so is None or not said.valid:
+        return None
+    # It is as sure as it is that the boxes hold these two things.
+    sure = LikelihoodRecord(logprob=math.log(seen[0] * seen[1]), tokens=1)
+    text = f"By their places the {one} is {'' if so else 'not '}{SIDES[relation.side]} the {other}."
+    check = CheckRecord(id=f"placed-{name}", kind="placed", views=crops, text=text, value=float(so))
+    return {
+        "messages": [*closer_turns(run, name, targets), assistant_turn(name, f"{name}-reply", said.text)],
+        "micro": CandidateRecord(
+            text=said.text, reply=said.text, letter=said.letter, valid=True, likelihood=sure, views=crops
+        ),
+        "closer": name,
+        "attempts": run.state.get("attempts", 0) + 1,
+        "answered": run.state["policy"],
+        "checks": [check],
+        "steps": step_words(f"{text} The answer is {said.text}", crops),
+    }
+
+
+SIDES = {"left": "left of", "right": "right of", "above": "above", "below": "below"}
 
 
 def closer_turns(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> list[TurnRecord]:
@@ -119,7 +160,7 @@ def is_borne_out(state: State, record: SearchRecord) -> bool:
         return False
     if claims.counts(state["question"]):
         return [claims.number(macro["text"])] == numbers
-    if any(numbers):
+    if any(numbers) or things_missed(state):
         return False
     if abstains(macro["text"]):
         options = state.get("options", [])
@@ -148,6 +189,8 @@ async def prove(run: NodeRun) -> Update:
     own, whole = state["micro"]["likelihood"], views.whole()
     crops = [view for view in state["micro"]["views"] if view != whole["id"]]
     bound = proof_without_call(run)
+    if bound is None and f"placed-{state['closer']}" in {check["id"] for check in state.get("checks", [])}:
+        return {"proven": state["closer"], "steps": step_words("The answer rests on places, which no blank takes away.")}
     if bound is not None:
         text = f"From the whole alone the answer had at most {math.exp(bound['blanked']):.1%}: the crops mattered."
         return proof_update(state, bound, text, crops)

@@ -50,7 +50,10 @@ async def search(run: NodeRun) -> Update:
         if parent["id"] == region["parent"]:
             # Regions that were only thought of are no views yet where a run goes on in another process.
             views.add(Box(*region["box"]), source=parent["view"])
-    look = await look_at(BudgetedModel(run), views, regions, region, depth=run.context.budget.depth)
+    # Of several things that a question relates to each other, each is there: it is looked for to the end.
+    expected = len(run.state.get("phrases", [])) > 1 and claims.takes_for_granted(run.state["question"])
+    depth = run.context.budget.depth
+    look = await look_at(BudgetedModel(run), views, regions, region, expected=expected, depth=depth)
     here = look.regions[0]["here"] or 0.0
     words = f"Looked at {look.regions[0]['box']}: {phrase} is here with {here:.2f}"
     update: Update = {"regions": look.regions, "targets": []}

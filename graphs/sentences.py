@@ -48,6 +48,8 @@ def closer_sentence(state: State) -> str:
     names = [target["phrase"] for target in state.get("targets", []) if target["fate"] == "located"]
     names = [f"the {name}" for name in names if name != POINTED]
     read = f"Read from a closer look{f' at {enumeration(names)}' if names else ''}"
+    if any(check["id"] == f"placed-{state['closer']}" for check in state.get("checks", [])):
+        read = f"Measured by the places of {enumeration(names)}"
     if "macro" not in state:
         return f"{read}."
     if abstains(state["macro"]["text"]):
@@ -72,7 +74,9 @@ def enumeration(names: Sequence[str]) -> str:
 
 def why_unearned(state: State, text: str, perspective: Perspective) -> str:
     """Why no confidence may be given to this answer, in words, or nothing."""
-    question = state["question"]
+    question, missing = state["question"], things_missed(state)
+    if missing and perspective == "micro":
+        return f"{text!r} was not earned: the search did not find {enumeration(missing)}."
     if not claims.absent(question, text) or is_shown_in_full(state):
         return ""
     if "searched" in state and perspective == "micro":
@@ -88,6 +92,15 @@ def why_unearned(state: State, text: str, perspective: Perspective) -> str:
     least = round(state["picture"].get("least", 1))
     claim = f"{text!r} is a claim about the whole picture, in which things of less than {least} pixels may be missed"
     return f"{claim}: it is given without confidence."
+
+
+def things_missed(state: State) -> list[str]:
+    """Which things of several that the question takes for granted a search did not find: what was not found cannot be
+    compared, whatever the answer is."""
+    targets = state.get("targets", [])
+    if len(targets) < 2 or not claims.takes_for_granted(state["question"]):
+        return []
+    return [target["phrase"] for target in targets if target["fate"] == "missing"]
 
 
 def is_given_in_full(state: State) -> bool:

@@ -129,10 +129,11 @@ class TagRecord(TypedDict):
 
 
 class CheckRecord(TypedDict):
-    """Something that was verified, and its measure: a probability for `seen` and `reads`, nats for `mattered`."""
+    """Something that was verified, and its measure: a probability for `seen` and `reads`, nats for `mattered`,
+    1 or 0 for whether things lie as the question asks (`placed`)."""
 
     id: str
-    kind: Literal["seen", "reads", "mattered"]
+    kind: Literal["seen", "reads", "mattered", "placed"]
     views: list[str]
     text: str
     value: float

@@ -118,11 +118,12 @@ async def look_at(
     regions: Sequence[RegionRecord],
     region: RegionRecord,
     *,
+    expected: bool = False,
     depth: int = DEPTH,
     deadline: float | None = None,
 ) -> RegionLook:
     """Look at one region: how sure is it here, where; if sure enough, point at it and check. What is found is shown
-    by a view at most `depth` zooms deep."""
+    by a view at most `depth` zooms deep. Of what is `expected` to be there, the whole rules no part out."""
     phrase = region["phrase"]
     shares = await part_shares(model, views, region["view"], phrase, deadline=deadline)
     here = 1 - shares[0]
@@ -139,19 +140,24 @@ async def look_at(
             if seen is None or seen >= SEEN:
                 return RegionLook([{**region, "here": here, "fate": "found"}], boxes[0], seen)
     deeper = region["depth"] + 2 <= depth
-    children = child_regions(views, regions, region, shares) if deeper else []
+    children = child_regions(views, regions, region, shares, expected) if deeper else []
     fate: Fate = "split" if children else "refuted"
     return RegionLook([{**region, "here": here, "fate": fate}, *children])
 
 
 def child_regions(
-    views: ViewStore, regions: Sequence[RegionRecord], region: RegionRecord, shares: Sequence[float]
+    views: ViewStore,
+    regions: Sequence[RegionRecord],
+    region: RegionRecord,
+    shares: Sequence[float],
+    expected: bool = False,
 ) -> list[RegionRecord]:
     """The parts of a region as regions; none where the view shows every original pixel already, or of which a region at
     least as close has shown all but a fifth."""
     whole = Box(0, 0, views.picture.size.width, views.picture.size.height)
     box, children = box_of(views.record(region["view"])), []
-    doubt = 0.0 if is_fine_enough(views, region) else DOUBT
+    whole_rules_out = is_fine_enough(views, region) and not (expected and not region["parent"])
+    doubt = 0.0 if whole_rules_out else DOUBT
     others = [Box(*r["box"]) for r in regions if r["phrase"] == region["phrase"] and r["here"] is not None]
     for number in range(1, 10) if part_boxes(views, region) else ():
         part = part_box(box, number, whole)

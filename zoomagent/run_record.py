@@ -132,10 +132,11 @@ class GroundedPhrase(Value):
 
 
 class Check(Value):
-    """Something that was verified, in words, and its measure: a probability, or nats for `mattered`."""
+    """Something that was verified, in words, and its measure: a probability, nats for `mattered`, 1 or 0 for whether
+    things lie as the question asks (`placed`)."""
 
     id: str
-    kind: Literal["seen", "reads", "mattered"]
+    kind: Literal["seen", "reads", "mattered", "placed"]
     views: tuple[str, ...] = ()
     text: str
     value: float

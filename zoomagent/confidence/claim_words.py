@@ -56,6 +56,12 @@ PAIRS = frozenset(
 )
 MORE = _set("more fewer less mehr weniger plus moins más menos più meno mais meer minder")
 THAN = _set("than als que di dan")
+EXISTING = _set("""
+    there any exist exists appear appears visible see show shows contain contains include includes
+    gibt enthält zeigt zeigen siehst sichtbar existe existent voit montre contient hay contiene muestra ve aparece
+    há contém mostra vê aparecem ci esiste esistono contiene vedi er bevat toont zie
+""")
+"""Words with which a question asks whether things are there, instead of taking it for granted."""
 KNOWN = tuple(
     _set(words)
     for words in (

@@ -15,6 +15,7 @@ import unicodedata
 from zoomagent.confidence.claim_words import (
     COUNTING,
     DENYING,
+    EXISTING,
     KNOWN,
     MORE,
     NAMES_A_NUMBER,
@@ -58,6 +59,11 @@ def absent(question: str, answer: str) -> bool:
 def denies(question: str) -> bool:
     """Whether the question itself denies, so that a "Yes" says that something is not there."""
     return bool(set(words_of(question)) & DENYING)
+
+
+def takes_for_granted(question: str) -> bool:
+    """Whether the question takes it for granted that what it names is there ("Is the cup left of the dish?")."""
+    return not counts(question) and not set(words_of(question)) & EXISTING
 
 
 def negative(answer: str) -> bool:

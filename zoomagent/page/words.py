@@ -23,7 +23,12 @@ KINDS = {
     "likelihood": "the model's own probability of these words, not calibrated",
     "agreement": "share of the samples that agree, not calibrated",
 }
-CHECKS = {"seen": "Is it there?", "reads": "Does reading agree?", "mattered": "Did the crops matter?"}
+CHECKS = {
+    "seen": "Is it there?",
+    "reads": "Does reading agree?",
+    "mattered": "Did the crops matter?",
+    "placed": "Do they lie so?",
+}
 NOT_SURE = "not sure enough for the error rate asked for"
 LONG = 24
 """Characters of an answer above which it is set smaller, in every page (ours): so many fit one line of a wide page."""
@@ -118,6 +123,8 @@ def checks(answer: RunRecord) -> list[dict[str, Any]]:
             words, share = f"{check.value:.1f} nats", 1 - math.exp(-min(max(check.value, 0.0), 50.0))
         elif check.kind == "reads":
             words = "agrees" if check.value >= 0.5 else "differs"
+        elif check.kind == "placed":
+            words = "yes" if check.value else "no"
         found.append({"title": CHECKS[check.kind], "text": check.text, "words": words, "percent": 100 * share})
     return found
 
