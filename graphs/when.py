@@ -154,7 +154,7 @@ async def seek(run: NodeRun) -> Update:
     stretch = seeking.best(stretches, phrase, turn) or seeking.root(phrase, sheet.video.moment, turn)
     # A question about what is to be seen needs calls for the frame, too.
     keep = run.context.budget.calls // 2 if state["timing"]["kind"] == "look" else 1
-    look = await seeking.look_at(BudgetedModel(run, keep=keep), views, stretch, [taken_by(one) for one in before])
+    look = await seeking.look_at(BudgetedModel(run, keep=keep), views, stretch, [known_span(one) for one in before])
     found, moment = look.found, Moment(*stretch["moment"])
     if found is None or found["at"] is None:
         text = f"Looked at nine frames from {words(moment)}: {phrase} was not borne out."
@@ -178,7 +178,7 @@ async def seek(run: NodeRun) -> Update:
     return {"stretches": look.stretches, "moments": [record], "steps": step_words(text, look.views)}
 
 
-def taken_by(record: MomentRecord) -> Moment:
+def known_span(record: MomentRecord) -> Moment:
     """The time in which nothing new can be found: a moment up to where it is known to be over on both sides."""
     (_, before, _), (_, behind, _) = record["left"], record["right"]
     start, end = record["moment"]
@@ -261,7 +261,7 @@ def shown_around(moment: Moment, duration: int) -> SheetRecord:
 async def prove(run: NodeRun) -> Update:
     """Ask for the thing once with its moment shown, and once with the frames grey in which it was found."""
     record, views = run.state["moments"][0], run.bench.views
-    hidden = [taken_by(one) for one in run.state["moments"] if one["phrase"] == record["phrase"]]
+    hidden = [known_span(one) for one in run.state["moments"] if one["phrase"] == record["phrase"]]
     shown = shown_around(Moment(*record["moment"]), sheet_of(views).video.duration)
     update: Update = {"shown": shown}
     if not run.context.proof:
@@ -325,19 +325,19 @@ def told(state: State, video: Video) -> tuple[str, str]:
     seen = " ".join(f"{one['phrase'].capitalize()} was seen from {words(Moment(*one['moment']))}." for one in found)
     reason = f"{seen} {why}".strip() or "The frames as a whole decide."
     if timing["kind"] == "order":
-        return order_told(state), reason
+        return answer_order(state), reason
     if not found and names and not stopped(state):
         return ("0" if timing["kind"] == "often" else NEVER), reason
     if not found:
         return CANNOT_TELL, f"The search was not finished. {reason}" if names else reason
     if timing["kind"] == "often":
-        return count_told(state, video, reason)
+        return answer_count(state, video, reason)
     if timing["kind"] == "long":
         return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
     return words(Moment(*found[0]["moment"])), reason
 
 
-def order_told(state: State) -> str:
+def answer_order(state: State) -> str:
     """Yes or No, where both things were found and one is known to have begun before the other."""
     pair = pair_of(state)
     if pair is None or began_together(*pair):
@@ -347,7 +347,7 @@ def order_told(state: State) -> str:
     return "Yes" if earlier != asks_for_after(state["question"]) else "No"
 
 
-def count_told(state: State, video: Video, reason: str) -> tuple[str, str]:
+def answer_count(state: State, video: Video, reason: str) -> tuple[str, str]:
     """How many moments there are; a least number where the search ended before it found nothing more."""
     found = state["moments"]
     count = len(joined(Moment(*one["moment"]) for one in found))

@@ -94,6 +94,11 @@ def test_what_cannot_be_is_told_before_anything_is_read(
     assert "regular expression" in capsys.readouterr().err
     assert run(monkeypatch, str(tmp_path / "nothing.png"), "--rec-model", str(tmp_path / "no.onnx")) == 2
     assert "no.onnx" in capsys.readouterr().err
+    Image.new("RGB", (90, 60), "white").save(tmp_path / "blank.png")
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    for option in ("--det-model", "--rec-model"):
+        assert run(monkeypatch, str(tmp_path / "blank.png"), option, str(tmp_path / "bad.onnx")) == 2
+        assert "'bad.onnx' is no whole ONNX model" in " ".join(capsys.readouterr().err.split())
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     monkeypatch.setattr("zoomagent.cli.extras.find_spec", lambda name: None)
     assert run(monkeypatch, str(tmp_path / "nothing.png")) == 78

@@ -68,7 +68,9 @@ ENOUGH = Budget(calls=90)
     [
         [Moment(10_000, 45_000)],
         [Moment(9100 + 6670 * number, 10_900 + 6670 * number) for number in range(3)],
-        [Moment(10_000 + 5000 * number, 13_000 + 5000 * number) for number in range(4)],
+        pytest.param(
+            [Moment(10_000 + 5000 * number, 13_000 + 5000 * number) for number in range(4)], marks=pytest.mark.slow
+        ),
         [Moment(3000, 28_000), Moment(31_000, 58_000)],
     ],
 )

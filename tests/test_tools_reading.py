@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -374,7 +373,7 @@ def test_a_model_that_cannot_be_used_is_told_before_anything_is_read(
     file = tmp_path / "mine.onnx"
     file.write_bytes(content if isinstance(content, bytes) else content())
     with pytest.raises(SettingInvalid, match=r"'mine\.onnx' is no .*\. Give ") as told:
-        rapid_reader(replace(ReaderModels(), **{name: file}))
+        rapid_reader(ReaderModels(detection=file) if name == "detection" else ReaderModels(recognition=file))
     assert str(tmp_path) not in str(told.value)
 
 

@@ -151,12 +151,12 @@ def _decoded(container: InputContainer, stream: VideoStream, key: int, max_pixel
             if not isinstance(frame, VideoFrame) or stamp is None:
                 continue
             if places:
-                stamp = places.take(stamp, held_back(context, frame))
+                stamp = places.take(stamp, delay_of(context, frame))
             if stamp is not None and frame.width * frame.height <= max_pixels:
                 yield stamp, frame
 
 
-def held_back(context: Any, frame: VideoFrame) -> int:
+def delay_of(context: Any, frame: VideoFrame) -> int:
     """How many frames that lie before this one may be shown after it, at most."""
     return MOST_HELD_BACK if context.has_b_frames and not frame.key_frame else 0
 
