@@ -88,8 +88,11 @@ def measure_places(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> 
     sure = LikelihoodRecord(logprob=math.log(seen[0] * seen[1]), tokens=1)
     text = f"By their places the {one} is {'' if so else 'not '}{SIDES[relation.side]} the {other}."
     check = CheckRecord(id=f"placed-{name}", kind="placed", views=crops, text=text, value=float(so))
+    # The dialogue in which both answers can be weighed. It shows nothing that the model was not shown.
+    prompt = micro_prompt(run.state["question"], run.options())
+    shown_turn = user_turn(name, f"{name}-closer", crops, prompt, labels_of(run.state))
     return {
-        "messages": [*closer_turns(run, name, targets), assistant_turn(name, f"{name}-reply", said.text)],
+        "messages": [shown_turn, assistant_turn(name, f"{name}-reply", said.text)],
         "micro": CandidateRecord(
             text=said.text, reply=said.text, letter=said.letter, valid=True, likelihood=sure, views=crops
         ),
@@ -190,7 +193,10 @@ async def prove(run: NodeRun) -> Update:
     crops = [view for view in state["micro"]["views"] if view != whole["id"]]
     bound = proof_without_call(run)
     if bound is None and f"placed-{state['closer']}" in {check["id"] for check in state.get("checks", [])}:
-        return {"proven": state["closer"], "steps": step_words("The answer rests on places, which no blank takes away.")}
+        return {
+            "proven": state["closer"],
+            "steps": step_words("The answer rests on places, which no blank takes away."),
+        }
     if bound is not None:
         text = f"From the whole alone the answer had at most {math.exp(bound['blanked']):.1%}: the crops mattered."
         return proof_update(state, bound, text, crops)

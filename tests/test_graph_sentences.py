@@ -70,13 +70,14 @@ def test_the_first_sentence_names_the_answer_s_own_view(runs: list[Ran]) -> None
         reason = verdict["reason"]
         if verdict.get("withheld"):
             assert reason.startswith("Not answered: ")
-            reason = reason[re.search(r"Read from|The whole picture was|A part of", reason).start() :]  # type: ignore[union-attr]
+            reason = reason[re.search(r"Read from|Measured by|The whole picture was|A part of", reason).start() :]  # type: ignore[union-attr]
         if verdict["perspective"] == "macro":
             assert reason.startswith("Read from the whole picture"), reason
         elif "searched" in ran.state:
             assert re.match(r"(The whole picture|A part of the picture) was searched", reason), reason
         else:
-            assert reason.startswith("Read from a closer look"), reason
+            placed = any(check["id"] == f"placed-{ran.state['closer']}" for check in ran.state["checks"])
+            assert reason.startswith("Measured by the places of" if placed else "Read from a closer look"), reason
 
 
 def test_no_closer_look_is_claimed_or_denied_against_the_facts(runs: list[Ran]) -> None:

@@ -12,6 +12,7 @@ from zoom_world import (
     FAR_LEFT_OF_NEAR,
     NEAR,
     NEAR_LEFT_OF_ALSO,
+    NEAR_SMALLER_THAN_ALSO,
     READ_BIG,
     READ_FAR,
     READ_NEAR,
@@ -137,7 +138,7 @@ def test_several_things_are_pointed_at_separately_and_all_is_kept() -> None:
 
 @pytest.mark.parametrize("strategy", ["locate", "search"])
 def test_several_things_are_answered_from_the_marked_whole_and_their_crops(strategy: str) -> None:
-    ran = truthful(NEAR_LEFT_OF_ALSO, strategy=strategy)
+    ran = truthful(NEAR_SMALLER_THAN_ALSO, strategy=strategy)
     [last] = [call for call in ran.asked(prompts.MARKED) if call.method == "generate"]
     plain, marked, *crops = last.views
     assert len(crops) == 2 and plain.image.size == marked.image.size and plain.key != marked.key

@@ -9,7 +9,7 @@ from fake_model import Call, FakeModel
 from truthful_model import LIKELY
 from zoom_world import (
     BACKGROUND,
-    NEAR_LEFT_OF_ALSO,
+    NEAR_SMALLER_THAN_ALSO,
     PROFILE,
     READ_BIG,
     READ_NEAR,
@@ -38,7 +38,7 @@ def proving(ran: Ran) -> Call:
 # The evidence proof
 
 
-@pytest.mark.parametrize("question", [READ_NEAR, NEAR_LEFT_OF_ALSO], ids=lambda q: q.kind)
+@pytest.mark.parametrize("question", [READ_NEAR, NEAR_SMALLER_THAN_ALSO], ids=lambda q: q.kind)
 def test_the_proof_is_the_same_dialogue_with_the_crops_blanked(question: Any) -> None:
     ran = truthful(question, strategy="locate")
     proof = proving(ran)

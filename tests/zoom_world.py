@@ -53,6 +53,10 @@ NEAR_LEFT_OF_ALSO = Question(
 FAR_LEFT_OF_NEAR = Question(
     "Is the blue square left of the red circle?", "Yes", "relation", (1, 0), ("blue square", "red circle")
 )
+NEAR_SMALLER_THAN_ALSO = Question(
+    "Is the red circle smaller than the green diamond?", "No", "relation", (0, 2), ("red circle", "green diamond")
+)
+"""Two things, and no places: the model must say it."""
 BACKGROUND = Question("What colour is the background?", "gray", "ground")
 ABSENT = Question("What is written on the green star?", "Cannot tell", "absent", (), ("green star",))
 

@@ -88,7 +88,7 @@ def relation_in(question: str, names: Sequence[str]) -> Relation | None:
         return None
     for language in _LANGUAGES:
         for side, words in language.sides.items():
-            found = re.fullmatch(rf"(?P<before>.*)\b(?:{words})\b(?P<after>.*)", text)
+            found = re.fullmatch(rf"(?P<before>.*?)\b(?:{words})\b(?P<after>.*)", text)
             if found is None:
                 continue
             for first, second in ((0, 1), (1, 0)):

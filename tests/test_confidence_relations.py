@@ -1,0 +1,86 @@
+"""Where two things lie to each other is measured by their boxes, where a question asks that and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoomagent.confidence.relations import Side, asks_for_places, lies_so, relation_in
+from zoomagent.geometry import Box
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "side", "order", "yes"),
+    [
+        ("Is the red circle left of the green diamond?", ("red circle", "green diamond"), "left", (0, 1), "Yes"),
+        ("Is the cup to the left of the dish?", ("dish", "cup"), "left", (1, 0), "Yes"),
+        ("Do you see the cup left of the dish?", ("cup", "dish"), "left", (0, 1), "Yes"),
+        ("is THE Cup on the right side of a dish", ("cup", "Dish"), "right", (0, 1), "Yes"),
+        ("Is the lamp above the table?", ("lamp", "table"), "above", (0, 1), "Yes"),
+        ("Is the lamp higher than the table?", ("lamp", "table"), "above", (0, 1), "Yes"),
+        ("Does the rug lie beneath the table?", ("rug", "table"), "below", (0, 1), "Yes"),
+        ("Ist die Tasse links von dem Teller?", ("Tasse", "Teller"), "left", (0, 1), "Ja"),
+        ("Befindet sich die Lampe oberhalb des Tisches?", ("Lampe", "Tisches"), "above", (0, 1), "Ja"),
+        ("Est-ce que la tasse est à gauche de l'assiette ?", ("tasse", "assiette"), "left", (0, 1), "Oui"),
+        ("La lampe est-elle au-dessus de la table ?", ("lampe", "table"), "above", (0, 1), "Oui"),
+        ("¿Está la taza a la derecha del plato?", ("taza", "plato"), "right", (0, 1), "Sí"),
+    ],
+)
+def test_a_question_about_places_is_known(
+    question: str, names: tuple[str, str], side: Side, order: tuple[int, int], yes: str
+) -> None:
+    found = relation_in(question, names)
+    assert found is not None and (found.side, (found.first, found.second), found.yes) == (side, order, yes)
+    assert asks_for_places(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Is the cup left or right of the dish?", ("cup", "dish")),
+        ("Is the cup not left of the dish?", ("cup", "dish")),
+        ("Is the cup left of the dish and above the fork?", ("cup", "dish")),
+        ("Is the cup left of the dish red?", ("cup", "dish")),
+        ("Is the cup directly above the dish?", ("cup", "dish")),
+        ("Is the cup partly left of the dish?", ("cup", "dish")),
+        ("Is the cup left of the dish or behind it?", ("cup", "dish")),
+        ("What is left of the cup near the dish?", ("cup", "dish")),
+        ("Which cup is left of the dish?", ("cup", "dish")),
+        ("How far left of the dish is the cup?", ("cup", "dish")),
+        ("Is the cup left of the dish?", ("cup", "plate")),
+        ("Is the cup left of the dish?", ("cup",)),
+        ("Is the cup left of the cup?", ("cup", "cup")),
+        ("Is the cup left of the dish?", ("cup", "dish", "fork")),
+        ("Is the blue cup left of the dish?", ("cup", "dish")),
+        ("Is the cup on the man's left?", ("cup", "man")),
+        ("Is the cup larger than the dish?", ("cup", "dish")),
+        ("Is the cup in front of the dish?", ("cup", "dish")),
+        ("Is the cup left?", ("cup", "")),
+        ("", ("", "")),
+    ],
+)
+def test_any_other_question_is_left_to_the_model(question: str, names: tuple[str, ...]) -> None:
+    assert relation_in(question, names) is None
+
+
+boxes = st.tuples(*[st.integers(0, 900)] * 2, *[st.integers(1, 100)] * 2).map(
+    lambda v: Box(v[0], v[1], v[0] + v[2], v[1] + v[3])
+)
+
+
+@given(boxes, boxes)
+def test_what_lies_left_of_another_has_it_on_its_right_and_never_both(one: Box, other: Box) -> None:
+    for side, opposite in (("left", "right"), ("above", "below")):
+        so = lies_so(side, one, other)  # type: ignore[arg-type]
+        assert so == lies_so(opposite, other, one)  # type: ignore[arg-type]
+        back = lies_so(side, other, one)  # type: ignore[arg-type]
+        assert (so is None and back is None) or so is not back
+    if one.right < other.left:
+        assert lies_so("left", one, other) is True and lies_so("right", one, other) is False
+    if one.bottom < other.top:
+        assert lies_so("above", one, other) is True
+
+
+def test_boxes_that_hold_each_others_middle_do_not_tell() -> None:
+    hat, man = Box(40, 0, 60, 20), Box(0, 10, 100, 300)
+    assert lies_so("left", hat, man) is None and lies_so("above", hat, man) is None
+    assert lies_so("above", Box(40, 0, 60, 9), man) is True

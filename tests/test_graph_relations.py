@@ -1,0 +1,90 @@
+"""Two things that were surely found are compared by their boxes; what was not found is compared with nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_model import Call, FakeModel
+from truthful_model import Truth, last_text
+from zoom_world import (
+    FAR_LEFT_OF_NEAR,
+    NEAR_LEFT_OF_ALSO,
+    NEAR_SMALLER_THAN_ALSO,
+    PROFILE,
+    SCENE,
+    Ran,
+    arbiter,
+    run,
+    scene,
+)
+
+from zoomagent import prompts
+from zoomagent.data.world.questions import Question
+from zoomagent.tools.viewing import ViewStore
+
+
+def mistaken(question: Question, options: tuple[str, ...] = (), unseen: str = "", **settings: Any) -> Ran:
+    """A model that finds things as they are, and reads every relation the wrong way round. It never sees what is named
+    by `unseen`."""
+    views = ViewStore(scene(), PROFILE)
+    truth = Truth(SCENE, question, views, options if question.answer in options else ())
+    wrong = {"Yes": "No", "No": "Yes"}[question.answer]
+
+    def reply(call: Call) -> Any:
+        said = truth.reply(call)
+        return wrong if said == question.answer else said
+
+    def scores(call: Call) -> Any:
+        if unseen and last_text(call).endswith(unseen):
+            given = call.options["continuations"]
+            return [-0.01, *[-9.0] * (len(given) - 1)] if given[0] == "0" else [-9.0, -0.01]
+        return truth.scores(call)
+
+    model = FakeModel(profile=PROFILE, respond=reply, respond_score=scores)
+    return run(model, question, options, views=views, **settings)
+
+
+@pytest.mark.parametrize("question", [NEAR_LEFT_OF_ALSO, FAR_LEFT_OF_NEAR], ids=lambda q: q.text)
+@pytest.mark.parametrize("strategy", ["auto", "search"])
+def test_places_that_were_found_decide_and_the_reason_says_so(
+    question: Question, strategy: str, tmp_path: Path
+) -> None:
+    ran = mistaken(question, strategy=strategy, arbiter=arbiter(tmp_path / "a.json"))
+    assert ran.text == question.answer and ran.answer.perspective == "micro"
+    assert ran.answer.reasons[0].startswith("Measured by the places of")
+    [check] = [check for check in ran.answer.checks if check.kind == "placed"]
+    assert check.value == float(question.answer == "Yes") and question.phrases[0] in check.text
+    assert len(ran.answer.boxes) == 2
+    closer = [call for call in ran.model.history if len(call.views) > 1]
+    assert not closer, "nothing more is asked"
+
+
+def test_an_option_is_the_answer_where_options_are_given() -> None:
+    options = ("Yes", "No", "Only half of it")
+    assert mistaken(NEAR_LEFT_OF_ALSO, options, strategy="search").answer.text == "No"
+    others = mistaken(NEAR_LEFT_OF_ALSO, ("It is", "It is not"), strategy="search")
+    assert not [check for check in others.answer.checks if check.kind == "placed"], "no such answer is among them"
+
+
+def test_sizes_are_left_to_the_model() -> None:
+    ran = mistaken(NEAR_SMALLER_THAN_ALSO, strategy="search")
+    assert ran.text == "Yes" and not [check for check in ran.answer.checks if check.kind == "placed"]
+
+
+def test_an_answer_about_what_was_not_found_is_not_earned(tmp_path: Path) -> None:
+    ran = mistaken(NEAR_LEFT_OF_ALSO, unseen="green diamond", strategy="search", arbiter=arbiter(tmp_path / "a.json"))
+    assert {t["phrase"]: t["fate"] for t in ran.state["targets"]} == {
+        "red circle": "located",
+        "green diamond": "missing",
+    }
+    assert ran.answer.confidence is None or ran.answer.perspective == "macro"
+    looks = [call for call in ran.asked(prompts.PARTS) if last_text(call).endswith("green diamond")]
+    assert len(looks) == 10, "the whole and each of its parts: the question takes it for granted that it is there"
+
+
+def test_no_answer_about_two_missing_things_is_borne_out(tmp_path: Path) -> None:
+    circle = Question("Is the green circle left of the red star?", "Yes", "relation", (), ("green circle", "red star"))
+    ran = mistaken(circle, strategy="search", arbiter=arbiter(tmp_path / "a.json"))
+    assert {target["fate"] for target in ran.state["targets"]} == {"missing"}
+    assert ran.answer.confidence is None and "did not find green circle and red star" in " ".join(ran.answer.reasons)
+    assert not any("bears out" in step["text"] for step in ran.state["steps"])
