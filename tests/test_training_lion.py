@@ -263,6 +263,26 @@ def test_a_question_about_the_whole_is_cropped_only_where_all_of_it_is_known_to_
         assert varied(Scene(size, many, "3"), random.Random(seed)).part is None
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "mirrored"),
+    [
+        ("What time is on the clock?", "5:12", False),
+        ("What time is it?", "noon", False),
+        ("What is on the bus?", "47", False),
+        ("What is on the wall?", "STOP", False),
+        ("Which brand is the laptop?", "apple", False),
+        ("What is the name of the shop?", "the bakery", False),
+        ("What does the plate show?", "a fish", False),
+        ("How many dogs are there?", "12", True),
+        ("What colour is the cup?", "red", True),
+        ("Is there a dog?", "No", True),
+        ("What is on the table?", "A cup", True),
+    ],
+)
+def test_what_may_have_been_read_is_not_mirrored(question: str, answer: str, mirrored: bool) -> None:
+    assert (flipped(Scene(Size(9, 9), question, answer)) is not None) == mirrored
+
+
 def test_a_share_of_the_tags_is_wrong() -> None:
     tags, others = tuple(f"t{n}" for n in range(40)), [f"o{n}" for n in range(200)]
     assert sorted(with_wrong(tags, others, 0.0, random.Random(1))) == sorted(tags)
