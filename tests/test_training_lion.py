@@ -185,6 +185,59 @@ def test_batches_by_task_hold_one_task(data: Path) -> None:
     assert len(set(tasks)) == 2 and all(tasks[i] == tasks[i + 1] for i in range(0, len(tasks), 2))
 
 
+def test_a_task_that_fills_no_batch_is_refused(data: Path) -> None:
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images")
+    every = [row["lesson"] for row in running.rows_of(settings("both", data, data), collator)]
+    regions = len(running.rows_of(settings("region", data, data), collator))
+    fewer = min(regions, len(every) - regions)
+    for rows, fits in ((fewer, True), (fewer + 1, False), (4096, False)):
+        given = settings("both", data, data, by_task=True, rows=rows)
+        if fits:
+            assert len(running.rows_of(given, collator)) >= 2 * rows
+        else:
+            with pytest.raises(SettingInvalid, match="--rows"):
+                running.rows_of(given, collator)
+
+
+def test_things_lie_where_they_are_in_the_picture(data: Path, tmp_path: Path) -> None:
+    def thing(name: str, x: int, y: int, w: int, h: int) -> dict[str, Any]:
+        return {"names": [name], "x": x, "y": y, "w": w, "h": h}
+
+    objects = [thing("in", 5, 6, 40, 50), thing("over", -10, -20, 40, 50), thing("wide", 5, 6, 9 * SIDE, 9 * SIDE)]
+    objects += [thing("out", -50, 5, 40, 40), thing("behind", SIDE, 5, 40, 40), {**thing("", 1, 1, 5, 5), "names": []}]
+    file = tmp_path / "objects.json"
+    file.write_text(json.dumps([{"image_id": number, "objects": objects} for number in range(18)]))
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images", tags=True)
+    row = running.rows_of(settings("tags", data, data, objects=file), collator)[0]
+    assert json.loads(row["things"]) == [
+        ["in", [5, 6, 45, 56]], ["over", [0, 0, 30, 30]], ["wide", [5, 6, SIDE, SIDE]],
+    ]  # fmt: skip
+    for damaged in ("{", "[1]", '[{"image_id": 1}]', '[{"image_id": 1, "objects": [{"names": ["a"], "x": "²"}]}]', "5"):
+        file.write_text(damaged)
+        with pytest.raises(SettingInvalid, match="objects"):
+            running.rows_of(settings("tags", data, data, objects=file), collator)
+
+
+def test_the_seed_decides_what_is_varied(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(Exception):
+        pass
+
+    seen = []
+
+    def trainer(**given: Any) -> Any:
+        collator, rows = given["data_collator"], given["train_dataset"]
+        seen.append([collator.lesson(row)[0].part for row in rows])
+        raise Stopped
+
+    monkeypatch.setattr(running, "SFTTrainer", trainer)
+    for number, seed in enumerate((1, 1, 2)):
+        with pytest.raises(Stopped):
+            train(settings("region", data, tmp_path / str(number), vary=True, seed=seed))
+    assert seen[0] == seen[1] != seen[2]
+
+
 def test_only_the_last_answer_is_learned(data: Path) -> None:
     base = Base.open("nano")
     collator = LionCollator(base.processor, base.profile, data / "images")
