@@ -149,6 +149,7 @@ def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stage
     assert asyncio.run(scores("image")) != asyncio.run(scores("region"))
 
 
+@pytest.mark.slow
 def test_a_killed_stage_ends_in_the_same_weights(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class KilledAt2(JsonLines):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
