@@ -23,7 +23,9 @@ _LETTERS = re.compile(
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 _READ = re.compile(r"\d|\b[A-Z]{2,}\b")
 _PLACES = re.compile(
-    r"\b(left|right|top|bottom|above|below|upper|lower|corner|middle|centre|center|north|south)\b", re.I
+    r"\b(left|right|top|bottom|above|below|upper|lower|corner|middle|centre|center|north|south|first|second|third|fourth"
+    r"|fifth|last|edge|side)\b",
+    re.I,
 )
 SEEN = 0.5
 """The share of a thing that must be left for its tag to stay (ours)."""

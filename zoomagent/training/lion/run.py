@@ -266,18 +266,19 @@ def rows_of(settings: Settings, collator: LionCollator) -> Any:
         if not (collator.images / row["image"]).is_file():
             continue
         trajectory = read(row)
-        if "annotation" in trajectory.provenance:
-            # Their questions and answers hold numbers of boxes, which lessons put behind questions without any.
+        of_phrase = "annotation" in trajectory.provenance
+        if of_phrase and "asks" not in trajectory.provenance:
             raise SettingInvalid(
-                f"{settings.data} holds rows of a grounding set, which are no questions about a picture. Teach them by "
-                "zoomagent train sft, and give this what zoomagent data trajectories wrote."
+                f"{settings.data} holds rows of a grounding set without their phrases. Write them again."
             )
         for number, lesson in enumerate(lessons(trajectory, collator.profile)):
             if settings.stage in ("image", "region") and lesson.task != settings.stage:
                 continue
             if settings.stage == "tags" and lesson.task != "image":
                 continue
-            there = _in_picture(things.get(row["image_id"], []), trajectory.width, trajectory.height)
+            # Pictures of grounding sets are numbered by themselves.
+            listed = [] if of_phrase else things.get(row["image_id"], [])
+            there = _in_picture(listed, trajectory.width, trajectory.height)
             more = {"things": json.dumps(there), "others": names} if things else {}
             kept.append({**row, "lesson": number, "task": lesson.task, **more})
     if not kept:
