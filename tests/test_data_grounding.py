@@ -332,12 +332,12 @@ assert read_plain(b"(" + deep + b"t.") and read_plain(deep + b".")
     assert read_plain(pickle.dumps([good, {"a", 1}, frozenset({b"c"})], 4)) == [good, {"a", 1}, {b"c"}]
 
 
-HOSTILE = some.sampled_from([
+HOSTILE: some.SearchStrategy[Any] = some.sampled_from([
     1e308, -1e308, 2**62, -1, 0, 0.5, True, None, "", " ", "inf", "nan", "1e308", "²", "9" * 30, "\0", "a" * 5000,
     [], {}, [[]], ["x"], {"a": 1},
     [1e308, 0, 1e308, 5], [0, 0, 2**62, 2**62], ["nan", 0, 5, 5], ["inf", 0, 5, 5], [None, 1], [1, 2, 3], 4 * [[0, 0]],
 ])  # fmt: skip
-PICKLED = some.sampled_from(
+PICKLED: some.SearchStrategy[Any] = some.sampled_from(
     [float("inf"), float("nan"), "\ud800", b"bytes", 2**200, ((((1,),),),), b"cyclic", b"deep", b"wide"]
 )
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,17 @@ from sft_world import trajectories, write_data
 from test_lion_parts import shaken
 from zoom_world import SIDE
 
-from zoomagent.data.grounding.annotation import Kind
-from zoomagent.data.grounding.pipeline import PICTURES, make
 from zoomagent.data.grounding.pipeline import Settings as Grounding
+from zoomagent.data.grounding.pipeline import make
+from zoomagent.data.grounding.telling import REGION
 from zoomagent.data.grounding.world_sets import write_set
+from zoomagent.data.trajectories.trajectory import read_parquet, write_parquet
 from zoomagent.errors import SettingInvalid
-from zoomagent.geometry import Box, Size
+from zoomagent.geometry import Box, Size, coverage
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.loading import NANO_WEIGHTS, load_model
 from zoomagent.models.profiles import own_overrides
+from zoomagent.prompts import ground_prompt
 from zoomagent.strategy import Task
 from zoomagent.training.base import Base
 from zoomagent.training.lion import run as running
@@ -33,6 +37,7 @@ from zoomagent.training.lion.rows import lessons, with_wrong
 from zoomagent.training.lion.run import Lion, Settings, train
 from zoomagent.training.nano.packing import IGNORE
 from zoomagent.training.resuming import JsonLines
+from zoomagent.training.sft.reading import pictures
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +154,7 @@ def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stage
     assert asyncio.run(scores("image")) != asyncio.run(scores("region"))
 
 
+@pytest.mark.slow
 def test_a_killed_stage_ends_in_the_same_weights(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class KilledAt2(JsonLines):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -183,6 +189,59 @@ def test_batches_by_task_hold_one_task(data: Path) -> None:
     rows = running.rows_of(settings("both", data, data, by_task=True), collator)
     tasks = [collator([row])["task_ids"].item() for row in rows]
     assert len(set(tasks)) == 2 and all(tasks[i] == tasks[i + 1] for i in range(0, len(tasks), 2))
+
+
+def test_a_task_that_fills_no_batch_is_refused(data: Path) -> None:
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images")
+    every = [row["lesson"] for row in running.rows_of(settings("both", data, data), collator)]
+    regions = len(running.rows_of(settings("region", data, data), collator))
+    fewer = min(regions, len(every) - regions)
+    for rows, fits in ((fewer, True), (fewer + 1, False), (4096, False)):
+        given = settings("both", data, data, by_task=True, rows=rows)
+        if fits:
+            assert len(running.rows_of(given, collator)) >= 2 * rows
+        else:
+            with pytest.raises(SettingInvalid, match="--rows"):
+                running.rows_of(given, collator)
+
+
+def test_things_lie_where_they_are_in_the_picture(data: Path, tmp_path: Path) -> None:
+    def thing(name: str, x: int, y: int, w: int, h: int) -> dict[str, Any]:
+        return {"names": [name], "x": x, "y": y, "w": w, "h": h}
+
+    objects = [thing("in", 5, 6, 40, 50), thing("over", -10, -20, 40, 50), thing("wide", 5, 6, 9 * SIDE, 9 * SIDE)]
+    objects += [thing("out", -50, 5, 40, 40), thing("behind", SIDE, 5, 40, 40), {**thing("", 1, 1, 5, 5), "names": []}]
+    file = tmp_path / "objects.json"
+    file.write_text(json.dumps([{"image_id": number, "objects": objects} for number in range(18)]))
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, data / "images", tags=True)
+    row = running.rows_of(settings("tags", data, data, objects=file), collator)[0]
+    assert json.loads(row["things"]) == [
+        ["in", [5, 6, 45, 56]], ["over", [0, 0, 30, 30]], ["wide", [5, 6, SIDE, SIDE]],
+    ]  # fmt: skip
+    for damaged in ("{", "[1]", '[{"image_id": 1}]', '[{"image_id": 1, "objects": [{"names": ["a"], "x": "²"}]}]', "5"):
+        file.write_text(damaged)
+        with pytest.raises(SettingInvalid, match="objects"):
+            running.rows_of(settings("tags", data, data, objects=file), collator)
+
+
+def test_the_seed_decides_what_is_varied(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(Exception):
+        pass
+
+    seen = []
+
+    def trainer(**given: Any) -> Any:
+        collator, rows = given["data_collator"], given["train_dataset"]
+        seen.append([collator.lesson(row)[0].part for row in rows])
+        raise Stopped
+
+    monkeypatch.setattr(running, "SFTTrainer", trainer)
+    for number, seed in enumerate((1, 1, 2)):
+        with pytest.raises(Stopped):
+            train(settings("region", data, tmp_path / str(number), vary=True, seed=seed))
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_only_the_last_answer_is_learned(data: Path) -> None:
@@ -263,6 +322,26 @@ def test_a_question_about_the_whole_is_cropped_only_where_all_of_it_is_known_to_
         assert varied(Scene(size, many, "3"), random.Random(seed)).part is None
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "mirrored"),
+    [
+        ("What time is on the clock?", "5:12", False),
+        ("What time is it?", "noon", False),
+        ("What is on the bus?", "47", False),
+        ("What is on the wall?", "STOP", False),
+        ("Which brand is the laptop?", "apple", False),
+        ("What is the name of the shop?", "the bakery", False),
+        ("What does the plate show?", "a fish", False),
+        ("How many dogs are there?", "12", True),
+        ("What colour is the cup?", "red", True),
+        ("Is there a dog?", "No", True),
+        ("What is on the table?", "A cup", True),
+    ],
+)
+def test_what_may_have_been_read_is_not_mirrored(question: str, answer: str, mirrored: bool) -> None:
+    assert (flipped(Scene(Size(9, 9), question, answer)) is not None) == mirrored
+
+
 def test_a_share_of_the_tags_is_wrong() -> None:
     tags, others = tuple(f"t{n}" for n in range(40)), [f"o{n}" for n in range(200)]
     assert sorted(with_wrong(tags, others, 0.0, random.Random(1))) == sorted(tags)
@@ -283,13 +362,67 @@ def test_every_trajectory_gives_the_lessons_of_its_kind() -> None:
             assert abs(four[0] / 1000 * SIDE - x0) <= SIDE * profile.box_step / 1000
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_rows_of_a_grounding_set_are_refused(kind: Kind, tmp_path: Path) -> None:
-    write_set(kind, tmp_path / "set")
-    make(kind, tmp_path / "set", tmp_path / "data", Grounding(tmp_path / "set", Base.open("nano").profile))
-    for stage in ("image", "region", "both"):
-        with pytest.raises(SettingInvalid, match="train sft"):
-            train(settings(stage, tmp_path / "data", tmp_path / "out"))
+@pytest.fixture(scope="module")
+def phrases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of a grounding set, for nano."""
+    folder = tmp_path_factory.mktemp("phrases")
+    write_set("flickr30k", folder / "set")
+    make("flickr30k", folder / "set", folder / "data", Grounding(folder / "set", Base.open("nano").profile))
+    return folder / "data"
+
+
+def test_rows_of_a_grounding_set_are_region_lessons_in_the_words_of_a_run(phrases: Path) -> None:
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, pictures(phrases), vary=True)
+    rows = list(running.rows_of(settings("region", phrases, phrases), collator))
+    assert {row["id"].rsplit("-", 1)[1] for row in rows} == {"where", "what"}
+    seen = set()
+    for row in rows:
+        scene, lesson = collator.lesson(row)
+        [(_, _, asked)] = lesson.turns
+        phrase = json.loads(row["provenance"])["phrase"]
+        pointed = row["id"].endswith("-where")
+        assert asked == ground_prompt(phrase, "thousand") if pointed else asked.startswith(REGION)
+        said = json.loads(lesson.answer if pointed else asked.removeprefix(REGION))
+        assert pointed or lesson.answer == phrase
+        # The numbers are of what is shown, which may be a part of the picture, and mirrored.
+        x0, y0, x1, y1 = (n / 1000 for n in said)
+        width, height = scene.size.width, scene.size.height
+        box = original(scene, Box(round(x0 * width), round(y0 * height), round(x1 * width), round(y1 * height)))
+        [target] = row["targets"]
+        assert (
+            coverage(Box(*target), box) > 0.97
+            and max(abs(a - b) for a, b in zip(box.as_list(), target, strict=True))
+            <= 2 + width * base.profile.box_step / 1000
+        )
+        seen.add((scene.mirrored, scene.part is not None))
+    assert len(seen) == 4
+    for stage in ("image", "tags"):
+        with pytest.raises(SettingInvalid, match="no lessons"):
+            running.rows_of(settings(stage, phrases, phrases), collator)
+
+
+def test_phrases_train_and_turn_with_their_picture(phrases: Path, tmp_path: Path) -> None:
+    base = Base.open("nano")
+    collator = LionCollator(base.processor, base.profile, pictures(phrases), vary=True)
+    row = running.rows_of(settings("region", phrases, phrases), collator)[0]
+    sided = json.dumps({**json.loads(row["provenance"]), "phrase": "the left circle"})
+    found = {}
+    for seed in range(8):
+        scene, lesson = replace(collator, seed=seed).lesson({**row, "provenance": sided})
+        found[scene.mirrored] = "right circle" in lesson.turns[0][2]
+        assert scene.part is None
+    assert found == {True: True, False: False}
+    assert changed(NANO_WEIGHTS, train(settings("region", phrases, tmp_path, vary=True)))
+
+
+def test_rows_whose_phrases_are_not_kept_are_refused(phrases: Path, tmp_path: Path) -> None:
+    without = shutil.copytree(phrases, phrases.parent / "without")
+    for file in without.rglob("*.parquet"):
+        bare = {"set": "flickr30k", "annotation": "1"}
+        write_parquet([row.model_copy(update={"provenance": bare}) for row in list(read_parquet(file))], file)
+    with pytest.raises(SettingInvalid, match="again"):
+        train(settings("region", without, tmp_path))
 
 
 def test_tags_without_things_are_refused(data: Path, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ def lion(
     rate: Annotated[float | None, typer.Option(min=0, help="Peak learning rate.  [2e-3; tags: 2e-4]")] = None,
     objects: Annotated[Path | None, typer.Option(help="Tags: Visual Genome's objects.json.")] = None,
     wrong: Annotated[float, typer.Option(min=0, max=1, help="Tags: the share that is replaced by wrong ones.")] = 0.3,
-    vary: Annotated[bool, typer.Option(help="Flip and crop pictures, with all that is said about them.")] = False,
+    vary: Annotated[
+        bool, typer.Option(help="Flip and crop pictures, each in one way, with all that is said about them.")
+    ] = False,
     by_task: Annotated[bool, typer.Option(help="Every batch of one task.")] = False,
     checkpointing: Annotated[bool, typer.Option(help="Recompute activations: less memory.")] = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,

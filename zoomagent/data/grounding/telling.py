@@ -7,7 +7,7 @@ the whole as that profile sees it. Annotations of clips and sounds stay lines of
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from zoomagent.data.grounding.annotation import Annotation
 from zoomagent.data.trajectories.trajectory import WHOLE, ImagePart, TextPart, Trajectory, Turn, ViewBox
@@ -18,6 +18,7 @@ from zoomagent.prompts import describe_prompt, every_prompt, ground_prompt
 from zoomagent.tools.cropping import write_box
 from zoomagent.tools.viewing import view_size
 
+Asks = Literal["where", "what", "said"]
 REGION = "What is in this region? "
 """Asks for the phrase of a box (ours)."""
 
@@ -30,9 +31,11 @@ def rows_of(annotation: Annotation, number: int, profile: Profile, source: str) 
     numbers = [write_box(Box(*box), profile, shown) for box in annotation.boxes]
     one = len(numbers) == 1
     prompt = ground_prompt if one else every_prompt
-    asked = [(f"{annotation.id}-where", prompt(annotation.phrase, profile.space), str(numbers[0] if one else numbers))]
-    asked += [(f"{annotation.id}-what", f"{REGION}{numbers[0]}", annotation.phrase)] if one else []
-    return [row_of(annotation, number, name, text, answer, source) for name, text, answer in asked]
+    asked: list[tuple[Asks, str, str]] = [
+        ("where", prompt(annotation.phrase, profile.space), str(numbers[0] if one else numbers))
+    ]
+    asked += [("what", f"{REGION}{numbers[0]}", annotation.phrase)] if one else []
+    return [row_of(annotation, number, asks, text, answer, source) for asks, text, answer in asked]
 
 
 def sentence_row(told: Sequence[Annotation], number: int, profile: Profile, source: str) -> Trajectory | None:
@@ -50,16 +53,16 @@ def sentence_row(told: Sequence[Annotation], number: int, profile: Profile, sour
         answer = write_interleaved(Interleaved(first.sentence, tuple(phrases)))
     except ValueError:
         return None
-    return row_of(first, number, f"{first.id}-said", describe_prompt("phrase", profile.space), answer, source)
+    return row_of(first, number, "said", describe_prompt("phrase", profile.space), answer, source)
 
 
-def row_of(annotation: Annotation, number: int, name: str, text: str, answer: str, source: str) -> Trajectory:
-    """One question about the whole, answered at once."""
+def row_of(annotation: Annotation, number: int, asks: Asks, text: str, answer: str, source: str) -> Trajectory:
+    """One question about the whole, answered at once. Its phrase is kept beside it, for who moves the boxes."""
     assert annotation.size is not None, "pictures have a size"
     width, height = annotation.size
     question = Turn(role="user", content=(ImagePart(view=WHOLE), TextPart(text=text)))
     return Trajectory(
-        id=name,
+        id=f"{annotation.id}-{asks}",
         image=annotation.file,
         image_id=number,
         width=width,
@@ -70,7 +73,13 @@ def row_of(annotation: Annotation, number: int, name: str, text: str, answer: st
         targets=annotation.boxes,
         views=(ViewBox(id=WHOLE, source="", box=(0, 0, width, height)),),
         messages=(question, Turn(role="assistant", content=(TextPart(text=answer),))),
-        provenance={"set": source, "annotation": annotation.id, "split": annotation.split},
+        provenance={
+            "set": source,
+            "annotation": annotation.id,
+            "split": annotation.split,
+            "asks": asks,
+            "phrase": annotation.sentence if asks == "said" else annotation.phrase,
+        },
     )
 
 

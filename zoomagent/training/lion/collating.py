@@ -92,22 +92,26 @@ class LionCollator:
         plain = {name: value for name, value in row.items() if name not in ("lesson", "things", "others")}
         trajectory = Trajectory.from_row(plain)
         random_ = random.Random(f"{self.seed} {trajectory.id} {row['lesson']}")
+        # A grounding set's row says nothing but its phrase: the rest of its words is the prompt and numbers.
+        phrase = trajectory.provenance.get("phrase")
         scene = Scene(
             Size(trajectory.width, trajectory.height),
-            trajectory.question,
-            trajectory.answer,
+            trajectory.question if phrase is None else phrase,
+            trajectory.answer if phrase is None else "",
             tuple(Box(*box) for box in trajectory.targets),
             tuple(Box(*box) for box in trajectory.nested),
             tuple((name, Box(*box)) for name, box in json.loads(row.get("things") or "[]")),
         )
         if self.vary and not trajectory.options:
             scene = varied(scene, random_)
+        words: dict[str, Any] = {"question": scene.question, "answer": scene.answer}
+        if phrase is not None:
+            words = {"provenance": {**trajectory.provenance, "phrase": scene.question}}
         seen = trajectory.model_copy(
             update={
+                **words,
                 "width": scene.size.width,
                 "height": scene.size.height,
-                "question": scene.question,
-                "answer": scene.answer,
                 "targets": tuple((box.left, box.top, box.right, box.bottom) for box in scene.boxes),
             }
         )

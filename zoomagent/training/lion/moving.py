@@ -4,7 +4,7 @@
     moved = cropped(scene, Box(...))           # a part; None where it would cut what the question is about
 
 LION crops and flips region rows without their boxes, and computes tags before it crops: both are mended here. Left out:
-pictures with letters, which are not mirrored, and questions that compare places after a crop.
+questions that may be about letters, which are not mirrored, and those that compare places after a crop.
 """
 
 import random
@@ -15,9 +15,17 @@ from zoomagent.geometry import Box, Size, intersect
 
 SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "west": "east", "east": "west"}
 _SIDE = re.compile(rf"\b({'|'.join(SIDES)})\b")
-_LETTERS = re.compile(r"\b(written|text|word|words|letter|letters|read|says?|sign|number|digits?)\b", re.IGNORECASE)
+_LETTERS = re.compile(
+    r"\b(written|text|words?|letters?|read|says?|signs?|numbers?|digits?|clocks?|time|dates?|years?|prices?|costs?|plates?"
+    r"|brands?|logos?|names?|named|called|labels?|titles?|teams?|scores?|pages?|spell(ed|s)?|printed|caption)\b",
+    re.IGNORECASE,
+)
+_COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
+_READ = re.compile(r"\d|\b[A-Z]{2,}\b")
 _PLACES = re.compile(
-    r"\b(left|right|top|bottom|above|below|upper|lower|corner|middle|centre|center|north|south)\b", re.I
+    r"\b(left|right|top|bottom|above|below|upper|lower|corner|middle|centre|center|north|south|first|second|third|fourth"
+    r"|fifth|last|edge|side)\b",
+    re.I,
 )
 SEEN = 0.5
 """The share of a thing that must be left for its tag to stay (ours)."""
@@ -44,8 +52,10 @@ class Scene:
 
 
 def flipped(scene: Scene) -> Scene | None:
-    """The mirror image. None where letters are asked about: they would be wrong in it."""
-    if _LETTERS.search(f"{scene.question} {scene.answer}"):
+    """The mirror image. None where letters, numbers or clocks may be asked about: they would be wrong in it. Whether
+    there are such in the picture nobody looks."""
+    was_read = _READ.search(scene.answer) and not _COUNT.search(scene.question)
+    if was_read or _LETTERS.search(f"{scene.question} {scene.answer}"):
         return None
     width = scene.size.width
 

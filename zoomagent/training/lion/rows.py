@@ -4,21 +4,23 @@
         lesson.task, lesson.views, lesson.messages        # views: name -> box and size, cut from the original
 
 Image lessons are DualFocus' macro turn, where the whole decides, and its micro turn, where a crop does; a region lesson
-is its box turn. The words are those of a run (`prompts.py`), the boxes those of the model's own space. Left out:
-calls of tools (`zoomagent train sft` teaches those).
+is its box turn. A row of a grounding set is a region lesson too: where a phrase is, or what is in a box. The words are
+those of a run (`prompts.py`), the boxes those of the model's own space. Left out: calls of tools, and sentences with
+boxes (`zoomagent train sft` teaches those).
 """
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from zoomagent.data.grounding.telling import REGION
 from zoomagent.data.trajectories.trajectory import Trajectory
 from zoomagent.geometry import Box, Size, View
 from zoomagent.graphs.asking import tag_parts
 from zoomagent.media.picture import Request
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile
-from zoomagent.prompts import box_prompt, macro_prompt, micro_prompt
+from zoomagent.prompts import box_prompt, every_prompt, ground_prompt, macro_prompt, micro_prompt
 from zoomagent.strategy import Task
 from zoomagent.tools.cropping import write_box
 from zoomagent.tools.viewing import view_size
@@ -43,6 +45,8 @@ def lessons(trajectory: Trajectory, profile: Profile) -> list[Lesson]:
     size = Size(trajectory.width, trajectory.height)
     limits = Box(0, 0, size.width, size.height)
     whole = (limits, view_size(profile, limits, profile.whole_pixels or None))
+    if "asks" in trajectory.provenance:
+        return _phrase_lessons(trajectory, profile, whole)
     options = profile.offered(trajectory.options)
     answer = trajectory.answer
     if options and answer in options:
@@ -67,6 +71,22 @@ def lessons(trajectory: Trajectory, profile: Profile) -> list[Lesson]:
         asked = (("user", (WHOLE,), box_prompt(question, profile.space)),)
         made.append(Lesson("region", {WHOLE: whole}, asked, str(pointed)))
     return made
+
+
+def _phrase_lessons(trajectory: Trajectory, profile: Profile, whole: Request) -> list[Lesson]:
+    """The region lesson of a grounding set's row, worked out anew: its picture may have been moved."""
+    phrase = trajectory.provenance["phrase"]
+    boxes = [write_box(Box(*box), profile, View(WHOLE, *whole)) for box in trajectory.targets]
+    match trajectory.provenance["asks"]:
+        case "where" if len(boxes) == 1:
+            asked, answer = ground_prompt(phrase, profile.space), str(boxes[0])
+        case "where":
+            asked, answer = every_prompt(phrase, profile.space), str(boxes)
+        case "what":
+            asked, answer = f"{REGION}{boxes[0]}", phrase
+        case _:
+            return []
+    return [Lesson("region", {WHOLE: whole}, (("user", (WHOLE,), asked),), answer)]
 
 
 def messages(lesson: Lesson, images: Mapping[str, Pixels], profile: Profile) -> list[Message]:

@@ -109,7 +109,13 @@ def train(settings: Settings) -> Path:
     base = Base.open(settings.model)
     lion = Lion(base, settings)
     collator = LionCollator(
-        base.processor, lion.profile, pictures(settings.data), settings.vary, settings.stage == "tags", settings.wrong
+        base.processor,
+        lion.profile,
+        pictures(settings.data),
+        settings.vary,
+        settings.stage == "tags",
+        settings.wrong,
+        settings.seed,
     )
     trainer = SFTTrainer(
         model=lion.model,
@@ -260,18 +266,20 @@ def rows_of(settings: Settings, collator: LionCollator) -> Any:
         if not (collator.images / row["image"]).is_file():
             continue
         trajectory = read(row)
-        if "annotation" in trajectory.provenance:
-            # Their questions and answers hold numbers of boxes, which lessons put behind questions without any.
+        of_phrase = "annotation" in trajectory.provenance
+        if of_phrase and "asks" not in trajectory.provenance:
             raise SettingInvalid(
-                f"{settings.data} holds rows of a grounding set, which are no questions about a picture. Teach them by "
-                "zoomagent train sft, and give this what zoomagent data trajectories wrote."
+                f"{settings.data} holds rows of a grounding set without their phrases. Write them again."
             )
         for number, lesson in enumerate(lessons(trajectory, collator.profile)):
             if settings.stage in ("image", "region") and lesson.task != settings.stage:
                 continue
             if settings.stage == "tags" and lesson.task != "image":
                 continue
-            more = {"things": json.dumps(things.get(row["image_id"], [])), "others": names} if things else {}
+            # Pictures of grounding sets are numbered by themselves.
+            listed = [] if of_phrase else things.get(row["image_id"], [])
+            there = _in_picture(listed, trajectory.width, trajectory.height)
+            more = {"things": json.dumps(there), "others": names} if things else {}
             kept.append({**row, "lesson": number, "task": lesson.task, **more})
     if not kept:
         raise SettingInvalid(
@@ -283,6 +291,12 @@ def rows_of(settings: Settings, collator: LionCollator) -> Any:
         order.shuffle(kept)
         kept.sort(key=lambda row: str(row["task"]))
         tasks = [list(group) for _, group in groupby(kept, key=lambda row: row["task"])]
+        least = min(tasks, key=len)
+        if len(least) < settings.rows:
+            raise SettingInvalid(
+                f"The {least[0]['task']} task has {len(least)} lessons, too few for a batch. Give a smaller --rows, or "
+                "train without --by-task."
+            )
         batches = [
             rows[i : i + settings.rows]
             for rows in tasks
@@ -295,16 +309,30 @@ def rows_of(settings: Settings, collator: LionCollator) -> Any:
     return datasets.Dataset.from_list([{k: v for k, v in row.items() if k != "task"} for row in kept])
 
 
-def _things(file: Path) -> dict[int, list[tuple[str, list[int]]]]:
-    """What Visual Genome's objects.json says is in every picture."""
-    made = {}
-    for picture in json.loads(file.read_text(encoding="utf-8")):
-        listed = []
-        for thing in picture["objects"]:
-            x, y, w, h = (int(thing[key]) for key in ("x", "y", "w", "h"))
-            listed.append((str(thing["names"][0]), [max(0, x), max(0, y), max(0, x) + w, max(0, y) + h]))
-        made[int(picture["image_id"])] = listed
+Things = list[tuple[str, list[int]]]
+
+
+def _things(file: Path) -> dict[int, Things]:
+    """What Visual Genome's objects.json says is in every picture. Raises SettingInvalid for another file."""
+    made: dict[int, Things] = {}
+    try:
+        for picture in json.loads(file.read_text(encoding="utf-8")):
+            listed = made.setdefault(int(picture["image_id"]), [])
+            for thing in picture["objects"]:
+                x, y, w, h = (int(thing[key]) for key in ("x", "y", "w", "h"))
+                listed += [(str(name), [x, y, x + w, y + h]) for name in thing["names"][:1]]
+    except (OSError, ValueError, TypeError, LookupError, OverflowError) as error:
+        raise SettingInvalid(f"{file.name} is not Visual Genome's list of objects, or is damaged.") from error
     return made
+
+
+def _in_picture(things: Things, width: int, height: int) -> Things:
+    """What of the things lies in their picture: boxes of Visual Genome may begin or end outside of it."""
+    cut = [
+        (name, [max(0, left), max(0, top), min(width, right), min(height, bottom)])
+        for name, (left, top, right, bottom) in things
+    ]
+    return [(name, box) for name, box in cut if box[0] < box[2] and box[1] < box[3]]
 
 
 def _learn_parallel(model: nn.Module, side: str | None) -> None:
