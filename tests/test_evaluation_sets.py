@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from fake_server import FakeServer, images_of
 from pyarrow import parquet
 from typer.testing import CliRunner
 
@@ -20,8 +21,8 @@ from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Part, Plan, Way, ask_all
-from zoomagent.evaluation.public_table import public_rows
+from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure
+from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import clustered, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
@@ -32,6 +33,9 @@ from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
 from zoomagent.evaluation.sets.public.worth import distance, worth
 from zoomagent.media import Picture
+from zoomagent.models.base import Model
+from zoomagent.models.loading import load_model, use_profile
+from zoomagent.models.server.openai_server import OpenAIModel
 
 SIDE = 320
 N = 6
@@ -344,6 +348,43 @@ def test_an_answer_that_did_not_come_counts_as_wrong(drawn: Path) -> None:
     results = ask(plan_of(drawn), {"macro": saying("", [], "failed: budget_calls")})
     [row] = [row for row in public_rows(results, []) if row["kind"] == "all"]
     assert row["accuracy"] == 0 and row["errors"] == 3 * N
+
+
+def served(server: FakeServer, pixels: int) -> tuple[str, Model]:
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport())
+    use_profile(model, {"max_pixels": pixels} if pixels else {})
+    return f"fake {pixels}", model
+
+
+def test_a_server_is_asked_several_questions_at_a_time_with_letters_and_its_tokens_are_counted(drawn: Path) -> None:
+    server = FakeServer(brain=lambda seen: "A")
+    plan = replace(plan_of(drawn), strategies=("p2r",), at_once=4)
+    results = measure(plan, lambda pixels: served(server, pixels))
+    assert {r.key.row for r in results} == {"macro", "p2r"} and len(results) == 2 * 3 * N
+    assert all(r.given == r.options[0] and r.reply and r.prompt_tokens and r.completion_tokens for r in results)
+    [macro] = [row for row in public_rows(results, [], Price(1, 0)) if row["strategy"] == "macro"]
+    assert macro["price"] == pytest.approx(1000 * 11 / 1e6)
+
+
+def test_every_row_of_a_sweep_sees_no_more_pixels_and_makes_no_more_calls(drawn: Path) -> None:
+    server = FakeServer(brain=lambda seen: "A")
+    plan = replace(plan_of(drawn, 2, (0,)), strategies=("search", "p2r"), calls=(2, 5), pixels=(65536, 131072))
+    results = measure(plan, lambda pixels: served(server, pixels))
+    rows = {
+        f"{name}, {pixels} px"
+        for pixels in plan.pixels
+        for name in ("macro", "search, 2 calls", "search, 5 calls", "p2r")
+    }
+    assert {r.key.row for r in results} == rows
+    assert all(r.calls <= r.key.calls for r in results if r.key.calls)
+    most = max(image.width * image.height for request in server.requests for image in images_of(request))
+    assert 65536 < most <= 131072
+    assert {row["gain"] for row in public_rows(results, []) if row["strategy"].startswith("macro")} == {0.0}
+
+
+def test_a_model_of_this_process_is_asked_one_question_at_a_time(drawn: Path) -> None:
+    with pytest.raises(SettingInvalid, match="for a server"):
+        measure(replace(plan_of(drawn), at_once=2), lambda pixels: ("nano", load_model("nano")))
 
 
 def test_the_halves_of_a_set_share_no_picture_and_hold_all_of_it(drawn: Path) -> None:

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,8 @@ from zoomagent.errors import (
     ModelUnavailable,
     OutsideWorld,
     RateLimited,
+    ServerError,
+    SettingInvalid,
     Unauthorized,
 )
 from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_rival
@@ -35,14 +37,17 @@ from zoomagent.evaluation.sets.public.worth import HALF, worth
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Model
+from zoomagent.models.loading import identify
 from zoomagent.models.local.in_process import InProcessModel
 
 Part = Literal["all", "held-out", "test"]
 """`held-out` is a half of a set to calibrate on, `test` the other; no picture is in both."""
 BASE = "macro"
 ROWS = (*AGENT, *RIVALS)
-_STOPS = (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
-STOPS = {error.code: error for error in _STOPS}
+STOPS: dict[str, type[ServerError]] = {
+    error.code: error
+    for error in (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
+}
 """Errors of a run that are none of the model's answers."""
 
 
@@ -114,8 +119,9 @@ def measure(
     results: list[Result] = []
     for pixels in plan.pixels:
         named, model = load(pixels)
-        shared = isinstance(model, InProcessModel)
-        ways = plan.ways(pixels)
+        shared, ways = isinstance(model, InProcessModel), plan.ways(pixels)
+        if shared and plan.at_once > 1:
+            raise SettingInvalid("Several questions at once are for a server. This model runs here: leave that out.")
         budgets = {way: Budget(calls=way.calls) if way.calls else None for way in ways}
         agents = {
             way: make_agent(model if shared else load(pixels)[1], way.strategy, arbiter, budgets[way])
@@ -125,16 +131,36 @@ def measure(
         contestants = {
             way: of_agent(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
         }
-        forget = model.forget if isinstance(model, InProcessModel) else lambda: None
         try:
-            before = len(results)
             results += asyncio.run(
-                ask_all(plan, named, contestants, kept, lambda done: progress(before + done), forget)  # noqa: B023
+                _with_model(model, plan, named, contestants, kept, partial(_further, progress, len(results)))
             )
         finally:
             for agent in agents.values():
                 agent.close()
     return results
+
+
+def _further(progress: Callable[[int], None], before: int, done: int) -> None:
+    progress(before + done)
+
+
+async def _with_model(
+    model: Model,
+    plan: Plan,
+    named: str,
+    contestants: Mapping[Way, Contestant],
+    kept: ResultFile,
+    progress: Callable[[int], None],
+) -> list[Result]:
+    """Ask, with the model that rivals share known and, where it is a server's, given back in its own event loop."""
+    if isinstance(model, InProcessModel):
+        return await ask_all(plan, named, contestants, kept, progress, model.forget)
+    try:
+        await identify(model)
+        return await ask_all(plan, named, contestants, kept, progress)
+    finally:
+        await model.aclose()
 
 
 async def ask_all(
@@ -161,7 +187,8 @@ async def ask_all(
                 await free.acquire()
                 results.append([])
                 group.create_task(one(question, results[-1]))
-    except* (*_STOPS, InputRefused) as errors:
+    except ExceptionGroup as errors:
+        # What stopped the first question ends the others; they are asked again.
         raise errors.exceptions[0] from None
     return [result for found in results for result in found]
 

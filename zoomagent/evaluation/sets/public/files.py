@@ -58,7 +58,7 @@ def read_table(path: Path, columns: Collection[str], tabs: bool = True) -> Itera
     """The rows of a table with a head line, by number. Every row has the head's columns, and those that are named."""
     csv.field_size_limit(MOST_CELL)
     with there(path).open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, dialect="excel-tab" if tabs else "excel", restval=None, strict=True)
+        rows = csv.DictReader(file, dialect="excel-tab" if tabs else "excel")
         try:
             if missing := [name for name in columns if name not in (rows.fieldnames or ())]:
                 raise corrupt(path, 0, f"there is no column {missing[0]}")
