@@ -38,8 +38,8 @@ MODELS = ("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Instruct")
 SETS = {"vstar": "craigwu/vstar_bench", "hr-bench-4k": "DreamMr/HR-Bench"}
 ROWS = "macro,dualfocus,dualfocus-published,auto,tools,search,p2r,zoomeye"
 REHEARSED_ROWS = "macro,dualfocus,auto,tools,p2r"
-DRAWN = {"vstar": 100, "hr-bench-4k": 20}
-"""Questions of the rehearsal: half of them are enough for an arbiter."""
+DRAWN = {"vstar": 130, "hr-bench-4k": 30}
+"""Questions of the rehearsal: half of them are enough for an arbiter, which needs a hundred records."""
 REHEARSED = 16
 """Questions of the other half that every row is asked then."""
 PORT = 8123
@@ -226,6 +226,7 @@ def ask(job: Job, name: str, data: Path, rows: str, rehearse: bool) -> None:
     command = [*ZOOMAGENT, "bench", "run", "--set", name, "--data", str(data), "--part", "test", "--model", job.url]
     command += ["--strategy", rows, "--at-once", str(job.at_once), *profile_of(job)]
     command += ["--arbiter", str(job.folder / "arbiter.json"), "--results", str(job.folder / f"{name}.jsonl")]
+    command += ["--seeds", "1"] if rehearse else []
     pilot = job.folder / f"{name}-pilot.json"
     if not pilot.exists():
         run([*command, "--n", "8", "--out", str(pilot)], quiet=True)
@@ -233,8 +234,10 @@ def ask(job: Job, name: str, data: Path, rows: str, rehearse: bool) -> None:
     seconds = sum(row["seconds"] * row["n"] for row in content["rows"] if row["kind"] == "all")
     count = REHEARSED if rehearse else content["published"] / 2
     print(f"{name}: about {seconds * count / content['questions'] / job.at_once / 60:.0f} minutes", flush=True)
-    some = ["--n", str(REHEARSED)] if rehearse else []
-    told = run([*command, *some, "--out", str(job.folder / f"{name}.json")], quiet=True)
+    told = run(
+        [*command, *(["--n", str(REHEARSED)] if rehearse else []), "--out", str(job.folder / f"{name}.json")],
+        quiet=True,
+    )
     (job.folder / f"{name}.md").write_text(told, encoding="utf-8")
     print(told)
 
