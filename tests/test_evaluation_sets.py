@@ -55,7 +55,7 @@ FIELDS = {
     "vstar": "label", "hr-bench-4k": "answer", "hr-bench-8k": "answer", "mme-realworld-lite": "answer",
     "treebench": "target_instances", "zoombench": "response", "visualprobe": "solution", "textvqa": "answers",
     "gqa": "answer", "gqa-options": "question", "seed-bench": "choice_c", "mmbench-dev": "hint", "pope": "label",
-    "mmvp": "Correct Answer", "blink-spatial": "choices",
+    "mmvp": "Correct Answer", "blink-spatial": "choices", "refcoco": "bbox",
 }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_what_is_written_in_a_sets_format_is_read_again(drawn: Path, name: str) 
     found = list(kind.read(folder))
     assert len({question.id for question in found}) == len(found) >= N
     for question in found:
-        assert question.text.endswith("?") and question.answers and "\n" not in question.text
+        assert question.text.endswith("?") == (name != "refcoco") and question.answers and "\n" not in question.text
         assert not question.options or question.answers[0] in question.options
         for seed in (1, 2, 3):
             assert sorted(question.options_for(seed)) == sorted(question.options)
@@ -265,12 +265,15 @@ PEOPLE = ("7", "7", "7", "seven", "seven", "8", "eight", "9", "9", "the 7")
         ("vqa", PEOPLE, (), "4", 0),
         ("anls", ("bakery", "x"), (), "bakary", 5 / 6),
         ("anls", ("bakery",), (), "butcher", 0),
+        ("box", ("[0, 0, 10, 10]",), (), "[0, 0, 10, 20]", 1),
+        ("box", ("[0, 0, 10, 10]",), (), "[0, 0, 10, 21]", 0),
     ],
 )
 def test_an_answer_is_worth_what_the_authors_rule_says(
     rule: Rule, answers: tuple[str, ...], options: tuple[str, ...], given: str, value: float
 ) -> None:
-    assert worth(rule, SetQuestion("1", b"", "?", answers, options), given) == pytest.approx(value)
+    question = SetQuestion("1", b"", "?", answers, options, boxes=((0, 0, 10, 10),))
+    assert worth(rule, question, given) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -380,6 +383,19 @@ def test_every_row_of_a_sweep_sees_no_more_pixels_and_makes_no_more_calls(drawn:
     most = max(image.width * image.height for request in server.requests for image in images_of(request))
     assert 65536 < most <= 131072
     assert {row["gain"] for row in public_rows(results, []) if row["strategy"].startswith("macro")} == {0.0}
+
+
+def test_a_phrase_is_pointed_at_and_right_where_boxes_overlap_by_half(drawn: Path) -> None:
+    kind, folder = SETS["refcoco"], drawn / "refcoco"
+    plan = Plan(kind, folder, check(kind, folder, part=True), ("auto",), (0,), n=4)
+    [first, *_] = [question for question in kind.read(folder) if question.id in plan.places]
+    left, top, right, bottom = (round(1000 * side / 512) for side in first.boxes[0])
+    server = FakeServer(brain=lambda seen: f"[{left}, {top}, {right}, {bottom}]")
+    results = measure(plan, lambda pixels: served(server, pixels))
+    assert {r.key.row for r in results} == {"macro"} and {r.calls for r in results} == {1}
+    assert {r.key.question for r in results if r.right} == {first.id} and all(r.boxes and r.targets for r in results)
+    silent = measure(plan, lambda pixels: served(FakeServer(brain=lambda seen: "Cannot tell"), pixels))
+    assert {(r.right, r.outcome) for r in silent} == {(False, "failed: no_answer")}
 
 
 def test_a_model_of_this_process_is_asked_one_question_at_a_time(drawn: Path) -> None:

@@ -45,7 +45,7 @@ class Shell:
         if "export" in command:
             write(Path(options["--out"]) / "questions.jsonl", "")
         if "batch" in command:
-            write(Path(options["--records"]), json.dumps({"id": "1"}) + "\n")
+            write(Path(options["--records"]), json.dumps({"id": "1", "group": "a/b.jpg"}) + "\n")
         for name in ("--save-profile", "--out"):
             if name in options and "export" not in command:
                 row = {"kind": "all", "seconds": 0.5, "n": 8}

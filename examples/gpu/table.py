@@ -38,7 +38,7 @@ MODELS = ("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Instruct")
 SETS = {"vstar": "craigwu/vstar_bench", "hr-bench-4k": "DreamMr/HR-Bench"}
 ROWS = "macro,dualfocus,dualfocus-published,auto,tools,search,p2r,zoomeye"
 REHEARSED_ROWS = "macro,dualfocus,auto,tools,p2r"
-DRAWN = {"vstar": 130, "hr-bench-4k": 30}
+DRAWN = {"vstar": 150, "hr-bench-4k": 30}
 """Questions of the rehearsal: half of them are enough for an arbiter, which needs a hundred records."""
 REHEARSED = 16
 """Questions of the other half that every row is asked then."""
@@ -208,12 +208,13 @@ def calibrate(job: Job, data: dict[str, Path], rehearse: bool) -> None:
             str(out / "r.jsonl"),
         ]
         run([*ZOOMAGENT, *asked, "--model", job.url, "--concurrency", str(job.at_once), *profile_of(job)])
-    # Both sets number their questions from 0.
+    # Both sets number their questions from 0. Halves are drawn by the names of groups, so these hold no folder.
     lines = []
     for name in SETS:
         for line in (job.folder / f"{name}-held-out" / "r.jsonl").read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
-            lines.append(json.dumps(record | {"id": f"{name} {record['id']}"}))
+            group = f"{name} {Path(record['group']).name}"
+            lines.append(json.dumps(record | {"id": f"{name} {record['id']}", "group": group}))
     records.write_text("\n".join(lines) + "\n", encoding="utf-8")
     named = ["--model", job.name, "--out", str(job.folder / "arbiter.json")]
     run([*ZOOMAGENT, "train", "calibrate", str(records), *named])

@@ -29,7 +29,7 @@ from zoomagent.errors import (
     SettingInvalid,
     Unauthorized,
 )
-from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_rival
+from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_pointing, of_rival
 from zoomagent.evaluation.results import Key, Result, ResultFile
 from zoomagent.evaluation.sets.public.catalogue import Contents, questions
 from zoomagent.evaluation.sets.public.question import PublicSet, SetQuestion
@@ -79,7 +79,7 @@ class Plan:
     def ways(self, pixels: int) -> list[Way]:
         """The rows under one limit of pixels, the model without zoom first. Only strategies of the agent's have a
         limit of calls: a rival stops by itself."""
-        names = dict.fromkeys([BASE, *self.strategies])
+        names = dict.fromkeys([BASE] if self.kind.rule == "box" else [BASE, *self.strategies])
         return [
             Way(name, calls, pixels)
             for name in names
@@ -128,8 +128,9 @@ def measure(
             for way in ways
             if way.strategy in AGENT
         }
+        asked = of_pointing if plan.kind.rule == "box" else of_agent
         contestants = {
-            way: of_agent(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
+            way: asked(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
         }
         try:
             results += asyncio.run(

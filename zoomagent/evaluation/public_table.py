@@ -19,7 +19,7 @@ from zoomagent.evaluation.sets.public.worth import yes_or_no
 from zoomagent.evaluation.table import Row, rows
 from zoomagent.geometry import Box, iou
 from zoomagent.models.profiles import Profile, whole_side
-from zoomagent.prompts import macro_prompt
+from zoomagent.prompts import ground_prompt, macro_prompt
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def public_report(
         "models": list(dict.fromkeys(r.key.model for r in results)),
         "seeds": sorted({r.key.seed for r in results}),
         "pixels": [_pixels(profile) for profile in profiles],
-        "prompt": macro_prompt(first.question, profiles[0].offered(first.options)),
+        "prompt": ground_prompt(first.question, profiles[0].space)
+        if plan.kind.rule == "box"
+        else macro_prompt(first.question, profiles[0].offered(first.options)),
         "price": asdict(price) if price else None,
         "rows": public_rows(results, [name for name in plan.contents.categories if name], price),
     }

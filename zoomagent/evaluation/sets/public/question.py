@@ -17,7 +17,7 @@ import orjson
 from zoomagent.confidence.records import draw
 
 Corners = tuple[int, int, int, int]
-Rule = Literal["option", "words", "yes or no", "vqa", "anls"]
+Rule = Literal["option", "words", "yes or no", "vqa", "anls", "box"]
 """How an answer is compared with the right ones (`worth.py`)."""
 
 
