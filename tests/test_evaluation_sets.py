@@ -21,7 +21,7 @@ from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure
+from zoomagent.evaluation.public import Part, Plan, Way, ask_all, judged_by, measure
 from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import clustered, wilson
@@ -340,6 +340,14 @@ def test_a_killed_run_asks_only_what_is_missing(drawn: Path, tmp_path: Path) -> 
     assert {r.key: r for r in load(file)} == {r.key: r for r in again}
 
 
+def test_answers_under_another_arbiter_are_not_taken_up(tmp_path: Path) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file in files:
+        file.write_text(file.name)
+    assert len({judged_by("m", None), *(judged_by("m", file) for file in files)}) == 3
+    assert judged_by("m", files[0]) == judged_by("m", files[0]) and judged_by("m", None) == "m"
+
+
 def test_a_server_that_is_gone_stops_the_run_and_is_no_wrong_answer(drawn: Path, tmp_path: Path) -> None:
     kept, log = ResultFile(tmp_path / "results.jsonl"), list[tuple[str, ...]]()
     with pytest.raises(ModelUnavailable, match="go on"):
@@ -361,9 +369,9 @@ def served(server: FakeServer, pixels: int) -> tuple[str, Model]:
 
 def test_a_server_is_asked_several_questions_at_a_time_with_letters_and_its_tokens_are_counted(drawn: Path) -> None:
     server = FakeServer(brain=lambda seen: "A")
-    plan = replace(plan_of(drawn), strategies=("p2r",), at_once=4)
+    plan = replace(plan_of(drawn, 3), strategies=("p2r",), at_once=3)
     results = measure(plan, lambda pixels: served(server, pixels))
-    assert {r.key.row for r in results} == {"macro", "p2r"} and len(results) == 2 * 3 * N
+    assert {r.key.row for r in results} == {"macro", "p2r"} and len(results) == 2 * 3 * 3
     assert all(r.given == r.options[0] and r.reply and r.prompt_tokens and r.completion_tokens for r in results)
     [macro] = [row for row in public_rows(results, [], Price(1, 0)) if row["strategy"] == "macro"]
     assert macro["price"] == pytest.approx(1000 * 11 / 1e6)

@@ -9,6 +9,7 @@ silence says nothing about the model. Left out: reading the sets (`sets/public`)
 """
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -142,6 +143,13 @@ def measure(
     return results
 
 
+def judged_by(named: str, arbiter: Path | None) -> str:
+    """The model's name with what judges its answers: under another arbiter other answers are given."""
+    if arbiter is None or not arbiter.is_file():
+        return named
+    return f"{named} arbiter {hashlib.sha256(arbiter.read_bytes()).hexdigest()[:12]}"
+
+
 def _further(progress: Callable[[int], None], before: int, done: int) -> None:
     progress(before + done)
 
@@ -213,7 +221,7 @@ async def ask_one(
     ]
     missing = [(way, options, key) for way, options, key in asked if key not in kept]
     if missing:
-        with _opened(plan, question) as picture:
+        with await asyncio.to_thread(_opened, plan, question) as picture:
             for way, options, key in missing:
                 forget()
                 kept.add(await _answered(plan.kind, question, options, key, contestants[way], picture))
