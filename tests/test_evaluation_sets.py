@@ -28,9 +28,10 @@ from zoomagent.evaluation.scoring import clustered, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
 from zoomagent.evaluation.sets.public.exporting import export
-from zoomagent.evaluation.sets.public.files import read_table, write_parquet
+from zoomagent.evaluation.sets.public.files import names_option, read_table, split_options, write_parquet
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
+from zoomagent.evaluation.sets.public.vstar import HINT
 from zoomagent.evaluation.sets.public.worth import distance, worth
 from zoomagent.media import Picture
 from zoomagent.models.base import Model
@@ -232,6 +233,52 @@ def test_a_question_whose_options_stand_in_its_words_is_asked_without_them(drawn
     assert ocr.text == "What is written on the red circle?" and len(ocr.options) == 3
     open_ones = [question for question in read("zoombench", drawn) if not question.options]
     assert len(open_ones) == N // 3
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "options"),
+    [
+        (f"Which?\n(A) red\n(B) blue\n{HINT}", "Which?", "red blue"),
+        ("Which?\nA. red\nB. blue", "Which?", "red blue"),
+        ("Which? (A) red (B) blue (C) green", "Which?", "red blue green"),
+        ("Which?\nOptions:\nA: red\nB: blue", "Which?", "red blue"),
+        ("What is (A) here?", "What is (A) here?", ""),
+        ("Is it B. Smith?\nB. Smith", "Is it B. Smith?\nB. Smith", ""),
+        ("Plain words?", "Plain words?", ""),
+    ],
+)  # fmt: skip
+def test_options_are_told_from_the_question_they_stand_in(text: str, question: str, options: str) -> None:
+    assert split_options(text) == (question, tuple(options.split()))
+
+
+@pytest.mark.parametrize(
+    ("answer", "option"),
+    [
+        ("A", "red"),
+        ("(b)", "blue"),
+        ("B.", "blue"),
+        ("B. blue", "blue"),
+        ("blue", "blue"),
+        ("C", ""),
+        ("", ""),
+        ("AB", ""),
+    ],
+)
+def test_an_answer_names_an_option_by_its_letter_or_its_words(answer: str, option: str) -> None:
+    assert names_option(answer, ("red", "blue")) == option
+
+
+def test_ways_to_write_the_same_are_read_alike(drawn: Path, tmp_path: Path) -> None:
+    """Tuples for boxes, and answers between tags, as other releases of these sets have them."""
+    for name, file, found, written in (
+        ("treebench", "TreeBench.tsv", r"\[(\d+,\d+,\d+,\d+)\]", r"(\1)"),
+        ("visualprobe", "VisualProbe_Hard/val.json", r'"solution":"(.*?)"', r'"solution":"<answer> \1 </answer>"'),
+    ):
+        shutil.copytree(drawn / name, tmp_path / name)
+        before = (tmp_path / name / file).read_text()
+        (tmp_path / name / file).write_text(re.sub(found, written, before))
+        assert re.search(found, before)
+        assert [(q.answers, q.boxes) for q in read(name, tmp_path)] == [(q.answers, q.boxes) for q in read(name, drawn)]
 
 
 def test_a_users_own_file_is_a_set(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ MOST_CELL = 1 << 28
 _OPTION = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(\S.*?)\s*")
 _NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+(?:\s.*)?)?", re.DOTALL)
 _INLINE = re.compile(r"\(([a-zA-Z])\)\s*")
+_BEHIND = re.compile(r"\s\(([A-Z])\)\s")
 _HINT = re.compile(
     r"\s*(options?:|the choices are listed below:|select from the following choices\.?|"
     r"(please )?answer (the question )?with the (option's letter|option letter|correct letter).*|"
@@ -142,8 +143,8 @@ def picture_at(path: Path, number: int | str, folder: Path, name: Any) -> Path:
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question whose options stand below it, a line each, without them and without the words that ask for a
-    letter; and the options without their letters."""
+    """A question whose options stand below it, a line each, or behind it, each with its letter in parentheses: without
+    them and without the words that ask for a letter; and the options without their letters."""
     options: list[str] = []
     rest: list[str] = []
     for line in text.strip().splitlines():
@@ -152,7 +153,12 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
             options.append(match[2])
         elif not _HINT.fullmatch(line):
             rest.append(line.rstrip())
-    return "\n".join(rest).strip(), tuple(options)
+    question = "\n".join(rest).strip()
+    if not options and len(parts := _BEHIND.split(question)) > 4:
+        letters, said = parts[1::2], tuple(part.strip() for part in parts[2::2])
+        if letters == [chr(ord("A") + i) for i in range(len(letters))] and all(said):
+            return parts[0].strip(), said
+    return question, tuple(options)
 
 
 def inline_options(text: str) -> tuple[str, ...]:
@@ -165,14 +171,17 @@ def inline_options(text: str) -> tuple[str, ...]:
 
 def chosen(path: Path, number: int | str, answer: Any, options: tuple[str, ...]) -> str:
     """The option that an answer names: "B", "(b)", "B. red", or the option's own words."""
+    if found := names_option(answer, options):
+        return found
+    raise corrupt(path, number, f"its answer {str(answer)[:20]!r} names none of its {len(options)} options")
+
+
+def names_option(answer: Any, options: tuple[str, ...]) -> str:
+    """The same; "" where it names none."""
     said = str(answer).strip()
     match = _NAMED.fullmatch(said)
     index = ord(match[1].upper()) - ord("A") if match else len(options)
-    if index < len(options):
-        return options[index]
-    if said in options:
-        return said
-    raise corrupt(path, number, f"its answer {said[:20]!r} names none of its {len(options)} options")
+    return options[index] if index < len(options) else said if said in options else ""
 
 
 def without_letters(options: Iterable[Any]) -> tuple[str, ...]:

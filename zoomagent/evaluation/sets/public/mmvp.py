@@ -14,7 +14,6 @@ from typing import Any
 
 from zoomagent.evaluation.sets.public.files import (
     chosen,
-    corrupt,
     inline_options,
     picture_at,
     read_table,
@@ -24,22 +23,18 @@ from zoomagent.evaluation.sets.public.files import (
 from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
 
 FILE, PICTURES = "Questions.csv", "MMVP Images"
-COLUMNS = ("Index", "Question", "Options", "Correct Answer")
+COLUMNS = ("Question", "Options", "Correct Answer")
 
 
 def read_mmvp(folder: Path) -> Iterator[SetQuestion]:
-    """Every question; two that follow each other are a pair."""
+    """Every question; two that follow each other are a pair. A row's number names its picture, as the authors count."""
     path = there(folder / FILE)
     for number, row in read_table(path, COLUMNS, tabs=False):
-        index = row["Index"].strip()
-        if not index.isdecimal():
-            raise corrupt(path, number, "its Index is no number")
         options = inline_options(row["Options"])
         answer = chosen(path, number, row["Correct Answer"], options)
-        picture = picture_at(path, number, folder / PICTURES, f"{index}.jpg")
-        yield SetQuestion(
-            index, picture, row["Question"].strip(), (answer,), options, circle=str((int(index) + 1) // 2)
-        )
+        picture = picture_at(path, number, folder / PICTURES, f"{number}.jpg")
+        pair = str((number + 1) // 2)
+        yield SetQuestion(str(number), picture, row["Question"].strip(), (answer,), options, circle=pair)
 
 
 def write_mmvp(folder: Path, drawn: Sequence[Drawn]) -> None:

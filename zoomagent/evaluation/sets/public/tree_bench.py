@@ -29,6 +29,7 @@ from zoomagent.evaluation.sets.public.files import (
 from zoomagent.evaluation.sets.public.question import Corners, Drawn, SetQuestion
 
 FILE = "TreeBench.tsv"
+_TUPLES = str.maketrans("()", "[]")
 COLUMNS = ("index", "question", "image", "answer", "category", "target_instances")
 
 
@@ -52,7 +53,7 @@ def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
 
 def _boxes(path: Path, number: int, text: str) -> tuple[Corners, ...]:
     try:
-        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(text or "[]")]
+        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(text.translate(_TUPLES) or "[]")]
         return tuple((left, top, right, bottom) for left, top, right, bottom in boxes)
     except (orjson.JSONDecodeError, TypeError, ValueError) as error:
         raise corrupt(path, number, "its target_instances are no boxes") from error

@@ -7,6 +7,7 @@ may be missing from a part. Its authors let a model judge the answers, over 32 s
 words, or the number, must be the published ones, so figures are lower bounds of theirs.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from zoomagent.errors import InputRefused
 from zoomagent.evaluation.sets.public.files import corrupt, picture_at, with_fields
 from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
 
+_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 LEVELS = ("Easy", "Medium", "Hard")
 
 
@@ -40,7 +42,8 @@ def read_visual_probe(folder: Path) -> Iterator[SetQuestion]:
             name = str(names[0]).removeprefix(f"{home.name}/")
             text = str(row["problem"]).replace("<image>", "").strip()
             picture = picture_at(path, number, home, name)
-            yield SetQuestion(f"{level.lower()}-{number}", picture, text, (str(row["solution"]),), category=level)
+            answer = _ANSWER.sub(r"\1", str(row["solution"]).strip())
+            yield SetQuestion(f"{level.lower()}-{number}", picture, text, (answer,), category=level)
 
 
 def write_visual_probe(folder: Path, drawn: Sequence[Drawn]) -> None:

@@ -16,6 +16,7 @@ from zoomagent.evaluation.sets.public.files import (
     corrupt,
     embedded,
     letter,
+    names_option,
     one_of,
     read_parquet,
     split_options,
@@ -31,6 +32,9 @@ def read_zoom_bench(folder: Path) -> Iterator[SetQuestion]:
         if not query or not response:
             raise corrupt(path, number, "it has no query or no response")
         text, options = split_options(str(query).replace("<image>", ""))
+        if options and not names_option(response, options):
+            # An open question that only looks as if it had options.
+            text, options = str(query).replace("<image>", "").strip(), ()
         answer = chosen(path, number, response, options) if options else str(response).strip()
         picture = embedded(path, number, row["image"])
         category = str(row.get("question_type") or ("options" if options else "open"))
