@@ -142,6 +142,6 @@ def test_the_rehearsal_writes_its_report_and_is_short_the_second_time(tmp_path: 
         assert done.returncode == 0, done.stderr[-2000:]
     assert "bench run" not in done.stdout and "batch" not in done.stdout
     report = (tmp_path / "work" / "report.md").read_text()
-    assert report.count("| auto |") == 2 and report.count("exact sign test") == 2
+    assert report.count("\n| auto |") == 2 and report.count("exact sign test") == 2
     results = (tmp_path / "work" / "nano" / "vstar.jsonl").read_bytes().splitlines()
     assert len(results) == 16 * 5
