@@ -21,14 +21,14 @@ from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Part, Plan, Way, ask_all, judged_by, measure
+from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure, name_with_arbiter
 from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
-from zoomagent.evaluation.scoring import clustered, wilson
+from zoomagent.evaluation.scoring import cluster_interval, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
 from zoomagent.evaluation.sets.public.exporting import export
-from zoomagent.evaluation.sets.public.files import names_option, read_table, split_options, write_parquet
+from zoomagent.evaluation.sets.public.files import match_option, read_table, split_options, write_parquet
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
 from zoomagent.evaluation.sets.public.vstar import HINT
@@ -265,7 +265,7 @@ def test_options_are_told_from_the_question_they_stand_in(text: str, question: s
     ],
 )
 def test_an_answer_names_an_option_by_its_letter_or_its_words(answer: str, option: str) -> None:
-    assert names_option(answer, ("red", "blue")) == option
+    assert match_option(answer, ("red", "blue")) == option
 
 
 def test_ways_to_write_the_same_are_read_alike(drawn: Path, tmp_path: Path) -> None:
@@ -391,8 +391,8 @@ def test_answers_under_another_arbiter_are_not_taken_up(tmp_path: Path) -> None:
     files = [tmp_path / "a.json", tmp_path / "b.json"]
     for file in files:
         file.write_text(file.name)
-    assert len({judged_by("m", None), *(judged_by("m", file) for file in files)}) == 3
-    assert judged_by("m", files[0]) == judged_by("m", files[0]) and judged_by("m", None) == "m"
+    assert len({name_with_arbiter("m", None), *(name_with_arbiter("m", file) for file in files)}) == 3
+    assert name_with_arbiter("m", files[0]) == name_with_arbiter("m", files[0]) and name_with_arbiter("m", None) == "m"
 
 
 def test_a_server_that_is_gone_stops_the_run_and_is_no_wrong_answer(drawn: Path, tmp_path: Path) -> None:
@@ -508,16 +508,16 @@ def test_the_command_asks_nano_and_goes_on(drawn: Path, tmp_path: Path) -> None:
 
 def test_seeds_of_one_question_are_not_so_many_questions() -> None:
     right = [True, False] * 20
-    alone = clustered([float(r) for r in right], range(40))
-    thrice = clustered([float(r) for r in right * 3], [*range(40)] * 3)
+    alone = cluster_interval([float(r) for r in right], range(40))
+    thrice = cluster_interval([float(r) for r in right * 3], [*range(40)] * 3)
     assert thrice == pytest.approx(alone, abs=0.01) and alone == pytest.approx(wilson(20, 40), abs=0.01)
 
 
 def test_questions_that_agree_by_chance_only_are_worth_their_number() -> None:
     scores = np.random.default_rng(1).integers(2, size=900).astype(float).tolist()
-    low, high = clustered(scores, [number // 3 for number in range(900)])
+    low, high = cluster_interval(scores, [number // 3 for number in range(900)])
     assert high - low == pytest.approx(wilson(450, 900)[1] - wilson(450, 900)[0], rel=0.25)
 
 
 def test_all_right_is_worth_one_question_a_cluster() -> None:
-    assert clustered([1.0] * 30, [0, 1, 2] * 10) == pytest.approx(wilson(3, 3), abs=1e-9)
+    assert cluster_interval([1.0] * 30, [0, 1, 2] * 10) == pytest.approx(wilson(3, 3), abs=1e-9)

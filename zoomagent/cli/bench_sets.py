@@ -53,7 +53,7 @@ def run(
     from rich.progress import Progress
 
     from zoomagent.cli.bench import check_folders, names_in, print_table, write_json
-    from zoomagent.evaluation.public import ROWS, Plan, judged_by, measure
+    from zoomagent.evaluation.public import ROWS, Plan, measure, name_with_arbiter
     from zoomagent.evaluation.public_table import public_markdown, public_report
     from zoomagent.evaluation.results import ResultFile
     from zoomagent.evaluation.sets.public.catalogue import check, named_set
@@ -74,7 +74,7 @@ def run(
         own = fields | ({"max_pixels": most} if most else {})
         loaded = load_model(model, profile=own)
         models.setdefault(most, loaded)
-        return judged_by(fingerprint(model, own), arbiter), loaded
+        return name_with_arbiter(fingerprint(model, own), arbiter), loaded
 
     with Progress(transient=True) as bar:
         reading = bar.add_task("reading", total=kind.count)

@@ -135,7 +135,7 @@ def measure(
         }
         try:
             results += asyncio.run(
-                _with_model(model, plan, named, contestants, kept, partial(_further, progress, len(results)))
+                _with_model(model, plan, named, contestants, kept, partial(_progress_after, progress, len(results)))
             )
         finally:
             for agent in agents.values():
@@ -143,14 +143,14 @@ def measure(
     return results
 
 
-def judged_by(named: str, arbiter: Path | None) -> str:
+def name_with_arbiter(named: str, arbiter: Path | None) -> str:
     """The model's name with what judges its answers: under another arbiter other answers are given."""
     if arbiter is None or not arbiter.is_file():
         return named
     return f"{named} arbiter {hashlib.sha256(arbiter.read_bytes()).hexdigest()[:12]}"
 
 
-def _further(progress: Callable[[int], None], before: int, done: int) -> None:
+def _progress_after(progress: Callable[[int], None], before: int, done: int) -> None:
     progress(before + done)
 
 
@@ -221,10 +221,10 @@ async def ask_one(
     ]
     missing = [(way, options, key) for way, options, key in asked if key not in kept]
     if missing:
-        with await asyncio.to_thread(_opened, plan, question) as picture:
+        with await asyncio.to_thread(_open, plan, question) as picture:
             for way, options, key in missing:
                 forget()
-                kept.add(await _answered(plan.kind, question, options, key, contestants[way], picture))
+                kept.add(await _answer(plan.kind, question, options, key, contestants[way], picture))
     return [kept[key] for _, _, key in asked]
 
 
@@ -247,7 +247,7 @@ def key_of(plan: Plan, named: str, question: SetQuestion, place: int, way: Way, 
     )
 
 
-def _opened(plan: Plan, question: SetQuestion) -> Picture:
+def _open(plan: Plan, question: SetQuestion) -> Picture:
     try:
         return open_picture(question.picture)
     except InputRefused as error:
@@ -255,7 +255,7 @@ def _opened(plan: Plan, question: SetQuestion) -> Picture:
         raise InputRefused(text, code=error.code) from error
 
 
-async def _answered(
+async def _answer(
     kind: PublicSet,
     question: SetQuestion,
     options: Sequence[str],

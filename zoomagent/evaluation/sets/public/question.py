@@ -61,7 +61,7 @@ class SetQuestion:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnQuestion:
     """A picture of our own world with a question, to write small sets in published formats with. Boxes are pixels."""
 
     picture: bytes
@@ -83,7 +83,7 @@ class PublicSet:
     name: str
     title: str
     read: Callable[[Path], Iterator[SetQuestion]]
-    write: Callable[[Path, Sequence[Drawn]], None]
+    write: Callable[[Path, Sequence[DrawnQuestion]], None]
     count: int | None
     rule: Rule
     source: str

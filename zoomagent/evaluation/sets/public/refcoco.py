@@ -15,7 +15,7 @@ from pathlib import Path
 from zoomagent.data.grounding.pictures import read_refcoco
 from zoomagent.data.grounding.world_sets import write_set
 from zoomagent.evaluation.sets.public.files import picture_at
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 ASKED = ("val", "test", "testA", "testB")
 PICTURES = "train2014"
@@ -37,6 +37,6 @@ def read_refcoco_set(folder: Path) -> Iterator[SetQuestion]:
             )
 
 
-def write_refcoco_set(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_refcoco_set(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The files of the drawn world that `data grounding` is tried with; half of their scenes are asked about."""
     write_set("refcoco", folder, scenes=max(4, len(drawn)))

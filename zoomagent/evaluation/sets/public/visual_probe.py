@@ -15,8 +15,8 @@ import orjson
 
 from zoomagent.data.grounding.annotation import read_json
 from zoomagent.errors import InputRefused
-from zoomagent.evaluation.sets.public.files import corrupt, picture_at, with_fields
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 _ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 LEVELS = ("Easy", "Medium", "Hard")
@@ -35,7 +35,7 @@ def read_visual_probe(folder: Path) -> Iterator[SetQuestion]:
         if not isinstance(rows, list):
             raise corrupt(path, 1, "it is no list")
         for number, row in enumerate(rows, 1):
-            row = with_fields(path, number, row, ("images", "problem", "solution"))
+            row = require_fields(path, number, row, ("images", "problem", "solution"))
             names = row["images"]
             if not isinstance(names, list) or len(names) != 1:
                 raise corrupt(path, number, "it has not one picture")
@@ -46,7 +46,7 @@ def read_visual_probe(folder: Path) -> Iterator[SetQuestion]:
             yield SetQuestion(f"{level.lower()}-{number}", picture, text, (answer,), category=level)
 
 
-def write_visual_probe(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_visual_probe(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The three folders with drawn questions."""
     for place, level in enumerate(LEVELS):
         home = folder / f"VisualProbe_{level}"
