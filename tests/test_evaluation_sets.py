@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
-from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
+from zoomagent.errors import InputRefused, ServerError, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
 from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure, name_with_arbiter
 from zoomagent.evaluation.public_table import Price, public_rows
@@ -395,10 +395,17 @@ def test_answers_under_another_arbiter_are_not_taken_up(tmp_path: Path) -> None:
     assert name_with_arbiter("m", files[0]) == name_with_arbiter("m", files[0]) and name_with_arbiter("m", None) == "m"
 
 
-def test_a_server_that_is_gone_stops_the_run_and_is_no_wrong_answer(drawn: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("model_unavailable", "go on"), ("outside_world", "Name a model"), ("model_blind", "Name a model")],
+)
+def test_a_model_that_cannot_be_asked_stops_the_run_and_is_no_wrong_answer(
+    drawn: Path, tmp_path: Path, code: str, advice: str
+) -> None:
     kept, log = ResultFile(tmp_path / "results.jsonl"), list[tuple[str, ...]]()
-    with pytest.raises(ModelUnavailable, match="go on"):
-        ask(plan_of(drawn), {"macro": saying("", log, "failed: model_unavailable")}, kept)
+    with pytest.raises(ServerError, match=f"{code}.*{advice}") as caught:
+        ask(plan_of(drawn), {"macro": saying("", log, f"failed: {code}")}, kept)
+    assert caught.value.code == code
     assert len(log) == 1 and not (tmp_path / "results.jsonl").exists()
 
 

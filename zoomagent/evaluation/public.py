@@ -268,7 +268,8 @@ async def _answer(
     seconds = time.perf_counter() - start
     code = given.outcome.partition(": ")[2]
     if code in STOPS:
-        raise STOPS[code](f"The model stopped answering ({code}). What it answered is kept; run the same to go on.")
+        advice = "Run the same again to go on" if STOPS[code].retryable else "Name a model that can be asked"
+        raise STOPS[code](f"Question {question.id[:80]!r} was not answered ({code}). What was, is kept. {advice}.")
     value = worth(kind.rule, question, given.text) if given.answered else 0.0
     return Result(
         key=key,
