@@ -12,26 +12,31 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from fake_server import FakeServer, images_of
 from pyarrow import parquet
 from typer.testing import CliRunner
 
 from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
-from zoomagent.errors import InputRefused, ModelUnavailable, SettingInvalid
+from zoomagent.errors import InputRefused, ServerError, SettingInvalid
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Part, Plan, Way, ask_all
-from zoomagent.evaluation.public_table import public_rows
+from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure, name_with_arbiter
+from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
-from zoomagent.evaluation.scoring import clustered, wilson
+from zoomagent.evaluation.scoring import cluster_interval, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
 from zoomagent.evaluation.sets.public.exporting import export
-from zoomagent.evaluation.sets.public.files import read_table, write_parquet
+from zoomagent.evaluation.sets.public.files import match_option, read_table, split_options, write_parquet
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
+from zoomagent.evaluation.sets.public.vstar import HINT
 from zoomagent.evaluation.sets.public.worth import distance, worth
 from zoomagent.media import Picture
+from zoomagent.models.base import Model
+from zoomagent.models.loading import load_model, use_profile
+from zoomagent.models.server.openai_server import OpenAIModel
 
 SIDE = 320
 N = 6
@@ -51,7 +56,7 @@ FIELDS = {
     "vstar": "label", "hr-bench-4k": "answer", "hr-bench-8k": "answer", "mme-realworld-lite": "answer",
     "treebench": "target_instances", "zoombench": "response", "visualprobe": "solution", "textvqa": "answers",
     "gqa": "answer", "gqa-options": "question", "seed-bench": "choice_c", "mmbench-dev": "hint", "pope": "label",
-    "mmvp": "Correct Answer", "blink-spatial": "choices",
+    "mmvp": "Correct Answer", "blink-spatial": "choices", "refcoco": "bbox",
 }  # fmt: skip
 
 
@@ -148,7 +153,7 @@ def test_what_is_written_in_a_sets_format_is_read_again(drawn: Path, name: str) 
     found = list(kind.read(folder))
     assert len({question.id for question in found}) == len(found) >= N
     for question in found:
-        assert question.text.endswith("?") and question.answers and "\n" not in question.text
+        assert question.text.endswith("?") == (name != "refcoco") and question.answers and "\n" not in question.text
         assert not question.options or question.answers[0] in question.options
         for seed in (1, 2, 3):
             assert sorted(question.options_for(seed)) == sorted(question.options)
@@ -230,6 +235,52 @@ def test_a_question_whose_options_stand_in_its_words_is_asked_without_them(drawn
     assert len(open_ones) == N // 3
 
 
+@pytest.mark.parametrize(
+    ("text", "question", "options"),
+    [
+        (f"Which?\n(A) red\n(B) blue\n{HINT}", "Which?", "red blue"),
+        ("Which?\nA. red\nB. blue", "Which?", "red blue"),
+        ("Which? (A) red (B) blue (C) green", "Which?", "red blue green"),
+        ("Which?\nOptions:\nA: red\nB: blue", "Which?", "red blue"),
+        ("What is (A) here?", "What is (A) here?", ""),
+        ("Is it B. Smith?\nB. Smith", "Is it B. Smith?\nB. Smith", ""),
+        ("Plain words?", "Plain words?", ""),
+    ],
+)  # fmt: skip
+def test_options_are_told_from_the_question_they_stand_in(text: str, question: str, options: str) -> None:
+    assert split_options(text) == (question, tuple(options.split()))
+
+
+@pytest.mark.parametrize(
+    ("answer", "option"),
+    [
+        ("A", "red"),
+        ("(b)", "blue"),
+        ("B.", "blue"),
+        ("B. blue", "blue"),
+        ("blue", "blue"),
+        ("C", ""),
+        ("", ""),
+        ("AB", ""),
+    ],
+)
+def test_an_answer_names_an_option_by_its_letter_or_its_words(answer: str, option: str) -> None:
+    assert match_option(answer, ("red", "blue")) == option
+
+
+def test_ways_to_write_the_same_are_read_alike(drawn: Path, tmp_path: Path) -> None:
+    """Tuples for boxes, and answers between tags, as other releases of these sets have them."""
+    for name, file, found, written in (
+        ("treebench", "TreeBench.tsv", r"\[(\d+,\d+,\d+,\d+)\]", r"(\1)"),
+        ("visualprobe", "VisualProbe_Hard/val.json", r'"solution":"(.*?)"', r'"solution":"<answer> \1 </answer>"'),
+    ):
+        shutil.copytree(drawn / name, tmp_path / name)
+        before = (tmp_path / name / file).read_text()
+        (tmp_path / name / file).write_text(re.sub(found, written, before))
+        assert re.search(found, before)
+        assert [(q.answers, q.boxes) for q in read(name, tmp_path)] == [(q.answers, q.boxes) for q in read(name, drawn)]
+
+
 def test_a_users_own_file_is_a_set(tmp_path: Path) -> None:
     draw_set(own_set(tmp_path / "q"), tmp_path / "q", N, SIDE)
     kind, folder = named_set(f"own:{tmp_path / 'q' / 'questions.jsonl'}", None)
@@ -261,12 +312,15 @@ PEOPLE = ("7", "7", "7", "seven", "seven", "8", "eight", "9", "9", "the 7")
         ("vqa", PEOPLE, (), "4", 0),
         ("anls", ("bakery", "x"), (), "bakary", 5 / 6),
         ("anls", ("bakery",), (), "butcher", 0),
+        ("box", ("[0, 0, 10, 10]",), (), "[0, 0, 10, 20]", 1),
+        ("box", ("[0, 0, 10, 10]",), (), "[0, 0, 10, 21]", 0),
     ],
 )
 def test_an_answer_is_worth_what_the_authors_rule_says(
     rule: Rule, answers: tuple[str, ...], options: tuple[str, ...], given: str, value: float
 ) -> None:
-    assert worth(rule, SetQuestion("1", b"", "?", answers, options), given) == pytest.approx(value)
+    question = SetQuestion("1", b"", "?", answers, options, boxes=((0, 0, 10, 10),))
+    assert worth(rule, question, given) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -333,10 +387,25 @@ def test_a_killed_run_asks_only_what_is_missing(drawn: Path, tmp_path: Path) -> 
     assert {r.key: r for r in load(file)} == {r.key: r for r in again}
 
 
-def test_a_server_that_is_gone_stops_the_run_and_is_no_wrong_answer(drawn: Path, tmp_path: Path) -> None:
+def test_answers_under_another_arbiter_are_not_taken_up(tmp_path: Path) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file in files:
+        file.write_text(file.name)
+    assert len({name_with_arbiter("m", None), *(name_with_arbiter("m", file) for file in files)}) == 3
+    assert name_with_arbiter("m", files[0]) == name_with_arbiter("m", files[0]) and name_with_arbiter("m", None) == "m"
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("model_unavailable", "go on"), ("outside_world", "Name a model"), ("model_blind", "Name a model")],
+)
+def test_a_model_that_cannot_be_asked_stops_the_run_and_is_no_wrong_answer(
+    drawn: Path, tmp_path: Path, code: str, advice: str
+) -> None:
     kept, log = ResultFile(tmp_path / "results.jsonl"), list[tuple[str, ...]]()
-    with pytest.raises(ModelUnavailable, match="go on"):
-        ask(plan_of(drawn), {"macro": saying("", log, "failed: model_unavailable")}, kept)
+    with pytest.raises(ServerError, match=f"{code}.*{advice}") as caught:
+        ask(plan_of(drawn), {"macro": saying("", log, f"failed: {code}")}, kept)
+    assert caught.value.code == code
     assert len(log) == 1 and not (tmp_path / "results.jsonl").exists()
 
 
@@ -344,6 +413,56 @@ def test_an_answer_that_did_not_come_counts_as_wrong(drawn: Path) -> None:
     results = ask(plan_of(drawn), {"macro": saying("", [], "failed: budget_calls")})
     [row] = [row for row in public_rows(results, []) if row["kind"] == "all"]
     assert row["accuracy"] == 0 and row["errors"] == 3 * N
+
+
+def served(server: FakeServer, pixels: int) -> tuple[str, Model]:
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport())
+    use_profile(model, {"max_pixels": pixels} if pixels else {})
+    return f"fake {pixels}", model
+
+
+def test_a_server_is_asked_several_questions_at_a_time_with_letters_and_its_tokens_are_counted(drawn: Path) -> None:
+    server = FakeServer(brain=lambda seen: "A")
+    plan = replace(plan_of(drawn, 3), strategies=("p2r",), at_once=3)
+    results = measure(plan, lambda pixels: served(server, pixels))
+    assert {r.key.row for r in results} == {"macro", "p2r"} and len(results) == 2 * 3 * 3
+    assert all(r.given == r.options[0] and r.reply and r.prompt_tokens and r.completion_tokens for r in results)
+    [macro] = [row for row in public_rows(results, [], Price(1, 0)) if row["strategy"] == "macro"]
+    assert macro["price"] == pytest.approx(1000 * 11 / 1e6)
+
+
+def test_every_row_of_a_sweep_sees_no_more_pixels_and_makes_no_more_calls(drawn: Path) -> None:
+    server = FakeServer(brain=lambda seen: "A")
+    plan = replace(plan_of(drawn, 2, (0,)), strategies=("search", "p2r"), calls=(2, 5), pixels=(65536, 131072))
+    results = measure(plan, lambda pixels: served(server, pixels))
+    rows = {
+        f"{name}, {pixels} px"
+        for pixels in plan.pixels
+        for name in ("macro", "search, 2 calls", "search, 5 calls", "p2r")
+    }
+    assert {r.key.row for r in results} == rows
+    assert all(r.calls <= r.key.calls for r in results if r.key.calls)
+    most = max(image.width * image.height for request in server.requests for image in images_of(request))
+    assert 65536 < most <= 131072
+    assert {row["gain"] for row in public_rows(results, []) if row["strategy"].startswith("macro")} == {0.0}
+
+
+def test_a_phrase_is_pointed_at_and_right_where_boxes_overlap_by_half(drawn: Path) -> None:
+    kind, folder = SETS["refcoco"], drawn / "refcoco"
+    plan = Plan(kind, folder, check(kind, folder, part=True), ("auto",), (0,), n=4)
+    [first, *_] = [question for question in kind.read(folder) if question.id in plan.places]
+    left, top, right, bottom = (round(1000 * side / 512) for side in first.boxes[0])
+    server = FakeServer(brain=lambda seen: f"[{left}, {top}, {right}, {bottom}]")
+    results = measure(plan, lambda pixels: served(server, pixels))
+    assert {r.key.row for r in results} == {"macro"} and {r.calls for r in results} == {1}
+    assert {r.key.question for r in results if r.right} == {first.id} and all(r.boxes and r.targets for r in results)
+    silent = measure(plan, lambda pixels: served(FakeServer(brain=lambda seen: "Cannot tell"), pixels))
+    assert {(r.right, r.outcome) for r in silent} == {(False, "failed: no_answer")}
+
+
+def test_a_model_of_this_process_is_asked_one_question_at_a_time(drawn: Path) -> None:
+    with pytest.raises(SettingInvalid, match="for a server"):
+        measure(replace(plan_of(drawn), at_once=2), lambda pixels: ("nano", load_model("nano")))
 
 
 def test_the_halves_of_a_set_share_no_picture_and_hold_all_of_it(drawn: Path) -> None:
@@ -396,16 +515,16 @@ def test_the_command_asks_nano_and_goes_on(drawn: Path, tmp_path: Path) -> None:
 
 def test_seeds_of_one_question_are_not_so_many_questions() -> None:
     right = [True, False] * 20
-    alone = clustered([float(r) for r in right], range(40))
-    thrice = clustered([float(r) for r in right * 3], [*range(40)] * 3)
+    alone = cluster_interval([float(r) for r in right], range(40))
+    thrice = cluster_interval([float(r) for r in right * 3], [*range(40)] * 3)
     assert thrice == pytest.approx(alone, abs=0.01) and alone == pytest.approx(wilson(20, 40), abs=0.01)
 
 
 def test_questions_that_agree_by_chance_only_are_worth_their_number() -> None:
     scores = np.random.default_rng(1).integers(2, size=900).astype(float).tolist()
-    low, high = clustered(scores, [number // 3 for number in range(900)])
+    low, high = cluster_interval(scores, [number // 3 for number in range(900)])
     assert high - low == pytest.approx(wilson(450, 900)[1] - wilson(450, 900)[0], rel=0.25)
 
 
 def test_all_right_is_worth_one_question_a_cluster() -> None:
-    assert clustered([1.0] * 30, [0, 1, 2] * 10) == pytest.approx(wilson(3, 3), abs=1e-9)
+    assert cluster_interval([1.0] * 30, [0, 1, 2] * 10) == pytest.approx(wilson(3, 3), abs=1e-9)

@@ -45,7 +45,7 @@ class Shell:
         if "export" in command:
             write(Path(options["--out"]) / "questions.jsonl", "")
         if "batch" in command:
-            write(Path(options["--records"]), json.dumps({"id": "1"}) + "\n")
+            write(Path(options["--records"]), json.dumps({"id": "1", "group": "a/b.jpg"}) + "\n")
         for name in ("--save-profile", "--out"):
             if name in options and "export" not in command:
                 row = {"kind": "all", "seconds": 0.5, "n": 8}
@@ -71,6 +71,8 @@ def runs(table: ModuleType, monkeypatch: pytest.MonkeyPatch, shell: Shell, *argu
 
     monkeypatch.setattr(table, "run", shell.run)
     monkeypatch.setattr(table, "wait_for", lambda server, log: None)
+    monkeypatch.setattr(table, "models_at", list)
+    monkeypatch.setattr(table.signal, "signal", lambda *_: None)
     monkeypatch.setattr(table.subprocess, "Popen", Server)
     monkeypatch.setattr(sys, "argv", ["table.py", *arguments])
     table.main()
@@ -119,6 +121,16 @@ def test_what_was_done_is_not_done_again(
     assert set(every) == {" ".join(line) for line in [*broken.lines, *rest.lines]}
 
 
+def test_a_server_that_a_killed_run_left_is_used_and_another_models_is_told(
+    table: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(table, "models_at", lambda: ["Qwen/Qwen3-VL-4B-Instruct"])
+    with table.served("Qwen/Qwen3-VL-4B-Instruct", tmp_path, tmp_path) as url:
+        assert url.endswith("#Qwen/Qwen3-VL-4B-Instruct")
+    with pytest.raises(SystemExit, match="Stop that server"), table.served("other", tmp_path, tmp_path):
+        pass
+
+
 @pytest.mark.slow
 def test_the_rehearsal_writes_its_report_and_is_short_the_second_time(tmp_path: Path) -> None:
     """All of it with nano: minutes. With a vLLM for the CPU, where ZOOMAGENT_TEST_VLLM names one."""
@@ -130,6 +142,6 @@ def test_the_rehearsal_writes_its_report_and_is_short_the_second_time(tmp_path: 
         assert done.returncode == 0, done.stderr[-2000:]
     assert "bench run" not in done.stdout and "batch" not in done.stdout
     report = (tmp_path / "work" / "report.md").read_text()
-    assert report.count("| auto |") == 2 and report.count("exact sign test") == 2
+    assert report.count("\n| auto |") == 2 and report.count("exact sign test") == 2
     results = (tmp_path / "work" / "nano" / "vstar.jsonl").read_bytes().splitlines()
-    assert len(results) == 67 * 3 * 5
+    assert len(results) == 16 * 5

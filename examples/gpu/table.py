@@ -24,6 +24,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -37,8 +38,10 @@ MODELS = ("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Instruct")
 SETS = {"vstar": "craigwu/vstar_bench", "hr-bench-4k": "DreamMr/HR-Bench"}
 ROWS = "macro,dualfocus,dualfocus-published,auto,tools,search,p2r,zoomeye"
 REHEARSED_ROWS = "macro,dualfocus,auto,tools,p2r"
-DRAWN = {"vstar": 130, "hr-bench-4k": 30}
-"""Questions of the rehearsal: enough for an arbiter."""
+DRAWN = {"vstar": 150, "hr-bench-4k": 30}
+"""Questions of the rehearsal: half of them are enough for an arbiter, which needs a hundred records."""
+REHEARSED = 16
+"""Questions of the other half that every row is asked then."""
 PORT = 8123
 ZOOMAGENT = [sys.executable, "-m", "zoomagent.cli"]
 
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=8, help="Questions asked at a time.")
     parser.add_argument("--rehearse", action="store_true", help="Nano and drawn sets instead of a GPU and downloads.")
     told = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that its server is stopped too
     work: Path = told.work
     work.mkdir(parents=True, exist_ok=True)
     vllm = None if told.rehearse else environment(work)
@@ -143,12 +147,19 @@ def served(model: str, vllm: Path | None, work: Path) -> Iterator[str]:
         command = [str(vllm / "bin" / "vllm"), "serve", model, "--port", str(PORT), "--max-model-len", "32768"]
         command += ["--limit-mm-per-prompt", '{"image": 8}', "--max-logprobs", "20"]
     command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    url = f"http://127.0.0.1:{PORT}/v1#{model}"
+    if left := models_at():
+        if model not in left:
+            raise SystemExit(f"{', '.join(left)} is served at port {PORT} already. Stop that server.")
+        print(f"{model} is served at port {PORT} already.", flush=True)
+        yield url
+        return
     say(command)
     with (work / "vllm.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             wait_for(server, work / "vllm.log")
-            yield f"http://127.0.0.1:{PORT}/v1#{model}"
+            yield url
         finally:
             server.terminate()
             server.wait()
@@ -157,10 +168,17 @@ def served(model: str, vllm: Path | None, work: Path) -> Iterator[str]:
 def wait_for(server: "subprocess.Popen[bytes]", log: Path) -> None:
     """Until the server answers; its weights are downloaded by then."""
     while server.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5):
+        if models_at():
             return
         time.sleep(2)
     raise SystemExit(f"vLLM ended with {server.returncode}. Its last words are in {log}.")
+
+
+def models_at() -> list[str]:
+    """What is served at the port: a script that was killed may have left its server; [] where nothing answers."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{PORT}/v1/models", timeout=5) as told:
+        return [model["id"] for model in json.load(told)["data"]]
+    return []
 
 
 def doctor(job: Job) -> None:
@@ -179,7 +197,8 @@ def calibrate(job: Job, data: dict[str, Path], rehearse: bool) -> None:
         out = job.folder / f"{name}-held-out"
         command = ["bench", "export", "--set", name, "--data", str(data[name]), "--part", "held-out", "--out", str(out)]
         if not (out / "questions.jsonl").exists():
-            run([*ZOOMAGENT, *command, *part(rehearse)])
+            # Drawn sets are small: they have to be asked for as a part of the real ones.
+            run([*ZOOMAGENT, *command, *(["--n", "1000"] if rehearse else [])])
         asked = [
             "batch",
             str(out / "questions.jsonl"),
@@ -189,12 +208,13 @@ def calibrate(job: Job, data: dict[str, Path], rehearse: bool) -> None:
             str(out / "r.jsonl"),
         ]
         run([*ZOOMAGENT, *asked, "--model", job.url, "--concurrency", str(job.at_once), *profile_of(job)])
-    # Both sets number their questions from 0.
+    # Both sets number their questions from 0. Halves are drawn by the names of groups, so these hold no folder.
     lines = []
     for name in SETS:
         for line in (job.folder / f"{name}-held-out" / "r.jsonl").read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
-            lines.append(json.dumps(record | {"id": f"{name} {record['id']}"}))
+            group = f"{name} {Path(record['group']).name}"
+            lines.append(json.dumps(record | {"id": f"{name} {record['id']}", "group": group}))
     records.write_text("\n".join(lines) + "\n", encoding="utf-8")
     named = ["--model", job.name, "--out", str(job.folder / "arbiter.json")]
     run([*ZOOMAGENT, "train", "calibrate", str(records), *named])
@@ -207,14 +227,18 @@ def ask(job: Job, name: str, data: Path, rows: str, rehearse: bool) -> None:
     command = [*ZOOMAGENT, "bench", "run", "--set", name, "--data", str(data), "--part", "test", "--model", job.url]
     command += ["--strategy", rows, "--at-once", str(job.at_once), *profile_of(job)]
     command += ["--arbiter", str(job.folder / "arbiter.json"), "--results", str(job.folder / f"{name}.jsonl")]
+    command += ["--seeds", "1"] if rehearse else []
     pilot = job.folder / f"{name}-pilot.json"
     if not pilot.exists():
         run([*command, "--n", "8", "--out", str(pilot)], quiet=True)
     content = json.loads(pilot.read_text(encoding="utf-8"))
     seconds = sum(row["seconds"] * row["n"] for row in content["rows"] if row["kind"] == "all")
-    left = (content["published"] / 2 / content["questions"] if not rehearse else DRAWN[name] / 2 / 8) * seconds
-    print(f"{name}: about {left / job.at_once / 60:.0f} minutes for all questions", flush=True)
-    told = run([*command, *part(rehearse), "--out", str(job.folder / f"{name}.json")], quiet=True)
+    count = REHEARSED if rehearse else content["published"] / 2
+    print(f"{name}: about {seconds * count / content['questions'] / job.at_once / 60:.0f} minutes", flush=True)
+    told = run(
+        [*command, *(["--n", str(REHEARSED)] if rehearse else []), "--out", str(job.folder / f"{name}.json")],
+        quiet=True,
+    )
     (job.folder / f"{name}.md").write_text(told, encoding="utf-8")
     print(told)
 
@@ -234,11 +258,6 @@ def report(work: Path, data: dict[str, Path], rehearse: bool) -> None:
 
 
 # Helpers
-
-
-def part(rehearse: bool) -> list[str]:
-    """Drawn sets are small: they have to be asked as a part."""
-    return ["--n", str(10 * max(DRAWN.values()))] if rehearse else []
 
 
 def profile_of(job: Job) -> list[str]:

@@ -53,13 +53,12 @@ def run(
     from rich.progress import Progress
 
     from zoomagent.cli.bench import check_folders, names_in, print_table, write_json
-    from zoomagent.evaluation.public import ROWS, Plan, measure
+    from zoomagent.evaluation.public import ROWS, Plan, measure, name_with_arbiter
     from zoomagent.evaluation.public_table import public_markdown, public_report
     from zoomagent.evaluation.results import ResultFile
     from zoomagent.evaluation.sets.public.catalogue import check, named_set
     from zoomagent.models.base import Model
     from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
-    from zoomagent.models.profiles import Profile
 
     strategies = names_in(strategy)
     if wrong := [name for name in strategies if name not in ROWS]:
@@ -69,13 +68,13 @@ def run(
     kind, folder = named_set(set_, data)
     orders = _numbers(seeds or ("1,2,3" if kind.shuffled else "0"), "--seeds")
     model, fields = resolve(model), profile_fields(profile)
-    profiles: dict[int, Profile] = {}
+    models: dict[int, Model] = {}
 
     def load(most: int) -> tuple[str, Model]:
         own = fields | ({"max_pixels": most} if most else {})
         loaded = load_model(model, profile=own)
-        profiles[most] = loaded.profile
-        return fingerprint(model, own), loaded
+        models.setdefault(most, loaded)
+        return name_with_arbiter(fingerprint(model, own), arbiter), loaded
 
     with Progress(transient=True) as bar:
         reading = bar.add_task("reading", total=kind.count)
@@ -83,7 +82,7 @@ def run(
         plan = Plan(kind, folder, contents, strategies, orders, n=n, at_once=at_once, part=part, **limits)
         asking = bar.add_task("asking", total=plan.total)
         found = measure(plan, load, ResultFile(results), lambda done: bar.update(asking, completed=done), arbiter)
-    content = public_report(plan, found, list(profiles.values()), cost)
+    content = public_report(plan, found, [one.profile for one in models.values()], cost)
     print_table(content, public_markdown(content), format)
     if out is not None:
         write_json(content, out)

@@ -20,7 +20,7 @@ import numpy as np
 from zoomagent.confidence.abstention import learn_then_test
 from zoomagent.confidence.records import draw
 from zoomagent.evaluation.results import Result
-from zoomagent.evaluation.scoring import clustered
+from zoomagent.evaluation.scoring import cluster_interval
 
 DELTA, STEPS = 0.1, 50
 """How probably the error may be above the one that is wanted, and how many confidences are tried (ours)."""
@@ -49,13 +49,15 @@ def advise(
 ) -> list[Advice]:
     """Every row, the cheapest first; which of them `reached` what is wanted."""
     rows = dict.fromkeys(result.key.row for result in results)
-    found = [_judged([r for r in results if r.key.row == row], row, accuracy, error, coverage) for row in rows]
+    found = [_advice_on([r for r in results if r.key.row == row], row, accuracy, error, coverage) for row in rows]
     return sorted(found, key=lambda one: (getattr(one, cost), -one.low))
 
 
-def _judged(mine: Sequence[Result], row: str, accuracy: float | None, error: float | None, coverage: float) -> Advice:
+def _advice_on(
+    mine: Sequence[Result], row: str, accuracy: float | None, error: float | None, coverage: float
+) -> Advice:
     n = len(mine)
-    low, _ = clustered([r.score for r in mine], [r.picture or r.key.case for r in mine])
+    low, _ = cluster_interval([r.score for r in mine], [r.picture or r.key.case for r in mine])
     threshold, answered = (None, 1.0) if error is None else _cutoff(mine, error)
     reached = (accuracy is None or low >= accuracy) and (error is None or threshold is not None)
     return Advice(

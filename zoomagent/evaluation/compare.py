@@ -65,14 +65,14 @@ def row_of(named: str) -> list[Result]:
 
 def pairs(a: Sequence[Result], b: Sequence[Result]) -> list[Pair]:
     """What both were asked, in the order of the first. SettingInvalid where that is nothing."""
-    of_b = {_asked(result): result for result in b}
-    found = [Pair(result, of_b[_asked(result)]) for result in a if _asked(result) in of_b]
+    of_b = {_question_key(result): result for result in b}
+    found = [Pair(result, of_b[_question_key(result)]) for result in a if _question_key(result) in of_b]
     if not found:
         raise SettingInvalid("The two rows share no question under the same seed. Compare rows of one set.")
     return found
 
 
-def _asked(result: Result) -> tuple[object, ...]:
+def _question_key(result: Result) -> tuple[object, ...]:
     key = result.key
     return key.set, key.level, key.size, key.case, key.question, key.data, result.question, result.options
 
@@ -127,11 +127,11 @@ def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> Mapping[str,
             text = f"Question {question.id[:80]!r} of the folder is another one than was asked. Give the same files."
             raise InputRefused(text, code="data_corrupt")
         with open_picture(question.picture) as picture:
-            shots[question.id] = {"shot": inlined_shot(_small(picture), "JPEG"), "size": picture.size}
+            shots[question.id] = {"shot": inlined_shot(_preview(picture), "JPEG"), "size": picture.size}
     return shots
 
 
-def _small(picture: Picture) -> Image.Image:
+def _preview(picture: Picture) -> Image.Image:
     size = picture.size
     scale = min(1.0, SIDE / max(size.width, size.height))
     small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))

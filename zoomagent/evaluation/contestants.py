@@ -14,17 +14,19 @@ from zoomagent.answer import Answer
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.questions import LEGIBLE
 from zoomagent.data.world.scene import TEXT_HEIGHT, Level
-from zoomagent.errors import RunError
+from zoomagent.errors import RunError, ToolError
 from zoomagent.evaluation.rivals.asking import Procedure
 from zoomagent.evaluation.rivals.p2r import p2r
 from zoomagent.evaluation.rivals.tiling import depth_for, tiling_to
 from zoomagent.evaluation.rivals.vicrop import vicrop
 from zoomagent.evaluation.rivals.zoomeye import zoomeye
-from zoomagent.graphs.context import Budget
+from zoomagent.geometry import Box, Size
+from zoomagent.graphs.context import Bench, Budget
 from zoomagent.media import Picture
 from zoomagent.models.base import Model
 from zoomagent.models.metering import metered
 from zoomagent.strategy import Strategy
+from zoomagent.tools.grounding import ground
 from zoomagent.tools.viewing import ViewStore
 
 AGENT: tuple[str, ...] = get_args(Strategy)
@@ -69,6 +71,29 @@ def of_agent(agent: ZoomAgent) -> Contestant:
 
     async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
         return result_of(await agent.aask(picture, question, options))
+
+    return contestant
+
+
+def of_pointing(agent: ZoomAgent) -> Contestant:
+    """The agent's model pointing at a phrase in the whole picture, in one call. A reply without a box is none."""
+
+    async def contestant(picture: Picture, phrase: str, options: Sequence[str]) -> Given:
+        async def pointed(bench: Bench) -> tuple[list[Box], int]:
+            whole = bench.views.whole()
+            tokens = bench.model.profile.visual_tokens(Size(*whole["size"]))
+            try:
+                return await ground(bench.model, bench.views, whole["id"], phrase), tokens
+            except ToolError:
+                return [], tokens
+
+        try:
+            boxes, tokens = await agent.awork(picture, pointed)
+        except RunError as error:
+            return Given("", f"failed: {error.code}", False, None, 0, 0)
+        corners = tuple((box.left, box.top, box.right, box.bottom) for box in boxes[:1])
+        text = str(list(corners[0])) if corners else ""
+        return Given(text, "answered" if text else "failed: no_answer", False, None, 1, tokens, boxes=corners)
 
     return contestant
 

@@ -9,11 +9,12 @@ silence says nothing about the model. Left out: reading the sets (`sets/public`)
 """
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,9 +26,11 @@ from zoomagent.errors import (
     ModelUnavailable,
     OutsideWorld,
     RateLimited,
+    ServerError,
+    SettingInvalid,
     Unauthorized,
 )
-from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_rival
+from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_pointing, of_rival
 from zoomagent.evaluation.results import Key, Result, ResultFile
 from zoomagent.evaluation.sets.public.catalogue import Contents, questions
 from zoomagent.evaluation.sets.public.question import PublicSet, SetQuestion
@@ -35,14 +38,17 @@ from zoomagent.evaluation.sets.public.worth import HALF, worth
 from zoomagent.graphs.context import Budget
 from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Model
+from zoomagent.models.loading import identify
 from zoomagent.models.local.in_process import InProcessModel
 
 Part = Literal["all", "held-out", "test"]
 """`held-out` is a half of a set to calibrate on, `test` the other; no picture is in both."""
 BASE = "macro"
 ROWS = (*AGENT, *RIVALS)
-_STOPS = (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
-STOPS = {error.code: error for error in _STOPS}
+STOPS: dict[str, type[ServerError]] = {
+    error.code: error
+    for error in (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
+}
 """Errors of a run that are none of the model's answers."""
 
 
@@ -74,7 +80,7 @@ class Plan:
     def ways(self, pixels: int) -> list[Way]:
         """The rows under one limit of pixels, the model without zoom first. Only strategies of the agent's have a
         limit of calls: a rival stops by itself."""
-        names = dict.fromkeys([BASE, *self.strategies])
+        names = dict.fromkeys([BASE] if self.kind.rule == "box" else [BASE, *self.strategies])
         return [
             Way(name, calls, pixels)
             for name in names
@@ -114,27 +120,56 @@ def measure(
     results: list[Result] = []
     for pixels in plan.pixels:
         named, model = load(pixels)
-        shared = isinstance(model, InProcessModel)
-        ways = plan.ways(pixels)
+        shared, ways = isinstance(model, InProcessModel), plan.ways(pixels)
+        if shared and plan.at_once > 1:
+            raise SettingInvalid("Several questions at once are for a server. This model runs here: leave that out.")
         budgets = {way: Budget(calls=way.calls) if way.calls else None for way in ways}
         agents = {
             way: make_agent(model if shared else load(pixels)[1], way.strategy, arbiter, budgets[way])
             for way in ways
             if way.strategy in AGENT
         }
+        asked = of_pointing if plan.kind.rule == "box" else of_agent
         contestants = {
-            way: of_agent(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
+            way: asked(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
         }
-        forget = model.forget if isinstance(model, InProcessModel) else lambda: None
         try:
-            before = len(results)
             results += asyncio.run(
-                ask_all(plan, named, contestants, kept, lambda done: progress(before + done), forget)  # noqa: B023
+                _with_model(model, plan, named, contestants, kept, partial(_progress_after, progress, len(results)))
             )
         finally:
             for agent in agents.values():
                 agent.close()
     return results
+
+
+def name_with_arbiter(named: str, arbiter: Path | None) -> str:
+    """The model's name with what judges its answers: under another arbiter other answers are given."""
+    if arbiter is None or not arbiter.is_file():
+        return named
+    return f"{named} arbiter {hashlib.sha256(arbiter.read_bytes()).hexdigest()[:12]}"
+
+
+def _progress_after(progress: Callable[[int], None], before: int, done: int) -> None:
+    progress(before + done)
+
+
+async def _with_model(
+    model: Model,
+    plan: Plan,
+    named: str,
+    contestants: Mapping[Way, Contestant],
+    kept: ResultFile,
+    progress: Callable[[int], None],
+) -> list[Result]:
+    """Ask, with the model that rivals share known and, where it is a server's, given back in its own event loop."""
+    if isinstance(model, InProcessModel):
+        return await ask_all(plan, named, contestants, kept, progress, model.forget)
+    try:
+        await identify(model)
+        return await ask_all(plan, named, contestants, kept, progress)
+    finally:
+        await model.aclose()
 
 
 async def ask_all(
@@ -161,7 +196,8 @@ async def ask_all(
                 await free.acquire()
                 results.append([])
                 group.create_task(one(question, results[-1]))
-    except* (*_STOPS, InputRefused) as errors:
+    except ExceptionGroup as errors:
+        # What stopped the first question ends the others; they are asked again.
         raise errors.exceptions[0] from None
     return [result for found in results for result in found]
 
@@ -185,10 +221,10 @@ async def ask_one(
     ]
     missing = [(way, options, key) for way, options, key in asked if key not in kept]
     if missing:
-        with _opened(plan, question) as picture:
+        with await asyncio.to_thread(_open, plan, question) as picture:
             for way, options, key in missing:
                 forget()
-                kept.add(await _answered(plan.kind, question, options, key, contestants[way], picture))
+                kept.add(await _answer(plan.kind, question, options, key, contestants[way], picture))
     return [kept[key] for _, _, key in asked]
 
 
@@ -211,7 +247,7 @@ def key_of(plan: Plan, named: str, question: SetQuestion, place: int, way: Way, 
     )
 
 
-def _opened(plan: Plan, question: SetQuestion) -> Picture:
+def _open(plan: Plan, question: SetQuestion) -> Picture:
     try:
         return open_picture(question.picture)
     except InputRefused as error:
@@ -219,7 +255,7 @@ def _opened(plan: Plan, question: SetQuestion) -> Picture:
         raise InputRefused(text, code=error.code) from error
 
 
-async def _answered(
+async def _answer(
     kind: PublicSet,
     question: SetQuestion,
     options: Sequence[str],
@@ -232,7 +268,8 @@ async def _answered(
     seconds = time.perf_counter() - start
     code = given.outcome.partition(": ")[2]
     if code in STOPS:
-        raise STOPS[code](f"The model stopped answering ({code}). What it answered is kept; run the same to go on.")
+        advice = "Run the same again to go on" if STOPS[code].retryable else "Name a model that can be asked"
+        raise STOPS[code](f"Question {question.id[:80]!r} was not answered ({code}). What was, is kept. {advice}.")
     value = worth(kind.rule, question, given.text) if given.answered else 0.0
     return Result(
         key=key,

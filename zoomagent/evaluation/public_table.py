@@ -14,12 +14,12 @@ from typing import Any
 
 from zoomagent.evaluation.public import Plan
 from zoomagent.evaluation.results import Result
-from zoomagent.evaluation.scoring import clustered
+from zoomagent.evaluation.scoring import cluster_interval
 from zoomagent.evaluation.sets.public.worth import yes_or_no
 from zoomagent.evaluation.table import Row, rows
 from zoomagent.geometry import Box, iou
 from zoomagent.models.profiles import Profile, whole_side
-from zoomagent.prompts import macro_prompt
+from zoomagent.prompts import ground_prompt, macro_prompt
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def public_rows(results: Sequence[Result], categories: Sequence[str], price: Pri
 
 def _scores(mine: Sequence[Result]) -> Row:
     scores = [r.score for r in mine]
-    low, high = clustered(scores, [r.picture or r.key.question for r in mine])
+    low, high = cluster_interval(scores, [r.picture or r.key.question for r in mine])
     seeds: defaultdict[int, list[float]] = defaultdict(list)
     circles: defaultdict[tuple[str, int], list[bool]] = defaultdict(list)
     for r in mine:
@@ -58,12 +58,12 @@ def _scores(mine: Sequence[Result]) -> Row:
         "high": high,
         "by_seed": {str(seed): sum(some) / len(some) for seed, some in sorted(seeds.items())},
         "together": sum(map(all, circles.values())) / len(circles) if circles else None,
-        "iou": _pointed(mine),
+        "iou": _mean_iou(mine),
         **_yes_figures(mine),
     }
 
 
-def _pointed(mine: Sequence[Result]) -> float | None:
+def _mean_iou(mine: Sequence[Result]) -> float | None:
     """How well the boxes that answers rest on meet what must be seen: of each target the best IoU, averaged over a
     question's targets, then over questions, as TreeBench's authors do. None where no set says it."""
     found = [
@@ -117,7 +117,9 @@ def public_report(
         "models": list(dict.fromkeys(r.key.model for r in results)),
         "seeds": sorted({r.key.seed for r in results}),
         "pixels": [_pixels(profile) for profile in profiles],
-        "prompt": macro_prompt(first.question, profiles[0].offered(first.options)),
+        "prompt": ground_prompt(first.question, profiles[0].space)
+        if plan.kind.rule == "box"
+        else macro_prompt(first.question, profiles[0].offered(first.options)),
         "price": asdict(price) if price else None,
         "rows": public_rows(results, [name for name in plan.contents.categories if name], price),
     }

@@ -25,7 +25,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return _interval(hits, n, "wilson")
 
 
-def clustered(scores: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
+def cluster_interval(scores: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
     """The 95 % interval of a mean of scores from 0 to 1, where those of one cluster (a picture, a question asked under
     several seeds) depend on one another: Wilson's, for as many questions as they are worth (Kish 1965, design effect).
     Where all are alike, each cluster is worth one question."""

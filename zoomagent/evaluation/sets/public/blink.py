@@ -9,22 +9,31 @@ github.com/zeyofu/BLINK_Benchmark. There a judge picks the letter where none can
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zoomagent.evaluation.sets.public.files import chosen, embedded, letter, one_of, read_parquet, write_parquet
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import (
+    find_files,
+    find_option,
+    letter,
+    picture_in_cell,
+    read_parquet,
+    write_parquet,
+)
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 COLUMNS = ("idx", "question", "image_1", "choices", "answer")
 
 
 def read_blink(folder: Path) -> Iterator[SetQuestion]:
     """Every question."""
-    for path, number, row in read_parquet(one_of(folder, "Spatial_Relation/val-*.parquet", "val-*.parquet"), COLUMNS):
+    for path, number, row in read_parquet(
+        find_files(folder, "Spatial_Relation/val-*.parquet", "val-*.parquet"), COLUMNS
+    ):
         options = tuple(str(choice) for choice in row["choices"] or ())
-        answer = chosen(path, number, row["answer"], options)
-        picture = embedded(path, number, row["image_1"])
+        answer = find_option(path, number, row["answer"], options)
+        picture = picture_in_cell(path, number, row["image_1"])
         yield SetQuestion(str(row["idx"]), picture, str(row["question"]).strip(), (answer,), options)
 
 
-def write_blink(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_blink(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """One Parquet file with drawn questions."""
     rows = [
         {

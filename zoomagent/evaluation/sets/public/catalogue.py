@@ -22,6 +22,7 @@ from zoomagent.evaluation.sets.public.mmvp import read_mmvp, write_mmvp
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.pope import read_pope, write_pope
 from zoomagent.evaluation.sets.public.question import PublicSet, SetQuestion
+from zoomagent.evaluation.sets.public.refcoco import read_refcoco_set, write_refcoco_set
 from zoomagent.evaluation.sets.public.seed_bench import read_seed_bench, write_seed_bench
 from zoomagent.evaluation.sets.public.text_vqa import read_text_vqa, write_text_vqa
 from zoomagent.evaluation.sets.public.tree_bench import read_tree_bench, write_tree_bench
@@ -176,6 +177,17 @@ _ALL = (
         rule="option",
         source=f"{HUB}BLINK-Benchmark/BLINK",
         scoring=NAMED,
+    ),
+    PublicSet(
+        name="refcoco",
+        title="RefCOCO, RefCOCO+ or RefCOCOg",
+        read=read_refcoco_set,
+        write=write_refcoco_set,
+        count=None,
+        rule="box",
+        source="github.com/lichengunc/refer; pictures: COCO's train2014",
+        scoring="IoU of at least a half, as the authors; pointed at in the whole picture",
+        shuffled=False,
     ),
 )
 SETS = {one.name: one for one in _ALL}

@@ -18,7 +18,7 @@ from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import Scene
 from zoomagent.errors import SettingInvalid
 from zoomagent.evaluation.sets.haystack import Case, Settings, cases
-from zoomagent.evaluation.sets.public.question import Corners, Drawn, PublicSet
+from zoomagent.evaluation.sets.public.question import Corners, DrawnQuestion, PublicSet
 
 SIDE = 1536
 QUALITY = 92
@@ -33,7 +33,7 @@ def draw_set(kind: PublicSet, folder: Path, n: int, side: int = SIDE, seed: int 
     kind.write(folder, list(islice(draw(kind.rule == "yes or no", side, seed), n)))
 
 
-def draw(yes_or_no: bool, side: int = SIDE, seed: int = 1) -> Iterator[Drawn]:
+def draw(yes_or_no: bool, side: int = SIDE, seed: int = 1) -> Iterator[DrawnQuestion]:
     """Questions without end, each with its picture: those whose answer is Yes or No, or those with two options or more
     beside "Cannot tell", which no published set offers."""
     settings = Settings(n=MOST, seeds=(seed,), size=side, with_options=True, per_scene=2)
@@ -43,18 +43,18 @@ def draw(yes_or_no: bool, side: int = SIDE, seed: int = 1) -> Iterator[Drawn]:
             said = case.question.answer in ("Yes", "No")
             if case.question.answer == CANNOT_TELL or len(options) < 2 or said != yes_or_no:
                 continue
-            yield _drawn(scene, case, options, side)
+            yield _draw_question(scene, case, options, side)
 
 
-def _drawn(scene: Scene, case: Case, options: tuple[str, ...], side: int) -> Drawn:
+def _draw_question(scene: Scene, case: Case, options: tuple[str, ...], side: int) -> DrawnQuestion:
     image = io.BytesIO()
     Image.fromarray(render(scene, side, side, full_side=side)).save(image, "JPEG", quality=QUALITY)
-    boxes = tuple(_pixels(scene.items[target].box, side) for target in case.question.targets)
-    return Drawn(
+    boxes = tuple(_to_pixels(scene.items[target].box, side) for target in case.question.targets)
+    return DrawnQuestion(
         image.getvalue(), (side, side), case.question.text, case.question.answer, options, boxes, case.question.kind
     )
 
 
-def _pixels(box: tuple[float, float, float, float], side: int) -> Corners:
+def _to_pixels(box: tuple[float, float, float, float], side: int) -> Corners:
     left, top, right, bottom = (min(side, max(0, round(edge * side))) for edge in box)
     return left, top, right, bottom

@@ -22,6 +22,7 @@ MOST_CELL = 1 << 28
 _OPTION = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(\S.*?)\s*")
 _NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+(?:\s.*)?)?", re.DOTALL)
 _INLINE = re.compile(r"\(([a-zA-Z])\)\s*")
+_BEHIND = re.compile(r"\s\(([A-Z])\)\s")
 _HINT = re.compile(
     r"\s*(options?:|the choices are listed below:|select from the following choices\.?|"
     r"(please )?answer (the question )?with the (option's letter|option letter|correct letter).*|"
@@ -37,7 +38,7 @@ def corrupt(path: Path, row: int | str, why: str) -> InputRefused:
     return InputRefused(text, code="data_corrupt")
 
 
-def there(path: Path) -> Path:
+def require_file(path: Path) -> Path:
     """The file, if it is there."""
     if not path.is_file():
         text = f"{path.name} is not in the folder. Give --data the folder that holds the set as it was downloaded."
@@ -45,7 +46,7 @@ def there(path: Path) -> Path:
     return path
 
 
-def one_of(folder: Path, *patterns: str) -> list[Path]:
+def find_files(folder: Path, *patterns: str) -> list[Path]:
     """The files of the first pattern that fits any, in order."""
     for pattern in patterns:
         if found := sorted(path for path in folder.glob(pattern) if path.is_file()):
@@ -57,8 +58,8 @@ def one_of(folder: Path, *patterns: str) -> list[Path]:
 def read_table(path: Path, columns: Collection[str], tabs: bool = True) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a table with a head line, by number. Every row has the head's columns, and those that are named."""
     csv.field_size_limit(MOST_CELL)
-    with there(path).open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, dialect="excel-tab" if tabs else "excel", restval=None, strict=True)
+    with require_file(path).open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, dialect="excel-tab" if tabs else "excel")
         try:
             if missing := [name for name in columns if name not in (rows.fieldnames or ())]:
                 raise corrupt(path, 0, f"there is no column {missing[0]}")
@@ -72,17 +73,17 @@ def read_table(path: Path, columns: Collection[str], tabs: bool = True) -> Itera
 
 def read_lines(path: Path, fields: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file of JSON lines, by number; each has the named fields."""
-    with there(path).open("rb") as file:
+    with require_file(path).open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:
                     row = orjson.loads(line)
                 except orjson.JSONDecodeError as error:
                     raise corrupt(path, number, f"it is not JSON ({error})") from error
-                yield number, with_fields(path, number, row, fields)
+                yield number, require_fields(path, number, row, fields)
 
 
-def with_fields(path: Path, number: int | str, row: Any, fields: Collection[str]) -> dict[str, Any]:
+def require_fields(path: Path, number: int | str, row: Any, fields: Collection[str]) -> dict[str, Any]:
     """The object, if it is one and has these fields."""
     if not isinstance(row, dict):
         raise corrupt(path, number, "it is no object")
@@ -98,7 +99,7 @@ def read_parquet(paths: list[Path], columns: Collection[str]) -> Iterator[tuple[
     number = 0
     for path in paths:
         try:
-            with parquet.ParquetFile(there(path)) as file:
+            with parquet.ParquetFile(require_file(path)) as file:
                 if missing := [name for name in columns if name not in file.schema_arrow.names]:
                     raise corrupt(path, 0, f"there is no column {missing[0]}")
                 for batch in file.iter_batches(batch_size=8):
@@ -109,7 +110,7 @@ def read_parquet(paths: list[Path], columns: Collection[str]) -> Iterator[tuple[
             raise corrupt(path, number + 1, f"it is no Parquet ({str(error).splitlines()[0]})") from error
 
 
-def decoded(path: Path, number: int, text: Any) -> bytes:
+def decode_picture(path: Path, number: int, text: Any) -> bytes:
     """The bytes of a picture in base64."""
     try:
         content = base64.b64decode(text, validate=True)
@@ -120,7 +121,7 @@ def decoded(path: Path, number: int, text: Any) -> bytes:
     return content
 
 
-def embedded(path: Path, number: int, cell: Any) -> bytes:
+def picture_in_cell(path: Path, number: int, cell: Any) -> bytes:
     """The bytes of a picture in a Parquet cell, as `datasets` writes it: {"bytes", "path"}."""
     content = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(content, bytes) or len(content) < 16:
@@ -142,8 +143,8 @@ def picture_at(path: Path, number: int | str, folder: Path, name: Any) -> Path:
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question whose options stand below it, a line each, without them and without the words that ask for a
-    letter; and the options without their letters."""
+    """A question whose options stand below it, a line each, or behind it, each with its letter in parentheses: without
+    them and without the words that ask for a letter; and the options without their letters."""
     options: list[str] = []
     rest: list[str] = []
     for line in text.strip().splitlines():
@@ -152,10 +153,15 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
             options.append(match[2])
         elif not _HINT.fullmatch(line):
             rest.append(line.rstrip())
-    return "\n".join(rest).strip(), tuple(options)
+    question = "\n".join(rest).strip()
+    if not options and len(parts := _BEHIND.split(question)) > 4:
+        letters, said = parts[1::2], tuple(part.strip() for part in parts[2::2])
+        if letters == [chr(ord("A") + i) for i in range(len(letters))] and all(said):
+            return parts[0].strip(), said
+    return question, tuple(options)
 
 
-def inline_options(text: str) -> tuple[str, ...]:
+def split_inline_options(text: str) -> tuple[str, ...]:
     """Options in one line: "(a) Open (b) Closed"."""
     parts = _INLINE.split(text.strip())
     letters, said = [part.lower() for part in parts[1::2]], [part.strip() for part in parts[2::2]]
@@ -163,26 +169,29 @@ def inline_options(text: str) -> tuple[str, ...]:
     return tuple(said) if in_order and not parts[0].strip() and all(said) else ()
 
 
-def chosen(path: Path, number: int | str, answer: Any, options: tuple[str, ...]) -> str:
+def find_option(path: Path, number: int | str, answer: Any, options: tuple[str, ...]) -> str:
     """The option that an answer names: "B", "(b)", "B. red", or the option's own words."""
+    if found := match_option(answer, options):
+        return found
+    raise corrupt(path, number, f"its answer {str(answer)[:20]!r} names none of its {len(options)} options")
+
+
+def match_option(answer: Any, options: tuple[str, ...]) -> str:
+    """The same; "" where it names none."""
     said = str(answer).strip()
     match = _NAMED.fullmatch(said)
     index = ord(match[1].upper()) - ord("A") if match else len(options)
-    if index < len(options):
-        return options[index]
-    if said in options:
-        return said
-    raise corrupt(path, number, f"its answer {said[:20]!r} names none of its {len(options)} options")
+    return options[index] if index < len(options) else said if said in options else ""
 
 
-def without_letters(options: Iterable[Any]) -> tuple[str, ...]:
+def strip_letters(options: Iterable[Any]) -> tuple[str, ...]:
     """Options without the letters that stand before them: "(A) red", "B. blue"."""
     said = [str(option).strip() for option in options]
     matches = [_OPTION.fullmatch(option) for option in said]
     return tuple(match[2] if match else option for option, match in zip(said, matches, strict=True))
 
 
-def filled(row: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
+def full_cells(row: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
     """The cells of a table's row up to the first empty one; pandas writes what is missing as empty."""
     return tuple(takewhile(bool, ((row.get(name) or "").strip() for name in names)))
 
@@ -211,5 +220,5 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
 
 
-def in_base64(picture: bytes) -> str:
+def to_base64(picture: bytes) -> str:
     return base64.b64encode(picture).decode()

@@ -24,11 +24,11 @@ from zoomagent.evaluation.sets.public.files import (
     letter,
     picture_at,
     read_lines,
+    require_fields,
+    require_file,
     split_options,
-    there,
-    with_fields,
 )
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE, OPTIONS_FILE = "testdev_balanced_questions.json", "llava_gqa_testdev_balanced_mcq.jsonl"
 PICTURES = "images"
@@ -36,9 +36,9 @@ PICTURES = "images"
 
 def read_gqa(folder: Path) -> Iterator[SetQuestion]:
     """Every open question."""
-    path = there(folder / FILE)
+    path = require_file(folder / FILE)
     for name, row in _rows(path).items():
-        row = with_fields(path, name, row, ("imageId", "question", "answer"))
+        row = require_fields(path, name, row, ("imageId", "question", "answer"))
         picture = picture_at(path, name, folder / PICTURES, f"{row['imageId']}.jpg")
         types = row.get("types")
         category = str(types.get("structural", "")) if isinstance(types, dict) else ""
@@ -47,13 +47,13 @@ def read_gqa(folder: Path) -> Iterator[SetQuestion]:
 
 def read_gqa_options(folder: Path) -> Iterator[SetQuestion]:
     """Every question with DualFocus' options, and GQA's answer as that option's words."""
-    path = there(folder / OPTIONS_FILE)
-    answers = _rows(there(folder / FILE))
+    path = require_file(folder / OPTIONS_FILE)
+    answers = _rows(require_file(folder / FILE))
     for number, row in read_lines(path, ("question_id", "image", "question")):
         name = str(row["question_id"])
         if name not in answers:
             raise corrupt(path, number, f"{FILE} does not have its answer")
-        answer = str(with_fields(path, number, answers[name], ("answer",))["answer"])
+        answer = str(require_fields(path, number, answers[name], ("answer",))["answer"])
         text, options = split_options(str(row["question"]))
         if not options:
             raise corrupt(path, number, "it has no options")
@@ -69,7 +69,7 @@ def _rows(path: Path) -> dict[str, Any]:
     return rows
 
 
-def write_gqa(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_gqa(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """Both files with drawn questions."""
     (folder / PICTURES).mkdir()
     rows, lines = {}, []

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.evaluation.sets.public.files import (
-    chosen,
-    decoded,
-    filled,
-    in_base64,
+    decode_picture,
+    find_files,
+    find_option,
+    full_cells,
     letter,
-    one_of,
     read_parquet,
     read_table,
+    to_base64,
     write_table,
 )
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 COLUMNS = ("index", "question", "A", "B", "C", "D", "answer", "category", "image")
 KINDS = ("single", "cross")
@@ -32,13 +32,13 @@ KINDS = ("single", "cross")
 
 def read_hr_bench(size: str, folder: Path) -> Iterator[SetQuestion]:
     """Every rotation of every question of one size, "4k" or "8k"."""
-    [path] = one_of(folder, f"hr_bench_{size}.tsv", f"hr_bench_{size}.parquet")[:1]
+    [path] = find_files(folder, f"hr_bench_{size}.tsv", f"hr_bench_{size}.parquet")[:1]
     for number, row in _rows(path):
-        options = filled({name: str(row[name] or "") for name in "ABCD"}, "ABCD")
-        picture = decoded(path, number, row["image"])
+        options = full_cells({name: str(row[name] or "") for name in "ABCD"}, "ABCD")
+        picture = decode_picture(path, number, row["image"])
         text = str(row["question"]).strip()
         circle = hashlib.sha256(text.encode() + picture).hexdigest()[:12]
-        answer = chosen(path, number, row["answer"], options)
+        answer = find_option(path, number, row["answer"], options)
         yield SetQuestion(str(row["index"]), picture, text, (answer,), options, str(row["category"]), circle=circle)
 
 
@@ -49,7 +49,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from ((number, row) for _, number, row in read_parquet([path], COLUMNS))
 
 
-def write_hr_bench(size: str, folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_hr_bench(size: str, folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The table with drawn questions, each in every rotation of its options."""
     rows: list[dict[str, Any]] = []
     for one in drawn:
@@ -58,7 +58,7 @@ def write_hr_bench(size: str, folder: Path, drawn: Sequence[Drawn]) -> None:
             rows.append({
                 "index": len(rows),
                 "question": one.text,
-                "image": in_base64(one.picture),
+                "image": to_base64(one.picture),
                 "answer": letter(options.index(one.answer)),
                 **{name: options[i] if i < len(options) else "" for i, name in enumerate("ABCD")},
                 "category": KINDS[len(one.boxes) > 1],

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.evaluation.sets.public.files import (
-    chosen,
     corrupt,
-    decoded,
-    filled,
-    in_base64,
+    decode_picture,
+    find_option,
+    full_cells,
     letter,
     read_table,
-    there,
+    require_file,
+    to_base64,
     write_table,
 )
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE = "mmbench_dev_20230712.tsv"
 COLUMNS = ("index", "question", "hint", "A", "B", "answer", "category", "image")
@@ -35,26 +35,26 @@ ROTATION = 1_000_000
 
 def read_mmbench(folder: Path) -> Iterator[SetQuestion]:
     """Every rotation of every question. Pictures are small and kept, as later rows may name them."""
-    path = there(folder / FILE)
+    path = require_file(folder / FILE)
     pictures: dict[str, bytes] = {}
     for number, row in read_table(path, COLUMNS):
         if not row["index"].isdecimal():
             raise corrupt(path, number, "its index is no number")
-        options = filled(row, "ABCD")
+        options = full_cells(row, "ABCD")
         if row["image"] not in pictures:
-            pictures[row["index"]] = decoded(path, number, row["image"])
+            pictures[row["index"]] = decode_picture(path, number, row["image"])
         yield SetQuestion(
             id=row["index"],
             picture=pictures.get(row["image"]) or pictures[row["index"]],
             text="\n".join(filter(None, (row["hint"].strip(), row["question"].strip()))),
-            answers=(chosen(path, number, row["answer"], options),),
+            answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=row["category"],
             circle=str(int(row["index"]) % ROTATION),
         )
 
 
-def write_mmbench(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_mmbench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The table with drawn questions: all of them first, then their rotations, which name the picture by its row."""
     rows: list[dict[str, Any]] = []
     for turn in range(max(len(one.options) for one in drawn)):
@@ -69,7 +69,7 @@ def write_mmbench(folder: Path, drawn: Sequence[Drawn]) -> None:
                 **{name: options[i] if i < len(options) else "" for i, name in enumerate("ABCD")},
                 "answer": letter(options.index(one.answer)),
                 "category": one.category,
-                "image": str(number) if turn else in_base64(one.picture),
+                "image": str(number) if turn else to_base64(one.picture),
                 "l2-category": one.category,
             })  # fmt: skip
     write_table(folder / FILE, rows)

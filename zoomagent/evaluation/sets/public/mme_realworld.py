@@ -13,19 +13,19 @@ from pathlib import Path
 
 from zoomagent.data.grounding.annotation import read_json
 from zoomagent.evaluation.sets.public.files import (
-    chosen,
     corrupt,
-    decoded,
-    in_base64,
+    decode_picture,
+    find_files,
+    find_option,
     letter,
-    one_of,
     picture_at,
     read_parquet,
-    with_fields,
-    without_letters,
+    require_fields,
+    strip_letters,
+    to_base64,
     write_parquet,
 )
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 COLUMNS = ("bytes", "index", "question", "multi-choice options", "answer", "category")
 FIELDS = ("Question_id", "Image", "Text", "Answer choices", "Ground truth")
@@ -33,17 +33,17 @@ FIELDS = ("Question_id", "Image", "Text", "Answer choices", "Ground truth")
 
 def read_mme_realworld(folder: Path) -> Iterator[SetQuestion]:
     """Every question, from the Parquet files or from the list with its pictures beside it."""
-    paths = one_of(folder, "data/*.parquet", "*.parquet", "MME_RealWorld_Lite.json")
+    paths = find_files(folder, "data/*.parquet", "*.parquet", "MME_RealWorld_Lite.json")
     if paths[0].suffix == ".json":
         yield from _read_list(paths[0], folder)
         return
     for path, number, row in read_parquet(paths, COLUMNS):
-        options = without_letters(row["multi-choice options"] or ())
+        options = strip_letters(row["multi-choice options"] or ())
         yield SetQuestion(
             id=str(row["index"]),
-            picture=decoded(path, number, row["bytes"]),
+            picture=decode_picture(path, number, row["bytes"]),
             text=str(row["question"]).strip(),
-            answers=(chosen(path, number, row["answer"], options),),
+            answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=str(row["category"]),
         )
@@ -54,19 +54,19 @@ def _read_list(path: Path, folder: Path) -> Iterator[SetQuestion]:
     if not isinstance(rows, list):
         raise corrupt(path, 1, "it is no list")
     for number, row in enumerate(rows, 1):
-        row = with_fields(path, number, row, FIELDS)
-        options = without_letters(row["Answer choices"])
-        answer = chosen(path, number, row["Ground truth"], options)
+        row = require_fields(path, number, row, FIELDS)
+        options = strip_letters(row["Answer choices"])
+        answer = find_option(path, number, row["Ground truth"], options)
         picture = picture_at(path, number, folder, row["Image"])
         category = str(row.get("Category", ""))
         yield SetQuestion(str(row["Question_id"]), picture, str(row["Text"]), (answer,), options, category)
 
 
-def write_mme_realworld(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_mme_realworld(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """One Parquet file with drawn questions."""
     rows = [
         {
-            "bytes": in_base64(one.picture),
+            "bytes": to_base64(one.picture),
             "path": f"{number}.jpg",
             "index": number,
             "question": one.text,

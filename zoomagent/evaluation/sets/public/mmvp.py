@@ -13,36 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.evaluation.sets.public.files import (
-    chosen,
-    corrupt,
-    inline_options,
+    find_option,
     picture_at,
     read_table,
-    there,
+    require_file,
+    split_inline_options,
     write_table,
 )
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE, PICTURES = "Questions.csv", "MMVP Images"
-COLUMNS = ("Index", "Question", "Options", "Correct Answer")
+COLUMNS = ("Question", "Options", "Correct Answer")
 
 
 def read_mmvp(folder: Path) -> Iterator[SetQuestion]:
-    """Every question; two that follow each other are a pair."""
-    path = there(folder / FILE)
+    """Every question; two that follow each other are a pair. A row's number names its picture, as the authors count."""
+    path = require_file(folder / FILE)
     for number, row in read_table(path, COLUMNS, tabs=False):
-        index = row["Index"].strip()
-        if not index.isdecimal():
-            raise corrupt(path, number, "its Index is no number")
-        options = inline_options(row["Options"])
-        answer = chosen(path, number, row["Correct Answer"], options)
-        picture = picture_at(path, number, folder / PICTURES, f"{index}.jpg")
-        yield SetQuestion(
-            index, picture, row["Question"].strip(), (answer,), options, circle=str((int(index) + 1) // 2)
-        )
+        options = split_inline_options(row["Options"])
+        answer = find_option(path, number, row["Correct Answer"], options)
+        picture = picture_at(path, number, folder / PICTURES, f"{number}.jpg")
+        pair = str((number + 1) // 2)
+        yield SetQuestion(str(number), picture, row["Question"].strip(), (answer,), options, circle=pair)
 
 
-def write_mmvp(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_mmvp(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The table with drawn questions of two options."""
     (folder / PICTURES).mkdir()
     rows: list[dict[str, Any]] = []

@@ -16,7 +16,7 @@ import orjson
 from zoomagent.batch.gold import gold_texts
 from zoomagent.batch.rows import NoRow, read_rows
 from zoomagent.evaluation.sets.public.files import corrupt, picture_at
-from zoomagent.evaluation.sets.public.question import Drawn, PublicSet, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, PublicSet, SetQuestion
 
 FILE = "questions.jsonl"
 
@@ -46,7 +46,7 @@ def read_own(path: Path, folder: Path) -> Iterator[SetQuestion]:
         yield SetQuestion(row.key, picture_at(path, row.line, folder, row.image), row.question, answers, row.options)
 
 
-def write_own(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_own(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """A file of drawn questions, with options for every second one."""
     lines = []
     for number, one in enumerate(drawn):

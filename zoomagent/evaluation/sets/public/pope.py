@@ -14,8 +14,8 @@ from pathlib import Path
 
 import orjson
 
-from zoomagent.evaluation.sets.public.files import corrupt, one_of, picture_at, read_lines
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import corrupt, find_files, picture_at, read_lines
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 TRAPS = ("random", "popular", "adversarial")
 PICTURES = "val2014"
@@ -23,7 +23,7 @@ PICTURES = "val2014"
 
 def read_pope(folder: Path) -> Iterator[SetQuestion]:
     """Every question of the files that are there."""
-    for path in one_of(folder, "coco_pope_*.json", "coco/coco_pope_*.json", "output/coco/coco_pope_*.json"):
+    for path in find_files(folder, "coco_pope_*.json", "coco/coco_pope_*.json", "output/coco/coco_pope_*.json"):
         trap = path.stem.removeprefix("coco_pope_")
         for number, row in read_lines(path, ("question_id", "image", "text", "label")):
             label = str(row["label"]).lower()
@@ -34,7 +34,7 @@ def read_pope(folder: Path) -> Iterator[SetQuestion]:
             yield SetQuestion(name, picture, str(row["text"]), (label.capitalize(),), category=trap)
 
 
-def write_pope(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_pope(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The three files with drawn questions of Yes and No."""
     (folder / PICTURES).mkdir()
     for place, trap in enumerate(TRAPS):

@@ -17,7 +17,7 @@ import orjson
 from zoomagent.confidence.records import draw
 
 Corners = tuple[int, int, int, int]
-Rule = Literal["option", "words", "yes or no", "vqa", "anls"]
+Rule = Literal["option", "words", "yes or no", "vqa", "anls", "box"]
 """How an answer is compared with the right ones (`worth.py`)."""
 
 
@@ -61,7 +61,7 @@ class SetQuestion:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnQuestion:
     """A picture of our own world with a question, to write small sets in published formats with. Boxes are pixels."""
 
     picture: bytes
@@ -83,7 +83,7 @@ class PublicSet:
     name: str
     title: str
     read: Callable[[Path], Iterator[SetQuestion]]
-    write: Callable[[Path, Sequence[Drawn]], None]
+    write: Callable[[Path, Sequence[DrawnQuestion]], None]
     count: int | None
     rule: Rule
     source: str

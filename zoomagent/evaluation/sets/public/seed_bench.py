@@ -14,8 +14,15 @@ from pathlib import Path
 import orjson
 
 from zoomagent.data.grounding.annotation import read_json
-from zoomagent.evaluation.sets.public.files import chosen, corrupt, letter, picture_at, there, with_fields
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import (
+    corrupt,
+    find_option,
+    letter,
+    picture_at,
+    require_fields,
+    require_file,
+)
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE, PICTURES = "SEED-Bench.json", "SEED-Bench-image"
 CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")
@@ -23,11 +30,11 @@ CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")
 
 def read_seed_bench(folder: Path) -> Iterator[SetQuestion]:
     """Every question about a picture."""
-    path = there(folder / FILE)
-    content = with_fields(path, 1, read_json(path), ("questions", "question_type"))
+    path = require_file(folder / FILE)
+    content = require_fields(path, 1, read_json(path), ("questions", "question_type"))
     kinds = {number: name for name, number in content["question_type"].items()}
     for number, row in enumerate(content["questions"], 1):
-        row = with_fields(path, number, row, ("question_id", "data_type", "data_id", "question", "answer", *CHOICES))
+        row = require_fields(path, number, row, ("question_id", "data_type", "data_id", "question", "answer", *CHOICES))
         if row["data_type"] != "image":
             continue
         options = tuple(str(row[name]) for name in CHOICES)
@@ -38,13 +45,13 @@ def read_seed_bench(folder: Path) -> Iterator[SetQuestion]:
             id=str(row["question_id"]),
             picture=picture_at(path, number, folder / PICTURES, row["data_id"]),
             text=str(row["question"]),
-            answers=(chosen(path, number, row["answer"], options),),
+            answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=kind,
         )
 
 
-def write_seed_bench(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_seed_bench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The file with drawn questions, and one about a video."""
     (folder / PICTURES).mkdir()
     types = {name: number for number, name in enumerate(sorted({one.category for one in drawn}), 1)}

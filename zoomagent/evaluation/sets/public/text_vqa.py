@@ -14,8 +14,8 @@ import orjson
 
 from zoomagent.batch.gold import VQA_ANSWERS
 from zoomagent.data.grounding.annotation import read_json
-from zoomagent.evaluation.sets.public.files import corrupt, picture_at, there, with_fields
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields, require_file
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE = "TextVQA_0.5.1_val.json"
 PICTURES = "train_images"
@@ -23,12 +23,12 @@ PICTURES = "train_images"
 
 def read_text_vqa(folder: Path) -> Iterator[SetQuestion]:
     """Every question with its ten answers."""
-    path = there(folder / FILE)
+    path = require_file(folder / FILE)
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise corrupt(path, 1, "it has no list of data")
     for number, row in enumerate(content["data"], 1):
-        row = with_fields(path, number, row, ("question_id", "image_id", "question", "answers"))
+        row = require_fields(path, number, row, ("question_id", "image_id", "question", "answers"))
         answers = row["answers"]
         if not isinstance(answers, list) or len(answers) != VQA_ANSWERS:
             raise corrupt(path, number, "it has not ten answers")
@@ -36,7 +36,7 @@ def read_text_vqa(folder: Path) -> Iterator[SetQuestion]:
         yield SetQuestion(str(row["question_id"]), picture, str(row["question"]).strip(), tuple(map(str, answers)))
 
 
-def write_text_vqa(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_text_vqa(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The file with drawn questions; two of ten people are wrong."""
     (folder / PICTURES).mkdir()
     rows = []

@@ -15,35 +15,36 @@ from typing import Any
 import orjson
 
 from zoomagent.evaluation.sets.public.files import (
-    chosen,
     corrupt,
-    decoded,
-    filled,
-    in_base64,
+    decode_picture,
+    find_option,
+    full_cells,
     letter,
     read_table,
+    require_file,
     split_options,
-    there,
+    to_base64,
     write_table,
 )
-from zoomagent.evaluation.sets.public.question import Corners, Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import Corners, DrawnQuestion, SetQuestion
 
 FILE = "TreeBench.tsv"
+_TUPLES = str.maketrans("()", "[]")
 COLUMNS = ("index", "question", "image", "answer", "category", "target_instances")
 
 
 def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
     """Every question with its boxes."""
-    path = there(folder / FILE)
+    path = require_file(folder / FILE)
     for number, row in read_table(path, COLUMNS):
         text, options = split_options(row["question"])
-        options = options or filled(row, string.ascii_uppercase)
+        options = options or full_cells(row, string.ascii_uppercase)
         options = options or split_options(row.get("multi-choice options") or "")[1]
         yield SetQuestion(
             id=row["index"],
-            picture=decoded(path, number, row["image"]),
+            picture=decode_picture(path, number, row["image"]),
             text=text,
-            answers=(chosen(path, number, row["answer"], options),),
+            answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=row["category"],
             boxes=_boxes(path, number, row["target_instances"]),
@@ -52,13 +53,13 @@ def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
 
 def _boxes(path: Path, number: int, text: str) -> tuple[Corners, ...]:
     try:
-        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(text or "[]")]
+        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(text.translate(_TUPLES) or "[]")]
         return tuple((left, top, right, bottom) for left, top, right, bottom in boxes)
     except (orjson.JSONDecodeError, TypeError, ValueError) as error:
         raise corrupt(path, number, "its target_instances are no boxes") from error
 
 
-def write_tree_bench(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_tree_bench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The table with drawn questions; those that read stand for OCR."""
     rows: list[dict[str, Any]] = []
     for number, one in enumerate(drawn):
@@ -67,7 +68,7 @@ def write_tree_bench(folder: Path, drawn: Sequence[Drawn]) -> None:
         rows.append({
             "index": number,
             "question": f"{one.text}\n{listed}" if reads else one.text,
-            "image": in_base64(one.picture),
+            "image": to_base64(one.picture),
             "answer": letter(one.options.index(one.answer)),
             "category": "Perception/OCR" if reads else "Reasoning/Comparison",
             **{name: one.options[i] if i < len(one.options) else "" for i, name in enumerate("ABCD")},

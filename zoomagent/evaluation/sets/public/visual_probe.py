@@ -7,6 +7,7 @@ may be missing from a part. Its authors let a model judge the answers, over 32 s
 words, or the number, must be the published ones, so figures are lower bounds of theirs.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import orjson
 
 from zoomagent.data.grounding.annotation import read_json
 from zoomagent.errors import InputRefused
-from zoomagent.evaluation.sets.public.files import corrupt, picture_at, with_fields
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
+_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 LEVELS = ("Easy", "Medium", "Hard")
 
 
@@ -33,17 +35,18 @@ def read_visual_probe(folder: Path) -> Iterator[SetQuestion]:
         if not isinstance(rows, list):
             raise corrupt(path, 1, "it is no list")
         for number, row in enumerate(rows, 1):
-            row = with_fields(path, number, row, ("images", "problem", "solution"))
+            row = require_fields(path, number, row, ("images", "problem", "solution"))
             names = row["images"]
             if not isinstance(names, list) or len(names) != 1:
                 raise corrupt(path, number, "it has not one picture")
             name = str(names[0]).removeprefix(f"{home.name}/")
             text = str(row["problem"]).replace("<image>", "").strip()
             picture = picture_at(path, number, home, name)
-            yield SetQuestion(f"{level.lower()}-{number}", picture, text, (str(row["solution"]),), category=level)
+            answer = _ANSWER.sub(r"\1", str(row["solution"]).strip())
+            yield SetQuestion(f"{level.lower()}-{number}", picture, text, (answer,), category=level)
 
 
-def write_visual_probe(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_visual_probe(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The three folders with drawn questions."""
     for place, level in enumerate(LEVELS):
         home = folder / f"VisualProbe_{level}"

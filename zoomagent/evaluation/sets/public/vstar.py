@@ -14,8 +14,8 @@ from pathlib import Path
 
 import orjson
 
-from zoomagent.evaluation.sets.public.files import chosen, corrupt, letter, picture_at, read_lines, split_options
-from zoomagent.evaluation.sets.public.question import Corners, Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.files import corrupt, find_option, letter, picture_at, read_lines, split_options
+from zoomagent.evaluation.sets.public.question import Corners, DrawnQuestion, SetQuestion
 
 FILE = "test_questions.jsonl"
 HINT = "Answer with the option's letter from the given choices directly."
@@ -32,7 +32,7 @@ def read_vstar(folder: Path) -> Iterator[SetQuestion]:
             id=str(row["question_id"]),
             picture=picture,
             text=text,
-            answers=(chosen(path, number, row["label"], options),),
+            answers=(find_option(path, number, row["label"], options),),
             options=options,
             category=str(row["category"]),
             boxes=_boxes_beside(picture),
@@ -51,7 +51,7 @@ def _boxes_beside(picture: Path) -> tuple[Corners, ...]:
         raise corrupt(path, 1, "it holds no boxes") from error
 
 
-def write_vstar(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_vstar(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """The same files with drawn questions."""
     lines = []
     for number, one in enumerate(drawn):

@@ -7,15 +7,19 @@ yes or no   POPE's rule (evaluate.py of github.com/AoiDragon/POPE): the first se
 vqa         VQA's accuracy over ten people (Antol et al. 2015; visualqa.org/evaluation.html)
 anls        1 - the edit distance over the longer length, 0 below a half; the best of the right answers
             (Biten et al. 2019, DocVQA)
+box         the box, written as [left, top, right, bottom], overlaps the right one by an IoU of a half
 
 A rule with shares counts a question as right from a half on, where right and wrong are counted.
 """
+
+import orjson
 
 from zoomagent.batch.gold import VQA_ANSWERS, judge, vqa_accuracy
 from zoomagent.batch.rows import Row
 from zoomagent.confidence.replies import CANNOT_TELL, same_answer
 from zoomagent.confidence.words import plain, words
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
+from zoomagent.geometry import Box, iou
 
 HALF = 0.5
 
@@ -30,6 +34,8 @@ def worth(rule: Rule, question: SetQuestion, given: str) -> float:
         return float(given != CANNOT_TELL and yes_or_no(given) == plain(question.answers[0]))
     if rule == "vqa" and len(question.answers) == VQA_ANSWERS:
         return vqa_accuracy(given, question.answers)
+    if rule == "box":
+        return float(iou(Box(*orjson.loads(given)), Box(*question.boxes[0])) >= HALF)
     if rule == "anls":
         return max(anls(given, answer) for answer in question.answers)
     row = Row(question.id, 0, "", question.text, answers=question.answers)

@@ -12,32 +12,36 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoomagent.evaluation.sets.public.files import (
-    chosen,
     corrupt,
-    embedded,
+    find_files,
+    find_option,
     letter,
-    one_of,
+    match_option,
+    picture_in_cell,
     read_parquet,
     split_options,
     write_parquet,
 )
-from zoomagent.evaluation.sets.public.question import Drawn, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 
 def read_zoom_bench(folder: Path) -> Iterator[SetQuestion]:
     """Every question about the full picture."""
-    for path, number, row in read_parquet(one_of(folder, "data/test*.parquet", "test*.parquet"), ("image",)):
+    for path, number, row in read_parquet(find_files(folder, "data/test*.parquet", "test*.parquet"), ("image",)):
         query, response = row.get("query") or row.get("prompt"), row.get("response") or row.get("answer")
         if not query or not response:
             raise corrupt(path, number, "it has no query or no response")
         text, options = split_options(str(query).replace("<image>", ""))
-        answer = chosen(path, number, response, options) if options else str(response).strip()
-        picture = embedded(path, number, row["image"])
+        if options and not match_option(response, options):
+            # An open question that only looks as if it had options.
+            text, options = str(query).replace("<image>", "").strip(), ()
+        answer = find_option(path, number, response, options) if options else str(response).strip()
+        picture = picture_in_cell(path, number, row["image"])
         category = str(row.get("question_type") or ("options" if options else "open"))
         yield SetQuestion(str(row.get("id") or number), picture, text, (answer,), options, category)
 
 
-def write_zoom_bench(folder: Path, drawn: Sequence[Drawn]) -> None:
+def write_zoom_bench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
     """One Parquet file with drawn questions, every third open."""
     rows = []
     for number, one in enumerate(drawn):
