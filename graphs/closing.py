@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from zoomagent.confidence import claims
 from zoomagent.confidence.likelihood import usable
-from zoomagent.confidence.relations import lies_so, relation_in
+from zoomagent.confidence.relations import PLACES, Sort, is_so, relation_in
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.errors import RunError
 from zoomagent.geometry import Box
@@ -57,6 +57,8 @@ async def answer(run: NodeRun) -> Update:
     exchange = await ask(run, closer_turns(run, name, targets))
     micro = candidate_record(run, exchange)
     checks, problems = await check_reading(run, name, [target["crop"] for target in targets], micro["text"])
+    by_boxes = relation_check(state, f"boxes-{name}", targets)
+    checks = [*checks, *([by_boxes] if by_boxes else [])]
     notes = [note["text"] for note in (*checks, *problems)]
     return {
         "messages": [*exchange.turns, reply_turn(name, f"{name}-reply", exchange.reply)],
@@ -73,21 +75,17 @@ async def answer(run: NodeRun) -> Update:
 def measure_places(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> Update | None:
     """The answer by the boxes of two things, where the question is about nothing but how they lie to each other, and
     both were surely seen; None where the model must say it."""
+    check = relation_check(run.state, f"placed-{name}", targets)
     relation = relation_in(run.state["question"], run.state.get("phrases", []))
     seen = [target["seen"] for target in targets if target["seen"] is not None and target["seen"] >= SEEN]
-    boxes = {target["phrase"]: Box(*target["box"]) for target in targets if target["box"]}
-    shown, crops = {view["id"] for view in run.state.get("views", [])}, [target["crop"] for target in targets]
-    if relation is None or len(boxes) != 2 or len(seen) != 2 or not shown.issuperset(crops):
+    shown = {view["id"] for view in run.state.get("views", [])}
+    if check is None or relation is None or relation.sort not in PLACES or len(seen) != 2:
         return None
-    one, other = (run.state["phrases"][place] for place in (relation.first, relation.second))
-    so = lies_so(relation.side, boxes[one], boxes[other])
-    said = read_answer(run, relation.yes if so else relation.no)
-    if so is None or not said.valid:
+    said, crops = read_answer(run, relation.yes if check["value"] else relation.no), check["views"]
+    if not said.valid or not shown.issuperset(crops):
         return None
     # It is as sure as it is that the boxes hold these two things.
     sure = LikelihoodRecord(logprob=math.log(seen[0] * seen[1]), tokens=1)
-    text = f"By their places the {one} is {'' if so else 'not '}{SIDES[relation.side]} the {other}."
-    check = CheckRecord(id=f"placed-{name}", kind="placed", views=crops, text=text, value=float(so))
     # The dialogue in which both answers can be weighed. It shows nothing that the model was not shown.
     prompt = micro_prompt(run.state["question"], run.options())
     shown_turn = user_turn(name, f"{name}-closer", crops, prompt, labels_of(run.state))
@@ -100,11 +98,34 @@ def measure_places(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> 
         "attempts": run.state.get("attempts", 0) + 1,
         "answered": run.state["policy"],
         "checks": [check],
-        "steps": step_words(f"{text} The answer is {said.text}", crops),
+        "steps": step_words(f"{check['text']} The answer is {said.text}", crops),
     }
 
 
-SIDES = {"left": "left of", "right": "right of", "above": "above", "below": "below"}
+def relation_check(state: State, id: str, targets: Sequence[TargetRecord]) -> CheckRecord | None:
+    """Whether two things lie to each other, or look as large, as the question asks; None where their boxes do not
+    tell."""
+    relation = relation_in(state["question"], state.get("phrases", []))
+    boxes = {target["phrase"]: Box(*target["box"]) for target in targets if target["box"]}
+    if relation is None or len(boxes) != 2:
+        return None
+    one, other = (state["phrases"][number] for number in (relation.first, relation.second))
+    so = is_so(relation.sort, boxes[one], boxes[other])
+    if so is None:
+        return None
+    text = f"By their boxes the {one} is {'' if so else 'not '}{SORTS[relation.sort]} the {other}."
+    crops = [target["crop"] for target in targets]
+    return CheckRecord(id=id, kind="placed", views=crops, text=text, value=float(so))
+
+
+SORTS: dict[Sort, str] = {
+    "left": "left of",
+    "right": "right of",
+    "above": "above",
+    "below": "below",
+    "larger": "larger in the picture than",
+    "smaller": "smaller in the picture than",
+}
 
 
 def closer_turns(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> list[TurnRecord]:

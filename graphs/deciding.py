@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from zoomagent.confidence import claims
 from zoomagent.confidence.learned import gated
-from zoomagent.confidence.relations import asks_for_places
+from zoomagent.confidence.relations import relates_things
 from zoomagent.errors import RunError, SettingInvalid
 from zoomagent.graphs.asking import NodeRun
 from zoomagent.graphs.endings import model_step, step_words
@@ -34,8 +34,8 @@ BY_ARBITER: tuple[Policy, ...] = ("point", "search", "tools")
 """The order of `auto` where an arbiter can tell a crop that shows nothing of use."""
 COUNTS: tuple[Policy, ...] = ("count",)
 """The order of `auto` and `search` where all things of a name must be found."""
-PLACES: tuple[Policy, ...] = ("locate", "search", "tools")
-"""The order of `auto` where two things lie to each other: both are needed, and one crop of both tells little."""
+PAIR: tuple[Policy, ...] = ("locate", "search", "tools")
+"""The order of `auto` where one thing is compared with another: both are needed, and one crop of both tells little."""
 BELIEVED = 0.8
 """Calibrated confidence from which an answer from a crop that was only pointed at settles the matter (ours)."""
 WORDS: dict[Policy, str] = {
@@ -174,8 +174,8 @@ def next_policy(run: NodeRun) -> Policy | None:
     state, strategy = run.state, run.context.strategy
     if strategy in ("auto", "search") and claims.counts(state["question"]):
         order = COUNTS
-    elif strategy == "auto" and asks_for_places(state["question"]):
-        order = PLACES
+    elif strategy == "auto" and relates_things(state["question"]):
+        order = PAIR
     else:
         order = BY_ARBITER if strategy == "auto" and arbiter_of(run) is not None else ORDERS[strategy]
     # `auto` lets a model call tools only where no likelihoods say what its own looks are worth.

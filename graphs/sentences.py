@@ -11,6 +11,7 @@ out: which answers claim something about everything (`zoomagent/confidence/claim
 from collections.abc import Sequence
 
 from zoomagent.confidence import claims
+from zoomagent.confidence.relations import relation_in
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.graphs.state import State
 from zoomagent.run_record import Perspective
@@ -48,7 +49,7 @@ def closer_sentence(state: State) -> str:
     names = [target["phrase"] for target in state.get("targets", []) if target["fate"] == "located"]
     names = [f"the {name}" for name in names if name != POINTED]
     read = f"Read from a closer look{f' at {enumeration(names)}' if names else ''}"
-    if any(check["id"] == f"placed-{state['closer']}" for check in state.get("checks", [])):
+    if any(check["id"] == f"placed-{state.get('closer')}" for check in state.get("checks", [])):
         read = f"Measured by the places of {enumeration(names)}"
     if "macro" not in state:
         return f"{read}."
@@ -77,8 +78,9 @@ def why_unearned(state: State, text: str, perspective: Perspective) -> str:
     question, missing = state["question"], things_missed(state)
     if missing and perspective == "micro":
         return f"{text!r} was not earned: the search did not find {enumeration(missing)}."
-    if not claims.absent(question, text) or is_shown_in_full(state):
-        return ""
+    doubt = why_doubtful(state, text) if perspective == "micro" else ""
+    if doubt or not claims.absent(question, text) or is_shown_in_full(state):
+        return doubt
     if "searched" in state and perspective == "micro":
         return "" if state["searched"]["complete"] else f"{text!r} was not earned: the search did not see every part."
     found = sum(target["fate"] == "located" for target in state.get("targets", [])) + ("crop" in state)
@@ -101,6 +103,15 @@ def things_missed(state: State) -> list[str]:
     if len(targets) < 2 or not claims.takes_for_granted(state["question"]):
         return []
     return [target["phrase"] for target in targets if target["fate"] == "missing"]
+
+
+def why_doubtful(state: State, text: str) -> str:
+    """Why the boxes of two things speak against what the model said of them, in words, or nothing."""
+    id, relation = f"boxes-{state.get('closer')}", relation_in(state["question"], state.get("phrases", []))
+    for check in state.get("checks", []):
+        if check["id"] == id and relation and plain(text) == plain(relation.no if check["value"] else relation.yes):
+            return f"{text!r} is given without confidence. {check['text']}"
+    return ""
 
 
 def is_given_in_full(state: State) -> bool:

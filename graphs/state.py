@@ -130,7 +130,7 @@ class TagRecord(TypedDict):
 
 class CheckRecord(TypedDict):
     """Something that was verified, and its measure: a probability for `seen` and `reads`, nats for `mattered`,
-    1 or 0 for whether things lie as the question asks (`placed`)."""
+    1 or 0 for whether things lie, or look, as the question asks (`placed`)."""
 
     id: str
     kind: Literal["seen", "reads", "mattered", "placed"]

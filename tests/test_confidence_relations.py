@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoomagent.confidence.relations import Side, asks_for_places, lies_so, relation_in
+from zoomagent.confidence.relations import Sort, is_so, relates_things, relation_in
 from zoomagent.geometry import Box
 
 
@@ -18,6 +18,8 @@ from zoomagent.geometry import Box
         ("Is the lamp above the table?", ("lamp", "table"), "above", (0, 1), "Yes"),
         ("Is the lamp higher than the table?", ("lamp", "table"), "above", (0, 1), "Yes"),
         ("Does the rug lie beneath the table?", ("rug", "table"), "below", (0, 1), "Yes"),
+        ("Is the cup bigger than the dish?", ("cup", "dish"), "larger", (0, 1), "Yes"),
+        ("Ist die Tasse kleiner als der Teller?", ("Tasse", "Teller"), "smaller", (0, 1), "Ja"),
         ("Ist die Tasse links von dem Teller?", ("Tasse", "Teller"), "left", (0, 1), "Ja"),
         ("Befindet sich die Lampe oberhalb des Tisches?", ("Lampe", "Tisches"), "above", (0, 1), "Ja"),
         ("Est-ce que la tasse est à gauche de l'assiette ?", ("tasse", "assiette"), "left", (0, 1), "Oui"),
@@ -26,11 +28,11 @@ from zoomagent.geometry import Box
     ],
 )
 def test_a_question_about_places_is_known(
-    question: str, names: tuple[str, str], side: Side, order: tuple[int, int], yes: str
+    question: str, names: tuple[str, str], side: Sort, order: tuple[int, int], yes: str
 ) -> None:
     found = relation_in(question, names)
-    assert found is not None and (found.side, (found.first, found.second), found.yes) == (side, order, yes)
-    assert asks_for_places(question)
+    assert found is not None and (found.sort, (found.first, found.second), found.yes) == (side, order, yes)
+    assert relates_things(question)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_question_about_places_is_known(
         ("Is the cup left of the dish?", ("cup", "dish", "fork")),
         ("Is the blue cup left of the dish?", ("cup", "dish")),
         ("Is the cup on the man's left?", ("cup", "man")),
-        ("Is the cup larger than the dish?", ("cup", "dish")),
+        ("Is the cup taller than the dish?", ("cup", "dish")),
         ("Is the cup in front of the dish?", ("cup", "dish")),
         ("Is the cup left?", ("cup", "")),
         ("", ("", "")),
@@ -70,17 +72,23 @@ boxes = st.tuples(*[st.integers(0, 900)] * 2, *[st.integers(1, 100)] * 2).map(
 @given(boxes, boxes)
 def test_what_lies_left_of_another_has_it_on_its_right_and_never_both(one: Box, other: Box) -> None:
     for side, opposite in (("left", "right"), ("above", "below")):
-        so = lies_so(side, one, other)  # type: ignore[arg-type]
-        assert so == lies_so(opposite, other, one)  # type: ignore[arg-type]
-        back = lies_so(side, other, one)  # type: ignore[arg-type]
+        so = is_so(side, one, other)  # type: ignore[arg-type]
+        assert so == is_so(opposite, other, one)  # type: ignore[arg-type]
+        back = is_so(side, other, one)  # type: ignore[arg-type]
         assert (so is None and back is None) or so is not back
     if one.right < other.left:
-        assert lies_so("left", one, other) is True and lies_so("right", one, other) is False
+        assert is_so("left", one, other) is True and is_so("right", one, other) is False
     if one.bottom < other.top:
-        assert lies_so("above", one, other) is True
+        assert is_so("above", one, other) is True
 
 
 def test_boxes_that_hold_each_others_middle_do_not_tell() -> None:
     hat, man = Box(40, 0, 60, 20), Box(0, 10, 100, 300)
-    assert lies_so("left", hat, man) is None and lies_so("above", hat, man) is None
-    assert lies_so("above", Box(40, 0, 60, 9), man) is True
+    assert is_so("left", hat, man) is None and is_so("above", hat, man) is None
+    assert is_so("above", Box(40, 0, 60, 9), man) is True
+
+
+def test_what_looks_as_large_does_not_tell() -> None:
+    one, other = Box(0, 0, 100, 100), Box(300, 0, 420, 100)
+    assert is_so("larger", one, other) is None and is_so("smaller", one, other) is None
+    assert is_so("larger", Box(0, 0, 200, 100), one) is True and is_so("smaller", Box(0, 0, 200, 100), one) is False

@@ -16,6 +16,7 @@ from zoom_world import (
     arbiter,
     run,
     scene,
+    truthful,
 )
 
 from zoomagent import prompts
@@ -63,12 +64,26 @@ def test_an_option_is_the_answer_where_options_are_given() -> None:
     options = ("Yes", "No", "Only half of it")
     assert mistaken(NEAR_LEFT_OF_ALSO, options, strategy="search").answer.text == "No"
     others = mistaken(NEAR_LEFT_OF_ALSO, ("It is", "It is not"), strategy="search")
-    assert not [check for check in others.answer.checks if check.kind == "placed"], "no such answer is among them"
+    assert not [check for check in others.answer.checks if check.id.startswith("placed-")], "no option says so"
 
 
 def test_sizes_are_left_to_the_model() -> None:
     ran = mistaken(NEAR_SMALLER_THAN_ALSO, strategy="search")
     assert ran.text == "Yes" and not [check for check in ran.answer.checks if check.kind == "placed"]
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_size_that_the_boxes_contradict_has_no_confidence(wrong: bool, tmp_path: Path) -> None:
+    """What looks smaller may be farther away: the model's word stands, and nothing vouches for it."""
+    larger = Question(
+        "Is the blue square larger than the red circle?", "No", "relation", (1, 0), ("blue square", "red circle")
+    )
+    settings = {"strategy": "search", "arbiter": arbiter(tmp_path / "a.json")}
+    ran = mistaken(larger, **settings) if wrong else truthful(larger, **settings)
+    [check] = [check for check in ran.answer.checks if check.kind == "placed"]
+    assert check.value == 0 and "not larger in the picture" in check.text
+    assert ran.answer.text == ("Yes" if wrong else "No") and (ran.answer.confidence is None) == wrong
+    assert ("is given without confidence" in " ".join(ran.answer.reasons)) == wrong
 
 
 def test_an_answer_about_what_was_not_found_is_not_earned(tmp_path: Path) -> None:

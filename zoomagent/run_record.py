@@ -133,7 +133,7 @@ class GroundedPhrase(Value):
 
 class Check(Value):
     """Something that was verified, in words, and its measure: a probability, nats for `mattered`, 1 or 0 for whether
-    things lie as the question asks (`placed`)."""
+    things lie, or look, as the question asks (`placed`)."""
 
     id: str
     kind: Literal["seen", "reads", "mattered", "placed"]

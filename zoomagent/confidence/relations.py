@@ -1,13 +1,15 @@
-"""How two things lie to each other, by their boxes: who knows both places needs no model to compare them.
+"""How two things lie to each other, and which looks larger, by their boxes.
 
     relation = relation_in("Is the cup left of the dish?", ("cup", "dish"))      # Relation("left", …), or None
-    lies_so(relation.side, cup_box, dish_box)                                    # True, False, or None: not plainly
+    is_so(relation.sort, cup_box, dish_box)                                      # True, False, or None: not plainly
 
 Models that find two small things surely still guess how they lie to each other. Only what is plain is taken: a question
-of nothing but two things and one word of place, and boxes of which neither holds the other's middle on that axis. Left
-out: sizes (what looks larger may be nearer), depth ("behind"), and where in the picture one thing is.
+of nothing but two things and one word of place or size, and boxes of which neither holds the other's middle on that
+axis, or that differ by a good part of their side. What looks larger may be nearer: sizes are no answers, they only cast
+doubt. Left out: depth ("behind"), and where in the picture one thing is.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +18,18 @@ from typing import Literal
 from zoomagent.confidence.claims import words_of
 from zoomagent.geometry import Box
 
-Side = Literal["left", "right", "above", "below"]
+Sort = Literal["left", "right", "above", "below", "larger", "smaller"]
+PLACES: tuple[Sort, ...] = ("left", "right", "above", "below")
+PLAINLY = 1.25
+"""From so many times the other's side on, one thing looks larger (ours): boxes of small things are coarse."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """The question asks whether `first` lies on this side of `second` (places in the list of the things it names).
+    """The question asks whether `first` is left of (and so on) `second`: numbers in the list of the things it names.
     `yes` and `no` are the answers in its language."""
 
-    side: Side
+    sort: Sort
     first: int
     second: int
     yes: str
@@ -33,9 +38,9 @@ class Relation:
 
 @dataclass(frozen=True)
 class _Language:
-    """Words of place, those that may stand around them and the two things, and the two answers."""
+    """Words of place and size, those that may stand around them and the two things, and the two answers."""
 
-    sides: dict[Side, str]
+    sorts: dict[Sort, str]
     around: str
     yes: str
     no: str
@@ -48,12 +53,21 @@ _LANGUAGES = (
             "right": "(?:on |to )?(?:the )?right (?:side )?of",
             "above": "above|higher than|further up than",
             "below": "below|beneath|lower than|further down than",
+            "larger": "(?:larger|bigger) than",
+            "smaller": "smaller than",
         },
         "is are does do you see the a an lie located placed positioned situated that",
         "Yes", "No",
     ),
     _Language(
-        {"left": "links von", "right": "rechts von", "above": "über|oberhalb", "below": "unterhalb"},
+        {
+            "left": "links von",
+            "right": "rechts von",
+            "above": "über|oberhalb",
+            "below": "unterhalb",
+            "larger": "größer als",
+            "smaller": "kleiner als",
+        },
         "ist sind liegt steht befindet sich der die das dem den des von vom ein eine einem einer",
         "Ja", "Nein",
     ),
@@ -63,6 +77,8 @@ _LANGUAGES = (
             "right": "à droite (?:de|du|des)",
             "above": "au dessus (?:de|du|des)",
             "below": "(?:au|en) dessous (?:de|du|des)",
+            "larger": "plus grande? que",
+            "smaller": "plus petite? que",
         },
         "est ce que se trouve il elle t le la les l un une",
         "Oui", "Non",
@@ -73,6 +89,8 @@ _LANGUAGES = (
             "right": "a la derecha (?:de|del)",
             "above": "(?:por )?encima (?:de|del)",
             "below": "(?:por )?debajo (?:de|del)",
+            "larger": "más grande que",
+            "smaller": "más pequeñ[oa] que",
         },
         "está están se encuentra el la los las un una",
         "Sí", "No",
@@ -87,14 +105,14 @@ def relation_in(question: str, names: Sequence[str]) -> Relation | None:
     if len(spoken) != 2 or not all(spoken) or spoken[0] == spoken[1]:
         return None
     for language in _LANGUAGES:
-        for side, words in language.sides.items():
+        for sort, words in language.sorts.items():
             found = re.fullmatch(rf"(?P<before>.*?)\b(?:{words})\b(?P<after>.*)", text)
             if found is None:
                 continue
             for first, second in ((0, 1), (1, 0)):
                 rest = [_without(found["before"], spoken[first]), _without(found["after"], spoken[second])]
                 if all(part is not None and set(part.split()) <= set(language.around.split()) for part in rest):
-                    return Relation(side, first, second, language.yes, language.no)
+                    return Relation(sort, first, second, language.yes, language.no)
     return None
 
 
@@ -104,19 +122,22 @@ def _without(text: str, name: str) -> str | None:
     return " ".join(parts) if len(parts) == 2 else None
 
 
-def lies_so(side: Side, first: Box, second: Box) -> bool | None:
-    """Whether the first box lies on this side of the second; None where one holds the other's middle on that axis."""
-    if side in ("above", "below"):
+def is_so(sort: Sort, first: Box, second: Box) -> bool | None:
+    """Whether the first box is left of (and so on) the second; None where that is not plain."""
+    if sort in ("larger", "smaller"):
+        times = math.sqrt(first.area / second.area)
+        return None if 1 / PLAINLY < times < PLAINLY else (times > 1) == (sort == "larger")
+    if sort in ("above", "below"):
         one, other = (first.top, first.bottom), (second.top, second.bottom)
     else:
         one, other = (first.left, first.right), (second.left, second.right)
     middle, centre = sum(one) / 2, sum(other) / 2
     if one[0] <= centre <= one[1] or other[0] <= middle <= other[1]:
         return None
-    return middle < centre if side in ("left", "above") else middle > centre
+    return middle < centre if sort in ("left", "above") else middle > centre
 
 
-def asks_for_places(question: str) -> bool:
-    """Whether a question holds a word of how one thing lies to another."""
+def relates_things(question: str) -> bool:
+    """Whether a question holds a word of how one thing lies to another, or of which looks larger."""
     text = " ".join(words_of(question))
-    return any(re.search(rf"\b(?:{words})\b", text) for language in _LANGUAGES for words in language.sides.values())
+    return any(re.search(rf"\b(?:{words})\b", text) for language in _LANGUAGES for words in language.sorts.values())
