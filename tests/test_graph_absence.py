@@ -13,7 +13,6 @@ from zoom_world import (
     BACKGROUND,
     FAR,
     NEAR,
-    NEAR_SMALLER_THAN_ALSO,
     PROFILE,
     SCENE,
     Ran,
@@ -170,7 +169,9 @@ def test_what_a_search_in_vain_bears_out_is_not_asked_again(
 
 def test_a_no_about_two_things_that_the_crop_shows_keeps_the_crop_and_its_confidence(tmp_path: Path) -> None:
     """Pointed at both, read "No", and named: the crop settles it, and the answer denies nothing unseen."""
-    ran = believing(NEAR_SMALLER_THAN_ALSO, tmp_path, pointed="[100, 100, 900, 500]")
+    asked = "Does the red circle touch the green diamond?"
+    touching = Question(asked, "No", "relation", (0, 2), ("red circle", "green diamond"))
+    ran = believing(touching, tmp_path, pointed="[100, 100, 900, 500]")
     assert (ran.text, ran.nodes.count("search")) == ("No", 0) and "compares things" in ran.state["settled"]
     assert ran.state["verdict"]["confidence"] == pytest.approx(0.95)
     assert [target["fate"] for target in ran.state["targets"]] == ["located"]

@@ -78,7 +78,7 @@ def test_a_size_that_the_boxes_contradict_has_no_confidence(wrong: bool, tmp_pat
     larger = Question(
         "Is the blue square larger than the red circle?", "No", "relation", (1, 0), ("blue square", "red circle")
     )
-    settings = {"strategy": "search", "arbiter": arbiter(tmp_path / "a.json")}
+    settings: dict[str, Any] = {"strategy": "search", "arbiter": arbiter(tmp_path / "a.json")}
     ran = mistaken(larger, **settings) if wrong else truthful(larger, **settings)
     [check] = [check for check in ran.answer.checks if check.kind == "placed"]
     assert check.value == 0 and "not larger in the picture" in check.text
