@@ -73,6 +73,10 @@ def check_state(state: State) -> None:
     if any(len(region) != 4 for region in state.get("about", [])):
         raise ValueError("a region that is no box")
     picture = state.get("picture")
+    for target in state.get("targets", []):
+        left, top, right, bottom = target["box"] or (0, 0, 1, 1)
+        if not 0 <= left < right or not 0 <= top < bottom or not 0 <= (target["seen"] or 0.0) <= 1:
+            raise ValueError("a target that can not be")
     for view in views.values():
         left, top, right, bottom = view["box"]
         width, height = view["size"]

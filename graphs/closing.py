@@ -35,6 +35,7 @@ from zoomagent.graphs.state import (
     dialogue,
 )
 from zoomagent.graphs.weighing import MATTERS, candidate_record, read_answer
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.prompts import CUES, box_prompt, micro_prompt, searched_prompt, several_prompt
 from zoomagent.tools.cropping import written
 from zoomagent.tools.searching import SEEN, least_seen
@@ -57,7 +58,7 @@ async def answer(run: NodeRun) -> Update:
     exchange = await ask(run, closer_turns(run, name, targets))
     micro = candidate_record(run, exchange)
     checks, problems = await check_reading(run, name, [target["crop"] for target in targets], micro["text"])
-    by_boxes = relation_check(state, f"boxes-{name}", targets)
+    by_boxes = relation_check(run, f"boxes-{name}", targets)
     checks = [*checks, *([by_boxes] if by_boxes else [])]
     notes = [note["text"] for note in (*checks, *problems)]
     return {
@@ -75,7 +76,7 @@ async def answer(run: NodeRun) -> Update:
 def measure_places(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> Update | None:
     """The answer by the boxes of two things, where the question is about nothing but how they lie to each other, and
     both were surely seen; None where the model must say it."""
-    check = relation_check(run.state, f"placed-{name}", targets)
+    check = relation_check(run, f"placed-{name}", targets)
     relation = relation_in(run.state["question"], run.state.get("phrases", []))
     seen = [target["seen"] for target in targets if target["seen"] is not None and target["seen"] >= SEEN]
     shown = {view["id"] for view in run.state.get("views", [])}
@@ -102,12 +103,16 @@ def measure_places(run: NodeRun, name: str, targets: Sequence[TargetRecord]) -> 
     }
 
 
-def relation_check(state: State, id: str, targets: Sequence[TargetRecord]) -> CheckRecord | None:
+def relation_check(run: NodeRun, id: str, targets: Sequence[TargetRecord]) -> CheckRecord | None:
     """Whether two things lie to each other, or look as large, as the question asks; None where their boxes do not
     tell."""
+    state, picture = run.state, run.bench.views.picture
     relation = relation_in(state["question"], state.get("phrases", []))
     boxes = {target["phrase"]: Box(*target["box"]) for target in targets if target["box"]}
-    if relation is None or len(boxes) != 2:
+    # Frames of a clip lie beside each other in their sheet, and of several things of a name any may be meant.
+    if (isinstance(picture, Sheet) and picture.grid > 1) or any(target.get("several") for target in targets):
+        return None
+    if relation is None or set(boxes) != set(state["phrases"]):
         return None
     one, other = (state["phrases"][number] for number in (relation.first, relation.second))
     so = is_so(relation.sort, boxes[one], boxes[other])

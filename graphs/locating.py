@@ -133,6 +133,7 @@ async def ground(run: NodeRun) -> Update:
     if boxes:
         box = boxes[0].as_list()
         found: TargetRecord = {**target, "fate": "located", "box": box, "crop": "", "seen": None}
+        found["several"] = len(boxes) > 1
         return {"targets": [found], "steps": step_words(f"Pointed at {phrase}: {box}.", [source], [box])}
     words = step_words(f"Could not point at {phrase}.", [source])
     update: Update = {"targets": [{**target, "fate": "missing"}], "steps": words}

@@ -66,6 +66,7 @@ async def search(run: NodeRun) -> Update:
             "depth": region["depth"] + 1,
             "box": look.box.as_list(),
             "seen": look.seen,
+            "several": look.several,
         }
         update["targets"] = [found]
     return {**update, "steps": step_words(f"{words}.", [region["view"]], [region["box"]])}

@@ -102,7 +102,8 @@ class TargetRecord(TypedDict):
     """A thing that must be seen to answer. `box` is where it was found, in original pixels, `crop` its close view,
     `seen` the probability that it can be seen there, `source` the view in which it is looked for. A thing that was
     `counted` was looked for everywhere: `found` holds the box of each, `listed` the views in which they were listed,
-    `whole` the boxes that the view of the whole showed. One that was `given` is a region of the question."""
+    `whole` the boxes that the view of the whole showed. One that was `given` is a region of the question. Of `several`
+    that were pointed at, `box` is the first."""
 
     id: str
     phrase: str
@@ -114,6 +115,7 @@ class TargetRecord(TypedDict):
     seen: float | None
     policy: Policy
     given: NotRequired[bool]
+    several: NotRequired[bool]
     found: NotRequired[list[list[int]]]
     listed: NotRequired[list[str]]
     whole: NotRequired[list[list[int]]]

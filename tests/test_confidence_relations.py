@@ -14,9 +14,8 @@ from zoomagent.geometry import Box
         ("Is the red circle left of the green diamond?", ("red circle", "green diamond"), "left", (0, 1), "Yes"),
         ("Is the cup to the left of the dish?", ("dish", "cup"), "left", (1, 0), "Yes"),
         ("Do you see the cup left of the dish?", ("cup", "dish"), "left", (0, 1), "Yes"),
-        ("is THE Cup on the right side of a dish", ("cup", "Dish"), "right", (0, 1), "Yes"),
+        ("is THE Cup on the right side of the dish", ("cup", "Dish"), "right", (0, 1), "Yes"),
         ("Is the lamp above the table?", ("lamp", "table"), "above", (0, 1), "Yes"),
-        ("Is the lamp higher than the table?", ("lamp", "table"), "above", (0, 1), "Yes"),
         ("Does the rug lie beneath the table?", ("rug", "table"), "below", (0, 1), "Yes"),
         ("Is the cup bigger than the dish?", ("cup", "dish"), "larger", (0, 1), "Yes"),
         ("Ist die Tasse kleiner als der Teller?", ("Tasse", "Teller"), "smaller", (0, 1), "Ja"),
@@ -57,6 +56,19 @@ def test_a_question_about_places_is_known(
         ("Is the cup taller than the dish?", ("cup", "dish")),
         ("Is the cup in front of the dish?", ("cup", "dish")),
         ("Is the cup left?", ("cup", "")),
+        ("Is the price of the tea higher than the price of the coffee?", ("price of the tea", "price of the coffee")),
+        ("Is the lamp higher than the table?", ("lamp", "table")),
+        ("Is the temperature above the limit?", ("temperature", "limit")),
+        ("Is the value for 2019 below the value for 2020?", ("value for 2019", "value for 2020")),
+        ("Is 2019 above 2020?", ("2019", "2020")),
+        ("Is team A above team B?", ("team A", "team B")),
+        ("Ist das ein Buch über Hunde?", ("Buch", "Hunde")),
+        ("¿Está el precio por encima del límite?", ("precio", "límite")),
+        ("Le prix est-il au-dessus de la limite ?", ("prix", "limite")),
+        ("Is a cup left of the dish?", ("cup", "dish")),
+        ("Is the cup left of a dish?", ("cup", "dish")),
+        ("Are the cups left of the dish?", ("cups", "dish")),
+        ("Do the cups lie left of the dish?", ("cups", "dish")),
         ("", ("", "")),
     ],
 )
@@ -92,3 +104,7 @@ def test_what_looks_as_large_does_not_tell() -> None:
     one, other = Box(0, 0, 100, 100), Box(300, 0, 420, 100)
     assert is_so("larger", one, other) is None and is_so("smaller", one, other) is None
     assert is_so("larger", Box(0, 0, 200, 100), one) is True and is_so("smaller", Box(0, 0, 200, 100), one) is False
+
+
+def test_a_box_without_area_does_not_tell() -> None:
+    assert is_so("smaller", Box(5, 5, 5, 5), Box(0, 0, 10, 10)) is None

@@ -227,6 +227,9 @@ def named(view: dict[str, Any]) -> dict[str, Any]:
         lambda view: {"macro": {"text": 1}},
         lambda view: {"calls": [{"id": "a"}]},
         lambda view: {"steps": [{"id": "a", "seconds": "x"}]},
+        lambda view: {"targets": [target(box=[5, 5, 5, 5])]},
+        lambda view: {"targets": [target(box=[1, 2])]},
+        lambda view: {"targets": [target(seen=1e200)]},
         lambda view: {"tried": [0] * 200_000},
     ],
 )

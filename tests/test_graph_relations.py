@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from clip_world import ClipWorld, Sighted
 from fake_model import Call, FakeModel
 from truthful_model import Truth, last_text
 from zoom_world import (
@@ -21,6 +23,7 @@ from zoom_world import (
 
 from zoomagent import prompts
 from zoomagent.data.world.questions import Question
+from zoomagent.moments import Moment
 from zoomagent.tools.viewing import ViewStore
 
 
@@ -65,6 +68,47 @@ def test_an_option_is_the_answer_where_options_are_given() -> None:
     assert mistaken(NEAR_LEFT_OF_ALSO, options, strategy="search").answer.text == "No"
     others = mistaken(NEAR_LEFT_OF_ALSO, ("It is", "It is not"), strategy="search")
     assert not [check for check in others.answer.checks if check.id.startswith("placed-")], "no option says so"
+
+
+@pytest.mark.parametrize("strategy", ["locate", "search"])
+def test_of_several_that_were_pointed_at_none_is_measured(strategy: str) -> None:
+    views = ViewStore(scene(), PROFILE)
+    truth = Truth(SCENE, NEAR_LEFT_OF_ALSO, views)
+
+    def reply(call: Call) -> Any:
+        said = truth.reply(call)
+        return f"[{said}, [10, 10, 60, 60]]" if last_text(call).startswith(prompts.GROUND) else said
+
+    model = FakeModel(profile=PROFILE, respond=reply, respond_score=truth.scores)
+    ran = run(model, NEAR_LEFT_OF_ALSO, views=views, strategy=strategy)
+    assert [target["fate"] for target in ran.state["targets"]] == ["located", "located"]
+    assert not [check for check in ran.answer.checks if check.kind == "placed"]
+
+
+def test_frames_of_a_clip_are_not_compared_as_if_they_were_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reply(sighted: Sighted, call: Call) -> Any:
+        last, image = last_text(call), call.views[-1].image
+        if last.startswith(prompts.CUES):
+            return "red circle, blue square"
+        if last.startswith((prompts.BOX, prompts.GROUND)):
+            return place_of("red" if "red" in last else "blue", image)
+        return "Cannot tell"
+
+    monkeypatch.setattr(Sighted, "reply", reply)
+    answer = ClipWorld(Moment(5_000, 12_000), Moment(40_000, 50_000)).ask("Is the red circle left of the blue square?")
+    assert any("red circle can be seen" in step.text for step in answer.steps)
+    assert not [check for check in answer.checks if check.kind == "placed"]
+
+
+def place_of(colour: str, image: Any) -> str:
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), int), 2, 0)
+    one, other = (red, blue) if colour == "red" else (blue, red)
+    down, across = np.nonzero((one > 150) & (other < 90) & (green < 110))
+    if not len(across):
+        return "[]"
+    left, right = (1000 * end // image.width for end in (across.min(), across.max()))
+    top, bottom = (1000 * end // image.height for end in (down.min(), down.max()))
+    return str([int(end) for end in (left, top, right, bottom)])
 
 
 def test_sizes_are_left_to_the_model() -> None:

@@ -19,8 +19,9 @@ from zoomagent import ZoomAgent
 from zoomagent.batch.asking import Agents, Setup
 from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli import main as cli
+from zoomagent.geometry import Size
 from zoomagent.plugins.offers.inputs import Allowed, picture_opener
-from zoomagent.plugins.offers.offering import answer_told
+from zoomagent.plugins.offers.offering import answer_told, region_in
 from zoomagent.plugins.offers.offers import AnswerAboutImage, read_offer
 from zoomagent.plugins.openai.request import read_request
 
@@ -151,3 +152,9 @@ def test_rows_without_regions_keep_their_digest_and_rows_with_others_have_anothe
     assert plain.digest == "459644a91d3985d0"
     one, other = (Row("a", 1, "a.png", "What?", regions=((0, 0, 9, side),)) for side in (9, 8))
     assert len({plain.digest, one.digest, other.digest}) == 3
+
+
+@pytest.mark.parametrize("share", [1e307, -1e307, 1.7e308])
+def test_a_share_beyond_all_numbers_is_no_region_and_no_bug(share: float) -> None:
+    region = region_in(Size(200, 100), [0, 0, share, 1], None)
+    assert all(isinstance(edge, int) for edge in region) and not 0 <= region[2] <= 200, "outside, which the run refuses"

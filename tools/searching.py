@@ -79,11 +79,12 @@ class RegionRecord(TypedDict):
 @dataclass(frozen=True)
 class RegionLook:
     """What looking at one region gave: every record that is new or changed, and the box of what was found, with the
-    probability that it can be seen in its close view (None: not to be measured)."""
+    probability that it can be seen in its close view (None: not to be measured). `several`: it is the first of some."""
 
     regions: list[RegionRecord]
     box: Box | None = None
     seen: float | None = None
+    several: bool = False
 
 
 def root(view: ViewRecord, phrase: str) -> RegionRecord:
@@ -138,7 +139,7 @@ async def look_at(
             close = views.add(around, source=region["view"], max_pixels=views.profile.whole_pixels or None)
             seen = await sees(model, views, close["id"], phrase, deadline=deadline)
             if seen is None or seen >= SEEN:
-                return RegionLook([{**region, "here": here, "fate": "found"}], boxes[0], seen)
+                return RegionLook([{**region, "here": here, "fate": "found"}], boxes[0], seen, len(boxes) > 1)
     deeper = region["depth"] + 2 <= depth
     children = child_regions(views, regions, region, shares, expected) if deeper else []
     fate: Fate = "split" if children else "refuted"

@@ -62,6 +62,13 @@ EXISTING = _set("""
     há contém mostra vê aparecem ci esiste esistono contiene vedi er bevat toont zie
 """)
 """Words with which a question asks whether things are there, instead of taking it for granted."""
+VALUES = _set("""
+    price prices value cost sum total amount number score rate rank level limit goal average temperature speed age year
+    date percentage share team league country city company sales profit income revenue figure
+    preis wert kosten summe zahl temperatur grenze rang jahr alter prix valeur coût somme nombre température limite
+    année precio valor costo suma número temperatura límite año edad
+""")
+"""What is above another in value or rank, wherever it is printed."""
 KNOWN = tuple(
     _set(words)
     for words in (

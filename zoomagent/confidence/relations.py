@@ -4,9 +4,10 @@
     is_so(relation.sort, cup_box, dish_box)                                      # True, False, or None: not plainly
 
 Models that find two small things surely still guess how they lie to each other. Only what is plain is taken: a question
-of nothing but two things and one word of place or size, and boxes of which neither holds the other's middle on that
-axis, or that differ by a good part of their side. What looks larger may be nearer: sizes are no answers, they only cast
-doubt. Left out: depth ("behind"), and where in the picture one thing is.
+of nothing but two things ("the", never "a": of several any may do) and one word of place or size, and boxes of which
+neither holds the other's middle on that axis, or that differ by a good part of their side. What looks larger may be
+nearer: sizes are no answers, they only cast doubt. Left out: depth ("behind"), words that are said of values too
+("higher than"), and where in the picture one thing is.
 """
 
 import math
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from zoomagent.confidence.claim_words import VALUES
 from zoomagent.confidence.claims import words_of
 from zoomagent.geometry import Box
 
@@ -51,24 +53,24 @@ _LANGUAGES = (
         {
             "left": "(?:on |to )?(?:the )?left (?:side )?of",
             "right": "(?:on |to )?(?:the )?right (?:side )?of",
-            "above": "above|higher than|further up than",
-            "below": "below|beneath|lower than|further down than",
+            "above": "above",
+            "below": "below|beneath",
             "larger": "(?:larger|bigger) than",
             "smaller": "smaller than",
         },
-        "is are does do you see the a an lie located placed positioned situated that",
+        "is does the lie located placed positioned situated",
         "Yes", "No",
     ),
     _Language(
         {
             "left": "links von",
             "right": "rechts von",
-            "above": "über|oberhalb",
+            "above": "oberhalb",
             "below": "unterhalb",
             "larger": "größer als",
             "smaller": "kleiner als",
         },
-        "ist sind liegt steht befindet sich der die das dem den des von vom ein eine einem einer",
+        "ist liegt steht befindet sich der die das dem den des von vom",
         "Ja", "Nein",
     ),
     _Language(
@@ -80,7 +82,7 @@ _LANGUAGES = (
             "larger": "plus grande? que",
             "smaller": "plus petite? que",
         },
-        "est ce que se trouve il elle t le la les l un une",
+        "est ce que se trouve il elle t le la l",
         "Oui", "Non",
     ),
     _Language(
@@ -92,17 +94,22 @@ _LANGUAGES = (
             "larger": "más grande que",
             "smaller": "más pequeñ[oa] que",
         },
-        "está están se encuentra el la los las un una",
+        "está se encuentra el la",
         "Sí", "No",
     ),
 )  # fmt: skip
 
 
 def relation_in(question: str, names: Sequence[str]) -> Relation | None:
-    """The relation that a question asks about, where it asks about nothing else. `names` are the things it names."""
-    text = " ".join(words_of(question))
+    """The relation that a question asks about, where it asks about nothing else: of one thing to one other, both of
+    which can lie somewhere. `names` are the things it names."""
+    # "Do you see the cup left of the dish?" asks the same.
+    text = re.sub("^do you see (that )?", "", " ".join(words_of(question)))
     spoken = [" ".join(words_of(name)) for name in names]
     if len(spoken) != 2 or not all(spoken) or spoken[0] == spoken[1]:
+        return None
+    named = {word for name in spoken for word in name.split()}
+    if named & VALUES or any(word.isnumeric() for word in named):
         return None
     for language in _LANGUAGES:
         for sort, words in language.sorts.items():
@@ -124,6 +131,8 @@ def _without(text: str, name: str) -> str | None:
 
 def is_so(sort: Sort, first: Box, second: Box) -> bool | None:
     """Whether the first box is left of (and so on) the second; None where that is not plain."""
+    if not first.area or not second.area:
+        return None
     if sort in ("larger", "smaller"):
         times = math.sqrt(first.area / second.area)
         return None if 1 / PLAINLY < times < PLAINLY else (times > 1) == (sort == "larger")

@@ -71,6 +71,7 @@ TEXT_BYTES = 60_000
 _LINE_FRAME = 120
 _QUALITIES = ((90, 0), (80, 2), (60, 2), (40, 2))
 """JPEG quality and subsampling, tried from the best."""
+MOST_SHARE = 1e9
 SPACES: dict[str, Space] = {"relative": "unit", "pixels": "pixels"}
 
 
@@ -244,7 +245,11 @@ def region_in(size: Size, region: list[float], units: str | None) -> list[Any]:
     run."""
     if units == "pixels":
         return [int(number) if number.is_integer() else number for number in region]
-    left, top, right, bottom = (share * side for share, side in zip(region, (size.width, size.height) * 2, strict=True))
+    # What is far outside stays so, as a number that there is.
+    left, top, right, bottom = (
+        min(max(share, -MOST_SHARE), MOST_SHARE) * side
+        for share, side in zip(region, (size.width, size.height) * 2, strict=True)
+    )
     least = 1e-6  # a share that was rounded is no pixel more
     return [math.floor(left + least), math.floor(top + least), math.ceil(right - least), math.ceil(bottom - least)]
 
