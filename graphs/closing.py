@@ -182,13 +182,16 @@ async def conclude(run: NodeRun) -> Update:
 
 def is_borne_out(state: State, record: SearchRecord) -> bool:
     """Whether the first answer says just what the search found, so that asking again can change nothing: the number of
-    all things counted; a "No" about what was not found; "Cannot tell" where no option says that it is not there."""
+    all things counted, or of which there are more; a "No" about what was not found; "Cannot tell" where no option says
+    that it is not there."""
     macro, numbers = state["macro"], [number for _, number in record["found"]]
     # "No" to a question that denies ("Is there no dog?") says the contrary.
     if not macro["valid"] or not record["complete"] or claims.denies(state["question"]):
         return False
     if claims.counts(state["question"]):
-        return [claims.number(macro["text"])] == numbers
+        names = [name for name, _ in record["found"]]
+        more = len(names) == 2 and claims.says_which_are_more(state["question"], names, numbers, macro["text"])
+        return more or [claims.number(macro["text"])] == numbers
     if any(numbers) or things_missed(state):
         return False
     if abstains(macro["text"]):

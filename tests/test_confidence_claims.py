@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoomagent.confidence.claims import absent, claims_all, counts, negative, quantity
+from zoomagent.confidence.claims import absent, claims_all, counts, negative, quantity, says_which_are_more
 
 ABOUT_ALL = [
     ("Is there a yellow circle?", "No"),
@@ -91,3 +91,24 @@ def test_questions_that_count_are_told_from_numbers_that_are_written() -> None:
     assert counts("How many cars are there?") and counts("What is the number of cars?") and counts("Count the cars.")
     assert counts("Are there more cars than bikes?") and counts("Gibt es mehr Autos als Räder?")
     assert not counts("What is the number on the car?") and not quantity("Which number is on the car?")
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "numbers", "answer", "says"),
+    [
+        ("Are there more cups than plates?", ("cup", "plate"), (3, 2), "Yes", True),
+        ("Are there more cups than plates?", ("cup", "plate"), (2, 2), "No", True),
+        ("Are there more cups than plates?", ("cup", "plate"), (2, 2), "Yes", False),
+        ("Are there fewer cups than plates?", ("cup", "plate"), (1, 2), "yes.", True),
+        ("Are there fewer cups than plates?", ("cup", "plate"), (1, 2), "No", False),
+        ("Gibt es mehr Tassen als Teller?", ("Tasse", "Teller"), (2, 1), "Ja", True),
+        ("Are there more cups than plates?", ("plate", "cup"), (3, 2), "Yes", False),
+        ("Are there more cups than plates?", ("cup", "saucer"), (3, 2), "Yes", False),
+        ("Are there more cups than plates?", ("cup", "plate"), (3, 2), "3", False),
+        ("Are there as many cups as plates?", ("cup", "plate"), (3, 2), "Yes", False),
+    ],
+)
+def test_numbers_bear_out_which_are_more(
+    question: str, names: tuple[str, str], numbers: tuple[int, int], answer: str, says: bool
+) -> None:
+    assert says_which_are_more(question, names, numbers, answer) is says

@@ -186,6 +186,15 @@ def test_a_list_that_cannot_be_read_bears_nothing_out(tmp_path: Path, macro: str
     assert ran.answer.confidence is None and "not earned" in ran.state["verdict"]["reason"]
 
 
+@pytest.mark.parametrize(("macro", "borne_out"), [("No", True), ("Yes", False)])
+def test_what_both_lists_say_is_not_asked_again(macro: str, borne_out: bool, tmp_path: Path) -> None:
+    more = Question("Are there more stars than squares?", "No", "more", (1,), ("star", "square"))
+    ran = believing(more, tmp_path, macro=macro)
+    found = ran.answer.searched
+    assert found is not None and found.complete and dict(found.found) == {"star": 0, "square": 1}
+    assert any("bears out" in step["text"] for step in ran.state["steps"]) == borne_out
+
+
 def test_a_no_to_a_comparison_is_no_number_that_a_list_could_bear_out(tmp_path: Path) -> None:
     more = Question("Are there more stars than squares?", "No", "more", (1,), ("star", "square"))
     ran = believing(more, tmp_path, macro="No")

@@ -54,7 +54,8 @@ COUNTING = _set("count zähle compte cuenta combien hoeveel quanti quante ско
 PAIRS = frozenset(
     {("how", "many"), ("wie", "viele"), ("number", "of"), ("nombre", "de"), ("número", "de"), ("anzahl", "der")}
 )
-MORE = _set("more fewer less mehr weniger plus moins más menos più meno mais meer minder")
+FEWER = _set("fewer less weniger moins menos meno minder")
+MORE = FEWER | _set("more mehr plus más più mais meer")
 THAN = _set("than als que di dan")
 EXISTING = _set("""
     there any exist exists appear appears visible see show shows contain contains include includes

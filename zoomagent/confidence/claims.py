@@ -11,11 +11,13 @@ plainly about one thing, in a language that is known here, claims all. Left out:
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from zoomagent.confidence.claim_words import (
     COUNTING,
     DENYING,
     EXISTING,
+    FEWER,
     KNOWN,
     MORE,
     NAMES_A_NUMBER,
@@ -99,6 +101,17 @@ def counts(question: str) -> bool:
     """Whether the question asks how many there are, or of which there are more: all things of a name must be found."""
     words = words_of(question)
     return any(_counts(words, place) for place in range(len(words)))
+
+
+def says_which_are_more(question: str, names: Sequence[str], numbers: Sequence[int], answer: str) -> bool:
+    """Whether "Yes" or "No" to "Are there more cups than plates?" is what the numbers of both say. `names` are the two
+    things in the order of the question; where they are not found in it so, nothing is said."""
+    words, text = set(words_of(question)), plain(answer)
+    places = [question.casefold().find(name.casefold()) for name in names]
+    if len(places) != 2 or not 0 <= places[0] < places[1] or not words & MORE or text not in YES | NO:
+        return False
+    more = numbers[0] < numbers[1] if words & FEWER else numbers[0] > numbers[1]
+    return more == (text in YES)
 
 
 def _counts(words: list[str], place: int) -> bool:
