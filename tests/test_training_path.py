@@ -14,19 +14,20 @@ from zoomagent.training.rl.rows import load_rows
 
 pytestmark = pytest.mark.slow
 LEAST = ("--prompts", "1", "--group", "2")
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def told(folder: Path, *command: str) -> str:
     """What a command prints, run in `folder` as a user would."""
-    call = [sys.executable, "-m", *command]
+    call = [sys.executable, *command]
     done = subprocess.run(call, cwd=folder, env=ONE_THREAD, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def zoomagent(folder: Path, *command: str) -> str:
-    return told(folder, "zoomagent.cli", *command)
+    return told(folder, "-m", "zoomagent.cli", *command)
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +90,20 @@ def test_each_stage_ends_in_a_checkpoint_and_a_log_of_its_own_reward(reinforced:
 
 def test_what_was_learned_is_calibrated_and_set_beside_what_it_came_from(reinforced: Path) -> None:
     words = zoomagent(
-        reinforced, "bench", "collect", "--model", "box/checkpoint", "--n", "100", "--level", "small",
+        reinforced, "bench", "collect", "--model", "box/checkpoint", "--n", "100", "--worlds", "small",
         "--out", "records.jsonl",
     )  # fmt: skip
     assert "zoomagent train calibrate records.jsonl" in words
     assert len(read_records(reinforced / "records.jsonl")) == 100
     zoomagent(reinforced, "train", "calibrate", "records.jsonl", "--out", "arbiter.json", "--weights", "box/checkpoint")
     assert Arbiter.model_validate_json((reinforced / "arbiter.json").read_text()).provenance.weights
-    table = told(reinforced, "zoomagent.evaluation.policies", "base=nano", "box=box/checkpoint", "--n", "2")
+    table = told(reinforced, "-m", "zoomagent.evaluation.policies", "base=nano", "box=box/checkpoint", "--n", "2")
     assert [line.split(" | ")[:2] for line in table.splitlines()[2:]] == [["| base", "2"], ["| box", "2"]]
 
 
 def test_a_step_of_reinforcement_is_measured_whole_beside_the_defaults(begun: Path) -> None:
     told(
-        begun, "training", "rl", "--data", "rows", "--steps", "1", "--prompts", "1", "--group", "2",
+        begun, str(BENCHMARKS / "training.py"), "rl", "--data", "rows", "--steps", "1", "--prompts", "1", "--group", "2",
         "--json", "cost.json",
     )  # fmt: skip
     ours, theirs = json.loads((begun / "cost.json").read_text())
