@@ -103,8 +103,8 @@ def test_what_was_learned_is_calibrated_and_set_beside_what_it_came_from(reinfor
 
 def test_a_step_of_reinforcement_is_measured_whole_beside_the_defaults(begun: Path) -> None:
     told(
-        begun, str(BENCHMARKS / "training.py"), "rl", "--data", "rows", "--steps", "1", "--prompts", "1", "--group", "2",
-        "--json", "cost.json",
+        begun, str(BENCHMARKS / "training.py"), "rl", "--data", "rows", "--steps", "1", "--prompts", "1",
+        "--group", "2", "--json", "cost.json",
     )  # fmt: skip
     ours, theirs = json.loads((begun / "cost.json").read_text())
     assert (ours["name"], theirs["name"]) == ("zoomagent", "TRL's defaults")
