@@ -1,6 +1,7 @@
 """Files of the published sets, as the world writes them: all are read, every drop is counted, rows train and show."""
 
 import pickle
+import random
 import re
 import subprocess
 import sys
@@ -456,3 +457,74 @@ def test_numbers_of_an_annotation_are_digits(tmp_path: Path) -> None:
             assert bool(found) == good and (
                 good or counts["pictures: data_corrupt"] or counts["phrases: without a box"]
             )
+
+
+def test_an_annotation_gives_no_more_boxes_than_it_holds(tmp_path: Path) -> None:
+    write_set("flickr30k", tmp_path, scenes=1)
+    file = tmp_path / "Annotations" / f"{name_of('flickr30k', 0)}.xml"
+    box = "<name>1</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    head = f"<annotation><size><width>{SIDE}</width><height>{SIDE}</height></size>"
+    for objects in (
+        f"<object>{box}" * 50 + "</object>" * 50,
+        f"<object>{box}<part><object>{box}</object></part></object>",
+        f"<object>{box}</object>" * 300,
+        f"<object>{'<name>1</name>' * 300}{box}</object>",
+    ):
+        file.write_text(f"{head}{objects}</annotation>")
+        found, counts = read("flickr30k", tmp_path)
+        assert not found and counts["pictures: data_corrupt"] == 1
+    file.write_text(f"{head}{f'<object>{box}</object>' * 20}</annotation>")
+    assert {len(one.boxes) for one in read("flickr30k", tmp_path)[0]} == {20}
+
+
+def test_a_picture_that_is_listed_again_is_read_once(tmp_path: Path) -> None:
+    write_set("flickr30k", tmp_path, scenes=1)
+    once, _ = read("flickr30k", tmp_path)
+    lists = list(tmp_path.glob("*.txt"))
+    listed = sum(len(file.read_text().splitlines()) for file in lists)
+    for file in lists:
+        file.write_text(file.read_text() * 9)
+    again, counts = read("flickr30k", tmp_path)
+    assert again == once and counts["annotations: there twice"] == 8 * listed > 0
+
+
+def test_what_a_pickle_names_from_many_places_is_read_no_oftener_than_the_file_is_long(tmp_path: Path) -> None:
+    write_set("refcoco", tmp_path)
+    [file] = tmp_path.glob("refs*.p")
+    refs = read_plain(file.read_bytes())
+    sentence = refs[0]["sentences"][0]
+    shared = {**refs[0], "sentences": [sentence] * 400}
+    long = {**refs[0], "sentences": [{**sentence, "sent": "word " * 4000}] * 40}
+    for repeated in ([shared] * 400, [{**shared} for _ in range(400)], [long] * 40):
+        file.write_bytes(pickle.dumps(repeated, 2))
+        with pytest.raises(InputRefused, match="repeats its refs") as caught:
+            read("refcoco", tmp_path)
+        assert caught.value.code == "data_corrupt" and file.name in str(caught.value)
+    apart = [{**refs[0], "ref_id": n, "sentences": [{**sentence, "sent": f"cup {n}"}]} for n in range(400)]
+    file.write_bytes(pickle.dumps(apart, 2))
+    assert len(read("refcoco", tmp_path)[0]) == 400
+    keys = {n * (2**61 - 1) for n in range(2**30, 2**30 + 9)}
+    with pytest.raises(InputRefused, match="too long for a key"):
+        read_plain(pickle.dumps(keys, 4))
+
+
+def test_places_in_a_sentence_are_counted_once_and_its_length_is_bounded(tmp_path: Path) -> None:
+    write_set("flickr30k", tmp_path, scenes=1)
+    first = read("flickr30k", tmp_path)[0][0]
+    mark = re.search(r"\[/EN#(\d+)/(\S+) ", (tmp_path / "Sentences" / f"{first.file[:-4]}.txt").read_text())
+    assert mark is not None
+    file = tmp_path / "Sentences" / f"{first.file[:-4]}.txt"
+    source = random.Random(1)
+    for _ in range(50):
+        line = ""
+        for number in range(source.randrange(1, 8)):
+            blanks = source.choice(["", " ", "  "])
+            line += source.choice(["", " ", " \t", "a", " a  b ", "é,"]) + source.choice([
+                f"{mark[0]}{blanks}thing{number} x{blanks}]", f"{mark[0]}  ]", f"[/EN#0/people one{blanks}]",
+            ])  # fmt: skip
+        file.write_text(line)
+        for one in read("flickr30k", tmp_path)[0]:
+            assert one.start is not None and one.sentence[one.start :].startswith(one.phrase), line
+    file.write_text(f"{mark[0]}a] " * 2000)
+    found, counts = read("flickr30k", tmp_path)
+    assert not found and counts["sentences: too long"] == 1

@@ -1,19 +1,21 @@
 """Two rows are compared question by question; the cheapest row that reaches what is wanted is advised, and no other."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
 from zoomagent.cli.bench import app
-from zoomagent.errors import InputRefused, SettingInvalid
+from zoomagent.errors import InputRefused, SettingInvalid, StoreError
 from zoomagent.evaluation.advise import advice_table, advise
 from zoomagent.evaluation.compare import compare_page, figures, pairs, row_of
 from zoomagent.evaluation.public_table import Price, public_rows
-from zoomagent.evaluation.results import Key, Result, ResultFile
+from zoomagent.evaluation.results import Key, Result, ResultFile, load
 from zoomagent.evaluation.sets.public.catalogue import SETS
 from zoomagent.evaluation.sets.public.drawing import draw_set
 
@@ -181,6 +183,25 @@ def test_a_price_is_of_a_thousand_questions_and_of_none_where_tokens_are_not_kno
     assert row["price"] == pytest.approx(1000 * (1000 * 0.5 + 100 * 2.0) / 1e6)
     free = [Result(**{**vars(result(0, True)), "prompt_tokens": 0})]
     assert public_rows(free, [], Price(0.5, 2.0))[0]["price"] is None
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, [[[1]]], "x", -1.5, 10**400, 1e308, None])
+def test_a_line_with_a_damaged_value_is_no_result(tmp_path: Path, value: Any) -> None:
+    whole = asdict(result(0, True)) | {"boxes": [[1, 2, 3, 4]]}
+    file = tmp_path / "kept.jsonl"
+    for field in [*whole["key"], *whole]:
+        damaged = whole | {field: value} if field in whole else whole | {"key": whole["key"] | {field: value}}
+        file.write_bytes(json.dumps(damaged).encode() + b"\n")
+        try:
+            ResultFile(file)
+            found = load(file)
+            assert advice_table(advise(found, 0.5, 0.1, 0.1, "calls"), "all")
+            assert figures(pairs(found, found)) and public_rows(found, [], Price(0.5, 2.0))
+        except StoreError as error:
+            assert error.code == "store_io" and "Line 1" in str(error)
+    file.write_bytes(json.dumps(whole | {"key": whole["key"] | {"seed": [1]}}).encode() + b"\n")
+    with pytest.raises(StoreError, match="key.seed"):
+        row_of(str(file))
 
 
 def test_old_results_are_read_as_they_were(tmp_path: Path) -> None:

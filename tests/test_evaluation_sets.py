@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from zoomagent.evaluation.scoring import cluster_interval, wilson
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
 from zoomagent.evaluation.sets.public.exporting import export
-from zoomagent.evaluation.sets.public.files import match_option, read_table, split_options, write_parquet
+from zoomagent.evaluation.sets.public.files import match_option, read_table, split_options, strip_letters, write_parquet
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
 from zoomagent.evaluation.sets.public.vstar import HINT
@@ -118,6 +119,114 @@ def test_a_set_that_is_damaged_is_refused_before_anything_is_asked(
         check(SETS[name], folder, part=True)
     assert caught.value.code in ("data_missing", "data_corrupt")
     assert str(tmp_path) not in str(caught.value)
+
+
+DEEP = b"[" * 1000 + b"]" * 1000
+
+
+@pytest.mark.parametrize("value", ["DEEP", {"a": 1}, True, "x" * 5000, [1e300, "inf", 1, 1]])
+@pytest.mark.parametrize(
+    "name", ["vstar", "visualprobe", "textvqa", "gqa", "gqa-options", "seed-bench", "pope", "mme-realworld-lite"]
+)
+def test_any_value_in_any_field_is_read_or_refused(drawn: Path, tmp_path: Path, name: str, value: Any) -> None:
+    folder = tmp_path / name
+    shutil.copytree(drawn / name, folder)
+    if name == "mme-realworld-lite":
+        as_list(folder)
+    for file in sorted(folder.rglob("*.json*")):
+        content = file.read_bytes()
+        is_lines = file.suffix == ".jsonl" or name == "pope"
+        whole = [json.loads(line) for line in content.splitlines()] if is_lines else json.loads(content)
+        for path in paths_of(whole):
+            damaged = with_value(whole, path, value)
+            lines = damaged if is_lines and isinstance(damaged, list) else [damaged]
+            file.write_bytes(b"\n".join(map(dumped, lines)))
+            try:
+                check(SETS[name], folder, part=True)
+            except InputRefused as error:
+                assert error.code in ("data_missing", "data_corrupt") and len(str(error)) < 1000
+        file.write_bytes(content)
+
+
+def as_list(folder: Path) -> None:
+    """The second form of MME-RealWorld-Lite: a list with its pictures beside it."""
+    [table] = folder.rglob("*.parquet")
+    rows = []
+    for row in parquet.read_table(table).to_pylist():
+        (folder / row["path"]).write_bytes(b"x" * 20)
+        rows.append({
+            "Question_id": row["index"], "Image": row["path"], "Text": row["question"],
+            "Answer choices": row["multi-choice options"], "Ground truth": row["answer"], "Category": row["category"],
+        })  # fmt: skip
+    table.unlink()
+    (folder / "MME_RealWorld_Lite.json").write_bytes(dumped(rows))
+
+
+def dumped(value: Any) -> bytes:
+    return json.dumps(value).encode().replace(b'"DEEP"', DEEP)
+
+
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to what a value holds; of a list, to the first only."""
+    inner = value.items() if isinstance(value, dict) else [(0, value[0])] if isinstance(value, list) and value else []
+    return [path, *(place for key, one in inner for place in paths_of(one, (*path, key)))]
+
+
+def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = with_value(value[path[0]], path[1:], new)
+    return copy
+
+
+@pytest.mark.parametrize("name", ["zoombench", "blink-spatial", "mme-realworld-lite"])
+def test_a_damaged_page_of_a_parquet_file_is_refused(drawn: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(drawn / name, tmp_path / name)
+    [file] = (tmp_path / name).rglob("*.parquet")
+    content, refused = file.read_bytes(), 0
+    text = content.index(b"?")
+    for place in range(max(4, text - 90), text + 90, 5):
+        damaged = bytearray(content)
+        damaged[place : place + 4] = b"\xff\xfe\xc0\x80"
+        file.write_bytes(damaged)
+        try:
+            check(SETS[name], tmp_path / name, part=True)
+        except InputRefused as error:
+            assert error.code in ("data_missing", "data_corrupt") and str(tmp_path) not in str(error)
+            refused += file.name in str(error)
+    assert refused
+
+
+@pytest.mark.parametrize("index", ["9" * 5000, "9" * 19, "1.5", "", "-1"])
+def test_an_index_is_a_number_that_a_table_can_have(drawn: Path, tmp_path: Path, index: str) -> None:
+    shutil.copytree(drawn / "mmbench-dev", tmp_path / "set")
+    file = tmp_path / "set" / "mmbench_dev_20230712.tsv"
+    file.write_bytes(file.read_bytes().replace(b"\n0\t", f"\n{index}\t".encode(), 1))
+    with pytest.raises(InputRefused, match="row 1: its index is no number"):
+        check(SETS["mmbench-dev"], tmp_path / "set", part=True)
+
+
+@pytest.mark.parametrize("image", ["a" * 5000, "a/" * 3000, "\0", "loop", "data:image/png;base64," + "A" * 9000])
+def test_a_name_that_no_file_can_have_is_refused(drawn: Path, tmp_path: Path, image: str) -> None:
+    shutil.copytree(drawn / "pope", tmp_path / "pope")
+    (tmp_path / "pope" / "val2014" / "loop").symlink_to("loop")
+    file = tmp_path / "pope" / "coco_pope_random.json"
+    row = json.loads(file.read_bytes().splitlines()[0])
+    file.write_text(json.dumps(row | {"image": image}) + "\n")
+    with pytest.raises(InputRefused) as caught:
+        check(SETS["pope"], tmp_path / "pope", part=True)
+    assert caught.value.code == "data_corrupt" and "row 1" in str(caught.value)
+
+
+def test_options_are_split_in_steps_that_grow_with_the_line() -> None:
+    line = "A. red" + " " * 20_000 + "cup"
+    begin = time.process_time()
+    assert split_options(f"Which?\n{line}") == ("Which?", (line[3:],)) and strip_letters([line, " B)  x "]) == (
+        line[3:],
+        "x",
+    )
+    assert time.process_time() - begin < 2
 
 
 def test_an_answer_that_is_none_of_the_options_is_refused(drawn: Path, tmp_path: Path) -> None:

@@ -342,6 +342,34 @@ def test_what_may_have_been_read_is_not_mirrored(question: str, answer: str, mir
     assert (flipped(Scene(Size(9, 9), question, answer)) is not None) == mirrored
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "leftmost man", "Rightmost cup", "the lefthand door", "leftside guy", "LEFT dog", "upleft tree", "topright",
+        "el vaso a la izquierda", "mano derecha", "la tasse de gauche", "à droite", "die linke Tasse", "rechts",
+        "à esquerda", "a sinistra", "чашка слева", "左边的人", "lft guy", "man on R", "the West tower", "northwest",
+        "left of the leftmost cup", "counterclockwise from the door",
+    ],
+)  # fmt: skip
+def test_a_side_that_no_word_can_follow_is_not_mirrored(words: str) -> None:
+    size, box = Size(100, 100), Box(0, 0, 10, 10)
+    assert flipped(Scene(size, words, "", (box,))) is None
+    assert flipped(Scene(size, "What is this?", words)) is None
+    assert flipped(Scene(size, "What is this?", "A cup", things=((words, box),))) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        ("left man", "right man"), ("Left-hand cup", "Right-hand cup"), ("cup on the right, left of a dog",
+        "cup on the left, right of a dog"), ("at least two girls in rows", "at least two girls in rows"),
+    ],
+)  # fmt: skip
+def test_a_side_that_words_can_follow_is_mirrored(words: str, other: str) -> None:
+    turned = flipped(Scene(Size(100, 100), words, "", (Box(0, 0, 10, 10),)))
+    assert turned is not None and (turned.question, turned.boxes) == (other, (Box(90, 0, 100, 10),))
+
+
 def test_a_share_of_the_tags_is_wrong() -> None:
     tags, others = tuple(f"t{n}" for n in range(40)), [f"o{n}" for n in range(200)]
     assert sorted(with_wrong(tags, others, 0.0, random.Random(1))) == sorted(tags)

@@ -7,11 +7,17 @@ and asked again; damage anywhere else is an error.
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import orjson
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from zoomagent.errors import StoreError
 from zoomagent.journal import Journal
+
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Corners = tuple[Whole, Whole, Whole, Whole]
+_FILE = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -19,21 +25,23 @@ class Key:
     """What one result is the result of. Of a published set: `set`, `question` by its id, `data` for what is asked
     there; `scene` is then its place in the set, `group` its kind. `calls` and `pixels` are limits, 0 is none."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _FILE
+
     model: str
-    size: int
+    size: Whole
     level: str
-    macro_side: int
+    macro_side: Whole
     with_options: bool
-    seed: int
-    scene: int
+    seed: Whole
+    scene: Whole
     group: str
     strategy: str
     style: str = "plain"
     set: str = ""
     question: str = ""
     data: str = ""
-    calls: int = 0
-    pixels: int = 0
+    calls: Whole = 0
+    pixels: Whole = 0
 
     @property
     def row(self) -> str:
@@ -56,6 +64,8 @@ class Result:
     `worth` is 0 to 1 by the rule of a published set; `circle` names what must be right together there, `picture` the
     picture, `targets` the boxes that the set says must be seen."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _FILE
+
     key: Key
     question: str
     options: tuple[str, ...]
@@ -66,21 +76,21 @@ class Result:
     outcome: str
     zoomed: bool
     confidence: float | None
-    calls: int
-    visual_tokens: int
+    calls: Whole
+    visual_tokens: Whole
     seconds: float
     mattered: bool | None = None
     pixels: float | None = None
     calibrated: bool = False
     answers: tuple[str, ...] = ()
     reply: str = ""
-    boxes: tuple[tuple[int, int, int, int], ...] = ()
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    boxes: tuple[Corners, ...] = ()
+    prompt_tokens: Whole = 0
+    completion_tokens: Whole = 0
     worth: float | None = None
     circle: str = ""
     picture: str = ""
-    targets: tuple[tuple[int, int, int, int], ...] = ()
+    targets: tuple[Corners, ...] = ()
 
     @property
     def score(self) -> float:
@@ -90,6 +100,9 @@ class Result:
     @property
     def answered(self) -> bool:
         return self.outcome.startswith("answered")
+
+
+_LINE = TypeAdapter(Result)
 
 
 class ResultFile:
@@ -122,11 +135,9 @@ def load(path: Path) -> list[Result]:
 
 def _read(line: bytes, number: int) -> Result:
     try:
-        content = orjson.loads(line)
-        key, options, answers = Key(**content.pop("key")), tuple(content.pop("options")), content.pop("answers", ())
-        boxes, targets = (tuple(map(tuple, content.pop(name, ()))) for name in ("boxes", "targets"))
-        return Result(key=key, options=options, answers=tuple(answers), boxes=boxes, targets=targets, **content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return _LINE.validate_json(line, strict=True)
+    except ValidationError as error:
         names = ", ".join(field.name for field in fields(Result))
-        text = f"Line {number} of the results is none: a result has {names}. Name another file."
+        place = ".".join(str(step)[:40] for step in error.errors()[0]["loc"]) or "JSON"
+        text = f"Line {number} of the results is none (see {place}): a result has {names}. Name another file."
         raise StoreError(text, code="store_io") from error

@@ -26,6 +26,12 @@ from zoomagent.data.grounding.annotation import (
 from zoomagent.data.grounding.plain_values import read_plain
 from zoomagent.errors import InputRefused
 
+MOST_LINE = 20_000
+"""Characters of a sentence with its marks (ours)."""
+MOST_BOXES = 200
+"""Boxes of one entity (ours)."""
+SENTENCE_BYTES = 8
+"""What a sentence takes in a file beside its words, at the least: an empty dictionary with one key and its value."""
 _NUMBERS = frozenset(("width", "height", "xmin", "ymin", "xmax", "ymax"))
 _DIGITS = re.compile(r"[0-9]{1,6}")
 _ENTITY = re.compile(r"\[/EN#(\d{1,12})/(\S{1,80}) ([^\[\]]{1,400})\]")
@@ -40,10 +46,29 @@ def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
     except (KeyError, TypeError) as error:
         raise InputRefused("instances.json is not COCO's file of annotations.", code="data_corrupt") from error
     files = sorted(folder.glob("refs*.p"))
-    refs = read_plain(read_file(choose_split(files)))
+    file = choose_split(files)
+    content = read_file(file)
+    refs, room = read_plain(content), 2 * len(content)
     counts["split files: not read"] += len(files) - 1
     for ref in refs if isinstance(refs, list) else []:
+        # A pickle may name one list from many places: what is read must fit into twice what the file has.
+        sentences = ref.get("sentences") if isinstance(ref, dict) else None
+        room -= _bytes_of(sentences, room)
+        if room < 0:
+            text = f"{file.name} repeats its refs or sentences more often than a file of its size can. Get it again."
+            raise InputRefused(text, code="data_corrupt")
         yield from _sentences_of(ref, boxes, shots, counts)
+
+
+def _bytes_of(sentences: Any, most: int) -> int:
+    """What the sentences of a ref take in a file at the least; counted no further than to `most`."""
+    total = 0
+    for sentence in sentences if isinstance(sentences, list) else []:
+        words = sentence.get("sent") if isinstance(sentence, dict) else None
+        total += SENTENCE_BYTES + (len(words) if isinstance(words, str) else 0)
+        if total > most:
+            break
+    return total
 
 
 def choose_split(files: Sequence[Path]) -> Path:
@@ -91,12 +116,15 @@ def inside(corners: tuple[float, ...], size: tuple[int, int]) -> Corners | None:
 def read_flickr30k(folder: Path, counts: Counts) -> Iterator[Annotation]:
     """Each phrase of each sentence that has a box."""
     sides = [(split, folder / f"{split}.txt") for split in ("train", "val", "test")]
-    names = [
+    listed = [
         (split, name.strip())
         for split, file in sides
         if file.is_file()
         for name in read_file(file).decode("utf-8", "replace").splitlines()
     ]
+    names = dict.fromkeys(listed)
+    if len(names) < len(listed):
+        counts["annotations: there twice"] += len(listed) - len(names)
     if not names:
         raise InputRefused("There is no train.txt, val.txt or test.txt with pictures.", code="data_missing")
     for split, name in names:
@@ -118,20 +146,28 @@ def _phrases_of(
     line: str, identity: str, boxes: Mapping[str, Sequence[Corners]], counts: Counts
 ) -> Iterator[Annotation]:
     """The phrases of a sentence that have boxes, each with its place in it."""
+    if len(line) > MOST_LINE:
+        counts["sentences: too long"] += 1
+        return
     words = clean(_words(line))
     if "[/EN#" in words:
         counts["sentences: marks not readable"] += 1
         return
+    start, between, end = 0, "", 0
     for place, match in enumerate(_ENTITY.finditer(line)):
+        lead = len(match[3]) - len(match[3].lstrip())
+        between += line[end : match.start()] + match[3][:lead]
+        end = match.end()
+        if lead < len(match[3]):
+            # Where a letter in the place of the phrase's first one is, counted from the phrase before.
+            start += len(clean(f"{between}x")) - 1
+            between = match[3][lead:]
         phrase, found = clean(match[3]), boxes.get(match[1], ())
         if match[1] == "0" or not found or not phrase:
             reason = "not visual" if match[1] == "0" else "without words" if found else "without a box"
             counts[f"phrases: {reason}"] += 1
             continue
         counts["phrases: read"] += 1
-        # Where a letter in the place of the phrase's first one is, with single spaces before it.
-        lead = match[3][: len(match[3]) - len(match[3].lstrip())]
-        start = len(clean(f"{_words(line[: match.start()])}{lead}x")) - 1
         yield Annotation(
             f"{identity}-{place}", "picture", "", phrase, "", boxes=tuple(found), sentence=words, sentence_id=identity,
             start=start,
@@ -147,21 +183,25 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
     values: dict[str, int] = {}
     names: list[str] = []
     found: list[tuple[list[str], dict[str, int]]] = []
-    path: list[str] = []
     text: list[str] = []
+    is_inside = False
 
     def start(tag: str, _: Any) -> None:
-        path.append(tag)
+        nonlocal is_inside
         text.clear()
         if tag == "object":
+            if is_inside:
+                raise InputRefused("An annotation has an object in an object.", code="data_corrupt")
+            is_inside = True
             names.clear()
             for corner in ("xmin", "ymin", "xmax", "ymax"):
                 values.pop(corner, None)
 
     def end(tag: str) -> None:
+        nonlocal is_inside
         said = "".join(text).strip()
         text.clear()
-        path.pop()
+        is_inside = is_inside and tag != "object"
         if tag == "name":
             names.append(said)
         elif tag in _NUMBERS and _DIGITS.fullmatch(said):
@@ -194,4 +234,6 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
             continue
         for name in several:
             boxes.setdefault(name, []).append(box)
+            if len(boxes[name]) > MOST_BOXES:
+                raise InputRefused(f"An entity has more than {MOST_BOXES} boxes.", code="data_corrupt")
     return size, boxes

@@ -23,6 +23,9 @@ _VALUE = frozenset((
 _NOTHING = frozenset(("PROTO", "FRAME"))
 MOST_DIGITS = 400
 """Digits of a whole number (ours)."""
+MOST_KEY_BITS = 64
+"""Bits of a number that is a key or a member (ours): of longer ones many can share a hash, and then each is compared
+with all the others."""
 
 
 def read_plain(content: bytes) -> Any:
@@ -115,4 +118,6 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 def _single(items: list[Any]) -> list[Any]:
     if not all(item is None or isinstance(item, str | bytes | int | float) for item in items):
         raise ValueError("a key or member that is no single value")
+    if any(isinstance(item, int) and item.bit_length() > MOST_KEY_BITS for item in items):
+        raise ValueError("a number too long for a key")
     return items

@@ -15,6 +15,13 @@ from zoomagent.geometry import Box, Size, intersect
 
 SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "west": "east", "east": "west"}
 _SIDE = re.compile(rf"\b({'|'.join(SIDES)})\b")
+_OTHER_SIDE = re.compile(
+    r"left|right|izquierd|derech|gauche|droit|link|recht|esquerd|direit|sinistr|destr|лев|прав|左|右|왼|오른|يسار|يمين"
+    r"|clockwise|\b(north|south)?[ -]?(west|east)|\b(l|lft|lef|letf|r|rt|rgt|rght|rigt|rigth|rite)\b",
+    re.IGNORECASE,
+)
+"""Sides in words that `SIDES` does not swap: "leftmost", "a la izquierda". "Bright" is one too: it costs a mirror image
+and teaches nothing false."""
 _LETTERS = re.compile(
     r"\b(written|text|words?|letters?|read|says?|signs?|numbers?|digits?|clocks?|time|dates?|years?|prices?|costs?|plates?"
     r"|brands?|logos?|names?|named|called|labels?|titles?|teams?|scores?|pages?|spell(ed|s)?|printed|caption)\b",
@@ -52,10 +59,13 @@ class Scene:
 
 
 def flipped(scene: Scene) -> Scene | None:
-    """The mirror image. None where letters, numbers or clocks may be asked about: they would be wrong in it. Whether
-    there are such in the picture nobody looks."""
+    """The mirror image. None where letters, numbers or clocks may be asked about, and where a side is named in a word
+    that is not swapped: they would be wrong in it. Whether there are letters in the picture nobody looks."""
     was_read = _READ.search(scene.answer) and not _COUNT.search(scene.question)
     if was_read or _LETTERS.search(f"{scene.question} {scene.answer}"):
+        return None
+    words = "\n".join([scene.question, scene.answer, *(name for name, _ in scene.things)])
+    if _OTHER_SIDE.search(_SIDE.sub("", words)):
         return None
     width = scene.size.width
 

@@ -15,6 +15,8 @@ from zoomagent.evaluation.sets.public.files import (
     letter,
     picture_in_cell,
     read_parquet,
+    text_of,
+    texts_of,
     write_parquet,
 )
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
@@ -27,10 +29,11 @@ def read_blink(folder: Path) -> Iterator[SetQuestion]:
     for path, number, row in read_parquet(
         find_files(folder, "Spatial_Relation/val-*.parquet", "val-*.parquet"), COLUMNS
     ):
-        options = tuple(str(choice) for choice in row["choices"] or ())
+        options = texts_of(path, number, row["choices"])
         answer = find_option(path, number, row["answer"], options)
         picture = picture_in_cell(path, number, row["image_1"])
-        yield SetQuestion(str(row["idx"]), picture, str(row["question"]).strip(), (answer,), options)
+        name, text = text_of(path, number, row["idx"]), text_of(path, number, row["question"]).strip()
+        yield SetQuestion(name, picture, text, (answer,), options)
 
 
 def write_blink(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

@@ -15,11 +15,15 @@ from typing import Any
 
 import orjson
 
+from zoomagent.data.grounding.annotation import MOST_SIDE
+from zoomagent.data.grounding.annotation import number as in_range
 from zoomagent.errors import InputRefused
 
 MOST_CELL = 1 << 28
 """Bytes of one cell of a table (ours): an 8K picture as PNG in base64 has some 100 MB."""
-_OPTION = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(\S.*?)\s*")
+MOST_INDEX = 18
+"""Digits of a row's index (ours)."""
+_OPTION = re.compile(r"[(\[]?([A-Z])[)\].:]\s*(\S.*)")
 _NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+(?:\s.*)?)?", re.DOTALL)
 _INLINE = re.compile(r"\(([a-zA-Z])\)\s*")
 _BEHIND = re.compile(r"\s\(([A-Z])\)\s")
@@ -34,7 +38,7 @@ _HINT = re.compile(
 
 def corrupt(path: Path, row: int | str, why: str) -> InputRefused:
     """The error of a row that cannot be what it should be."""
-    text = f"{path.name}, row {row}: {why}. Get the file again; it is not as its authors publish it."
+    text = f"{path.name}, row {str(row)[:80]}: {why}. Get the file again; it is not as its authors publish it."
     return InputRefused(text, code="data_corrupt")
 
 
@@ -67,7 +71,7 @@ def read_table(path: Path, columns: Collection[str], tabs: bool = True) -> Itera
                 if None in row or None in row.values():
                     raise corrupt(path, number, "it has not as many cells as the head")
                 yield number, row
-        except (csv.Error, UnicodeDecodeError) as error:
+        except (csv.Error, UnicodeDecodeError, OSError) as error:
             raise corrupt(path, "?", f"it is no table ({error})") from error
 
 
@@ -106,8 +110,41 @@ def read_parquet(paths: list[Path], columns: Collection[str]) -> Iterator[tuple[
                     for row in batch.to_pylist():
                         number += 1
                         yield path, number, row
-        except ArrowException as error:
-            raise corrupt(path, number + 1, f"it is no Parquet ({str(error).splitlines()[0]})") from error
+        # Damaged pages are said by the reader of files, damaged text, times and zones by Python's own errors.
+        except (ArrowException, OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise corrupt(path, number + 1, f"it is no Parquet, or a page of it is damaged ({why})") from error
+
+
+def text_of(path: Path, number: int | str, cell: Any) -> str:
+    """The words of a cell, or its whole number. What else a file may hold there has no words, and may be as deep as it
+    likes."""
+    if isinstance(cell, bool) or not isinstance(cell, str | int):
+        raise corrupt(path, number, "it holds something else in the place of a text")
+    return str(cell)
+
+
+def texts_of(path: Path, number: int | str, cell: Any) -> tuple[str, ...]:
+    """The words of each cell of a list."""
+    if not isinstance(cell, list):
+        raise corrupt(path, number, "it holds something else in the place of a list")
+    return tuple(text_of(path, number, one) for one in cell)
+
+
+def numbers_of(path: Path, number: int | str, box: Any) -> tuple[int, int, int, int]:
+    """The four numbers of a box, in whole pixels."""
+    try:
+        one, two, three, four = (round(in_range(float(side), -MOST_SIDE, MOST_SIDE)) for side in box)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise corrupt(path, number, "a box of it is not four numbers of pixels") from error
+    return one, two, three, four
+
+
+def index_of(path: Path, number: int | str, text: str) -> int:
+    """The whole number that a cell of a table holds."""
+    if not text.isdecimal() or len(text) > MOST_INDEX:
+        raise corrupt(path, number, "its index is no number")
+    return int(text)
 
 
 def decode_picture(path: Path, number: int, text: Any) -> bytes:
@@ -134,9 +171,14 @@ def picture_at(path: Path, number: int | str, folder: Path, name: Any) -> Path:
     if not isinstance(name, str) or not name or "\0" in name:
         raise corrupt(path, number, "its picture has no name")
     found = folder / name
-    if not found.resolve().is_relative_to(folder.resolve()):
+    try:
+        is_inside, is_there = found.resolve().is_relative_to(folder.resolve()), found.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        # Longer than a name can be, in letters that no file has, or a link that leads to itself.
+        raise corrupt(path, number, "its picture's name is none that a file can have") from error
+    if not is_inside:
         raise corrupt(path, number, "its picture lies outside of the folder")
-    if not found.is_file():
+    if not is_there:
         text = f"The picture {name[:200]} of {path.name}, row {number}, is not there. Unpack the set's pictures too."
         raise InputRefused(text, code="data_missing")
     return found
@@ -148,7 +190,7 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     options: list[str] = []
     rest: list[str] = []
     for line in text.strip().splitlines():
-        match = _OPTION.fullmatch(line)
+        match = _OPTION.fullmatch(line.strip())
         if match and ord(match[1]) - ord("A") == len(options):
             options.append(match[2])
         elif not _HINT.fullmatch(line):
@@ -171,22 +213,23 @@ def split_inline_options(text: str) -> tuple[str, ...]:
 
 def find_option(path: Path, number: int | str, answer: Any, options: tuple[str, ...]) -> str:
     """The option that an answer names: "B", "(b)", "B. red", or the option's own words."""
-    if found := match_option(answer, options):
+    said = text_of(path, number, answer)
+    if found := match_option(said, options):
         return found
-    raise corrupt(path, number, f"its answer {str(answer)[:20]!r} names none of its {len(options)} options")
+    raise corrupt(path, number, f"its answer {said[:20]!r} names none of its {len(options)} options")
 
 
-def match_option(answer: Any, options: tuple[str, ...]) -> str:
+def match_option(answer: str, options: tuple[str, ...]) -> str:
     """The same; "" where it names none."""
-    said = str(answer).strip()
+    said = answer.strip()
     match = _NAMED.fullmatch(said)
     index = ord(match[1].upper()) - ord("A") if match else len(options)
     return options[index] if index < len(options) else said if said in options else ""
 
 
-def strip_letters(options: Iterable[Any]) -> tuple[str, ...]:
+def strip_letters(options: Iterable[str]) -> tuple[str, ...]:
     """Options without the letters that stand before them: "(A) red", "B. blue"."""
-    said = [str(option).strip() for option in options]
+    said = [option.strip() for option in options]
     matches = [_OPTION.fullmatch(option) for option in said]
     return tuple(match[2] if match else option for option, match in zip(said, matches, strict=True))
 

@@ -27,6 +27,7 @@ from zoomagent.evaluation.sets.public.files import (
     require_fields,
     require_file,
     split_options,
+    text_of,
 )
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
@@ -39,10 +40,11 @@ def read_gqa(folder: Path) -> Iterator[SetQuestion]:
     path = require_file(folder / FILE)
     for name, row in _rows(path).items():
         row = require_fields(path, name, row, ("imageId", "question", "answer"))
-        picture = picture_at(path, name, folder / PICTURES, f"{row['imageId']}.jpg")
+        picture = picture_at(path, name, folder / PICTURES, f"{text_of(path, name, row['imageId'])}.jpg")
         types = row.get("types")
-        category = str(types.get("structural", "")) if isinstance(types, dict) else ""
-        yield SetQuestion(name, picture, str(row["question"]), (str(row["answer"]),), category=category)
+        category = text_of(path, name, types.get("structural", "")) if isinstance(types, dict) else ""
+        text, answer = (text_of(path, name, row[field]) for field in ("question", "answer"))
+        yield SetQuestion(name, picture, text, (answer,), category=category)
 
 
 def read_gqa_options(folder: Path) -> Iterator[SetQuestion]:
@@ -50,11 +52,11 @@ def read_gqa_options(folder: Path) -> Iterator[SetQuestion]:
     path = require_file(folder / OPTIONS_FILE)
     answers = _rows(require_file(folder / FILE))
     for number, row in read_lines(path, ("question_id", "image", "question")):
-        name = str(row["question_id"])
+        name = text_of(path, number, row["question_id"])
         if name not in answers:
             raise corrupt(path, number, f"{FILE} does not have its answer")
-        answer = str(require_fields(path, number, answers[name], ("answer",))["answer"])
-        text, options = split_options(str(row["question"]))
+        answer = text_of(path, number, require_fields(path, number, answers[name], ("answer",))["answer"])
+        text, options = split_options(text_of(path, number, row["question"]))
         if not options:
             raise corrupt(path, number, "it has no options")
         answer = next((option for option in options if same_answer(option, answer)), answer)

@@ -21,6 +21,7 @@ from zoomagent.evaluation.sets.public.files import (
     letter,
     read_parquet,
     read_table,
+    text_of,
     to_base64,
     write_table,
 )
@@ -34,12 +35,14 @@ def read_hr_bench(size: str, folder: Path) -> Iterator[SetQuestion]:
     """Every rotation of every question of one size, "4k" or "8k"."""
     [path] = find_files(folder, f"hr_bench_{size}.tsv", f"hr_bench_{size}.parquet")[:1]
     for number, row in _rows(path):
-        options = full_cells({name: str(row[name] or "") for name in "ABCD"}, "ABCD")
+        cells = {name: "" if row[name] is None else text_of(path, number, row[name]) for name in "ABCD"}
+        options = full_cells(cells, "ABCD")
         picture = decode_picture(path, number, row["image"])
-        text = str(row["question"]).strip()
+        text, name = text_of(path, number, row["question"]).strip(), text_of(path, number, row["index"])
         circle = hashlib.sha256(text.encode() + picture).hexdigest()[:12]
         answer = find_option(path, number, row["answer"], options)
-        yield SetQuestion(str(row["index"]), picture, text, (answer,), options, str(row["category"]), circle=circle)
+        category = text_of(path, number, row["category"])
+        yield SetQuestion(name, picture, text, (answer,), options, category, circle=circle)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.evaluation.sets.public.files import (
-    corrupt,
     decode_picture,
     find_option,
     full_cells,
+    index_of,
     letter,
     read_table,
     require_file,
@@ -38,8 +38,7 @@ def read_mmbench(folder: Path) -> Iterator[SetQuestion]:
     path = require_file(folder / FILE)
     pictures: dict[str, bytes] = {}
     for number, row in read_table(path, COLUMNS):
-        if not row["index"].isdecimal():
-            raise corrupt(path, number, "its index is no number")
+        index = index_of(path, number, row["index"])
         options = full_cells(row, "ABCD")
         if row["image"] not in pictures:
             pictures[row["index"]] = decode_picture(path, number, row["image"])
@@ -50,7 +49,7 @@ def read_mmbench(folder: Path) -> Iterator[SetQuestion]:
             answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=row["category"],
-            circle=str(int(row["index"]) % ROTATION),
+            circle=str(index % ROTATION),
         )
 
 

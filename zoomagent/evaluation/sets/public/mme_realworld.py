@@ -22,6 +22,8 @@ from zoomagent.evaluation.sets.public.files import (
     read_parquet,
     require_fields,
     strip_letters,
+    text_of,
+    texts_of,
     to_base64,
     write_parquet,
 )
@@ -38,14 +40,14 @@ def read_mme_realworld(folder: Path) -> Iterator[SetQuestion]:
         yield from _read_list(paths[0], folder)
         return
     for path, number, row in read_parquet(paths, COLUMNS):
-        options = strip_letters(row["multi-choice options"] or ())
+        options = strip_letters(texts_of(path, number, row["multi-choice options"]))
         yield SetQuestion(
-            id=str(row["index"]),
+            id=text_of(path, number, row["index"]),
             picture=decode_picture(path, number, row["bytes"]),
-            text=str(row["question"]).strip(),
+            text=text_of(path, number, row["question"]).strip(),
             answers=(find_option(path, number, row["answer"], options),),
             options=options,
-            category=str(row["category"]),
+            category=text_of(path, number, row["category"]),
         )
 
 
@@ -55,11 +57,12 @@ def _read_list(path: Path, folder: Path) -> Iterator[SetQuestion]:
         raise corrupt(path, 1, "it is no list")
     for number, row in enumerate(rows, 1):
         row = require_fields(path, number, row, FIELDS)
-        options = strip_letters(row["Answer choices"])
+        options = strip_letters(texts_of(path, number, row["Answer choices"]))
         answer = find_option(path, number, row["Ground truth"], options)
         picture = picture_at(path, number, folder, row["Image"])
-        category = str(row.get("Category", ""))
-        yield SetQuestion(str(row["Question_id"]), picture, str(row["Text"]), (answer,), options, category)
+        name, text = (text_of(path, number, row[field]) for field in ("Question_id", "Text"))
+        category = text_of(path, number, row.get("Category", ""))
+        yield SetQuestion(name, picture, text, (answer,), options, category)
 
 
 def write_mme_realworld(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from zoomagent.evaluation.sets.public.files import corrupt, find_files, picture_at, read_lines
+from zoomagent.evaluation.sets.public.files import corrupt, find_files, picture_at, read_lines, text_of
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 TRAPS = ("random", "popular", "adversarial")
@@ -26,12 +26,12 @@ def read_pope(folder: Path) -> Iterator[SetQuestion]:
     for path in find_files(folder, "coco_pope_*.json", "coco/coco_pope_*.json", "output/coco/coco_pope_*.json"):
         trap = path.stem.removeprefix("coco_pope_")
         for number, row in read_lines(path, ("question_id", "image", "text", "label")):
-            label = str(row["label"]).lower()
+            label = text_of(path, number, row["label"]).lower()
             if label not in ("yes", "no"):
                 raise corrupt(path, number, "its label is neither yes nor no")
             picture = picture_at(path, number, folder / PICTURES, row["image"])
-            name = f"{trap}-{row['question_id']}"
-            yield SetQuestion(name, picture, str(row["text"]), (label.capitalize(),), category=trap)
+            name, text = (text_of(path, number, row[field]) for field in ("question_id", "text"))
+            yield SetQuestion(f"{trap}-{name}", picture, text, (label.capitalize(),), category=trap)
 
 
 def write_pope(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

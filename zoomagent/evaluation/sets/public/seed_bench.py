@@ -21,6 +21,8 @@ from zoomagent.evaluation.sets.public.files import (
     picture_at,
     require_fields,
     require_file,
+    text_of,
+    texts_of,
 )
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
@@ -32,19 +34,22 @@ def read_seed_bench(folder: Path) -> Iterator[SetQuestion]:
     """Every question about a picture."""
     path = require_file(folder / FILE)
     content = require_fields(path, 1, read_json(path), ("questions", "question_type"))
-    kinds = {number: name for name, number in content["question_type"].items()}
-    for number, row in enumerate(content["questions"], 1):
+    rows, types = content["questions"], content["question_type"]
+    if not isinstance(rows, list) or not isinstance(types, dict):
+        raise corrupt(path, 1, "it has no list of questions, or no kinds of them")
+    kinds = {text_of(path, 1, number): name for name, number in types.items()}
+    for number, row in enumerate(rows, 1):
         row = require_fields(path, number, row, ("question_id", "data_type", "data_id", "question", "answer", *CHOICES))
         if row["data_type"] != "image":
             continue
-        options = tuple(str(row[name]) for name in CHOICES)
-        kind = kinds.get(row.get("question_type_id"))
+        options = texts_of(path, number, [row[name] for name in CHOICES])
+        kind = kinds.get(text_of(path, number, row.get("question_type_id", "")))
         if kind is None:
             raise corrupt(path, number, "its question_type_id names no kind")
         yield SetQuestion(
-            id=str(row["question_id"]),
+            id=text_of(path, number, row["question_id"]),
             picture=picture_at(path, number, folder / PICTURES, row["data_id"]),
-            text=str(row["question"]),
+            text=text_of(path, number, row["question"]),
             answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=kind,

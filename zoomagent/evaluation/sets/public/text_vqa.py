@@ -14,7 +14,7 @@ import orjson
 
 from zoomagent.batch.gold import VQA_ANSWERS
 from zoomagent.data.grounding.annotation import read_json
-from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields, require_file
+from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields, require_file, text_of, texts_of
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE = "TextVQA_0.5.1_val.json"
@@ -32,8 +32,9 @@ def read_text_vqa(folder: Path) -> Iterator[SetQuestion]:
         answers = row["answers"]
         if not isinstance(answers, list) or len(answers) != VQA_ANSWERS:
             raise corrupt(path, number, "it has not ten answers")
-        picture = picture_at(path, number, folder / PICTURES, f"{row['image_id']}.jpg")
-        yield SetQuestion(str(row["question_id"]), picture, str(row["question"]).strip(), tuple(map(str, answers)))
+        name, image, text = (text_of(path, number, row[field]) for field in ("question_id", "image_id", "question"))
+        picture = picture_at(path, number, folder / PICTURES, f"{image}.jpg")
+        yield SetQuestion(name, picture, text.strip(), texts_of(path, number, answers))
 
 
 def write_text_vqa(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

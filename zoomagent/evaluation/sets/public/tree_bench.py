@@ -20,6 +20,7 @@ from zoomagent.evaluation.sets.public.files import (
     find_option,
     full_cells,
     letter,
+    numbers_of,
     read_table,
     require_file,
     split_options,
@@ -53,10 +54,12 @@ def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
 
 def _boxes(path: Path, number: int, text: str) -> tuple[Corners, ...]:
     try:
-        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(text.translate(_TUPLES) or "[]")]
-        return tuple((left, top, right, bottom) for left, top, right, bottom in boxes)
-    except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+        boxes = orjson.loads(text.translate(_TUPLES) or "[]")
+    except orjson.JSONDecodeError as error:
         raise corrupt(path, number, "its target_instances are no boxes") from error
+    if not isinstance(boxes, list):
+        raise corrupt(path, number, "its target_instances are no boxes")
+    return tuple(numbers_of(path, number, box) for box in boxes)
 
 
 def write_tree_bench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

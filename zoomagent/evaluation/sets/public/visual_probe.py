@@ -7,7 +7,6 @@ may be missing from a part. Its authors let a model judge the answers, over 32 s
 words, or the number, must be the published ones, so figures are lower bounds of theirs.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import orjson
 
 from zoomagent.data.grounding.annotation import read_json
 from zoomagent.errors import InputRefused
-from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields
+from zoomagent.evaluation.sets.public.files import corrupt, picture_at, require_fields, text_of, texts_of
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
-_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 LEVELS = ("Easy", "Medium", "Hard")
 
 
@@ -36,13 +34,13 @@ def read_visual_probe(folder: Path) -> Iterator[SetQuestion]:
             raise corrupt(path, 1, "it is no list")
         for number, row in enumerate(rows, 1):
             row = require_fields(path, number, row, ("images", "problem", "solution"))
-            names = row["images"]
-            if not isinstance(names, list) or len(names) != 1:
+            names = texts_of(path, number, row["images"])
+            if len(names) != 1:
                 raise corrupt(path, number, "it has not one picture")
-            name = str(names[0]).removeprefix(f"{home.name}/")
-            text = str(row["problem"]).replace("<image>", "").strip()
-            picture = picture_at(path, number, home, name)
-            answer = _ANSWER.sub(r"\1", str(row["solution"]).strip())
+            picture = picture_at(path, number, home, names[0].removeprefix(f"{home.name}/"))
+            text = text_of(path, number, row["problem"]).replace("<image>", "").strip()
+            answer = text_of(path, number, row["solution"]).strip()
+            answer = answer.replace("<answer>", "").replace("</answer>", "").strip()
             yield SetQuestion(f"{level.lower()}-{number}", picture, text, (answer,), category=level)
 
 

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import orjson
 
-from zoomagent.evaluation.sets.public.files import corrupt, find_option, letter, picture_at, read_lines, split_options
+from zoomagent.data.grounding.annotation import read_json
+from zoomagent.evaluation.sets.public.files import (
+    corrupt,
+    find_option,
+    letter,
+    numbers_of,
+    picture_at,
+    read_lines,
+    require_fields,
+    split_options,
+    text_of,
+)
 from zoomagent.evaluation.sets.public.question import Corners, DrawnQuestion, SetQuestion
 
 FILE = "test_questions.jsonl"
@@ -26,15 +37,15 @@ def read_vstar(folder: Path) -> Iterator[SetQuestion]:
     """Every question; where its boxes are there, with them."""
     path = folder / FILE
     for number, row in read_lines(path, ("image", "text", "category", "question_id", "label")):
-        text, options = split_options(str(row["text"]))
+        text, options = split_options(text_of(path, number, row["text"]))
         picture = picture_at(path, number, folder, row["image"])
         yield SetQuestion(
-            id=str(row["question_id"]),
+            id=text_of(path, number, row["question_id"]),
             picture=picture,
             text=text,
             answers=(find_option(path, number, row["label"], options),),
             options=options,
-            category=str(row["category"]),
+            category=text_of(path, number, row["category"]),
             boxes=_boxes_beside(picture),
         )
 
@@ -42,13 +53,16 @@ def read_vstar(folder: Path) -> Iterator[SetQuestion]:
 def _boxes_beside(picture: Path) -> tuple[Corners, ...]:
     """The targets' boxes in the file beside the picture; none where there is no such file."""
     path = picture.with_suffix(".json")
-    if not path.is_file():
-        return ()
     try:
-        boxes = [tuple(round(float(side)) for side in box) for box in orjson.loads(path.read_bytes())["bbox"]]
-        return tuple((x, y, x + width, y + height) for x, y, width, height in boxes)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise corrupt(path, 1, "it holds no boxes") from error
+        if not path.is_file():
+            return ()
+    except OSError:  # its name is longer than any
+        return ()
+    content = require_fields(path, 1, read_json(path), ("bbox",))
+    if not isinstance(content["bbox"], list):
+        raise corrupt(path, 1, "it holds no boxes")
+    boxes = [numbers_of(path, 1, box) for box in content["bbox"]]
+    return tuple((x, y, x + width, y + height) for x, y, width, height in boxes)
 
 
 def write_vstar(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

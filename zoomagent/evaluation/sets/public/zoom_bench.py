@@ -20,6 +20,7 @@ from zoomagent.evaluation.sets.public.files import (
     picture_in_cell,
     read_parquet,
     split_options,
+    text_of,
     write_parquet,
 )
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
@@ -31,14 +32,15 @@ def read_zoom_bench(folder: Path) -> Iterator[SetQuestion]:
         query, response = row.get("query") or row.get("prompt"), row.get("response") or row.get("answer")
         if not query or not response:
             raise corrupt(path, number, "it has no query or no response")
-        text, options = split_options(str(query).replace("<image>", ""))
+        query, response = text_of(path, number, query).replace("<image>", ""), text_of(path, number, response)
+        text, options = split_options(query)
         if options and not match_option(response, options):
             # An open question that only looks as if it had options.
-            text, options = str(query).replace("<image>", "").strip(), ()
-        answer = find_option(path, number, response, options) if options else str(response).strip()
+            text, options = query.strip(), ()
+        answer = find_option(path, number, response, options) if options else response.strip()
         picture = picture_in_cell(path, number, row["image"])
-        category = str(row.get("question_type") or ("options" if options else "open"))
-        yield SetQuestion(str(row.get("id") or number), picture, text, (answer,), options, category)
+        category = text_of(path, number, row.get("question_type") or ("options" if options else "open"))
+        yield SetQuestion(text_of(path, number, row.get("id") or number), picture, text, (answer,), options, category)
 
 
 def write_zoom_bench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
