@@ -214,7 +214,7 @@ def _measured(file: Path, way: str, repeat: int) -> Row:
 
 
 def _run(file: Path, way: str, cache: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "media", "--one", way, "--file", str(file)]
+    command = [sys.executable, __file__, "--one", way, "--file", str(file)]
     start, used = time.perf_counter(), _used()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"ZOOMAGENT_CACHE": str(cache)}

@@ -136,7 +136,7 @@ def both(command: str, *given: str) -> list[Cost]:
     with tempfile.TemporaryDirectory() as folder:
         for name in NAMES:
             file = Path(folder) / "cost.json"
-            call = [sys.executable, "-m", "training", command, name, *given, str(file)]
+            call = [sys.executable, __file__, command, name, *given, str(file)]
             subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
             costs.append(Cost(**json.loads(file.read_text())))
     return costs
