@@ -10,10 +10,11 @@ a graph server may write a thread's state: there they can come of what was writt
 whatever became of it.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
 
@@ -25,6 +26,7 @@ from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepReco
 STOPPED = "Stopped. "
 """How the text of a step begins that ended the run without an answer."""
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_WORDS = 400
 """Characters of a step's text: a model may have said much more, which is kept where it belongs."""
@@ -93,6 +95,16 @@ def model_step(function: Callable[[NodeRun], Coroutine[Any, Any, Update]]) -> No
 
     node.__name__, node.__doc__ = function.__name__, function.__doc__
     return step(node)
+
+
+def choice(function: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """The choice of the next node as a coroutine: LangGraph would wake a thread for a plain function."""
+
+    @functools.wraps(function)
+    async def choose(*given: Any, **named: Any) -> T:
+        return function(*given, **named)
+
+    return choose
 
 
 def step_words(text: str, views: list[str] | None = None, boxes: list[list[int]] | None = None) -> list[StepRecord]:

@@ -87,6 +87,9 @@ REFUSALS = 2
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
 
+LITTLE = 16 * 1024
+"""Bytes, of pixels a sixteenth, that are encoded or read where they are (ours): some milliseconds at the most."""
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -101,8 +104,11 @@ class _Session:
     slots: asyncio.Semaphore
     threads: ThreadPoolExecutor
 
-    async def apart(self, work: Callable[..., T], *given: Any) -> T:
-        """`work(*given)`, not in the event loop."""
+    async def apart(self, size: int, work: Callable[..., T], *given: Any) -> T:
+        """`work(*given)`, whose time grows with `size`. Not in the event loop, unless it is so little that to wake a
+        thread for it takes longer."""
+        if size <= LITTLE:
+            return work(*given)
         return await self.loop.run_in_executor(self.threads, work, *given)
 
 
@@ -266,7 +272,7 @@ class OpenAIModel:
 
         async def send(session: _Session) -> list[dict[str, str]]:
             response = await received(session.client.get("/models", cast_to=httpx2.Response))
-            return await session.apart(lambda: read_listed(read_json(response.content)))
+            return await session.apart(len(response.content), lambda: read_listed(read_json(response.content)))
 
         return await with_retries(
             lambda end: self._send_in_time(send, self._current_session(), end), policy, deadline, retry_after
@@ -406,15 +412,18 @@ class OpenAIModel:
         """What `read` takes from one completion. What the server refuses by name is left out, and the request sent
         again."""
         await self._resolve_name(deadline)
-        count = len(_views(messages))
-        if count > self.profile.max_images:
+        views = _views(messages)
+        if len(views) > self.profile.max_images:
             raise ContextTooLong(
-                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
+                f"The conversation holds {len(views)} views, but this model takes {self.profile.max_images}. "
+                "Send fewer."
             )
+        size = sum(view.image.width * view.image.height for view in views) // 16
+        size += sum(len(part.text) for turn in messages for part in turn.parts if isinstance(part, Text))
         while True:
             current_meter().require(1)
             session = self._current_session()
-            request, sent = await session.apart(self._request, messages, options, tools)
+            request, sent = await session.apart(size, self._request, messages, options, tools)
             try:
                 return await self._send_with_retries(partial(self._create, sent, read), deadline, attempts)
             except ModelNotFound as error:
@@ -551,7 +560,7 @@ class OpenAIModel:
             except ServerError as error:
                 return usage, error.with_traceback(None)
 
-        usage, found = await session.apart(parse)
+        usage, found = await session.apart(len(response.content), parse)
         meter.add(usage)
         if isinstance(found, ServerError):
             raise found
