@@ -48,16 +48,16 @@ class Setup:
     @property
     def kept(self) -> dict[str, Any]:
         """What answers depend on, as it lies beside them."""
+        from zoomagent.models.loading import fingerprint
+
         context = self.agent(self.models[0]).context.model_dump(mode="json", exclude={"model"})
-        return {"models": sorted({_identity(model) for model in self.models}), **context}
-
-
-def _identity(model: str) -> str:
-    """The model, not where it is served: named servers may come and go. An unnamed one is known by its address."""
-    from zoomagent.models.loading import fingerprint
-
-    named = model.partition("#")[2] if model.startswith(("http://", "https://")) else ""
-    return named or fingerprint(model)
+        # A server's model is known by its name, not by where it is served: servers may come and go. An unnamed one is
+        # known by its address.
+        names = {
+            (model.partition("#")[2] if model.startswith(("http://", "https://")) else "") or fingerprint(model)
+            for model in self.models
+        }
+        return {"models": sorted(names), **context}
 
 
 class Agents:
