@@ -236,7 +236,7 @@ def proof_of(run: ClipRun, answer: Answer) -> list[Evidence]:
             Evidence(
                 perspective="micro",
                 view=record_of["id"],
-                box=(box.left, box.top, box.right, box.bottom),
+                box=box.corners,
                 size=(record_of["size"][0], record_of["size"][1]),
                 text=answer.text,
                 chosen=True,

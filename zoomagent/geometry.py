@@ -66,6 +66,10 @@ class Box:
     def area(self) -> int:
         return max(0, self.width) * max(0, self.height)
 
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        return self.left, self.top, self.right, self.bottom
+
     def as_list(self) -> list[int]:
         return [self.left, self.top, self.right, self.bottom]
 

@@ -43,7 +43,7 @@ class InMemory:
 
     def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         for box, size in requests:
-            view = render(self._image, (box.left, box.top, box.right, box.bottom), size)
+            view = render(self._image, box.corners, size)
             yield view if view.mode == "RGB" else view.convert("RGB")
 
     def prepare(self) -> None:

@@ -83,7 +83,7 @@ def nested(target: Corners, picture: Size) -> tuple[Corners, ...]:
         left, top = (crop.left + crop.right - wider) // 2, (crop.top + crop.bottom - wider) // 2
         found.append(moved_inside(Box(left, top, left + wider, top + wider), picture))
     kept = [box for i, box in enumerate(found) if box not in found[:i] and (i == 0 or box != whole(picture))]
-    return tuple((box.left, box.top, box.right, box.bottom) for box in kept)
+    return tuple(box.corners for box in kept)
 
 
 @dataclass(frozen=True)

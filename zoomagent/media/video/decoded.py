@@ -94,7 +94,7 @@ class Decoded:
             with self._lock:
                 images = self._frames(sorted(numbers))
             for number, box, size in left[:count]:
-                yield render(images[number], (box.left, box.top, box.right, box.bottom), size)
+                yield render(images[number], box.corners, size)
             left = left[count:]
 
     def close(self) -> None:
