@@ -64,7 +64,7 @@ def sft(
     targets = tuple(name.strip() for name in lora_targets.split(","))
     lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}
     more = {"accumulate": accumulate, "max_length": max_length, "held_out": held_out, **lora_how}
-    given = {"out": Path("runs/sft"), "steps": 1000, "model": model, "data": data, **shared, **more}
+    given: dict[str, Any] = {"out": Path("runs/sft"), "steps": 1000, "model": model, "data": data, **shared, **more}
     typer.echo(f"Use it:\n{usage(train(Settings(**given)))}")
 
 

@@ -87,7 +87,14 @@ def file_looks(
         except InputRefused:
             continue
         for part in range(parts + 1):
-            shown = image if part == 0 else _part(image, rng)
+            shown = image
+            if part:  # a quarter to nine tenths of each side, somewhere
+                share = float(rng.uniform(0.25, 0.9))
+                width = min(image.width, round(image.width * share))
+                height = min(image.height, round(image.height * share * float(rng.uniform(0.7, 1.3))))
+                left = int(rng.integers(image.width - width + 1))
+                top = int(rng.integers(image.height - height + 1))
+                shown = image.crop((left, top, left + width, top + height))
             if min(shown.size) >= LEAST_SIDE:
                 with open_picture(shown) as picture:
                     looks = looks_of(whole_view(picture, profile))
@@ -118,12 +125,3 @@ def fit_within(size: Size, longest: int) -> Size:
     """The size, shrunk where a side is longer than that."""
     share = min(1.0, longest / max(size.width, size.height))
     return Size(max(1, round(size.width * share)), max(1, round(size.height * share)))
-
-
-def _part(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A part of a quarter to nine tenths of each side, somewhere."""
-    share = float(rng.uniform(0.25, 0.9))
-    width = min(image.width, round(image.width * share))
-    height = min(image.height, round(image.height * share * float(rng.uniform(0.7, 1.3))))
-    left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
-    return image.crop((left, top, left + width, top + height))

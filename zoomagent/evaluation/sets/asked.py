@@ -22,10 +22,10 @@ from PIL import Image
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.questions import Question, ask, legible, options_for
 from zoomagent.data.world.render import drawn_picture
-from zoomagent.data.world.scene import LEVELS, SMALL, SPLITS, Scene, draw_scene
+from zoomagent.data.world.scene import LEVELS, SMALL, SPLITS, draw_scene
 from zoomagent.data.world.varied import Variety, varied
 from zoomagent.data.world.wordings import PLAIN, Style
-from zoomagent.evaluation.sets.haystack import KINDS_OF, Case, Group, Settings, cases
+from zoomagent.evaluation.sets.haystack import KINDS_OF, Group, Settings, cases
 from zoomagent.evaluation.sets.other_world import Materials, other_scene
 from zoomagent.media import Picture, open_picture
 
@@ -81,19 +81,17 @@ def _drawn(
         )  # fmt: skip
         for scene, found in cases(settings):
             for case in found:
-                yield _task(world, side, scene, case, style, variety)
-
-
-def _task(world: World, side: int, scene: Scene, case: Case, style: Style, variety: Variety) -> Task:
-    name = f"{world}-{style}-{case.seed}-{case.scene}".replace(" ", "-")
-    shown, question = scene, case.question
-    if world == "varied":
-        shown = varied(scene, variety, np.random.default_rng([case.seed, case.scene, 23]))
-        if question.kind == "ground" and shown.ground in ("mottled", "photograph"):
-            shown = replace(shown, ground="plain", backdrop="")
-        question = question if question.kind != "ground" else replace(question, answer=shown.ground_colour)
-    options = tuple(question.answer if o == case.question.answer else o for o in case.options)
-    return Task(name, world, partial(drawn_picture, shown, side, name), case.group, question, options, case.pixels)
+                name = f"{world}-{style}-{case.seed}-{case.scene}".replace(" ", "-")
+                shown, question = scene, case.question
+                if world == "varied":
+                    shown = varied(scene, variety, np.random.default_rng([case.seed, case.scene, 23]))
+                    if question.kind == "ground":
+                        if shown.ground in ("mottled", "photograph"):
+                            shown = replace(shown, ground="plain", backdrop="")
+                        question = replace(question, answer=shown.ground_colour)
+                options = tuple(question.answer if o == case.question.answer else o for o in case.options)
+                opener = partial(drawn_picture, shown, side, name)
+                yield Task(name, world, opener, case.group, question, options, case.pixels)
 
 
 def _other(seed: int, split: str, style: Style, macro_side: int, materials: Materials) -> Iterator[Task]:
