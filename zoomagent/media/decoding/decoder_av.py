@@ -56,8 +56,9 @@ def probe(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str
                 # Up to the next whole millisecond, so that the frame is there at its own time.
                 time = -(-(stamp - first) * 1000 * base.numerator // base.denominator)
                 target.write(ROW.pack(time, stamp, key))
-            image = _upright(frame, None)
-            return {"size": list(image.size), "frames": len(rows), "duration": max(1, end), "notes": _notes(frame)}
+            image, turned = _upright(frame, None), frame.rotation % 360
+            notes = [f"turned_by_{turned}_degrees"] if turned in TURNS else []
+            return {"size": list(image.size), "frames": len(rows), "duration": max(1, end), "notes": notes}
     except (FFmpegError, OpensNothing, struct.error):
         return {"error": "corrupt_video"}
 
@@ -229,8 +230,3 @@ def _upright(frame: VideoFrame, size: tuple[int, int] | None) -> Image.Image:
     turn = TURNS.get(frame.rotation % 360)
     upright: Image.Image = image if turn is None else image.transpose(turn)
     return upright if size is None or upright.size == size else upright.resize(size)
-
-
-def _notes(frame: VideoFrame) -> list[str]:
-    turned = frame.rotation % 360
-    return [f"turned_by_{turned}_degrees"] if turned in TURNS else []

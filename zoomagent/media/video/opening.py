@@ -83,7 +83,11 @@ def _start(source: str | Path | bytes, limits: Limits) -> bytes:
         return source[:START]
     try:
         if isinstance(source, str) and source[:5].lower() == "data:":
-            return next(data_url_blocks(_cut(source), limits), b"")[:START]
+            # Of base64 only as much as holds the first bytes is decoded.
+            comma = source.find(",", 0, 1100)
+            is_base64 = comma >= 0 and ";base64" in source[:comma].lower()
+            head = source[: comma + 1 + 4 * (START // 3)] if is_base64 else source
+            return next(data_url_blocks(head, limits), b"")[:START]
         if isinstance(source, str) and _ADDRESS.match(source) and not is_file_uri(source):
             return b""
         path = local_path(source) if isinstance(source, str) else source.expanduser()
@@ -91,12 +95,6 @@ def _start(source: str | Path | bytes, limits: Limits) -> bytes:
             return file.read(START)
     except (InputRefused, OSError, RuntimeError):
         return b""  # what is wrong is told by whoever opens it as a picture
-
-
-def _cut(url: str) -> str:
-    """The head of a base64 data URL with as much of its data as holds the first bytes."""
-    comma = url.find(",", 0, 1100)
-    return url if comma < 0 or ";base64" not in url[:comma].lower() else url[: comma + 1 + 4 * (START // 3)]
 
 
 def _spool(source: str | Path | bytes, limits: VideoLimits) -> Spool:

@@ -177,17 +177,19 @@ class InProcessModel:
     async def _alone(self, work: "Callable[[Clock], T]", deadline: float | None) -> T:
         """Run `work` on the model's own thread; stop it between tokens when nobody waits any more."""
         clock = Clock(deadline)
+
+        def run() -> T:
+            try:
+                with torch.inference_mode():
+                    return work(clock)
+            except torch.OutOfMemoryError as error:
+                text = "The conversation does not fit into memory. Send fewer or smaller views."
+                raise ContextTooLong(text) from error
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, clock)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
         finally:
             clock.stop()
-
-    def _guarded(self, work: "Callable[[Clock], T]", clock: "Clock") -> T:
-        try:
-            with torch.inference_mode():
-                return work(clock)
-        except torch.OutOfMemoryError as error:
-            raise ContextTooLong("The conversation does not fit into memory. Send fewer or smaller views.") from error
 
     def _generate(
         self,
@@ -287,7 +289,7 @@ class InProcessModel:
 
     def _render(self, told: Sequence[Message]) -> str:
         """The conversation by the checkpoint's own template, which comes from outside: it may fail, or never end."""
-        turns = [_template_turn(message) for message in told]
+        turns = [template_turn(message) for message in told]
         with readable(self.name), no_longer_than(RENDER_SECONDS):
             text = self._loaded.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
             return str(text)
@@ -481,7 +483,8 @@ def _tasks(prefix: Prefix, rows: int) -> list[Task | None]:
     return tasks if len(tasks) == rows else tasks * rows
 
 
-def _template_turn(message: Message) -> dict[str, Any]:
+def template_turn(message: Message) -> dict[str, Any]:
+    """A message as chat templates take it; pictures are named by their place alone."""
     content = [
         {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"} for part in message.parts
     ]

@@ -79,7 +79,9 @@ class Settings:
 
 def train(settings: Settings) -> Path:
     """Run or resume; returns the folder of the finished checkpoint."""
-    _quiet_when_piped()
+    if not sys.stderr.isatty():  # no progress bars in a log file
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
     begin(settings)
     trainer = make_trainer(settings)
     found = newest(settings.out / "state")
@@ -169,13 +171,6 @@ def _arguments(settings: Settings, base: Base, evaluate: bool) -> Any:
         use_cpu=not torch.cuda.is_available(),
         seed=settings.seed,
     )
-
-
-def _quiet_when_piped() -> None:
-    """No progress bars in a log file."""
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-        transformers.utils.logging.disable_progress_bar()
 
 
 def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
