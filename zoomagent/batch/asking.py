@@ -72,7 +72,8 @@ class Agents:
         image, answer = self._place(row.image), None
         for model in ranked(row.image, list(self._agents)):
             answer = await self._agents[model].aask(image, row.question, row.options, regions=row.regions)
-            if not was_left(answer):
+            codes = (answer.outcome.code or "", *answer.outcome.codes)
+            if not any(code.startswith(AWAY) for code in codes):  # else the server went away over it
                 break
         assert answer is not None, "a setup has a model"
         return answer
@@ -88,11 +89,6 @@ class Agents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.gather(*(asyncio.to_thread(agent.close) for agent in self._agents.values()))
-
-
-def was_left(answer: Answer) -> bool:
-    """Whether the server went away over it: before it answered, or before it looked closer."""
-    return any(code.startswith(AWAY) for code in (answer.outcome.code or "", *answer.outcome.codes))
 
 
 def ranked(image: str, servers: Sequence[str]) -> list[str]:

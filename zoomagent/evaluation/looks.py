@@ -83,7 +83,10 @@ def file_looks(
         rng = np.random.default_rng([seed, number, 41])
         try:
             with open_picture(name) as picture:
-                image = picture.view(whole(picture.size), fit_within(picture.size, LONGEST))
+                size = picture.size
+                shrink = min(1.0, LONGEST / max(size.width, size.height))
+                small = Size(max(1, round(size.width * shrink)), max(1, round(size.height * shrink)))
+                image = picture.view(whole(size), small)
         except InputRefused:
             continue
         for part in range(parts + 1):
@@ -119,9 +122,3 @@ def _scene(
         scene = varied(scene, variety, rng)
     side = 8192 if level == "fine" else int(rng.choice(SIDES))
     return drawn_picture(scene, side, f"{world}-{seed}-{index}")
-
-
-def fit_within(size: Size, longest: int) -> Size:
-    """The size, shrunk where a side is longer than that."""
-    share = min(1.0, longest / max(size.width, size.height))
-    return Size(max(1, round(size.width * share)), max(1, round(size.height * share)))

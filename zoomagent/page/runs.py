@@ -175,7 +175,7 @@ class Runs:
     async def _run(self, name: str, asked: PageQuestion, lines: "asyncio.Queue[dict[str, Any] | None]") -> None:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
-                agent = self._agent.using(**_settings_of(asked, self._agent.context.budget))
+                agent = self._agent.using(**_settings(asked, self._agent.context.budget))
                 tree = GrowingTree(picture)
 
                 def tell(item: Step | Looked) -> None:
@@ -209,7 +209,7 @@ class Runs:
         self._gallery.keep(answer.picture.id)
 
 
-def _settings_of(asked: PageQuestion, budget: Budget) -> dict[str, Any]:
+def _settings(asked: PageQuestion, budget: Budget) -> dict[str, Any]:
     """What this run asks otherwise than the server is set. Its seconds may only be fewer than the server's."""
     least = [seconds for seconds in (asked.seconds, budget.seconds) if seconds is not None]
     spent = {"calls": asked.calls, "seconds": min(least, default=None)}

@@ -152,14 +152,11 @@ def _decoded(container: InputContainer, stream: VideoStream, key: int, max_pixel
             if not isinstance(frame, VideoFrame) or stamp is None:
                 continue
             if places:
-                stamp = places.take(stamp, delay_of(context, frame))
+                # How many frames that lie before this one may be shown after it, at most.
+                delay = MOST_HELD_BACK if context.has_b_frames and not frame.key_frame else 0
+                stamp = places.take(stamp, delay)
             if stamp is not None and frame.width * frame.height <= max_pixels:
                 yield stamp, frame
-
-
-def delay_of(context: Any, frame: VideoFrame) -> int:
-    """How many frames that lie before this one may be shown after it, at most."""
-    return MOST_HELD_BACK if context.has_b_frames and not frame.key_frame else 0
 
 
 class Places:

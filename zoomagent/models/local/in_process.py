@@ -164,7 +164,26 @@ class InProcessModel:
     ) -> list[Likelihood] | None:
         if not continuations:
             return []
-        return await self._alone(lambda clock: self._score(messages, continuations, clock, task), deadline)
+
+        def work(clock: Clock) -> list[Likelihood]:
+            given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
+            if not all(given):
+                raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
+            longest = max(map(len, given))
+            prefix = self._read(self.encode(messages, (), task), longest, clock)
+            # Log-probabilities [row, place, token] at every place of the continuations, in one forward pass.
+            logprobs = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
+            if longest > 1:
+                padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
+                cache = _copy_for(prefix.cache, len(given))
+                logits = self._step(padded[:, :-1], cache, prefix.position, _tasks(prefix, len(given)))
+                logprobs = torch.cat([logprobs, self._log_softmax(logits)], dim=1)
+            return [
+                Likelihood(float(row[torch.arange(len(ids)), torch.tensor(ids)].sum()), len(ids))
+                for row, ids in zip(logprobs, given, strict=True)
+            ]
+
+        return await self._alone(work, deadline)
 
     def forget(self) -> None:
         """Drop every remembered view and prompt. For fair timing, while no call is under way."""
@@ -243,27 +262,6 @@ class InProcessModel:
             for i, row, probs in zip(batch, ids, logprobs, strict=True):
                 replies[i] = self._reply(prompts[i], row, probs, False)
         return [replies[i] for i in range(len(prompts))]
-
-    def _score(
-        self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock", task: Task | None
-    ) -> list[Likelihood]:
-        given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
-        if not all(given):
-            raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
-        prefix = self._read(self.encode(messages, (), task), max(map(len, given)), clock)
-        # Log-probabilities [row, place, token] at every place of the continuations, in one forward pass.
-        logprobs = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
-        longest = max(map(len, given))
-        if longest > 1:
-            padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
-            logits = self._step(
-                padded[:, :-1], _copy_for(prefix.cache, len(given)), prefix.position, _tasks(prefix, len(given))
-            )
-            logprobs = torch.cat([logprobs, self._log_softmax(logits)], dim=1)
-        return [
-            Likelihood(float(row[torch.arange(len(ids)), torch.tensor(ids)].sum()), len(ids))
-            for row, ids in zip(logprobs, given, strict=True)
-        ]
 
     def encode(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], task: Task | None = None

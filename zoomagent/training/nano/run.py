@@ -121,7 +121,14 @@ def _run_steps(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, toke
 
     optimizer = torch.optim.AdamW(learner.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.02)
     modules: dict[str, nn.Module] = {"model": learner.model, "heads": learner.heads}
-    step, curve = _resume(modules, optimizer, tokenizer, settings)
+    step, curve = 0, list[dict[str, Any]]()
+    newest = store.newest(settings.out / "state")
+    if newest:
+        check_settings(settings.out / SETTINGS, asdict(settings), FREE)
+        state = store.load(newest, modules, optimizer)
+        step, curve = state["step"], state["curve"]
+    elif settings.start_from:
+        store.start(settings.start_from, modules, tokenizer)
     pad = tokenizer.pad_token_id
     if accelerator.is_main_process:
         remember(settings.out, asdict(settings))
@@ -156,20 +163,6 @@ def _loader(mix: Mix, settings: Settings, step: int, batch: int, pad: int) -> Da
     together = partial(collate, pad=pad)
     stream = Stream(mix, settings, step, batch)
     return DataLoader(stream, settings.rows, num_workers=settings.workers, collate_fn=together, prefetch_factor=ahead)
-
-
-def _resume(
-    modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, tokenizer: Any, settings: Settings
-) -> tuple[int, list[dict[str, Any]]]:
-    """Step and curve of the newest checkpoint, which is loaded; else what `start_from` holds is loaded."""
-    found = store.newest(settings.out / "state")
-    if found:
-        check_settings(settings.out / SETTINGS, asdict(settings), FREE)
-        state = store.load(found, modules, optimizer)
-        return state["step"], state["curve"]
-    if settings.start_from:
-        store.start(settings.start_from, modules, tokenizer)
-    return 0, []
 
 
 FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from", "fonts", "photographs"}

@@ -42,8 +42,7 @@ async def play(
             seen = env.call(call.name, call.arguments, turn)
             if altered is not None and seen.images:
                 seen = altered(env, seen)
-            parts = (*map(pixels, seen.images), Text(seen.text))
-            messages.append(Message("tool", parts, tool_call_id=call.id))
+            messages.append(Message("tool", (*map(pixels, seen.images), Text(seen.text)), tool_call_id=call.id))
     env.finish("", cut=True)
     return env.reward()
 

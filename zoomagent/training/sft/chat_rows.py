@@ -23,7 +23,7 @@ from zoomagent.data.trajectories.trajectory import WHOLE, CallPart, ImagePart, T
 from zoomagent.errors import BoxInvalid
 from zoomagent.geometry import Box, Size, Space, between_spaces
 from zoomagent.media.picture import Request
-from zoomagent.models.base import Message, Part, Pixels, Text, ToolCall
+from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.profiles import Profile
 from zoomagent.models.words.chat import arrange
 from zoomagent.prompts import macro_prompt
@@ -117,7 +117,7 @@ def _message(
     words: Mapping[str, str],
 ) -> Message:
     """A turn in the model's space; `words` stand for those that the model is asked otherwise."""
-    parts: list[Part] = []
+    parts: list[Text | Pixels] = []
     for part in turn.content:
         if isinstance(part, ImagePart):
             parts.append(Pixels(part.view, images[part.view]))
