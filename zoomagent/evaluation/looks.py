@@ -115,7 +115,7 @@ def _scene(
 ) -> Picture:
     """A scene as an open picture."""
     if world == "other":
-        return open_picture(other_scene(seed, index, materials, split).draw())
+        return other_scene(seed, index, materials, split).open()
     level = world if world in LEVELS else ("small", "deep")[index % 2]
     scene = draw_scene(LEVELS[level], SPLITS[split] + seed, index)
     if world == "varied":

@@ -98,7 +98,8 @@ def _other(seed: int, split: str, style: Style, macro_side: int, materials: Mate
     """Questions about scenes of another hand; the background has no colour there."""
     groups = get_args(Group)
     for index in itertools.count():
-        scene = other_scene(seed, index, materials, split).scene
+        other = other_scene(seed, index, materials, split)
+        scene = other.scene
         rng = np.random.default_rng([SPLITS[split] + seed, index, 29])
         group = groups[index % len(groups)]
         kinds = [kind for kind in KINDS_OF[group] if kind != "ground"]
@@ -106,13 +107,8 @@ def _other(seed: int, split: str, style: Style, macro_side: int, materials: Mate
         if question is None or not legible(question, scene, 2000):
             continue
         options = options_for(question, scene, SMALL, rng) if rng.random() < 0.5 else ()
-        opener = partial(_open_other, seed, index, materials, split)
         pixels = None if question.size is None else question.size * macro_side
-        yield Task(f"other-{split}-{seed}-{index}", "other", opener, group, question, options, pixels)
-
-
-def _open_other(seed: int, index: int, materials: Materials, split: str) -> Picture:
-    return open_picture(other_scene(seed, index, materials, split).draw())
+        yield Task(f"other-{split}-{seed}-{index}", "other", other.open, group, question, options, pixels)
 
 
 def _foreign(seed: int, materials: Materials) -> Iterator[Task]:

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from zoomagent.data.world.scene import SMALL, SPLITS, Item, Scene, draw_scene
+from zoomagent.media import Picture, open_picture
 
 TONES: dict[str, tuple[tuple[int, int, int], ...]] = {
     "red": ((220, 20, 60), (190, 30, 30), (235, 60, 50)),
@@ -109,6 +110,9 @@ class OtherScene:
         buffer = io.BytesIO()
         canvas.save(buffer, "JPEG", quality=self.quality)
         return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
+
+    def open(self) -> Picture:
+        return open_picture(self.draw())
 
 
 def other_scene(seed: int, index: int, materials: Materials, split: str = "test") -> OtherScene:

@@ -12,7 +12,7 @@ replies that are boxes alone (`parsing.py`).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
@@ -77,7 +77,12 @@ def parse_interleaved(text: str, *, y_first: bool = False) -> Interleaved:
     for outline in json_texts(said):
         labelled = list(islice(_read_labels(strict_json(outline), y_first), MAX_PHRASES))
         if labelled:
-            return _join_labels(labelled)
+            listed = list[Phrase]()
+            words = ", ".join(label for label, _ in labelled)
+            for label, phrase in labelled:
+                start = listed[-1].end + 2 if listed else 0  # after the comma
+                listed.append(replace(phrase, start=start, end=start + len(label)))
+            return Interleaved(words, tuple(listed))
     words, phrases, since, place = "", list[Phrase](), 0, 0
     for mark in islice(_MARK.finditer(said), 4 * MAX_PHRASES):
         between = said[place : mark.start()]
@@ -135,16 +140,6 @@ def _read_labels(value: Any, y_first: bool) -> Iterator[tuple[str, Phrase]]:
         )
         if label is not None and (boxes or moments):
             yield label, Phrase(0, 0, boxes, moments)
-
-
-def _join_labels(labelled: Sequence[tuple[str, Phrase]]) -> Interleaved:
-    """Labels as words, apart by commas."""
-    words, phrases = "", []
-    for label, phrase in labelled:
-        words += ", " if words else ""
-        phrases.append(Phrase(len(words), len(words) + len(label), phrase.boxes, phrase.moments))
-        words += label
-    return Interleaved(words, tuple(phrases))
 
 
 # Writing
