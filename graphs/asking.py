@@ -136,7 +136,16 @@ class BudgetedModel:
                 prompt = max(reply.usage.prompt_tokens for reply in replies)
                 meter.add(Usage(prompt, sum(reply.usage.completion_tokens for reply in replies)))
                 meter.count()
-        return [storable_reply(reply) for reply in replies]
+        stored = []
+        for reply in replies:
+            # Whoever gave it, a reply must be one that can be kept: its first calls share the room that a reply has.
+            room = max(1000, MAX_TEXT // max(1, len(reply.tool_calls)))
+            calls = tuple(
+                ToolCall(storable(call.id, MAX_NAME), storable(call.name, MAX_NAME), storable(call.arguments, room))
+                for call in reply.tool_calls[:MAX_CALLS]
+            )
+            stored.append(replace(reply, text=storable(reply.text), tool_calls=calls))
+        return stored
 
     async def score(
         self,
@@ -230,16 +239,6 @@ class BudgetedModel:
             run.calls.append(record)
         if meter.requests:
             run.views.extend(store.record(view) for view in dict.fromkeys(views))
-
-
-def storable_reply(reply: Reply) -> Reply:
-    """A reply that can be stored, whoever gave it: its first calls, which share the room that a reply has."""
-    room = max(1000, MAX_TEXT // max(1, len(reply.tool_calls)))
-    calls = tuple(
-        ToolCall(storable(call.id, MAX_NAME), storable(call.name, MAX_NAME), storable(call.arguments, room))
-        for call in reply.tool_calls[:MAX_CALLS]
-    )
-    return replace(reply, text=storable(reply.text), tool_calls=calls)
 
 
 # Dialogues

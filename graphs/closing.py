@@ -247,7 +247,9 @@ async def prove(run: NodeRun) -> Update:
         words = "Whether the crops mattered can not be measured with this model."
         return {"proven": state["closer"], "steps": step_words(words)}
     delta = own["logprob"] - without.logprob
-    text = f"{blanked_words(delta)}: they {'' if delta >= MATTERS else 'hardly '}mattered."
+    less = f"{math.exp(min(delta, 50.0)):,.1f} times less likely ({delta:.1f} nats)"
+    text = f"With the crops blanked the answer is {less if delta > 0 else 'as likely or likelier'}"
+    text = f"{text}: they {'' if delta >= MATTERS else 'hardly '}mattered."
     return proof_update(state, ProofRecord(shown=own["logprob"], blanked=without.logprob), text, crops)
 
 
@@ -269,14 +271,6 @@ def proof_without_call(run: NodeRun) -> ProofRecord | None:
     if plain(macro["text"]) == plain(micro["text"]) or not macro["valid"] or delta < MATTERS:
         return None
     return ProofRecord(shown=micro["likelihood"]["logprob"], blanked=left, bound=True)
-
-
-def blanked_words(delta: float) -> str:
-    """What blanking the crops did to the answer's likelihood, in words; `delta` in nats."""
-    if delta <= 0:
-        return "With the crops blanked the answer is as likely or likelier"
-    times = math.exp(min(delta, 50.0))
-    return f"With the crops blanked the answer is {times:,.1f} times less likely ({delta:.1f} nats)"
 
 
 def is_provable(state: State) -> bool:

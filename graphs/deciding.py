@@ -92,11 +92,6 @@ def phrases_of(targets: Sequence[TargetRecord]) -> str:
     return ", ".join(target["phrase"] for target in targets)
 
 
-def has_uncut_region(state: State) -> bool:
-    """Whether a region that was given was not cut out yet."""
-    return any(target.get("given") and not target["crop"] for target in found_targets(state))
-
-
 def has_unused_crop(state: State) -> bool:
     """Whether something was found and cut out, and the question not asked with it yet."""
     used = state["micro"]["views"] if "micro" in state else []

@@ -84,10 +84,14 @@ async def tell(run: NodeRun) -> Update:
         except RunError as error:
             ended = end_of_budget(run, error, bool(named))
             break
-        for name in filter(is_thing, names_in(reply)):
-            named.setdefault(name, []).append(part["id"])
+        for name in names_in(reply):
+            # A number is no thing, and neither is a word for nothing.
+            if any(character.isalpha() for character in name) and not negative(name) and name != "nothing":
+                named.setdefault(name, []).append(part["id"])
     steps = step_words(f"Named: {LISTED.join(named)}", [part["id"] for part in parts])
-    return {**update, **ended, "description": "", "told": listed_phrases(named), "steps": steps}
+    listed = list(named.items())[:MAX_PHRASES]
+    phrases = [phrase_record(number, name, at, "open", [], []) for number, (name, at) in enumerate(listed)]
+    return {**update, **ended, "description": "", "told": phrases, "steps": steps}
 
 
 def end_of_budget(run: NodeRun, error: RunError, paid: bool) -> Update:
@@ -117,12 +121,6 @@ def told_phrases(run: NodeRun, said: Interleaved, view: str) -> list[PhraseRecor
     return records
 
 
-def listed_phrases(named: dict[str, list[str]]) -> list[PhraseRecord]:
-    """Names, each with the views that it was named in."""
-    items = list(named.items())[:MAX_PHRASES]
-    return [phrase_record(number, name, views, "open", [], []) for number, (name, views) in enumerate(items)]
-
-
 def phrase_record(
     number: int, text: str, views: list[str], fate: PhraseFate, boxes: Sequence[Box], place: list[int]
 ) -> PhraseRecord:
@@ -130,11 +128,6 @@ def phrase_record(
     return PhraseRecord(
         id=f"phrase-{number + 1}", text=text, views=views, fate=fate, boxes=found, place=place, seen=[], crops=[]
     )
-
-
-def is_thing(name: str) -> bool:
-    """Whether a name can be that of a thing: no number, and no word for nothing."""
-    return any(character.isalpha() for character in name) and not negative(name) and name != "nothing"
 
 
 def quarters(run: NodeRun, whole: ViewRecord) -> list[ViewRecord]:

@@ -14,7 +14,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
@@ -26,7 +26,6 @@ from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepReco
 STOPPED = "Stopped. "
 """How the text of a step begins that ended the run without an answer."""
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MAX_WORDS = 400
 """Characters of a step's text: a model may have said much more, which is kept where it belongs."""
@@ -97,11 +96,11 @@ def model_step(function: Callable[[NodeRun], Coroutine[Any, Any, Update]]) -> No
     return step(node)
 
 
-def choice(function: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
+def choice(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """The choice of the next node as a coroutine: LangGraph would wake a thread for a plain function."""
 
     @functools.wraps(function)
-    async def choose(*given: Any, **named: Any) -> T:
+    async def choose(*given: Any, **named: Any) -> Any:
         return function(*given, **named)
 
     return choose

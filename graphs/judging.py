@@ -21,7 +21,6 @@ from zoomagent.graphs.state import State, Update, VerdictRecord
 from zoomagent.graphs.weighing import (
     both_answers,
     candidate_of,
-    needs_weighing,
     outcome_record,
     seen_of,
     verdict_record,
@@ -126,12 +125,6 @@ def crop_share(state: State) -> float | None:
     areas = [(right - left) * (bottom - top) for left, top, right, bottom in boxes]
     crops = [area for area in areas if area < whole]
     return math.sqrt(max(crops) / whole) if crops else None
-
-
-def must_weigh(run: NodeRun) -> bool:
-    """Whether both answers must be scored in one dialogue: DualFocus' rule, or nothing better at hand."""
-    rule = run.context.rule
-    return needs_weighing(run.state) and (rule == "dualfocus" or (rule == "learned" and arbiter_of(run) is None))
 
 
 # The verdict

@@ -23,7 +23,12 @@ POINTED = "what the question asks about"
 def summary(state: State, perspective: Perspective) -> str:
     """The sentence for the answer that was chosen."""
     if perspective == "micro" and "searched" in state:
-        return search_sentence(state)
+        record = state["searched"]
+        things = ", ".join(f"{number} × {name}" for name, number in record["found"] if number)
+        none = enumeration([name for name, number in record["found"] if not number])
+        found = " and ".join(text for text in (things and f"found {things}", none and f"found no {none}") if text)
+        extent = "The whole picture was searched" if record["complete"] else "A part of the picture was searched"
+        return f"{extent} for things of at least {round(record['least'])} pixels: {found}."
     if perspective == "micro":
         return closer_sentence(state)
     looks = looks_made(state)
@@ -32,16 +37,6 @@ def summary(state: State, perspective: Perspective) -> str:
     if looks:
         return f"Read from the whole picture; {looks} closer look{'s' if looks > 1 else ''} gave no other answer."
     return f"Read from the whole picture{', shown with all its pixels' if is_shown_in_full(state) else ''}."
-
-
-def search_sentence(state: State) -> str:
-    """The sentence for an answer that rests on a search of the whole picture."""
-    record = state["searched"]
-    things = ", ".join(f"{number} × {name}" for name, number in record["found"] if number)
-    none = enumeration([name for name, number in record["found"] if not number])
-    found = " and ".join(text for text in (things and f"found {things}", none and f"found no {none}") if text)
-    extent = "The whole picture was searched" if record["complete"] else "A part of the picture was searched"
-    return f"{extent} for things of at least {round(record['least'])} pixels: {found}."
 
 
 def closer_sentence(state: State) -> str:

@@ -251,22 +251,18 @@ def edges_of(record: MomentRecord, most: int, frame_gap: int) -> tuple[Edge, Edg
 # Prove
 
 
-def shown_around(moment: Moment, duration: int) -> SheetRecord:
-    """The sheet that shows a moment with what lies before and after it."""
-    around = widened(moment, max(1, moment.length), duration)
-    return SheetRecord(moment=around.as_list(), grid=seeking.GRID, hidden=[])
-
-
 @model_step
 async def prove(run: NodeRun) -> Update:
     """Ask for the thing once with its moment shown, and once with the frames grey in which it was found."""
     record, views = run.state["moments"][0], run.bench.views
     hidden = [known_span(one) for one in run.state["moments"] if one["phrase"] == record["phrase"]]
-    shown = shown_around(Moment(*record["moment"]), sheet_of(views).video.duration)
+    found = Moment(*record["moment"])
+    around = widened(found, max(1, found.length), sheet_of(views).video.duration)
+    shown = SheetRecord(moment=around.as_list(), grid=seeking.GRID, hidden=[])
     update: Update = {"shown": shown}
     if not run.context.proof:
         return update
-    around, model = Moment(*shown["moment"]), BudgetedModel(run, keep=0)
+    model = BudgetedModel(run, keep=0)
     with_it = views.sheet(around, shown["grid"])["id"]
     without = views.sheet(around, shown["grid"], hidden)["id"]
     before = await sees(model, views, with_it, record["phrase"])

@@ -31,20 +31,19 @@ from zoomagent.graphs.deciding import (
     decide,
     found_targets,
     has_searched,
-    has_uncut_region,
     has_unused_crop,
     open_targets,
     way_out,
 )
 from zoomagent.graphs.driving import drive
 from zoomagent.graphs.endings import choice, model_step, step_words
-from zoomagent.graphs.judging import arbitrate, must_weigh
+from zoomagent.graphs.judging import arbiter_of, arbitrate
 from zoomagent.graphs.locating import check, confirm, ground, name, point
 from zoomagent.graphs.looking import look
 from zoomagent.graphs.searching import count, search
 from zoomagent.graphs.state import Question, State, Update
 from zoomagent.graphs.tagging import tag
-from zoomagent.graphs.weighing import weigh_answers
+from zoomagent.graphs.weighing import needs_weighing, weigh_answers
 
 Next = str | list[Send]
 STRATEGIES = tuple(ORDERS)
@@ -54,7 +53,9 @@ STRATEGIES = tuple(ORDERS)
 @model_step
 async def weigh(run: NodeRun) -> Update:
     """Measure two different answers by one yardstick, where the rule needs it."""
-    if not must_weigh(run):
+    # Both answers are scored in one dialogue by DualFocus' rule, or where nothing better is at hand.
+    rule = run.context.rule
+    if not needs_weighing(run.state) or not (rule == "dualfocus" or (rule == "learned" and arbiter_of(run) is None)):
         return {}
     return {**await weigh_answers(run), "steps": step_words("Scored both answers in the dialogue with the crops.")}
 
@@ -71,8 +72,8 @@ def route_after_decide(state: State) -> Next:
     if out:
         return out
     policy = state.get("policy")
-    if has_uncut_region(state):
-        return "check"
+    if any(target.get("given") and not target["crop"] for target in found_targets(state)):
+        return "check"  # a region that was given was not cut out yet
     if policy == "tools":
         return "drive"
     if policy == "point" and not state.get("targets"):

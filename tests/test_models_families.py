@@ -16,6 +16,7 @@ from zoomagent.data.world.render import drawn_picture
 from zoomagent.data.world.scene import SMALL, draw_scene
 from zoomagent.models.loading import NANO_WEIGHTS, load_model, use_profile, weights_of
 from zoomagent.models.profiles import UNKNOWN, profile_for
+from zoomagent.models.server.connection import Connection
 from zoomagent.models.server.openai_server import IDENTIFY_SECONDS, OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
 
@@ -130,11 +131,11 @@ def test_a_server_has_no_longer_to_list_its_models_than_the_run_has(
 ) -> None:
     ends: list[float] = []
 
-    async def entries(self: OpenAIModel, deadline: float, attempts: int) -> list[dict[str, str]]:
+    async def listed(self: Connection, deadline: float, attempts: int) -> list[dict[str, str]]:
         ends.append(deadline - time.monotonic())
         return []
 
-    monkeypatch.setattr(OpenAIModel, "_entries", entries)
+    monkeypatch.setattr(Connection, "listed", listed)
     with ZoomAgent("http://x/v1#vision", strategy="macro", budget=Budget(seconds=max(seconds, 1e-9))) as agent:
         agent.ask(Image.new("RGB", (80, 60)), "What colour?")
     asyncio.run(OpenAIModel("http://x/v1", "vision").identify(seconds))

@@ -21,7 +21,7 @@ from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, Po
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.loading import load_model
-from zoomagent.models.local.in_process import InProcessModel, _template_turn
+from zoomagent.models.local.in_process import InProcessModel, template_turn
 from zoomagent.models.profiles import NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN
 from zoomagent.models.words.chat import arrange
 from zoomagent.models.words.qwen_chat import CHAT_TEMPLATE
@@ -287,8 +287,8 @@ def test_tools_as_text_are_what_nanos_own_chat_template_writes(model: InProcessM
         Message("tool", (Text("two"),), tool_call_id="b"),
         *asking(view("crop"), Text("Go on.")),
     ]
-    written = [_template_turn(message) for message in arrange(told, NANO, [TOOL])]
-    native = [_template_turn(message) for message in told]
+    written = [template_turn(message) for message in arrange(told, NANO, [TOOL])]
+    native = [template_turn(message) for message in told]
     native[2]["tool_calls"] = [
         {"type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in calls
     ]

@@ -198,7 +198,7 @@ def test_a_key_that_its_server_repeats_is_neither_told_nor_logged_nor_saved(
         with ZoomAgent(model, strategy="dualfocus") as agent:
             answer = agent.ask(Image.new("RGB", (320, 240), "red"), "What is it?")
         assert server.headers[0]["authorization"] == f"Bearer {key}"
-        told = answer.model_dump_json() + repr(model._key)
+        told = answer.model_dump_json() + repr(model._server.key)
         if answer.picture is not None:
             answer.save(tmp_path)
             told += "".join(file.read_text(errors="replace") for file in tmp_path.iterdir() if file.suffix != ".png")

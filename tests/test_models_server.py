@@ -18,7 +18,8 @@ from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.metering import metered
 from zoomagent.models.profiles import INTERNVL, LLAVA_1_5, LLAVA_NEXT, QWEN2_5_VL, QWEN3_VL, UNKNOWN, Profile
-from zoomagent.models.server.openai_server import OpenAIModel, api_base
+from zoomagent.models.server.connection import api_base
+from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
 from zoomagent.strategy import Task
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from zoomagent.data.world.scene import SMALL as LEVEL
 from zoomagent.models.base import Message, Pixels, Text
-from zoomagent.models.local.in_process import _template_turn
+from zoomagent.models.local.in_process import template_turn
 from zoomagent.models.profiles import profile_for
 from zoomagent.models.words.chat import arrange
 from zoomagent.models.words.hermes import parse_calls
@@ -128,7 +128,7 @@ def rendered(tokenizer: Any, messages: list[Message], tools: Any = ()) -> str:
     told = arrange(
         messages, replace(profile_for("Qwen3-VL-2B-Instruct"), tool_dialect="hermes", alternates=False), tools
     )
-    text: str = tokenizer.apply_chat_template([_template_turn(m) for m in told], tokenize=False)
+    text: str = tokenizer.apply_chat_template([template_turn(m) for m in told], tokenize=False)
     return text.removesuffix("\n")
 
 

@@ -58,7 +58,10 @@ class Detail:
         """The areas with strokes that a view at `shrink` loses, but for cells that are `explained` already."""
         open_cells = (~explained).astype(np.float32)
         lost = _pooled(self.lost[min(shrink, SHRINKS[-1])] * open_cells)
-        return (lost > self.floor**2) & self._turns(open_cells)
+        # The structure tensor's smaller eigenvalue beside the larger one: strokes turn, the edge of a thing does not.
+        xx, yy, xy = (_pooled(part * open_cells) for part in self.gradients)
+        half, apart = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
+        return np.asarray((lost > self.floor**2) & (half - apart > TURN * (half + apart)))
 
     def keeps(self, quad: NDArray[np.float64], shrink: int) -> bool:
         """Whether a view at `shrink` keeps what four corners of the original hold."""
@@ -78,19 +81,11 @@ class Detail:
     def fits(self, shrink: int) -> Mask:
         """The areas that a view at `shrink` keeps well enough to begin with; all others need a closer one."""
         lost = _pooled(self.lost[min(shrink, SHRINKS[-1])])
-        return np.asarray(lost <= (1 - KEPT) * self._contrast())
-
-    def _contrast(self) -> Cells:
-        """Variance of an area: inside its cells, and between them."""
+        # Contrast is the variance of an area: inside its cells, and between them.
         mean = _pooled(self.means)
         between = np.maximum(_pooled(self.means**2) - mean**2, 0)
-        return np.asarray(_pooled(self.lost[SHRINKS[-1]]) + between, np.float32)
-
-    def _turns(self, open_cells: Cells) -> Mask:
-        """The structure tensor's smaller eigenvalue beside the larger one."""
-        xx, yy, xy = (_pooled(part * open_cells) for part in self.gradients)
-        half, apart = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-        return np.asarray(half - apart > TURN * (half + apart))
+        contrast = np.asarray(_pooled(self.lost[SHRINKS[-1]]) + between, np.float32)
+        return np.asarray(lost <= (1 - KEPT) * contrast)
 
 
 def measure_detail(picture: Picture, region: Box) -> Detail:

@@ -143,7 +143,9 @@ def read_text(
     """All lines of text in `picture`, or in a region of it. A ToolError says when the extra `ocr` is missing."""
     reader = reader or rapid_reader(models or ReaderModels())
     region = region or whole(picture.size)
-    shrink = first_shrink(region.size)
+    shrink = 1  # original pixels a side for one of the first view
+    while shrink < COARSEST and max(region.width, region.height) > OVERVIEW_SIDE * shrink:
+        shrink *= 2
     detail = measure_detail(picture, region) if shrink > 1 else None
     look = _Look(picture, region, reader, detail, max_views, progress)
     lines = look.at(split_box(region, shrink, OVERVIEW_SIDE), shrink, [])
@@ -157,14 +159,6 @@ def read_text(
     return PictureText(
         tuple(reading_order(found)), picture.size, look.region, len(look.looked), look.complete, tuple(look.looked)
     )
-
-
-def first_shrink(size: Size) -> int:
-    """Original pixels a side for one of the first view."""
-    shrink = 1
-    while shrink < COARSEST and max(size.width, size.height) > OVERVIEW_SIDE * shrink:
-        shrink *= 2
-    return shrink
 
 
 def places_for(detail: Detail, lines: Sequence[Line], shrink: int, closer: int) -> Mask:
@@ -251,15 +245,12 @@ class _Look:
         found = []
         for done, box in enumerate(boxes[:room]):
             self._progress(Progress(shrink, done, min(room, len(boxes)), lines))
-            found.append((box, self._find(box, shrink)))
+            size = Size(max(1, round(box.width / shrink)), max(1, round(box.height / shrink)))
+            pixels = np.asarray(self.picture.view(box, size).convert("RGB"))
+            scale = np.array([box.width / size.width, box.height / size.height])
+            found.append((box, [quad * scale + (box.left, box.top) for quad in self._reader.find(pixels)]))
             self.looked.append((shrink, box))
         return found
-
-    def _find(self, box: Box, shrink: float) -> list[Quad]:
-        size = Size(max(1, round(box.width / shrink)), max(1, round(box.height / shrink)))
-        pixels = np.asarray(self.picture.view(box, size).convert("RGB"))
-        scale = np.array([box.width / size.width, box.height / size.height])
-        return [quad * scale + (box.left, box.top) for quad in self._reader.find(pixels)]
 
 
 def ends_beyond(quad: Quad, views: Sequence[Box], region: Box, shrink: float) -> list[Box]:

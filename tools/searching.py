@@ -180,19 +180,15 @@ async def parts_to_list(
     cells = [part_box(outer, number, whole) for number in range(1, 10)]
     parts = []
     for box in quarter_boxes(outer, whole) if quarters else dict.fromkeys(cells):
-        inside = [share for share, cell in zip(shares[1:], cells, strict=True) if contains_center(box, cell)]
-        share = sum(inside) if quarters else shares[1 + cells.index(box)]
+        share = 0.0 if quarters else shares[1 + cells.index(box)]
+        for own, cell in zip(shares[1:], cells, strict=True) if quarters else ():
+            across, down = (cell.left + cell.right) / 2, (cell.top + cell.bottom) / 2
+            share += own if box.left <= across < box.right and box.top <= down < box.bottom else 0.0
         view = views.add(box, source=region["view"], max_pixels=views.profile.whole_pixels or None)
         part = _part(region, view, share)
         worth = share >= LISTED or not is_fine_enough(views, region)
         parts.append(part if worth else {**part, "fate": "refuted"})
     return 1 - shares[0], parts
-
-
-def contains_center(box: Box, other: Box) -> bool:
-    """Whether the middle of the other box lies in this one."""
-    across, down = (other.left + other.right) / 2, (other.top + other.bottom) / 2
-    return box.left <= across < box.right and box.top <= down < box.bottom
 
 
 def quarter_boxes(box: Box, picture: Box) -> list[Box]:

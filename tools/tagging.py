@@ -14,7 +14,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
@@ -89,18 +88,14 @@ def call_tagger(tagger: Tagger, picture: Image.Image, labels: Sequence[str]) -> 
         if not isinstance(one, Tag) or not isinstance(one.label, str):
             text = f"The tagger gave a {type(one).__name__}, not Tag(label, score). Mend it, or leave tags off."
             raise RunError(text, code="tagger_failed")
-        label, score = " ".join(storable(one.label).split()), None if one.score is None else _number(one.score)
+        label = " ".join(storable(one.label).split())
+        try:
+            score = None if one.score is None else float(one.score)  # whatever library's number it is
+        except (TypeError, ValueError, OverflowError):
+            score = math.nan
         if 0 < len(label) <= MAX_WORDS and (score is None or math.isfinite(score)):
             kept.append(Tag(label, score))
     return kept
-
-
-def _number(score: Any) -> float:
-    """A score as a float, whatever library's number it is; NaN for what is none."""
-    try:
-        return float(score)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
 
 
 def names_in(reply: Reply) -> list[str]:

@@ -33,14 +33,14 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
-from zoomagent.clips import ClipRun, answer_of, ask_clip
+from zoomagent.clips import answer_of, ask_clip
 from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
 from zoomagent.geometry import Box
 from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.graphs.regions import check_regions
-from zoomagent.graphs.state import Question, State
+from zoomagent.graphs.state import Question
 from zoomagent.media import Picture, Video, open_media
 from zoomagent.media.paths import file_name
 from zoomagent.media.patience import opened_in_time
@@ -338,18 +338,19 @@ class ZoomAgent:
         if not grounded:
             return await self._ask(image, PLAIN_DESCRIPTION, (), (), thread)
         budget = self.context.budget.model_copy(update={"calls": calls})
-        answer = None
-        async for item in self.using(budget=budget)._run(image, DESCRIBE, (), (), thread, describe=True):
-            answer = item if isinstance(item, Answer) else answer
-        if answer is None:
-            raise RuntimeError("a run ended without its answer")
-        return answer
+        return await self.using(budget=budget)._ask(image, DESCRIBE, (), (), thread, describe=True)
 
     async def _ask(
-        self, image: Any, question: str, options: Sequence[str] | None, regions: Regions, thread: str | None
+        self,
+        image: Any,
+        question: str,
+        options: Sequence[str] | None,
+        regions: Regions,
+        thread: str | None,
+        describe: bool = False,
     ) -> Answer:
         answer = None
-        async for item in self._run(image, question, options, regions, thread):
+        async for item in self._run(image, question, options, regions, thread, describe):
             if isinstance(item, Answer):
                 answer = item
         if answer is None:
@@ -380,32 +381,53 @@ class ZoomAgent:
                     if given or describe:
                         text = "Regions and descriptions are of pictures. Ask about a video without them."
                         raise InputRefused(text, code="unsupported_image")
-                    saver = await self._saver(stack)
-                    model = await self._load(self._seconds_left(began))
-                    settings = self.context.model_dump(mode="json")
-                    async for found in ask_clip(
-                        media, question, options, self.context, model, saver, thread or "", settings, began
-                    ):
-                        yield found if isinstance(found, Step) else self._clip_answer(found, image, thread, began)
-                    return
-                bench = await self._bench(stack, media)
-                settings = self.context.model_dump(mode="json")
-                start = Question(
-                    image=bench.views.picture.id, question=question, options=list(options), settings=settings
-                )
-                if given:
-                    start["about"] = given
-                if describe:
-                    start["describe"] = "grounded"
-                live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began, tagger=self._tagger)
-                saver = await self._saver(stack)
-                async for item in run(start, live, saver, thread or ""):
-                    if isinstance(item, Step):
-                        yield item
-                    else:
-                        yield self._answer(item, image, thread, time.monotonic() - began)
+                    items = self._run_on_clip(stack, media, question, options, thread or "", began)
+                else:
+                    start = Question(image="", question=question, options=list(options), settings={})
+                    if given:
+                        start["about"] = given
+                    if describe:
+                        start["describe"] = "grounded"
+                    items = self._run_on_picture(stack, media, start, thread or "", began)
+                async for item in items:
+                    if isinstance(item, Answer):
+                        picture = item.picture and item.picture.model_copy(update={"name": file_name(image)})
+                        more = {"thread_id": thread, "picture": picture, "made": self.made()}
+                        item = item.model_copy(update=more).from_picture(Source(image, self._opener))
+                    yield item
         except RunError as error:
             yield self._refusal(question, options, thread, error)
+
+    async def _run_on_clip(
+        self, stack: AsyncExitStack, clip: Video, question: str, options: Sequence[str], thread: str, began: float
+    ) -> AsyncIterator[Step | Answer]:
+        """The picture of its answer is the sheet of frames that it was read from, or that shows when."""
+        saver = await self._saver(stack)
+        model = await self._load(self._seconds_left(began))
+        settings = self.context.model_dump(mode="json")
+        async for item in ask_clip(clip, question, options, self.context, model, saver, thread, settings, began):
+            if isinstance(item, Step):
+                yield item
+            else:
+                yield answer_of(item, self.model_name, self.context.strategy, time.monotonic() - began)
+
+    async def _run_on_picture(
+        self, stack: AsyncExitStack, picture: Picture, start: Question, thread: str, began: float
+    ) -> AsyncIterator[Step | Answer]:
+        bench = await self._bench(stack, picture)
+        start |= {"image": bench.views.picture.id, "settings": self.context.model_dump(mode="json")}
+        live = Live(**dict(self.context), bench=bench, spent=time.monotonic() - began, tagger=self._tagger)
+        saver = await self._saver(stack)
+        async for item in run(start, live, saver, thread):
+            if isinstance(item, Step):
+                yield item
+                continue
+            seconds = time.monotonic() - began
+            answer = from_state(item, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
+            # Which dialect a server takes is no knowledge of how its model takes pictures.
+            if replace(bench.model.profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN:
+                answer = answer.model_copy(update={"reasons": (*answer.reasons, UNKNOWN_FAMILY)})
+            yield answer
 
     async def _opened(self, stack: AsyncExitStack, image: Any) -> Picture | Video:
         """The picture or clip, open. One that is passed in stays open."""
@@ -469,23 +491,6 @@ class ZoomAgent:
         if not THREAD_ID.fullmatch(thread):
             raise ValueError(f"A thread_id is 1 to 128 of A-Z a-z 0-9 _ . : -, not {thread!r}.")
         return thread
-
-    def _clip_answer(self, run: ClipRun, image: Any, thread: str | None, began: float) -> Answer:
-        """The answer about a clip. Its picture is the sheet of frames that it was read from, or that shows when."""
-        answer = answer_of(run, self.model_name, self.context.strategy, time.monotonic() - began)
-        picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
-        more = {"thread_id": thread, "picture": picture, "made": self.made()}
-        return answer.model_copy(update=more).from_picture(Source(image, self._opener))
-
-    def _answer(self, state: State, image: Any, thread: str | None, seconds: float) -> Answer:
-        answer = from_state(state, model=self.model_name, strategy=self.context.strategy, seconds=seconds)
-        reasons, model = answer.reasons, self._held.model
-        # Which dialect a server takes is no knowledge of how its model takes pictures.
-        if model is not None and replace(model.profile, tool_dialect=UNKNOWN.tool_dialect) == UNKNOWN:
-            reasons = (*reasons, UNKNOWN_FAMILY)
-        picture = answer.picture and answer.picture.model_copy(update={"name": file_name(image)})
-        more = {"thread_id": thread, "reasons": reasons, "picture": picture, "made": self.made()}
-        return answer.model_copy(update=more).from_picture(Source(image, self._opener))
 
     def made(self) -> Made:
         """What makes answers now: version, moment, and the settings without what may be a secret or a place."""

@@ -184,7 +184,10 @@ def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer
     picture = last.picture or PictureInfo(id=sheet.id, width=sheet.size.width, height=sheet.size.height)
     placed = {"id": sheet.id, "width": sheet.size.width, "height": sheet.size.height, "sheet": info}
     searched = first.moments if run.searched else ()
-    evidence = [in_time(item, sheet) for item in last.evidence] if run.looks else proof_of(run, last)
+    evidence = [] if run.looks else proof_of(run, last)
+    for item in last.evidence if run.looks else ():
+        moment = sheet.moment_of(Box(*item.box))
+        evidence.append(item.model_copy(update={"moment": (moment.start, moment.end)}))
     return last.model_copy(
         update={
             "cost": cost,
@@ -196,12 +199,6 @@ def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer
             "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run)),
         }
     )
-
-
-def in_time(item: Evidence, sheet: Sheet) -> Evidence:
-    """The evidence with the time that its box shows."""
-    moment = sheet.moment_of(Box(*item.box))
-    return item.model_copy(update={"moment": (moment.start, moment.end)})
 
 
 def where_looked(first: Answer, run: ClipRun) -> list[str]:
@@ -236,7 +233,7 @@ def proof_of(run: ClipRun, answer: Answer) -> list[Evidence]:
             Evidence(
                 perspective="micro",
                 view=record_of["id"],
-                box=(box.left, box.top, box.right, box.bottom),
+                box=box.corners,
                 size=(record_of["size"][0], record_of["size"][1]),
                 text=answer.text,
                 chosen=True,

@@ -10,7 +10,7 @@ Time spans in videos are left out; reading boxes out of a model's text is `zooma
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +65,10 @@ class Box:
     @property
     def area(self) -> int:
         return max(0, self.width) * max(0, self.height)
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        return self.left, self.top, self.right, self.bottom
 
     def as_list(self) -> list[int]:
         return [self.left, self.top, self.right, self.bottom]
@@ -172,7 +176,12 @@ def box_from_model(values: object, space: Space, view: View, picture: Size, *, m
     `min_side` and to a hundredth of its longer side.
     """
     numbers = _x_first(_four_numbers(values), space)
-    _check_scale(numbers, space, view.size)
+    width, height = _extent(space, view.size)
+    sides = (width, height, width, height)
+    far = any(not -OVERSHOOT * side <= n <= (1 + OVERSHOOT) * side for n, side in zip(numbers, sides, strict=True))
+    tiny = min(width, height) > 2 and all(n <= 1 for n in numbers)
+    if far or tiny:
+        raise BoxInvalid(f"These numbers are on another scale. Give {_scale_text(space, view.size)}.")
     x0, y0, x1, y1 = _to_shares(numbers, space, view.size)
     if x1 < x0 or y1 < y0:
         order = "[y0, x0, y1, x1]" if is_y_first(space) else "[x0, y0, x1, y1]"
@@ -226,15 +235,6 @@ def _four_numbers(values: object) -> tuple[float, float, float, float]:
             raise BoxInvalid("A box is four plain finite numbers: [x0, y0, x1, y1]. One of them is not.")
     x0, y0, x1, y1 = (float(value) for value in values)
     return x0, y0, x1, y1
-
-
-def _check_scale(numbers: tuple[float, ...], space: Space, size: Size) -> None:
-    width, height = _extent(space, size)
-    limits = (width, height, width, height)
-    far = any(not -OVERSHOOT * s <= n <= (1 + OVERSHOOT) * s for n, s in zip(numbers, limits, strict=True))
-    tiny = min(width, height) > 2 and all(n <= 1 for n in numbers)
-    if far or tiny:
-        raise BoxInvalid(f"These numbers are on another scale. Give {_scale_text(space, size)}.")
 
 
 def _extent(space: Space, size: Size) -> tuple[float, float]:
@@ -304,23 +304,14 @@ def fit_size(
     for rows in range(max(1, least), most + 1):
         low = max(1, least, math.ceil(min_pixels / (rows * area)), math.ceil(rows / max_aspect))
         high = min(most, max_pixels // (rows * area), math.floor(rows * max_aspect))
-        for columns in _around(aspect * rows, low, high):
-            value = _worth(columns, rows, aspect)
+        # The whole numbers next to the ideal one, as far as the limits allow.
+        ideal = aspect * rows
+        for columns in (min(max(near, low), high) for near in (math.floor(ideal), math.ceil(ideal)) if low <= high):
+            # More visual tokens are better, a wrong aspect is worse (the fourth power is ours).
+            ratio = columns / rows / aspect
+            value = columns * rows * min(ratio, 1 / ratio) ** 4
             if value > worth:
                 best, worth = (columns, rows), value
     if not worth:
         raise ValueError("These limits leave no size. Raise max_pixels or max_side, or lower the minimum.")
     return Size(best[0] * multiple, best[1] * multiple)
-
-
-def _around(ideal: float, low: int, high: int) -> Iterator[int]:
-    """The integers next to `ideal` within `low` to `high`; none when that range is empty."""
-    if low <= high:
-        yield min(max(math.floor(ideal), low), high)
-        yield min(max(math.ceil(ideal), low), high)
-
-
-def _worth(columns: int, rows: int, aspect: float) -> float:
-    """More visual tokens are better, a wrong aspect is worse (the fourth power is ours)."""
-    ratio = columns / rows / aspect
-    return columns * rows * min(ratio, 1 / ratio) ** 4

@@ -85,24 +85,21 @@ class CheckpointFile:
             connection = await stack.enter_async_context(aiosqlite.connect(self._path, timeout=BUSY_SECONDS))
             saver = AsyncSqliteSaver(connection, serde=SealedSerializer(allowed_msgpack_modules=None))
             try:
-                await _check_plain(connection)
+                # Tables and their indices only: views, triggers and virtual tables would run queries of others, which
+                # may never end.
+                async with connection.execute(
+                    "SELECT count(*) FROM sqlite_master "
+                    "WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+                ) as found:
+                    row = await found.fetchone()
+                if row is None or row[0]:
+                    text = "The checkpoint file holds other things than tables of checkpoints."
+                    raise StoreError(f"{text} Move it away, or name another.", code="checkpoint_corrupt")
                 await saver.setup()
             except UnicodeDecodeError as error:  # SQLite quotes the damage, and Python cannot read the quotation
                 raise StoreError("The checkpoint file is damaged. Move it away.", code="checkpoint_corrupt") from error
             self._stack = stack.pop_all()
         return saver
-
-
-async def _check_plain(connection: aiosqlite.Connection) -> None:
-    """Tables and their indices only: views, triggers and virtual tables would run queries of others, which may never
-    end."""
-    async with connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
-    ) as found:
-        row = await found.fetchone()
-    if row is None or row[0]:
-        text = "The checkpoint file holds other things than tables of checkpoints. Move it away, or name another."
-        raise StoreError(text, code="checkpoint_corrupt")
 
 
 _REPORTS = (

@@ -21,14 +21,13 @@ def storable(text: str, most: int = MAX_TEXT) -> str:
 
 def printable(text: str) -> str:
     """`text` with everything that could move, hide or colour other text spelled out as an escape."""
-    return "".join(character if _plain(character) else _spelled(character) for character in text)
-
-
-def _plain(character: str) -> bool:
-    return unicodedata.category(character)[0] != "C" and unicodedata.category(character) not in ("Zl", "Zp")
-
-
-def _spelled(character: str) -> str:
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character) or (
-        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
-    )
+    pieces = []
+    for character in text:
+        category = unicodedata.category(character)
+        if category[0] != "C" and category not in ("Zl", "Zp"):
+            pieces.append(character)
+        elif character in "\n\t\r":
+            pieces.append({"\n": "\\n", "\t": "\\t", "\r": "\\r"}[character])
+        else:
+            pieces.append(f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}")
+    return "".join(pieces)

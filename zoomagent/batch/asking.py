@@ -48,16 +48,16 @@ class Setup:
     @property
     def kept(self) -> dict[str, Any]:
         """What answers depend on, as it lies beside them."""
+        from zoomagent.models.loading import fingerprint
+
         context = self.agent(self.models[0]).context.model_dump(mode="json", exclude={"model"})
-        return {"models": sorted({_identity(model) for model in self.models}), **context}
-
-
-def _identity(model: str) -> str:
-    """The model, not where it is served: named servers may come and go. An unnamed one is known by its address."""
-    from zoomagent.models.loading import fingerprint
-
-    named = model.partition("#")[2] if model.startswith(("http://", "https://")) else ""
-    return named or fingerprint(model)
+        # A server's model is known by its name, not by where it is served: servers may come and go. An unnamed one is
+        # known by its address.
+        names = {
+            (model.partition("#")[2] if model.startswith(("http://", "https://")) else "") or fingerprint(model)
+            for model in self.models
+        }
+        return {"models": sorted(names), **context}
 
 
 class Agents:
@@ -72,7 +72,8 @@ class Agents:
         image, answer = self._place(row.image), None
         for model in ranked(row.image, list(self._agents)):
             answer = await self._agents[model].aask(image, row.question, row.options, regions=row.regions)
-            if not was_left(answer):
+            codes = (answer.outcome.code or "", *answer.outcome.codes)
+            if not any(code.startswith(AWAY) for code in codes):  # else the server went away over it
                 break
         assert answer is not None, "a setup has a model"
         return answer
@@ -88,11 +89,6 @@ class Agents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.gather(*(asyncio.to_thread(agent.close) for agent in self._agents.values()))
-
-
-def was_left(answer: Answer) -> bool:
-    """Whether the server went away over it: before it answered, or before it looked closer."""
-    return any(code.startswith(AWAY) for code in (answer.outcome.code or "", *answer.outcome.codes))
 
 
 def ranked(image: str, servers: Sequence[str]) -> list[str]:

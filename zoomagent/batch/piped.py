@@ -50,21 +50,18 @@ def as_file(path: Path) -> Iterator[Path]:
                 if not waiting.poll(1000 * WRITER_SECONDS if named else None):
                     raise _refused("nobody writes into this pipe")
                 os.set_blocking(source.fileno(), True)
-                _copy(source.fileno(), kept.fileno())
+                size = 0
+                while block := source.read(_CHUNK):
+                    size += len(block)
+                    if size > MAX_BYTES:
+                        raise InputRefused(
+                            f"More than {MAX_BYTES} bytes came. Write them to a file.", code="too_many_bytes"
+                        )
+                    kept.write(block)
+                kept.flush()
         except OSError as error:
             raise _refused(str(error.strerror)) from error
         yield Path(kept.name)
-
-
-def _copy(pipe: int, file: int) -> None:
-    size = 0
-    while block := os.read(pipe, _CHUNK):
-        size += len(block)
-        if size > MAX_BYTES:
-            raise InputRefused(f"More than {MAX_BYTES} bytes came. Write them to a file.", code="too_many_bytes")
-        rest = memoryview(block)
-        while rest:
-            rest = rest[os.write(file, rest) :]
 
 
 def _refused(why: str) -> InputRefused:

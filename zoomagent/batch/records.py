@@ -46,7 +46,12 @@ class RecordFile:
         try:
             self._journal.__enter__()
             for number, line in enumerate(self._journal.lines(), 1):
-                self._known.add(_id_of(line, number))
+                try:
+                    self._known.add(str(orjson.loads(line)["id"]))
+                except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                    raise StoreError(
+                        f"Line {number} of the records is none. Name another file.", code="store_io"
+                    ) from error
         except OSError as error:
             raise StoreError(f"The records cannot be kept: {error.strerror}.", code="store_io") from error
         return self
@@ -65,13 +70,6 @@ class RecordFile:
             elif record.id not in self._known:
                 self._known.add(record.id)
                 self._journal.add([record.model_dump_json().encode()])
-
-
-def _id_of(line: bytes, number: int) -> str:
-    try:
-        return str(orjson.loads(line)["id"])
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise StoreError(f"Line {number} of the records is none. Name another file.", code="store_io") from error
 
 
 def record_of(row: Row, answer: Answer) -> Record | None:

@@ -10,6 +10,7 @@ A line of more than MAX_LINE bytes is none either, and is never held whole; an a
 and whether the question can be asked; that is the agent's, and its refusal is an answer like any other.
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -102,8 +103,12 @@ def read_rows(path: Path) -> Iterator[Row | NoRow]:
     the `line` of a row is its number."""
     seen: dict[str, int] = {}
     try:
-        if is_array(path) and (rows := _read_array(path)) is not None:
-            for number, item in enumerate(rows, 1):
+        array = None
+        if is_array(path):
+            with contextlib.suppress(orjson.JSONDecodeError):  # a file may begin like an array, and be lines
+                array = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        if isinstance(array, list):
+            for number, item in enumerate(array, 1):
                 try:
                     yield _check_id(_read(orjson.dumps(item), number), seen)
                 except TypeError:  # deeper than any row, or a number that no store takes
@@ -171,7 +176,11 @@ def _read(line: bytes, number: int) -> Row | NoRow:
         return NoRow(number, f"{field}: {found['msg']}")
     key = f"line-{number}" if fields.id is None else str(fields.id)
     named = fields.options if isinstance(fields.options, dict) else {}
-    options = _strip_letters([_text(option) for option in (named.values() if named else fields.options or ())])
+    options = tuple(_text(option) for option in (named.values() if named else fields.options or ()))
+    # Letters that all options have before them, in order, are left out: questions are asked with ours.
+    lettered = [match for option in options if (match := _LETTERED.fullmatch(option))]
+    if len(lettered) == len(options) and all(match[1].upper() == chr(65 + i) for i, match in enumerate(lettered)):
+        options = tuple(match[2] for match in lettered)
     several = isinstance(fields.answer, list)
     answers = tuple(_text(one) for one in fields.answer) if isinstance(fields.answer, list) else ()
     answer = None if several or fields.answer is None else _text(fields.answer)
@@ -186,24 +195,6 @@ def _text(value: Any) -> str:
     if isinstance(value, _Told):
         return value.answer
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _strip_letters(options: list[str]) -> tuple[str, ...]:
-    """The options without the letters that all of them have before them, in order: questions are asked with ours."""
-    lettered = [_LETTERED.fullmatch(option) for option in options]
-    found = [match for match in lettered if match is not None]
-    if len(found) == len(options) and all(match[1].upper() == chr(65 + i) for i, match in enumerate(found)):
-        return tuple(match[2] for match in found)
-    return tuple(options)
-
-
-def _read_array(path: Path) -> list[Any] | None:
-    """The items of a JSON array; None for a file that only begins like one."""
-    try:
-        value = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, list) else None
 
 
 def _check_id(row: Row | NoRow, seen: dict[str, int]) -> Row | NoRow:

@@ -83,23 +83,20 @@ async def _work(due: Iterator[Row], ask: Ask, records: Records, tally: Tally, to
         code = answer.outcome.code or ""
         if code in STOPS:
             raise STOPS[code](" ".join(answer.outcome.reasons))
-        passing = _code_of_passing(answer)
+        # Asking again may well give an answer, or a better one, where what stood in the way will pass. A run whose
+        # time ended before the model replied once met a server that was away, or busy.
+        passing = ""
+        waited = code == "budget_seconds" and answer.macro is None and answer.micro is None
+        if answer.outcome.kind == "answered_degraded":
+            passing = next((code for code in answer.outcome.codes if code.startswith(PASSES)), "")
+        elif answer.outcome.kind == "failed" and (waited or code.startswith((*PASSES, "store_"))):
+            passing = code
         if passing:
             tally.put_off[passing] += 1
             told(1)
         else:
             await asyncio.to_thread(learn, row, answer)
             await records.put(record_of(row, answer))
-
-
-def _code_of_passing(answer: Answer) -> str:
-    """The code of what stood in the way where asking again may well give an answer, or a better one; else "". A run
-    whose time ended before the model replied once met a server that was away, or busy."""
-    code = answer.outcome.code or ""
-    if answer.outcome.kind == "answered_degraded":
-        return next((code for code in answer.outcome.codes if code.startswith(PASSES)), "")
-    waited = code == "budget_seconds" and answer.macro is None and answer.micro is None
-    return code if answer.outcome.kind == "failed" and (waited or code.startswith((*PASSES, "store_"))) else ""
 
 
 async def _keep(records: Records, file: AnswerFile, told: Told) -> None:

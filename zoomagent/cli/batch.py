@@ -57,7 +57,9 @@ def batch(
     """
     import asyncio
 
-    _needed(ocr, engine)
+    for extra, wanted in (("ocr", ocr), ("ray", engine == "ray")):
+        if wanted:  # what is missing is said before a file is made or a question asked
+            need(extra)
     from zoomagent.batch.asking import Setup
     from zoomagent.batch.piped import as_file, is_pipe
     from zoomagent.media.limits import own_limits
@@ -79,13 +81,6 @@ def batch(
         tally = asyncio.run(_run(file, out, setup, concurrency, workers if engine == "ray" else 0, records))
     _tell(tally, as_json or format == "json" or (format is None and not sys.stdout.isatty()))
     raise typer.Exit(LATER if tally.put_off else BAD_ROWS if tally.no_rows else 0)
-
-
-def _needed(ocr: bool, engine: str) -> None:
-    """Say what is missing before a file is made or a question asked."""
-    for extra, wanted in (("ocr", ocr), ("ray", engine == "ray")):
-        if wanted:
-            need(extra)
 
 
 async def _run(
@@ -167,13 +162,12 @@ def _tell(tally: "Tally", as_json: bool) -> None:
         typer.echo(json.dumps(summary, indent=2))
         return
     for name, value in summary.items():
-        if value not in ([], {}) and name not in ("first_no_rows", "first_unscored"):
-            typer.echo(f"{name.replace('_', ' '):18} {printable(_worded(value))}")
-
-
-def _worded(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {code}" for code, count in value.items())
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "not known" if value is None else str(value)
+        if value in ([], {}) or name in ("first_no_rows", "first_unscored"):
+            continue
+        if isinstance(value, dict):
+            words = ", ".join(f"{count} {code}" for code, count in value.items())
+        elif isinstance(value, float):
+            words = f"{value:.3f}"
+        else:
+            words = "not known" if value is None else str(value)
+        typer.echo(f"{name.replace('_', ' '):18} {printable(words)}")

@@ -332,25 +332,20 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ZOOMAGENT_DEBUG"):
             raise
-        _fail(error)
+        from zoomagent.cli.terminal import complain
+        from zoomagent.errors import ZoomAgentError
 
-
-def _fail(error: Exception) -> None:
-    from zoomagent.cli.terminal import complain
-    from zoomagent.errors import ZoomAgentError
-
-    missing = advice(error)
-    if missing:
-        complain(missing)
-        sys.exit(MISSING)
-    if isinstance(error, OSError):
-        complain(f"store_io: {error.strerror}. Give a folder that can be written.")
-        sys.exit(75)
-    if isinstance(error, ZoomAgentError):
-        complain(error.public)
-        sys.exit(error.exit_status)
-    complain(f"a bug: {type(error).__name__}. Run again with ZOOMAGENT_DEBUG=1 and report what it prints.")
-    sys.exit(BUG)
+        if missing := advice(error):
+            complain(missing)
+            sys.exit(MISSING)
+        if isinstance(error, OSError):
+            complain(f"store_io: {error.strerror}. Give a folder that can be written.")
+            sys.exit(75)
+        if isinstance(error, ZoomAgentError):
+            complain(error.public)
+            sys.exit(error.exit_status)
+        complain(f"a bug: {type(error).__name__}. Run again with ZOOMAGENT_DEBUG=1 and report what it prints.")
+        sys.exit(BUG)
 
 
 def _is_open_pipe(image: str) -> bool:
@@ -419,10 +414,19 @@ def _read_region(text: str) -> list[int]:
 
 def _answer(agent: "ZoomAgent", asked: Asked, save: Path | None, form: Literal["text", "words", "json"]) -> None:
     """Run, show, save, and leave with the outcome's exit code."""
+    from rich.console import Console
+
+    from zoomagent.cli.terminal import complain, follow
+
     if form == "text":
         answer = _shown(agent, asked, save)
     else:
-        answer = _followed(agent, asked)
+        if sys.stderr.isatty():
+            # A person at the terminal sees the steps beside what is piped.
+            items = agent.stream(asked.image, asked.question, asked.options, regions=asked.regions)
+            answer = follow(items, Console(stderr=True, markup=False, highlight=False, emoji=False))
+        else:
+            answer = agent.ask(asked.image, asked.question, asked.options, regions=asked.regions)
         typer.echo(_printed(answer) if form == "json" else _words(answer))
         _saved(answer, save)
     if answer.outcome.code in SERVERS_FAULT:
@@ -430,25 +434,11 @@ def _answer(agent: "ZoomAgent", asked: Asked, save: Path | None, form: Literal["
         # name, key or path of the address is shown.
         from urllib.parse import urlsplit
 
-        from zoomagent.cli.terminal import complain
-
         parts = urlsplit(agent.context.model)
         if parts.scheme in ("http", "https") and parts.hostname:
             place = parts.netloc.rpartition("@")[2]
             complain(f"The model's server is {parts.scheme}://{place}, by --model or the settings.")
     raise typer.Exit(answer.outcome.exit_status)
-
-
-def _followed(agent: "ZoomAgent", asked: Asked) -> "Answer":
-    """The answer, while a person at the terminal sees the steps beside what is piped."""
-    if not sys.stderr.isatty():
-        return agent.ask(asked.image, asked.question, asked.options, regions=asked.regions)
-    from rich.console import Console
-
-    from zoomagent.cli.terminal import follow
-
-    items = agent.stream(asked.image, asked.question, asked.options, regions=asked.regions)
-    return follow(items, Console(stderr=True, markup=False, highlight=False, emoji=False))
 
 
 def _printed(answer: "Answer") -> str:

@@ -3,15 +3,12 @@
 import json
 from dataclasses import asdict
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from zoomagent.cli.options import Json
 from zoomagent.text import printable
-
-if TYPE_CHECKING:
-    from zoomagent.models.server.local_servers import LocalServer
 
 MOST = 20
 """Models of one server that are printed."""
@@ -42,25 +39,18 @@ def models(
         typer.echo(json.dumps({"servers": found, "start": starts}, indent=2))
         return
     for server in servers:
-        _tell(server)
+        typer.echo(f"{server.program} at {server.url}{': ' + server.trouble if server.trouble else ''}")
+        for model in server.models[:MOST]:
+            typer.echo(f"  {WORDS[model.sight]:24}  --model {printable(quote(model.spec))}")
+        if len(server.models) > MOST:
+            typer.echo(f"  and {len(server.models) - MOST} more")
     if seeing:
         # `auto` looks at the usual ports, not at those that were named here.
         chosen = "auto" if len(seeing) == 1 and not port else quote(seeing[0].spec)
         typer.echo(f'\nzoomagent ask photo.jpg "What does the small sign say?" --model {printable(chosen)}')
         return
-    typer.echo("No model that takes pictures was found. For this machine, one of:" if servers else _nobody())
+    nothing = "No model that takes pictures was found" if servers else "No model server answers at the usual ports"
+    typer.echo(f"{nothing}. For this machine, one of:")
     for line in starts:
         typer.echo(f"  {line}")
     typer.echo("Then: zoomagent models. A model of a provider: docs/providers.md.")
-
-
-def _nobody() -> str:
-    return "No model server answers at the usual ports. For this machine, one of:"
-
-
-def _tell(server: "LocalServer") -> None:
-    typer.echo(f"{server.program} at {server.url}{': ' + server.trouble if server.trouble else ''}")
-    for model in server.models[:MOST]:
-        typer.echo(f"  {WORDS[model.sight]:24}  --model {printable(quote(model.spec))}")
-    if len(server.models) > MOST:
-        typer.echo(f"  and {len(server.models) - MOST} more")

@@ -15,8 +15,6 @@ from zoomagent.cli.options import Format, Json, MaxBytes, MaxPixels, Page
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from zoomagent.media import Picture
     from zoomagent.tools.lines import Line
     from zoomagent.tools.reader import ReaderModels
@@ -73,7 +71,9 @@ def read(
         check_wanted(find)
     folder = None if save is None else _free(save)
     rules = UrlRules(tuple(allow_host)) if allow_host else None
-    source = _piped(max_bytes) if picture == "-" else picture
+    if picture == "-" and sys.stdin.isatty():
+        raise typer.BadParameter("- reads a picture from standard input: cat scan.jpg | zoomagent read -")
+    source = sys.stdin.buffer.read(max_bytes + 1) if picture == "-" else picture
     with open_picture(source, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page) as opened:
         text = _read(opened, models, max_views)
         lines = text.lines if find is None else text.find(find)
@@ -87,12 +87,6 @@ def read(
     raise typer.Exit(NOTHING_FOUND if find is not None and not lines else 0)
 
 
-def _piped(max_bytes: int) -> bytes:
-    if sys.stdin.isatty():
-        raise typer.BadParameter("- reads a picture from standard input: cat scan.jpg | zoomagent read -")
-    return sys.stdin.buffer.read(max_bytes + 1)
-
-
 def _read(picture: "Picture", models: "ReaderModels", max_views: int | None) -> "PictureText":
     """The text, while a person at the terminal sees how far it is."""
     from zoomagent.tools.reading import MAX_VIEWS, Progress, read_text
@@ -100,19 +94,16 @@ def _read(picture: "Picture", models: "ReaderModels", max_views: int | None) -> 
     most = max_views or MAX_VIEWS
     if not sys.stderr.isatty():
         return read_text(picture, models=models, max_views=most)
-    with _stderr().status("reading …") as status:
+    from rich.console import Console
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    with console.status("reading …") as status:
 
         def show(step: Progress) -> None:
             scale = f"1:{step.shrink:g}" if step.shrink >= 1 else f"{1 / step.shrink:g}:1"
             status.update(f"at {scale}: view {step.done} of {step.planned}, {step.lines} lines")
 
         return read_text(picture, models=models, max_views=most, progress=show)
-
-
-def _stderr() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 
 def _free(save: Path) -> Path:

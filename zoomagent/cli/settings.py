@@ -59,7 +59,18 @@ def config_file() -> Path:
 
 def settings() -> dict[str, Setting]:
     """What the environment and the file set. SettingInvalid for a file that cannot be read or says what is unknown."""
-    found = {name: Setting(value, "file") for name, value in _from_file(config_file()).items()}
+    path = config_file()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if os.environ.get("ZOOMAGENT_CONFIG"):
+            raise SettingInvalid("ZOOMAGENT_CONFIG names a file that is not there. Make it, or unset it.") from None
+        content = {}
+    except OSError as error:
+        raise SettingInvalid(f"The settings file cannot be read ({error.strerror}). See zoomagent config.") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingInvalid(f"The settings file is no TOML ({error}). Mend {path.name}.") from None
+    found = {name: Setting(_check_value(name, value), "file") for name, value in content.items()}
     if model := os.environ.get("ZOOMAGENT_MODEL"):
         found["model"] = Setting(model, "ZOOMAGENT_MODEL")
     return found
@@ -79,21 +90,7 @@ def defaults_of_commands(found: Mapping[str, Setting]) -> dict[str, Any]:
     return tree
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if os.environ.get("ZOOMAGENT_CONFIG"):
-            raise SettingInvalid("ZOOMAGENT_CONFIG names a file that is not there. Make it, or unset it.") from None
-        return {}
-    except OSError as error:
-        raise SettingInvalid(f"The settings file cannot be read ({error.strerror}). See zoomagent config.") from None
-    except (ValueError, RecursionError) as error:
-        raise SettingInvalid(f"The settings file is no TOML ({error}). Mend {path.name}.") from None
-    return {name: _checked(name, value) for name, value in content.items()}
-
-
-def _checked(name: str, value: Any) -> Any:
+def _check_value(name: str, value: Any) -> Any:
     """The value where the name is known and the kind fits. Paths begin at home where they say so."""
     if name not in KINDS:
         raise SettingInvalid(f"The settings file sets {name!r}, which is unknown. Known: {', '.join(KINDS)}.")

@@ -80,7 +80,9 @@ def summary(answer: Answer) -> list[tuple[str, str]]:
     if answer.boxes and not answer.grounded:
         rows.append(("rests on", ", ".join(str(list(box)) for box in answer.boxes)))
     rows += [("when" if i == 0 else "", f"{one.phrase}: {span_words(one)}") for i, one in enumerate(answer.moments)]
-    rows.append(("cost", cost_words(answer)))
+    cost = answer.cost
+    spent = f"{cost.model_calls} model calls, {cost.visual_tokens} visual tokens, {cost.seconds:.2f} s"
+    rows.append(("cost", f"{spent} ({cost.seconds_in_model:.2f} s in the model)"))
     return rows
 
 
@@ -102,14 +104,6 @@ def confidence_words(answer: Answer) -> str:
 def span_words(span: Span) -> str:
     """When a thing is there, or one time at which it was seen."""
     return words(Moment(span.start, span.end)) if span.bounded else f"seen at {seconds(span.at)}"
-
-
-def cost_words(answer: Answer) -> str:
-    cost = answer.cost
-    return (
-        f"{cost.model_calls} model calls, {cost.visual_tokens} visual tokens, {cost.seconds:.2f} s "
-        f"({cost.seconds_in_model:.2f} s in the model)"
-    )
 
 
 def complain(text: str) -> None:

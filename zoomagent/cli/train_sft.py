@@ -48,31 +48,27 @@ def sft(
         raise typer.BadParameter("--data needs a model to train; give --model nano", param_hint="--model")
     if model is not None and (preset is not None or data is None):
         raise typer.BadParameter("give --data, and no --preset, with --model", param_hint="--model")
-    given = {"steps": steps, "rows": rows, "out": out, "rate": rate}
-    shared = {name: value for name, value in given.items() if value is not None}
+    from zoomagent.training.sft.exporting import usage
+
+    numbers = {"steps": steps, "rows": rows, "out": out, "rate": rate}
+    shared = {name: value for name, value in numbers.items() if value is not None}
     shared |= {"seed": seed, "workers": workers, "save_every": save_every}
     if model is None or data is None:
         more = {"dense_steps": dense_steps, "level": level, "start_from": start_from}
         more |= {"fonts": fonts, "photographs": photographs, "precision": precision or "fp32"}
-        folder = _from_random({"preset": preset or "nano", **shared, **more})
-        from zoomagent.training.sft.exporting import usage
-
+        folder = _train_from_random({"preset": preset or "nano", **shared, **more})
         typer.echo(f"Weights in {folder}. Use them:\n{usage(folder)}")
         return
+    from zoomagent.training.sft.run import Settings, train
+
     targets = tuple(name.strip() for name in lora_targets.split(","))
     lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}
     more = {"accumulate": accumulate, "max_length": max_length, "held_out": held_out, **lora_how}
-    typer.echo(_on_trajectories({"model": model, "data": data, **shared, **more}))
+    given: dict[str, Any] = {"out": Path("runs/sft"), "steps": 1000, "model": model, "data": data, **shared, **more}
+    typer.echo(f"Use it:\n{usage(train(Settings(**given)))}")
 
 
-def _on_trajectories(given: dict[str, Any]) -> str:
-    from zoomagent.training.sft.exporting import usage
-    from zoomagent.training.sft.run import Settings, train
-
-    return f"Use it:\n{usage(train(Settings(**{'out': Path('runs/sft'), 'steps': 1000, **given})))}"
-
-
-def _from_random(given: dict[str, Any]) -> Path:
+def _train_from_random(given: dict[str, Any]) -> Path:
     from zoomagent.data.world.scene import LEVELS
     from zoomagent.training.nano.run import PRESETS, Settings, train
 

@@ -63,7 +63,10 @@ def read(reply: str, options: Sequence[str] = ()) -> ReadAnswer:
     text = unwrapped(reply)
     if not options:
         return ReadAnswer(CANNOT_TELL, True) if abstains(text) else ReadAnswer(text, bool(text))
-    index = _by_text(text, options)
+    # The option that is the whole reply, with its letter before it or not.
+    said, texts = plain(text), [plain(option) for option in options]
+    lettered = [i for i, one in enumerate(texts) if stands_after(rf"\(?{chr(97 + i)}[).:]?\s?", one, said)]
+    index = texts.index(said) if said in texts else lettered[0] if len(lettered) == 1 else None
     if index is None and abstains(text):
         return ReadAnswer(CANNOT_TELL, True)
     return _option(_named(text, options) if index is None else index, text, options)
@@ -109,16 +112,6 @@ def _option(index: int | None, reply: str, options: Sequence[str]) -> ReadAnswer
     return ReadAnswer(options[index], True, chr(ord("A") + index))
 
 
-def _by_text(reply: str, options: Sequence[str]) -> int | None:
-    """The option that is the whole reply, with its letter before it or not."""
-    said = plain(reply)
-    texts = [plain(option) for option in options]
-    if said in texts:
-        return texts.index(said)
-    lettered = [i for i, text in enumerate(texts) if stands_after(rf"\(?{chr(97 + i)}[).:]?\s?", text, said)]
-    return lettered[0] if len(lettered) == 1 else None
-
-
 def stands_after(lead: str, text: str, said: str) -> bool:
     """Whether `said` is `text` with what the pattern `lead` allows before it. No pattern is made of the text itself,
     which may be long."""
@@ -143,8 +136,11 @@ def _named(reply: str, options: Sequence[str]) -> int | None:
 def _letters(reply: str, count: int) -> tuple[set[int], int]:
     """The options that are named by letter, and where the words after the first of them begin (0: anywhere)."""
     first = _AT_START.match(reply)
-    lower = first is not None and first[1].islower() and not _marked(reply, first)
-    first = None if lower else first
+    if first is not None and first[1].islower():
+        # A small letter stands for an option where it is alone, or closed like one (`b.`, `(b)`, `b: a dog`).
+        before, after = reply[: first.start(1)].strip(" \t\n*([").casefold(), reply[first.end(1) :].strip()
+        if before not in ("", "option", "choice", "letter") or (after and after[0] not in ").:]"):
+            first = None
     found = [match[1] for pattern in (_NAMED, _BRACKETED) for match in pattern.finditer(reply)]
     found = [letter for letter in found if letter.isupper()]
     alone = [match[1] for line in reply.split("\n") if (match := _ALONE.fullmatch(line))]
@@ -155,12 +151,6 @@ def _letters(reply: str, count: int) -> tuple[set[int], int]:
         found.append(first[1].upper())
     indices = {ord(letter) - ord("A") for letter in found}
     return {index for index in indices if index < count}, first.end() if first else 0
-
-
-def _marked(reply: str, match: re.Match[str]) -> bool:
-    """Whether a small letter stands for an option: alone, or closed like one (`b.`, `(b)`, `b: a dog`)."""
-    before, after = reply[: match.start(1)].strip(" \t\n*([").casefold(), reply[match.end(1) :].strip()
-    return before in ("", "option", "choice", "letter") and (not after or after[0] in ").:]")
 
 
 def _mentioned(reply: str, options: Sequence[str]) -> set[int]:

@@ -48,30 +48,27 @@ def advise(
     results: Sequence[Result], accuracy: float | None, error: float | None, coverage: float, cost: Cost
 ) -> list[Advice]:
     """Every row, the cheapest first; which of them `reached` what is wanted."""
-    rows = dict.fromkeys(result.key.row for result in results)
-    found = [_advice_on([r for r in results if r.key.row == row], row, accuracy, error, coverage) for row in rows]
+    found = []
+    for row in dict.fromkeys(result.key.row for result in results):
+        mine = [r for r in results if r.key.row == row]
+        n = len(mine)
+        low, _ = cluster_interval([r.score for r in mine], [r.picture or r.key.case for r in mine])
+        threshold, answered = (None, 1.0) if error is None else _cutoff(mine, error)
+        reached = (accuracy is None or low >= accuracy) and (error is None or threshold is not None)
+        advice = Advice(
+            row=row,
+            n=n,
+            accuracy=sum(r.score for r in mine) / n,
+            low=low,
+            visual_tokens=sum(r.visual_tokens for r in mine) / n,
+            calls=sum(r.calls for r in mine) / n,
+            seconds=sum(r.seconds for r in mine) / n,
+            threshold=threshold,
+            coverage=answered,
+            reached=reached and answered >= coverage,
+        )
+        found.append(advice)
     return sorted(found, key=lambda one: (getattr(one, cost), -one.low))
-
-
-def _advice_on(
-    mine: Sequence[Result], row: str, accuracy: float | None, error: float | None, coverage: float
-) -> Advice:
-    n = len(mine)
-    low, _ = cluster_interval([r.score for r in mine], [r.picture or r.key.case for r in mine])
-    threshold, answered = (None, 1.0) if error is None else _cutoff(mine, error)
-    reached = (accuracy is None or low >= accuracy) and (error is None or threshold is not None)
-    return Advice(
-        row=row,
-        n=n,
-        accuracy=sum(r.score for r in mine) / n,
-        low=low,
-        visual_tokens=sum(r.visual_tokens for r in mine) / n,
-        calls=sum(r.calls for r in mine) / n,
-        seconds=sum(r.seconds for r in mine) / n,
-        threshold=threshold,
-        coverage=answered,
-        reached=reached and answered >= coverage,
-    )
 
 
 def _cutoff(mine: Sequence[Result], error: float) -> tuple[float | None, float]:
@@ -83,48 +80,41 @@ def _cutoff(mine: Sequence[Result], error: float) -> tuple[float | None, float]:
     certify = [r for r in known if r not in begin]
     if not begin or not certify:
         return None, 0.0
-    cutoff = learn_then_test(
-        [r.confidence or 0.0 for r in certify], [r.right for r in certify], _thresholds(begin, error), error, DELTA
-    )
-    answered = [r for r in known if cutoff.answers(r.confidence)]
-    return cutoff.threshold, len(answered) / max(1, sum(r.key.seed == first for r in mine))
-
-
-def _thresholds(begin: Sequence[Result], error: float) -> list[float]:
-    """Confidences to try, from the one at which the error of these questions is most surely below what is wanted, down
-    in even steps: the first failed test ends the search, so it must begin where it most probably succeeds. Confidences
-    of a model need not be calibrated, so its own errors decide."""
+    # Confidences to try: from the one at which the error of these questions is most surely below what is wanted, down
+    # in even steps. The first failed test ends the search, so it must begin where it most probably succeeds.
+    # Confidences of a model need not be calibrated, so its own errors decide.
     surest = sorted(begin, key=lambda r: -(r.confidence or 0.0))
     number = np.arange(1, len(surest) + 1)
     wrong = np.cumsum([not r.right for r in surest])
-    strength = np.where(
-        number >= math.log(DELTA) / math.log1p(-error), (error - wrong / number) * np.sqrt(number), -np.inf
-    )
+    enough = number >= math.log(DELTA) / math.log1p(-error)
+    strength = np.where(enough, (error - wrong / number) * np.sqrt(number), -np.inf)
     places = np.unique(np.linspace(int(np.argmax(strength)), len(surest) - 1, STEPS).astype(int))
-    return [surest[place].confidence or 0.0 for place in places]
+    thresholds = [surest[place].confidence or 0.0 for place in places]
+    confidences = [r.confidence or 0.0 for r in certify]
+    cutoff = learn_then_test(confidences, [r.right for r in certify], thresholds, error, DELTA)
+    answered = [r for r in known if cutoff.answers(r.confidence)]
+    return cutoff.threshold, len(answered) / max(1, sum(r.key.seed == first for r in mine))
 
 
 def advice_table(found: Sequence[Advice], wanted: str) -> str:
     """The rows for people, and which one to take."""
     head = "| row | n | accuracy [lower end] | visual tokens | calls | seconds | answer from | answered | reached |"
-    lines = [head, "|---|--:|---|--:|--:|--:|--:|--:|---|", *map(_line, found)]
+    lines = [head, "|---|--:|---|--:|--:|--:|--:|--:|---|"]
+    for one in found:
+        cells = [
+            one.row,
+            str(one.n),
+            f"{one.accuracy:.1%} [{one.low:.1%}]",
+            f"{one.visual_tokens:.0f}",
+            f"{one.calls:.2f}",
+            f"{one.seconds:.2f}",
+            "–" if one.threshold is None else f"{one.threshold:.3f}",
+            f"{one.coverage:.0%}",
+            "yes" if one.reached else "no",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     best = next((one for one in found if one.reached), None)
     if best is None:
         return "\n".join([*lines, "", f"No measured row reaches {wanted}. Measure more questions, or other rows."])
     from_ = "" if best.threshold is None else f", answering from a confidence of {best.threshold:.3f}"
     return "\n".join([*lines, "", f"The cheapest row with {wanted}: {best.row}{from_}."])
-
-
-def _line(one: Advice) -> str:
-    cells = [
-        one.row,
-        str(one.n),
-        f"{one.accuracy:.1%} [{one.low:.1%}]",
-        f"{one.visual_tokens:.0f}",
-        f"{one.calls:.2f}",
-        f"{one.seconds:.2f}",
-        "–" if one.threshold is None else f"{one.threshold:.3f}",
-        f"{one.coverage:.0%}",
-        "yes" if one.reached else "no",
-    ]
-    return f"| {' | '.join(cells)} |"

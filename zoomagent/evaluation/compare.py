@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image
 from scipy.stats import binomtest
 
 from zoomagent.errors import InputRefused, SettingInvalid
@@ -22,7 +21,7 @@ from zoomagent.evaluation.results import Result, load
 from zoomagent.evaluation.sets.public.catalogue import questions
 from zoomagent.evaluation.sets.public.question import PublicSet
 from zoomagent.geometry import Size, whole
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import open_picture
 from zoomagent.page.pictures import inlined_shot
 from zoomagent.page.run_html import one_page
 
@@ -127,12 +126,8 @@ def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> Mapping[str,
             text = f"Question {question.id[:80]!r} of the folder is another one than was asked. Give the same files."
             raise InputRefused(text, code="data_corrupt")
         with open_picture(question.picture) as picture:
-            shots[question.id] = {"shot": inlined_shot(_preview(picture), "JPEG"), "size": picture.size}
+            size = picture.size
+            scale = min(1.0, SIDE / max(size.width, size.height))
+            small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+            shots[question.id] = {"shot": inlined_shot(picture.view(whole(size), small), "JPEG"), "size": size}
     return shots
-
-
-def _preview(picture: Picture) -> Image.Image:
-    size = picture.size
-    scale = min(1.0, SIDE / max(size.width, size.height))
-    small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
-    return picture.view(whole(size), small)

@@ -15,6 +15,7 @@ from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.questions import LEGIBLE
 from zoomagent.data.world.scene import TEXT_HEIGHT, Level
 from zoomagent.errors import RunError, ToolError
+from zoomagent.evaluation.results import Key, Result
 from zoomagent.evaluation.rivals.asking import Procedure
 from zoomagent.evaluation.rivals.p2r import p2r
 from zoomagent.evaluation.rivals.tiling import depth_for, tiling_to
@@ -62,6 +63,28 @@ class Given:
     def abstained(self) -> bool:
         return self.answered and self.text == CANNOT_TELL
 
+    def result(
+        self, key: Key, question: str, options: Sequence[str], wanted: str, right: bool, seconds: float
+    ) -> Result:
+        """The result of a question of any set; what one set has besides is its own to add."""
+        return Result(
+            key=key,
+            question=question,
+            options=tuple(options),
+            wanted=wanted,
+            given=self.text,
+            right=right,
+            abstained=self.abstained,
+            outcome=self.outcome,
+            zoomed=self.zoomed,
+            confidence=self.confidence,
+            calls=self.calls,
+            visual_tokens=self.visual_tokens,
+            seconds=seconds,
+            mattered=self.mattered,
+            calibrated=self.calibrated,
+        )
+
 
 Contestant = Callable[[Picture, str, Sequence[str]], Awaitable[Given]]
 
@@ -91,7 +114,7 @@ def of_pointing(agent: ZoomAgent) -> Contestant:
             boxes, tokens = await agent.awork(picture, pointed)
         except RunError as error:
             return Given("", f"failed: {error.code}", False, None, 0, 0)
-        corners = tuple((box.left, box.top, box.right, box.bottom) for box in boxes[:1])
+        corners = tuple(box.corners for box in boxes[:1])
         text = str(list(corners[0])) if corners else ""
         return Given(text, "answered" if text else "failed: no_answer", False, None, 1, tokens, boxes=corners)
 

@@ -83,11 +83,21 @@ def file_looks(
         rng = np.random.default_rng([seed, number, 41])
         try:
             with open_picture(name) as picture:
-                image = picture.view(whole(picture.size), fit_within(picture.size, LONGEST))
+                size = picture.size
+                shrink = min(1.0, LONGEST / max(size.width, size.height))
+                small = Size(max(1, round(size.width * shrink)), max(1, round(size.height * shrink)))
+                image = picture.view(whole(size), small)
         except InputRefused:
             continue
         for part in range(parts + 1):
-            shown = image if part == 0 else _part(image, rng)
+            shown = image
+            if part:  # a quarter to nine tenths of each side, somewhere
+                share = float(rng.uniform(0.25, 0.9))
+                width = min(image.width, round(image.width * share))
+                height = min(image.height, round(image.height * share * float(rng.uniform(0.7, 1.3))))
+                left = int(rng.integers(image.width - width + 1))
+                top = int(rng.integers(image.height - height + 1))
+                shown = image.crop((left, top, left + width, top + height))
             if min(shown.size) >= LEAST_SIDE:
                 with open_picture(shown) as picture:
                     looks = looks_of(whole_view(picture, profile))
@@ -105,25 +115,10 @@ def _scene(
 ) -> Picture:
     """A scene as an open picture."""
     if world == "other":
-        return open_picture(other_scene(seed, index, materials, split).draw())
+        return other_scene(seed, index, materials, split).open()
     level = world if world in LEVELS else ("small", "deep")[index % 2]
     scene = draw_scene(LEVELS[level], SPLITS[split] + seed, index)
     if world == "varied":
         scene = varied(scene, variety, rng)
     side = 8192 if level == "fine" else int(rng.choice(SIDES))
     return drawn_picture(scene, side, f"{world}-{seed}-{index}")
-
-
-def fit_within(size: Size, longest: int) -> Size:
-    """The size, shrunk where a side is longer than that."""
-    share = min(1.0, longest / max(size.width, size.height))
-    return Size(max(1, round(size.width * share)), max(1, round(size.height * share)))
-
-
-def _part(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A part of a quarter to nine tenths of each side, somewhere."""
-    share = float(rng.uniform(0.25, 0.9))
-    width = min(image.width, round(image.width * share))
-    height = min(image.height, round(image.height * share * float(rng.uniform(0.7, 1.3))))
-    left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
-    return image.crop((left, top, left + width, top + height))

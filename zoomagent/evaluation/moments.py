@@ -76,7 +76,7 @@ def measure(model: Model, settings: Settings, progress: Callable[[int], None] = 
                 found.append(
                     ask_agent(agent, case, settings, name)
                     if name in ("seek", "macro")
-                    else _rival(model, case, settings, name)
+                    else ask_rival(model, case, settings, name)
                 )
             progress(done)
     return found
@@ -95,7 +95,7 @@ def ask_agent(agent: ZoomAgent, case: Case, settings: Settings, name: str) -> Fo
     return Found(name, case.kind, case.length, score, answer.cost.model_calls, answer.cost.visual_tokens)
 
 
-def _rival(model: Model, case: Case, settings: Settings, name: str) -> Found:
+def ask_rival(model: Model, case: Case, settings: Settings, name: str) -> Found:
     video, counted = drawn_video(case.clip, settings.side), Counted(model)
     views = ViewStore(Sheet(video, video.moment, 3), model.profile)
     kind, _, count = name.partition("-")

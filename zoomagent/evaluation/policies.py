@@ -71,13 +71,13 @@ async def drive(policies: dict[str, str], n: int, results: Path, seed: int = SEE
                 for scene, case, level in questions(n, seed):
                     key = (print_of, f"{level} {case.seed} {case.scene} {case.group}")
                     if key not in kept:
-                        kept[key] = await _one(agent, scene, case, level, name, print_of)
+                        kept[key] = await _ask_policy(agent, scene, case, level, name, print_of)
                         journal.add([orjson.dumps(asdict(kept[key]))])
                     found.append(Driven(**{**asdict(kept[key]), "policy": name}))
     return found
 
 
-async def _one(agent: ZoomAgent, scene: Scene, case: Case, level: str, name: str, weights: str) -> Driven:
+async def _ask_policy(agent: ZoomAgent, scene: Scene, case: Case, level: str, name: str, weights: str) -> Driven:
     side, title = SIDES[level], f"{level} {case.seed} {case.scene}"
     with drawn_picture(scene, side, title) as picture:
         answer = await agent.aask(picture, case.question.text)
@@ -116,7 +116,11 @@ def table(found: Sequence[Driven]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|---|--:|{'---|' * 2}{'--:|' * 4}"]
     for name in dict.fromkeys(row.policy for row in found):
         rows = [row for row in found if row.policy == name]
-        shares = [_accuracy([row for row in rows if row.level == level]) for level in SIDES]
+        shares = []
+        for level in SIDES:
+            rights = [row.right for row in rows if row.level == level]
+            low, high = wilson(sum(rights), len(rights))
+            shares.append(f"{_percent(rights)} [{100 * low:.1f}, {100 * high:.1f}]")
         overlaps = [row.overlap for row in rows if row.overlap is not None]
         proofs = [row.mattered for row in rows if row.mattered is not None]
         cells = [
@@ -126,12 +130,6 @@ def table(found: Sequence[Driven]) -> str:
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _accuracy(rows: Sequence[Driven]) -> str:
-    hits = sum(row.right for row in rows)
-    low, high = wilson(hits, len(rows))
-    return f"{_percent([row.right for row in rows])} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _percent(found: Sequence[bool]) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.confidence.abstention import Cutoff
 from zoomagent.confidence.arbiter import load
 from zoomagent.confidence.metrics import ece
 from zoomagent.confidence.replies import CANNOT_TELL
@@ -80,7 +79,8 @@ def measure(
             world, n=n // len(ways), seed=seed, split="test", style=style, macro_side=macro_side, materials=materials
         )
     ]
-    known = {given.name: given for given in _read(kept)}
+    lines = kept.read_bytes().splitlines() if kept is not None and kept.exists() else []
+    known = {given.name: given for given in (Given(**orjson.loads(line)) for line in lines)}
     try:
         return asyncio.run(_ask_all(agent, every, known, kept, progress))
     finally:
@@ -96,31 +96,28 @@ async def _ask_all(
 ) -> list[Given]:
     found = []
     for done, (name, task) in enumerate(every, 1):
-        given = known.get(task.name) or await _ask(agent, name, task)
-        if kept is not None and task.name not in known:
-            with kept.open("ab") as handle:
-                handle.write(orjson.dumps(asdict(given)) + b"\n")
+        given = known.get(task.name)
+        if given is None:
+            with task.open() as picture:
+                answer = await agent.aask(picture, task.question.text, task.options)
+            given = Given(
+                set=name,
+                name=task.name,
+                group=task.group,
+                pixels=task.pixels,
+                question=task.question.text,
+                wanted=task.question.answer,
+                text=answer.text,
+                right=answer.answered and same_answer(answer.text, task.question.answer),
+                confidence=answer.confidence if answer.confidence_from == "calibrated" else None,
+                calls=answer.cost.model_calls,
+            )
+            if kept is not None:
+                with kept.open("ab") as handle:
+                    handle.write(orjson.dumps(asdict(given)) + b"\n")
         found.append(given)
         progress(done)
     return found
-
-
-async def _ask(agent: ZoomAgent, name: str, task: Task) -> Given:
-    with task.open() as picture:
-        answer = await agent.aask(picture, task.question.text, task.options)
-    calibrated = answer.confidence_from == "calibrated"
-    return Given(
-        set=name,
-        name=task.name,
-        group=task.group,
-        pixels=task.pixels,
-        question=task.question.text,
-        wanted=task.question.answer,
-        text=answer.text,
-        right=answer.answered and same_answer(answer.text, task.question.answer),
-        confidence=answer.confidence if calibrated else None,
-        calls=answer.cost.model_calls,
-    )
 
 
 def report(found: Sequence[Given], arbiter: str) -> dict[str, Any]:
@@ -129,35 +126,33 @@ def report(found: Sequence[Given], arbiter: str) -> dict[str, Any]:
     judge = load(arbiter)
     if judge is None:
         raise SettingInvalid(f"There is no arbiter {arbiter!r}. Fit one with zoomagent train calibrate.")
-    rows, asked = [], [name for name in SETS if any(g.set == name for g in found)]
+    rows, quality = list[dict[str, Any]](), list[dict[str, Any]]()
+    asked = {name: mine for name in SETS if (mine := [g for g in found if g.set == name])}
     for alpha in ALPHAS:
         cutoff = judge.cutoff(alpha, gate_at=GATE)
-        rows += [_row(name, alpha, cutoff, [g for g in found if g.set == name]) for name in asked]
-    return {"rows": rows, "quality": [_quality(name, [g for g in found if g.set == name]) for name in asked]}
-
-
-def _row(name: str, alpha: float, cutoff: Cutoff, mine: Sequence[Given]) -> dict[str, Any]:
-    said = [g for g in mine if g.text != CANNOT_TELL]
-    given = [g for g in said if cutoff.answers(g.confidence)]
-    wrong = sum(not g.right for g in given)
-    low, high = clopper_pearson(wrong, len(given))
-    return {
-        "set": name, "promised": alpha, "threshold": cutoff.threshold, "n": len(mine), "given": len(given),
-        "coverage": len(given) / max(1, len(said)), "wrong": wrong, "error": wrong / max(1, len(given)), "low": low,
-        "high": high, "kept": low <= alpha,
-    }  # fmt: skip
-
-
-def _quality(name: str, mine: Sequence[Given]) -> dict[str, Any]:
-    return {
-        "set": name,
-        "n": len(mine),
-        "right": sum(g.right for g in mine) / max(1, len(mine)),
-        "calls": sum(g.calls for g in mine) / max(1, len(mine)),
-        "ece": _ece(mine),
-        "by_group": {group: _ece(some) for group, some in _divided(mine, lambda g: g.group)},
-        "by_size": {size: _ece(some) for size, some in _divided(mine, lambda g: size_name(g.pixels))},
-    }
+        for name, mine in asked.items():
+            said = [g for g in mine if g.text != CANNOT_TELL]
+            given = [g for g in said if cutoff.answers(g.confidence)]
+            wrong = sum(not g.right for g in given)
+            low, high = clopper_pearson(wrong, len(given))
+            row = {
+                "set": name, "promised": alpha, "threshold": cutoff.threshold, "n": len(mine), "given": len(given),
+                "coverage": len(given) / max(1, len(said)), "wrong": wrong, "error": wrong / max(1, len(given)),
+                "low": low, "high": high, "kept": low <= alpha,
+            }  # fmt: skip
+            rows.append(row)
+    for name, mine in asked.items():
+        figures = {
+            "set": name,
+            "n": len(mine),
+            "right": sum(g.right for g in mine) / max(1, len(mine)),
+            "calls": sum(g.calls for g in mine) / max(1, len(mine)),
+            "ece": _ece(mine),
+            "by_group": {group: _ece(some) for group, some in _divided(mine, lambda g: g.group)},
+            "by_size": {size: _ece(some) for size, some in _divided(mine, lambda g: size_name(g.pixels))},
+        }
+        quality.append(figures)
+    return {"rows": rows, "quality": quality}
 
 
 def _divided(found: Iterable[Given], key: Callable[[Given], str]) -> list[tuple[str, list[Given]]]:
@@ -189,9 +184,3 @@ def markdown(content: dict[str, Any]) -> str:
         shown = f"{row['ece']['ece']:.3f} (n {row['ece']['n']})" if row["ece"] else "no calibrated confidence"
         lines.append(f"| {row['set']} | {row['n']} | {row['right']:.1%} | {row['calls']:.1f} | {shown} |")
     return "\n".join(lines)
-
-
-def _read(kept: Path | None) -> list[Given]:
-    if kept is None or not kept.exists():
-        return []
-    return [Given(**orjson.loads(line)) for line in kept.read_bytes().splitlines()]

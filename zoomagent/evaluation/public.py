@@ -13,8 +13,8 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -133,10 +133,12 @@ def measure(
         contestants = {
             way: asked(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
         }
+
+        def progress_in_all(done: int, before: int = len(results)) -> None:
+            progress(before + done)
+
         try:
-            results += asyncio.run(
-                _with_model(model, plan, named, contestants, kept, partial(_progress_after, progress, len(results)))
-            )
+            results += asyncio.run(_with_model(model, plan, named, contestants, kept, progress_in_all))
         finally:
             for agent in agents.values():
                 agent.close()
@@ -148,10 +150,6 @@ def name_with_arbiter(named: str, arbiter: Path | None) -> str:
     if arbiter is None or not arbiter.is_file():
         return named
     return f"{named} arbiter {hashlib.sha256(arbiter.read_bytes()).hexdigest()[:12]}"
-
-
-def _progress_after(progress: Callable[[int], None], before: int, done: int) -> None:
-    progress(before + done)
 
 
 async def _with_model(
@@ -271,22 +269,8 @@ async def _answer(
         advice = "Run the same again to go on" if STOPS[code].retryable else "Name a model that can be asked"
         raise STOPS[code](f"Question {question.id[:80]!r} was not answered ({code}). What was, is kept. {advice}.")
     value = worth(kind.rule, question, given.text) if given.answered else 0.0
-    return Result(
-        key=key,
-        question=question.text,
-        options=tuple(options),
-        wanted=question.answers[0],
-        given=given.text,
-        right=value >= HALF,
-        abstained=given.abstained,
-        outcome=given.outcome,
-        zoomed=given.zoomed,
-        confidence=given.confidence,
-        calls=given.calls,
-        visual_tokens=given.visual_tokens,
-        seconds=seconds,
-        mattered=given.mattered,
-        calibrated=given.calibrated,
+    return replace(
+        given.result(key, question.text, options, question.answers[0], value >= HALF, seconds),
         answers=question.answers,
         reply=given.reply,
         boxes=given.boxes,

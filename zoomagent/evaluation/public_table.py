@@ -52,27 +52,21 @@ def _scores(mine: Sequence[Result]) -> Row:
         seeds[r.key.seed].append(r.score)
         if r.circle:
             circles[r.circle, r.key.seed].append(r.right)
+    # How well the boxes that answers rest on meet what must be seen: of each target the best IoU, averaged over a
+    # question's targets, then over questions, as TreeBench's authors do.
+    ious = []
+    for r in (r for r in mine if r.targets):
+        best = [max((iou(Box(*box), Box(*target)) for box in r.boxes), default=0.0) for target in r.targets]
+        ious.append(sum(best) / len(best))
     return {
         "accuracy": sum(scores) / len(scores),
         "low": low,
         "high": high,
         "by_seed": {str(seed): sum(some) / len(some) for seed, some in sorted(seeds.items())},
         "together": sum(map(all, circles.values())) / len(circles) if circles else None,
-        "iou": _mean_iou(mine),
+        "iou": sum(ious) / len(ious) if ious else None,
         **_yes_figures(mine),
     }
-
-
-def _mean_iou(mine: Sequence[Result]) -> float | None:
-    """How well the boxes that answers rest on meet what must be seen: of each target the best IoU, averaged over a
-    question's targets, then over questions, as TreeBench's authors do. None where no set says it."""
-    found = [
-        sum(max((iou(Box(*box), Box(*target)) for box in r.boxes), default=0.0) for target in r.targets)
-        / len(r.targets)
-        for r in mine
-        if r.targets
-    ]
-    return sum(found) / len(found) if found else None
 
 
 def _yes_figures(mine: Sequence[Result]) -> Row:
@@ -87,17 +81,14 @@ def _yes_figures(mine: Sequence[Result]) -> Row:
 
 def _bill(mine: Sequence[Result], price: Price | None) -> Row:
     """Tokens and their price. None where a model counts none (one in this process, a rival's scores)."""
-    prompt, completion = (sum(values) / len(mine) for values in zip(*_tokens(mine), strict=True))
+    prompt = sum(r.prompt_tokens for r in mine) / len(mine)
+    completion = sum(r.completion_tokens for r in mine) / len(mine)
     known = all(r.prompt_tokens for r in mine if r.calls)
     return {
         "prompt_tokens": prompt if known else None,
         "completion_tokens": completion if known else None,
         "price": price.of(prompt, completion) if known and price else None,
     }
-
-
-def _tokens(mine: Sequence[Result]) -> list[tuple[int, int]]:
-    return [(r.prompt_tokens, r.completion_tokens) for r in mine]
 
 
 def public_report(
@@ -116,19 +107,21 @@ def public_report(
         "notes": list(plan.contents.notes),
         "models": list(dict.fromkeys(r.key.model for r in results)),
         "seeds": sorted({r.key.seed for r in results}),
-        "pixels": [_pixels(profile) for profile in profiles],
+        # What the model is shown: side of the whole for a picture of 4K, and its limits.
+        "pixels": [
+            {
+                "whole_side": whole_side(profile, 4096),
+                "max_pixels": profile.max_pixels,
+                "crop_pixels": profile.crop_pixels or None,
+            }
+            for profile in profiles
+        ],
         "prompt": ground_prompt(first.question, profiles[0].space)
         if plan.kind.rule == "box"
         else macro_prompt(first.question, profiles[0].offered(first.options)),
         "price": asdict(price) if price else None,
         "rows": public_rows(results, [name for name in plan.contents.categories if name], price),
     }
-
-
-def _pixels(profile: Profile) -> dict[str, Any]:
-    """What the model is shown: side of the whole for a picture of 4K, and its limits."""
-    side = whole_side(profile, 4096)
-    return {"whole_side": side, "max_pixels": profile.max_pixels, "crop_pixels": profile.crop_pixels or None}
 
 
 SHARES = ("gain", "harm", "together", "iou", "f1", "yes")
@@ -160,7 +153,10 @@ def public_markdown(report: dict[str, Any]) -> str:
         names = [row["strategy"] for row in of_all]
         cells = {(row["kind"], row["strategy"]): row for row in table}
         lines += ["", f"| kind | n | {' | '.join(names)} |", "|---|--:|" + "--:|" * len(names)]
-        lines += [_kind_line(kind, [cells[kind, name] for name in names]) for kind in kinds]
+        for kind in kinds:
+            found = [cells[kind, name] for name in names]
+            accuracies = " | ".join(f"{row['accuracy']:.1%}" for row in found)
+            lines.append(f"| {kind} | {found[0]['n']} | {accuracies} |")
     return "\n".join([*lines, "", "The words of the first question:", "", "```", report["prompt"], "```"])
 
 
@@ -168,7 +164,7 @@ def _line(row: Row, shares: Sequence[str]) -> str:
     said = [
         row["strategy"],
         f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
-        *(_share(row[name]) for name in shares),
+        *("–" if row[name] is None else f"{row[name]:.1%}" for name in shares),
         f"{row['calls']:.2f}",
         f"{row['visual_tokens']:.0f}",
         f"{row['seconds']:.2f}",
@@ -177,12 +173,3 @@ def _line(row: Row, shares: Sequence[str]) -> str:
         str(row["errors"]),
     ]
     return f"| {' | '.join(said)} |"
-
-
-def _kind_line(kind: str, found: Sequence[Row]) -> str:
-    shares = [f"{row['accuracy']:.1%}" for row in found]
-    return f"| {kind} | {found[0]['n']} | {' | '.join(shares)} |"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

@@ -129,15 +129,14 @@ class ResultFile:
 
 def load(path: Path) -> list[Result]:
     """The results in a file. A torn last line is cut off the file, so that what follows starts on a line of its own."""
+    results = []
     with Journal(path) as journal:
-        return [_read(line, number) for number, line in enumerate(journal.lines(), 1)]
-
-
-def _read(line: bytes, number: int) -> Result:
-    try:
-        return _LINE.validate_json(line, strict=True)
-    except ValidationError as error:
-        names = ", ".join(field.name for field in fields(Result))
-        place = ".".join(str(step)[:40] for step in error.errors()[0]["loc"]) or "JSON"
-        text = f"Line {number} of the results is none (see {place}): a result has {names}. Name another file."
-        raise StoreError(text, code="store_io") from error
+        for number, line in enumerate(journal.lines(), 1):
+            try:
+                results.append(_LINE.validate_json(line, strict=True))
+            except ValidationError as error:
+                names = ", ".join(field.name for field in fields(Result))
+                place = ".".join(str(step)[:40] for step in error.errors()[0]["loc"]) or "JSON"
+                text = f"Line {number} of the results is none (see {place}): a result has {names}. Name another file."
+                raise StoreError(text, code="store_io") from error
+    return results

@@ -23,9 +23,9 @@ from PIL import Image
 from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import LEVELS, Scene
 from zoomagent.evaluation.contestants import AGENT, ORACLE, Contestant, make_agent, of_agent, of_rival, procedure_of
-from zoomagent.evaluation.results import Key, Result, ResultFile
+from zoomagent.evaluation.results import Result, ResultFile
 from zoomagent.evaluation.scoring import same_answer
-from zoomagent.evaluation.sets.haystack import Case, Settings, cases
+from zoomagent.evaluation.sets.haystack import Settings, cases
 from zoomagent.geometry import Size, whole
 from zoomagent.media.picture import InMemory, Picture, Request
 from zoomagent.models.base import Model
@@ -106,35 +106,18 @@ async def run(
                     if name not in SHARING:
                         forget()
                         pixels.forget()
-                    kept.add(await _ask(case, contestants[name], picture, case.key(settings, name)))
+                    question, start = case.question, time.perf_counter()
+                    given = await contestants[name](picture, question.text, case.options)
+                    seconds = time.perf_counter() - start
+                    right = given.answered and same_answer(given.text, question.answer)
+                    result = given.result(
+                        case.key(settings, name), question.text, case.options, question.answer, right, seconds
+                    )
+                    kept.add(replace(result, pixels=case.pixels))
         results += [kept[case.key(settings, name)] for case, name in wanted]
         done += len(found)
         progress(done)
     return results
-
-
-async def _ask(case: Case, contestant: Contestant, picture: Picture, key: Key) -> Result:
-    start = time.perf_counter()
-    given = await contestant(picture, case.question.text, case.options)
-    seconds = time.perf_counter() - start
-    return Result(
-        key=key,
-        question=case.question.text,
-        options=case.options,
-        wanted=case.question.answer,
-        given=given.text,
-        right=given.answered and same_answer(given.text, case.question.answer),
-        abstained=given.abstained,
-        outcome=given.outcome,
-        zoomed=given.zoomed,
-        confidence=given.confidence,
-        calls=given.calls,
-        visual_tokens=given.visual_tokens,
-        seconds=seconds,
-        mattered=given.mattered,
-        pixels=case.pixels,
-        calibrated=given.calibrated,
-    )
 
 
 def measure(

@@ -39,14 +39,10 @@ def cluster_interval(scores: Sequence[float], clusters: Sequence[Hashable]) -> t
     variance = sum(total**2 for total in sums.values()) / n**2 * count / (count - 1)
     alone = mean * (1 - mean)
     worth = min(float(n), alone / variance) if variance > 0 and alone > 0 else float(count)
-    return _wilson(mean, worth)
-
-
-def _wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's interval for a number of questions that need not be whole."""
+    # Wilson's interval, for a number of questions that need not be whole.
     z = 1.959963984540054
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    middle = (mean + z**2 / (2 * worth)) / (1 + z**2 / worth)
+    half = z / (1 + z**2 / worth) * math.sqrt(mean * (1 - mean) / worth + z**2 / (4 * worth**2))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 

@@ -25,19 +25,21 @@ def with_oracle(results: Sequence[Result]) -> list[Result]:
     for result in results:
         if result.key.strategy in sides:
             sides[result.key.strategy][result.key.case] = result
-    pairs = [(macro, sides["micro"][case]) for case, macro in sides["macro"].items() if case in sides["micro"]]
-    return [*results, *(_better(macro, micro) for macro, micro in pairs)]
-
-
-def _better(macro: Result, micro: Result) -> Result:
-    best = micro if micro.right and not macro.right else macro
-    return replace(
-        best,
-        key=replace(best.key, strategy=ORACLE),
-        calls=macro.calls + micro.calls,
-        visual_tokens=macro.visual_tokens + micro.visual_tokens,
-        seconds=macro.seconds + micro.seconds,
-    )
+    oracle = []
+    for case, macro in sides["macro"].items():
+        micro = sides["micro"].get(case)
+        if micro is None:
+            continue
+        best = micro if micro.right and not macro.right else macro
+        chosen = replace(
+            best,
+            key=replace(best.key, strategy=ORACLE),
+            calls=macro.calls + micro.calls,
+            visual_tokens=macro.visual_tokens + micro.visual_tokens,
+            seconds=macro.seconds + micro.seconds,
+        )
+        oracle.append(chosen)
+    return [*results, *oracle]
 
 
 def rows(results: Sequence[Result], kinds: Sequence[str] = (*get_args(Group), *SIZES)) -> list[Row]:
@@ -123,28 +125,26 @@ COLUMNS = ("gain", "harm", "calls", "visual tokens", "seconds", "ECE", "AURC", "
 def markdown(table: Sequence[Row]) -> str:
     """The rows as a Markdown table, with a line for runs that ended in an error (they count as wrong)."""
     head = f"| strategy | kind | n | accuracy [95 %] | {' | '.join(COLUMNS)} |"
-    lines = [head, "|---|---|--:|---|" + "--:|" * len(COLUMNS), *map(_line, table)]
+    lines = [head, "|---|---|--:|---|" + "--:|" * len(COLUMNS)]
+    for row in table:
+        cells = [
+            row["strategy"],
+            row["kind"],
+            str(row["n"]),
+            f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
+            _percent(row["gain"]),
+            _percent(row["harm"]),
+            f"{row['calls']:.2f}",
+            f"{row['visual_tokens']:.0f}",
+            f"{row['seconds']:.2f}",
+            "–" if row["ece"] is None else f"{row['ece']:.3f}",
+            "–" if row["aurc"] is None else f"{row['aurc']:.3f}",
+            _percent(row["coverage"]),
+            _percent(row["mattered"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     errors = sum(row["errors"] for row in table if row["kind"] == "all")
     return "\n".join(lines + ([f"\n{errors} runs ended without an answer and count as wrong."] if errors else []))
-
-
-def _line(row: Row) -> str:
-    cells = [
-        row["strategy"],
-        row["kind"],
-        str(row["n"]),
-        f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
-        _percent(row["gain"]),
-        _percent(row["harm"]),
-        f"{row['calls']:.2f}",
-        f"{row['visual_tokens']:.0f}",
-        f"{row['seconds']:.2f}",
-        "–" if row["ece"] is None else f"{row['ece']:.3f}",
-        "–" if row["aurc"] is None else f"{row['aurc']:.3f}",
-        _percent(row["coverage"]),
-        _percent(row["mattered"]),
-    ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _percent(value: float | None) -> str:

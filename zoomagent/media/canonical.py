@@ -150,7 +150,7 @@ def value_range(least: float, most: float, fractions: bool = False, flags: bool 
 def stored_box(box: Box, orientation: int, stored: Size) -> Box:
     """Where `box` of the upright picture lies in the stored one."""
     w, h = stored.width, stored.height
-    left, top, right, bottom = box.left, box.top, box.right, box.bottom
+    left, top, right, bottom = box.corners
     return {
         2: Box(w - right, top, w - left, bottom),
         3: Box(w - right, h - bottom, w - left, h - top),

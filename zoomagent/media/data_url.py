@@ -52,7 +52,17 @@ def _decode_base64(text: str, start: int) -> Iterator[bytes]:
     rest, padded = "", False
     lines = any(white in text for white in _WHITE)
     for at in range(start, len(text), _SLICE):
-        part, rest = _split_fours(rest + text[at : at + _SLICE], lines)
+        part = rest + text[at : at + _SLICE]
+        cut = part.rfind("%", max(0, len(part) - 2))  # an escape may go on in the next part
+        part, tail = (part[:cut], part[cut:]) if cut >= 0 else (part, "")
+        if "%" in part:
+            for written, meant in _ESCAPES.items():
+                part = part.replace(written, meant).replace(written.lower(), meant)
+        for white in _WHITE if lines else "":
+            part = part.replace(white, "")
+        # Whole groups of four characters, and what is left for the next part.
+        fours = len(part) // 4 * 4
+        part, rest = part[:fours], part[fours:] + tail
         if padded or not part.isascii() or "-" in part or "_" in part:
             raise _bad("its base64 is broken")
         padded = part.endswith("=")
@@ -62,19 +72,6 @@ def _decode_base64(text: str, start: int) -> Iterator[bytes]:
             raise _bad("its base64 is broken") from None  # the error holds the text
     if rest:
         raise _bad("its base64 is cut off")
-
-
-def _split_fours(text: str, lines: bool) -> tuple[str, str]:
-    """As many whole groups of four characters as there are, and what is left for the next part."""
-    cut = text.rfind("%", max(0, len(text) - 2))  # an escape may go on in the next part
-    text, tail = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
-    if "%" in text:
-        for written, meant in _ESCAPES.items():
-            text = text.replace(written, meant).replace(written.lower(), meant)
-    for white in _WHITE if lines else "":
-        text = text.replace(white, "")
-    whole = len(text) // 4 * 4
-    return text[:whole], text[whole:] + tail
 
 
 def _decode_percent(text: str) -> bytes:

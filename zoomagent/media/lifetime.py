@@ -2,15 +2,18 @@
 
 lifetime = Lifetime("picture", pixels.close)
 with lifetime.use():                    # InputRefused where it is closed
-    yield from pixels.regions(requests)
+    ...
 lifetime.end()                          # closes now, or when the last use is over
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from zoomagent.errors import InputRefused
+
+T = TypeVar("T")
 
 
 class Lifetime:
@@ -40,6 +43,11 @@ class Lifetime:
                 last = self._ended and not self._uses
             if last:
                 self._close()
+
+    def during(self, items: Iterator[T]) -> Iterator[T]:
+        """The items, in one use from the first to the last."""
+        with self.use():
+            yield from items
 
     def end(self) -> None:
         """Close it, once; what is being made is finished first."""

@@ -74,7 +74,13 @@ def open_picture(
         try:
             check_format(spool.at(0, START))
             header = header_of(spool, limits, options.frame)
-            _check_header(header, limits, options)
+            # Everything that can be refused before a decoder runs.
+            parts = header.format == "TIFF" and "tiled" in header.layout and reads_parts()
+            limits.check_size(header.size.width, header.size.height, in_parts=parts)
+            if header.damaged and not options.allow_truncated:
+                raise refusal("corrupt_image")
+            if not 0 <= options.frame < header.frames:
+                raise refusal("bad_frame")
             decoding = DecodingJob(spool, header, options, limits)
             name = hashlib.sha256(f"file {spool.digest} {options.name}".encode()).hexdigest()
             if header.format == "TIFF" and reads_parts():
@@ -121,16 +127,6 @@ def _open_tiff(name: str, decoding: DecodingJob) -> Picture:
     image = source.all()
     source.close()
     return Picture(name, header.upright, notes, InMemory(image))
-
-
-def _check_header(header: Header, limits: Limits, options: Options) -> None:
-    """Everything that can be refused before a decoder runs."""
-    parts = header.format == "TIFF" and "tiled" in header.layout and reads_parts()
-    limits.check_size(header.size.width, header.size.height, in_parts=parts)
-    if header.damaged and not options.allow_truncated:
-        raise refusal("corrupt_image")
-    if not 0 <= options.frame < header.frames:
-        raise refusal("bad_frame")
 
 
 def _notes(header: Header, options: Options) -> tuple[str, ...]:

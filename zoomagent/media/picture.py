@@ -45,7 +45,7 @@ class InMemory:
 
     def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
         for box, size in requests:
-            view = render(self._image, (box.left, box.top, box.right, box.bottom), size)
+            view = render(self._image, box.corners, size)
             yield view if view.mode == "RGB" else view.convert("RGB")
 
     def prepare(self) -> None:
@@ -85,7 +85,9 @@ class Picture:
         for _, size in requests:
             if min(size.width, size.height) < 1 or size.pixels > MAX_VIEW_PIXELS:
                 raise ValueError(f"A view is 1 to {MAX_VIEW_PIXELS} pixels, not {size.width}x{size.height}.")
-        return self._render([(plain_box(box, self.size), size) for box, size in requests])
+        return self._lifetime.during(
+            self._pixels.regions([(plain_box(box, self.size), size) for box, size in requests])
+        )
 
     def prepare(self) -> None:
         """Begin to decode a large file in the background, say while a model thinks. Returns at once."""
@@ -94,10 +96,6 @@ class Picture:
     def close(self) -> None:
         """Give back memory and files. Views already made stay good; one that is being made is finished first."""
         self._lifetime.end()
-
-    def _render(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
-        with self._lifetime.use():
-            yield from self._pixels.regions(requests)
 
     def __enter__(self) -> Self:
         return self

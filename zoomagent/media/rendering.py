@@ -8,7 +8,7 @@ from zoomagent.geometry import Box, Size
 
 def plain_box(box: Box, picture: Size) -> Box:
     """`box` in plain Python ints inside the picture, or BoxInvalid: no image library sees anything else."""
-    corners = (box.left, box.top, box.right, box.bottom)
+    corners = box.corners
     if any(isinstance(value, bool) or not isinstance(value, int) for value in corners):
         raise BoxInvalid("A box is four whole numbers of original pixels.")
     left, top, right, bottom = (int(value) for value in corners)

@@ -23,7 +23,7 @@ import typer
 from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
 from zoomagent.files import check_writable, write_whole
 from zoomagent.geometry import Space
-from zoomagent.models.base import Message, Model, Pixels, Reply, Text, ToolCall
+from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
 from zoomagent.models.loading import identify, load_model, profile_fields, use_profile
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
@@ -134,21 +134,19 @@ async def sees(model: Model) -> Check:
     said = ", ".join(
         f"{reply.text[:30]!r} to {what}" for reply, what in zip((*replies, without), (*colours, "none"), strict=True)
     )
-    if not _differ(*replies):
+    one, other = replies
+    differ = one.text != other.text
+    if not differ and one.tokens and other.tokens:
+        # The same words may be more likely to one picture than to the other.
+        likely = [sum(token.logprob for token in tokens) for tokens in (one.tokens, other.tokens)]
+        differ = abs(likely[0] - likely[1]) > NOISE
+    if not differ:
         instead = "It takes pictures and does not look at them. Serve a model that sees (zoomagent models names some)."
         return Check("no", f"{found}; its reply does not depend on the picture: {said}", instead)
     instead = (
         "It sees, but does not know such pictures: what follows here says little. Ask about pictures that it knows."
     )
     return Check("unclear", f"{found}; its reply follows the picture: {said}", instead)
-
-
-def _differ(one: Reply, other: Reply) -> bool:
-    """Whether two replies are not to the same: in words, or in how likely the same words are."""
-    if one.text != other.text or not one.tokens or not other.tokens:
-        return one.text != other.text
-    likely = [sum(token.logprob for token in reply.tokens or ()) for reply in (one, other)]
-    return abs(likely[0] - likely[1]) > NOISE
 
 
 async def boxes(model: Model) -> Check:

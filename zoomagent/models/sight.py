@@ -36,9 +36,17 @@ _TEXT_SIZES = re.compile(r"(?:^|-)gemma-?3-(?:1b|270m)(?=-|$)")
 
 def sight_of(listed: Mapping[str, Any]) -> Sight:
     """Whether a model that a server lists takes pictures. What the server says of it goes before its name."""
-    said = _said(listed)
-    if said != "unknown":
-        return said
+    # llama.cpp lists `capabilities` ("multimodal"), Mistral the same as an object (`vision`).
+    capabilities = listed.get("capabilities")
+    if isinstance(capabilities, Mapping) and isinstance(capabilities.get("vision"), bool):
+        return "yes" if capabilities["vision"] else "no"
+    if isinstance(capabilities, list) and capabilities:
+        return "yes" if {"multimodal", "vision"} & set(map(str, capabilities)) else "no"
+    # OpenRouter and others list `architecture.input_modalities`.
+    architecture = listed.get("architecture")
+    kinds = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
+    if isinstance(kinds, list) and kinds:
+        return "yes" if "image" in kinds else "no"
     for key in ("id", "root", "parent"):
         name = re.sub(r"[_.:/\\]", "-", str(listed.get(key) or "").lower())
         if not name:
@@ -49,19 +57,4 @@ def sight_of(listed: Mapping[str, Any]) -> Sight:
             return "yes"
         if _READS.search(name):
             return "no"
-    return "unknown"
-
-
-def _said(listed: Mapping[str, Any]) -> Sight:
-    """What servers list: llama.cpp `capabilities` ("multimodal"), Mistral the same as an object (`vision`), OpenRouter
-    and others `architecture.input_modalities`."""
-    capabilities = listed.get("capabilities")
-    if isinstance(capabilities, Mapping) and isinstance(capabilities.get("vision"), bool):
-        return "yes" if capabilities["vision"] else "no"
-    if isinstance(capabilities, list) and capabilities:
-        return "yes" if {"multimodal", "vision"} & set(map(str, capabilities)) else "no"
-    architecture = listed.get("architecture")
-    kinds = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
-    if isinstance(kinds, list) and kinds:
-        return "yes" if "image" in kinds else "no"
     return "unknown"

@@ -34,16 +34,12 @@ def cleared(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 pass  # another server has the folder
             else:
-                _remove_unnamed(folder, pictures)
+                files = [path for path in pictures.iterdir() if path.is_file()]
+                ours = {path: found[1] for path in files if (found := OURS.fullmatch(path.name))}
+                answers = list(folder.glob("*/answer.json")) if ours else []
+                named = {name.decode() for answer in answers for name in NAMED.findall(answer.read_bytes())}
+                for path, name in ours.items():
+                    if name not in named:
+                        path.unlink(missing_ok=True)
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield
-
-
-def _remove_unnamed(folder: Path, pictures: Path) -> None:
-    ours = {path: found[1] for path in pictures.iterdir() if (found := OURS.fullmatch(path.name)) and path.is_file()}
-    if not ours:
-        return
-    asked = {name.decode() for run in folder.glob("*/answer.json") for name in NAMED.findall(run.read_bytes())}
-    for path, name in ours.items():
-        if name not in asked:
-            path.unlink(missing_ok=True)

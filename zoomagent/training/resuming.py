@@ -5,6 +5,7 @@
 checkpoints (`nano/store.py`, and the trainers of other libraries).
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,11 @@ def newest(folder: Path) -> Path | None:
     """The newest checkpoint of a transformers Trainer that was written to its end, or None.
 
     `trainer_state.json` is the last file it writes; a checkpoint without it was cut off by a kill."""
-    whole = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        with contextlib.suppress(OSError, ValueError):
+            if "global_step" in json.loads((path / "trainer_state.json").read_text(encoding="utf-8")):
+                whole.append(path)
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
@@ -39,13 +44,6 @@ def all_made(made: int, asked: int) -> None:
             f"{made} of {asked} steps were made, so no checkpoint is written: there are too few rows for a "
             "step. Give more rows, or fewer of them a step."
         )
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    try:
-        return "global_step" in json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
 
 
 class JsonLines(TrainerCallback):  # type: ignore[misc]

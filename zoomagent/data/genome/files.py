@@ -73,14 +73,28 @@ def find(place: Path) -> dict[str, Source]:
         raise InputRefused(
             "There is no such folder or file. Give the one that holds Visual Genome's tables.", code="not_a_file"
         )
+    sources: list[Source] = []
+    if place.is_file():
+        sources += _members(place)
+    for file in sorted(place.iterdir()) if place.is_dir() else ():
+        named = _NAME.fullmatch(file.name)
+        if named and named["table"] in TABLES and file.is_file():
+            sources += _members(file) if named["packed"] == ".zip" else [Source(named["table"], file)]
     found: dict[str, Source] = {}
-    for source in _sources(place):
+    for source in sources:
         if source.table in found:
             text = f"{source.table} is there twice: {found[source.table].file.name}, {source.file.name}. Leave one."
             raise InputRefused(text, code="data_ambiguous")
         found[source.table] = source
-    for name in TABLES:
-        if name not in found and (other := _find_lookalike(place, name)):
+    if place.is_file():
+        with zipfile.ZipFile(place) as archive:
+            files = [name.rsplit("/", 1)[-1] for name in archive.namelist() if not name.startswith("__MACOSX")]
+    else:
+        files = [file.name for file in sorted(place.iterdir()) if file.is_file()]
+    for name in (name for name in TABLES if name not in found):
+        # A file that its name gives out as this table, and that was not read as it.
+        other = next((file for file in files if file.lower().startswith(name) and _PACKED.search(file.lower())), "")
+        if other:
             raise InputRefused(
                 f"{other} looks like the table {name}, which is not found in it. Name it {name}.json, or a .zip that "
                 "holds that; move it away where it is something else.",
@@ -91,26 +105,6 @@ def find(place: Path) -> dict[str, Source]:
         need = ", ".join(missing) or "objects or region_descriptions"
         raise InputRefused(f"{need} is missing. Put the released .json or .json.zip there.", code="data_missing")
     return found
-
-
-def _sources(place: Path) -> Iterator[Source]:
-    if place.is_file():
-        yield from _members(place)
-        return
-    for file in sorted(place.iterdir()):
-        named = _NAME.fullmatch(file.name)
-        if named and named["table"] in TABLES and file.is_file():
-            yield from _members(file) if named["packed"] == ".zip" else [Source(named["table"], file)]
-
-
-def _find_lookalike(place: Path, table: str) -> str:
-    """A file that its name gives out as this table, and that was not read as it."""
-    if place.is_file():
-        with zipfile.ZipFile(place) as archive:
-            names = [name.rsplit("/", 1)[-1] for name in archive.namelist() if not name.startswith("__MACOSX")]
-    else:
-        names = [file.name for file in sorted(place.iterdir()) if file.is_file()]
-    return next((name for name in names if name.lower().startswith(table) and _PACKED.search(name.lower())), "")
 
 
 def _members(file: Path) -> Iterator[Source]:

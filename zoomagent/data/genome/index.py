@@ -65,7 +65,11 @@ def build(files: Mapping[str, Source], folder: Path, progress: Progress = lambda
         if not target.exists():
             part = folder / f"{table}.part"
             part.unlink(missing_ok=True)
-            sizes = {} if table == "image_data" else _read_sizes(folder)
+            sizes: dict[int, Size] = {}
+            if table != "image_data":
+                with closing(sqlite3.connect(folder / "image_data.sqlite")) as base:
+                    for number, body in base.execute("SELECT id, value FROM body"):
+                        sizes[number] = Size(**orjson.loads(body)["size"])
             _write_table(part, files[table], sizes, progress)
             part.replace(target)
     return folder
@@ -81,7 +85,7 @@ def _write_table(file: Path, source: Source, sizes: Mapping[int, Size], progress
         entries: Iterator[tuple[int, Any]]
         match source.table:
             case "image_data":
-                entries = _shots(source, counts)
+                entries = _picture_bodies(source, counts)
             case "qa_to_region_mapping":
                 entries = _mapped(source, counts)
             case _:
@@ -99,7 +103,16 @@ def _write_table(file: Path, source: Source, sizes: Mapping[int, Size], progress
         base.executemany("INSERT INTO counts VALUES (?, ?)", sorted((+counts).items()))
 
 
-def _shots(source: Source, counts: Counts) -> Iterator[tuple[int, bytes]]:
+def _mapped(source: Source, counts: Counts) -> Iterator[tuple[int, int]]:
+    for question, region in pairs(source):
+        ids = whole_number(question), whole_number(region)
+        if ids[0] is None or ids[1] is None:
+            counts["qa_to_region_mapping: no ids"] += 1
+            continue
+        yield ids[0], ids[1]
+
+
+def _picture_bodies(source: Source, counts: Counts) -> Iterator[tuple[int, bytes]]:
     paths: set[str] = set()
     for row in rows(source):
         counts["image_data: pictures in the file"] += 1
@@ -111,15 +124,6 @@ def _shots(source: Source, counts: Counts) -> Iterator[tuple[int, bytes]]:
             continue
         paths.add(shot.path)
         yield shot.id, orjson.dumps(shot)
-
-
-def _mapped(source: Source, counts: Counts) -> Iterator[tuple[int, int]]:
-    for question, region in pairs(source):
-        ids = whole_number(question), whole_number(region)
-        if ids[0] is None or ids[1] is None:
-            counts["qa_to_region_mapping: no ids"] += 1
-            continue
-        yield ids[0], ids[1]
 
 
 def _row_bodies(source: Source, sizes: Mapping[int, Size], counts: Counts) -> Iterator[tuple[int, bytes]]:
@@ -150,15 +154,6 @@ def _row_bodies(source: Source, sizes: Mapping[int, Size], counts: Counts) -> It
                         found.append(one)
         counts[f"{source.table}: entries kept"] += len(found)
         yield number, zlib.compress(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), 1)
-
-
-def _read_sizes(folder: Path) -> dict[int, Size]:
-    found = {}
-    with closing(sqlite3.connect(folder / "image_data.sqlite")) as base:
-        for number, body in base.execute("SELECT id, value FROM body"):
-            size = orjson.loads(body)["size"]
-            found[number] = Size(size["width"], size["height"])
-    return found
 
 
 class GenomeIndex:
@@ -196,7 +191,16 @@ class GenomeIndex:
             self._bases["image_data"].execute("SELECT value FROM body WHERE id = ?", (number,)).fetchone()[0]
         )
         shot = Shot(row["id"], row["path"], Size(**row["size"]))
-        asked = tuple(_question(one) for one in self._body("question_answers", number))
+        asked = tuple(
+            QuestionRow(
+                one["id"],
+                one["question"],
+                one["answer"],
+                about=tuple(map(_thing, one["about"])),
+                given=tuple(map(_thing, one["given"])),
+            )
+            for one in self._body("question_answers", number)
+        )
         return Page(
             shot=shot,
             things=tuple(map(_thing, self._body("objects", number))),
@@ -233,8 +237,3 @@ def _corners(box: list[int]) -> tuple[int, int, int, int]:
 
 def _thing(one: Mapping[str, Any]) -> Thing:
     return Thing(one["id"], _corners(one["box"]), tuple(one["names"]))
-
-
-def _question(one: Mapping[str, Any]) -> QuestionRow:
-    about, given = (tuple(map(_thing, one[side])) for side in ("about", "given"))
-    return QuestionRow(one["id"], one["question"], one["answer"], about, given)

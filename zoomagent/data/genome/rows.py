@@ -75,21 +75,17 @@ class QuestionRow:
 def shot_of(row: Row, counts: Counts) -> Shot | None:
     """A row of image_data."""
     number, width, height = image_id(row), whole_number(row.get("width")), whole_number(row.get("height"))
-    parts = _parts_of(str(row.get("url", "")))
+    try:
+        path = urlsplit(str(row.get("url", ""))).path
+    except ValueError:
+        path = ""
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")][-2:]
+    if any(len(part.encode(errors="replace")) > MAX_NAME or "\0" in part for part in parts):
+        parts = []  # these can be no file's name
     if number is None or width is None or height is None or min(width, height) < 1:
         counts["image_data: no id or size"] += 1
         return None
-    return Shot(number, "/".join(parts[-2:]) or f"{number}.jpg", Size(width, height))
-
-
-def _parts_of(url: str) -> list[str]:
-    """The names in an address' path; none where it can be no file's."""
-    try:
-        parts = [part for part in urlsplit(url).path.split("/") if part not in ("", ".", "..")]
-    except ValueError:
-        return []
-    possible = all(len(part.encode(errors="replace")) <= MAX_NAME and "\0" not in part for part in parts[-2:])
-    return parts if possible else []
+    return Shot(number, "/".join(parts) or f"{number}.jpg", Size(width, height))
 
 
 def image_id(row: Row) -> int | None:

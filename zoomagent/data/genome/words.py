@@ -6,7 +6,6 @@ label(thing, ("red",), "What is on the red cup?")   # "red cup"
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 COUNTS = ("how many", "number of")
@@ -17,16 +16,16 @@ OPEN = frozenset(("what", "which", "who", "whose"))
 """First words of questions that take for granted that the thing is there."""
 
 
-@lru_cache(maxsize=1 << 16)
 def words(text: str) -> tuple[str, ...]:
     """The words in their order, case and plural s taken away."""
-    return tuple(singular(word) for word in _WORD.findall(text.casefold()))
-
-
-def singular(word: str) -> str:
-    if len(word) > 4 and word.endswith(("ses", "xes", "ches", "shes")):
-        return word[:-2]
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+    found = []
+    for word in _WORD.findall(text.casefold()):
+        if len(word) > 4 and word.endswith(("ses", "xes", "ches", "shes")):
+            word = word[:-2]
+        elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+            word = word[:-1]
+        found.append(word)
+    return tuple(found)
 
 
 def place(phrase: str, text: str) -> int | None:

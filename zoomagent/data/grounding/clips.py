@@ -120,22 +120,20 @@ def read_vggss(folder: Path, counts: Counts) -> Iterator[Annotation]:
         except (KeyError, TypeError):
             counts["clips: not readable"] += 1
             continue
-        shares = [four for box in boxes if (four := _shares(box, counts)) is not None]
+        shares = []
+        for box in boxes:
+            if not isinstance(box, list) or len(box) != 4 or not all(type(n) in (int, float) for n in box):
+                counts["boxes: not four numbers"] += 1
+                continue
+            if any(not 0 <= number <= 1 for number in box):
+                counts["boxes: cut at the frame"] += 1
+            left, top, right, bottom = (min(1.0, max(0.0, float(number))) for number in box)
+            if left < right and top < bottom:
+                shares.append((left, top, right, bottom))
+            else:
+                counts["boxes: without area"] += 1
         if not shares or not phrase:
             counts["clips: without a good box"] += 1
             continue
         counts["clips: read"] += 1
         yield Annotation(f"vggss-{file}", "sound", f"{file}.mp4", phrase, "test", shares=tuple(shares))
-
-
-def _shares(box: Any, counts: Counts) -> tuple[float, float, float, float] | None:
-    if not isinstance(box, list) or len(box) != 4 or not all(type(n) in (int, float) for n in box):
-        counts["boxes: not four numbers"] += 1
-        return None
-    if any(not 0 <= number <= 1 for number in box):
-        counts["boxes: cut at the frame"] += 1
-    left, top, right, bottom = (min(1.0, max(0.0, float(number))) for number in box)
-    if left >= right or top >= bottom:
-        counts["boxes: without area"] += 1
-        return None
-    return left, top, right, bottom

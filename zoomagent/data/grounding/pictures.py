@@ -53,22 +53,15 @@ def read_refcoco(folder: Path, counts: Counts) -> Iterator[Annotation]:
     for ref in refs if isinstance(refs, list) else []:
         # A pickle may name one list from many places: what is read must fit into twice what the file has.
         sentences = ref.get("sentences") if isinstance(ref, dict) else None
-        room -= _bytes_of(sentences, room)
+        for sentence in sentences if isinstance(sentences, list) else []:
+            words = sentence.get("sent") if isinstance(sentence, dict) else None
+            room -= SENTENCE_BYTES + (len(words) if isinstance(words, str) else 0)
+            if room < 0:
+                break
         if room < 0:
             text = f"{file.name} repeats its refs or sentences more often than a file of its size can. Get it again."
             raise InputRefused(text, code="data_corrupt")
         yield from _sentences_of(ref, boxes, shots, counts)
-
-
-def _bytes_of(sentences: Any, most: int) -> int:
-    """What the sentences of a ref take in a file at the least; counted no further than to `most`."""
-    total = 0
-    for sentence in sentences if isinstance(sentences, list) else []:
-        words = sentence.get("sent") if isinstance(sentence, dict) else None
-        total += SENTENCE_BYTES + (len(words) if isinstance(words, str) else 0)
-        if total > most:
-            break
-    return total
 
 
 def choose_split(files: Sequence[Path]) -> Path:
@@ -149,7 +142,7 @@ def _phrases_of(
     if len(line) > MOST_LINE:
         counts["sentences: too long"] += 1
         return
-    words = clean(_words(line))
+    words = clean(_ENTITY.sub(lambda match: match[3], line))
     if "[/EN#" in words:
         counts["sentences: marks not readable"] += 1
         return
@@ -172,10 +165,6 @@ def _phrases_of(
             f"{identity}-{place}", "picture", "", phrase, "", boxes=tuple(found), sentence=words, sentence_id=identity,
             start=start,
         )  # fmt: skip
-
-
-def _words(line: str) -> str:
-    return _ENTITY.sub(lambda match: match[3], line)
 
 
 def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict[str, list[Corners]]]:

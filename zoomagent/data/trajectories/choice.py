@@ -83,7 +83,7 @@ def nested(target: Corners, picture: Size) -> tuple[Corners, ...]:
         left, top = (crop.left + crop.right - wider) // 2, (crop.top + crop.bottom - wider) // 2
         found.append(moved_inside(Box(left, top, left + wider, top + wider), picture))
     kept = [box for i, box in enumerate(found) if box not in found[:i] and (i == 0 or box != whole(picture))]
-    return tuple((box.left, box.top, box.right, box.bottom) for box in kept)
+    return tuple(box.corners for box in kept)
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,12 @@ def donor_of(candidate: Candidate) -> Donor | None:
 
 def from_donors(page: Page, donors: Sequence[Donor]) -> Candidate | None:
     """The first question that the picture cannot answer."""
-    known = said_of(page)
-    for donor in donors:
-        if donor.image_id != page.shot.id and not known & set(words(donor.phrase)):
-            return cannot_tell(page, donor.question, donor.qa, donor.phrase, "asked of another picture")
-    return None
-
-
-def said_of(page: Page) -> set[str]:
-    """Every word that is said of a picture."""
     texts = [name for thing in page.things for name in thing.names]
     texts += [region.phrase for region in page.regions]
     texts += [text for asked in page.asked for text in (asked.question, asked.answer)]
     texts += [word for said in page.attributes.values() for word in said]
-    return vocabulary(texts)
+    known = vocabulary(texts)  # every word that is said of the picture
+    for donor in donors:
+        if donor.image_id != page.shot.id and not known & set(words(donor.phrase)):
+            return cannot_tell(page, donor.question, donor.qa, donor.phrase, "asked of another picture")
+    return None

@@ -108,7 +108,13 @@ def judge(page: Page, asked: QuestionRow, limits: Thresholds) -> Candidate | str
         named = any(occurs(name, asked.question) for thing in page.things for name in thing.names)
         nothing = About((), "about nothing in particular")
         return "names things, linked to none" if named else _make_candidate(page, asked, ("no_zoom",), nothing)
-    if not told_apart(page, asked, _things_meant(page, asked, about)):
+    meant: Sequence[Thing] = about.things
+    if about.region is not None:
+        # Of a region, only the things inside it that the question names must not be mistaken for others.
+        around = Box(*about.things[0].box)
+        named_things = (one for one in page.things if any(occurs(name, asked.question) for name in one.names))
+        meant = [one for one in named_things if coverage(Box(*one.box), around) >= INSIDE]
+    if not told_apart(page, asked, meant):
         return "several things of that name, not told apart"
     about = About(merged(about.things), about.rule, about.region)
     # What a question about these things can teach, by their size in the picture.
@@ -124,22 +130,15 @@ def judge(page: Page, asked: QuestionRow, limits: Thresholds) -> Candidate | str
         return _make_candidate(page, asked, ("no_zoom",), about) if placed else "asks for the place of a small thing"
     if max(shares) > limits.small:
         return "neither small nor large"
-    return _make_candidate(page, asked, _kinds_of_small(page, asked, about, shares, limits), about)
-
-
-def _kinds_of_small(
-    page: Page, asked: QuestionRow, about: About, shares: Sequence[float], limits: Thresholds
-) -> tuple[Kind, ...]:
     if len(shares) > 1:
-        return ("several",)
-    named = _target(page, asked, about.things[0]).named
-    kinds: dict[Kind, bool] = {
+        return _make_candidate(page, asked, ("several",), about)
+    fits: dict[Kind, bool] = {
         "one_zoom": True,
         "zoom_of_zoom": shares[0] <= limits.tiny,
         "recovered": bool(_decoys(page, about.things)),
-        "verify": named,
+        "verify": _target(page, asked, about.things[0]).named,
     }
-    return tuple(kind for kind, fits in kinds.items() if fits)
+    return _make_candidate(page, asked, tuple(kind for kind, fit in fits.items() if fit), about)
 
 
 def about_of(page: Page, asked: QuestionRow) -> About | None:
@@ -154,15 +153,6 @@ def about_of(page: Page, asked: QuestionRow) -> About | None:
     if named and len({name for thing in named for name in thing.names}) == 1 and len(merged(named)) == 1:
         return About(tuple(named), "the one object named")
     return About(asked.given, "linked answer") if asked.given else None
-
-
-def _things_meant(page: Page, asked: QuestionRow, about: About) -> Sequence[Thing]:
-    """The things that must not be mistaken for others: of a region, those inside it that the question names."""
-    if about.region is None:
-        return about.things
-    around = Box(*about.things[0].box)
-    named = (one for one in page.things if any(occurs(name, asked.question) for name in one.names))
-    return [one for one in named if coverage(Box(*one.box), around) >= INSIDE]
 
 
 def merged(things: Sequence[Thing]) -> tuple[Thing, ...]:
@@ -230,13 +220,10 @@ def _target(page: Page, asked: QuestionRow, thing: Thing) -> Target:
 def _decoys(page: Page, about: Sequence[Thing]) -> tuple[Target, ...]:
     """Things that could be taken for the first one: of its name first, then the nearest in size; none that meets it."""
     names, area = set(about[0].names), Box(*about[0].box).area
-    apart = [one for one in page.things if not any(_meet(one.box, other.box) for other in about)]
+    boxes = [Box(*other.box) for other in about]
+    apart = [one for one in page.things if not any(coverage(Box(*one.box), box) for box in boxes)]
     apart.sort(key=lambda one: (not names & set(one.names), abs(Box(*one.box).area - area), one.id))
     return tuple(Target(one.box, one.names[0], True) for one in apart[:MAX_DECOYS])
-
-
-def _meet(a: Corners, b: Corners) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def cannot_tell(page: Page, question: str, qa: int, phrase: str, rule: str) -> Candidate:

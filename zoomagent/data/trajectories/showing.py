@@ -17,7 +17,7 @@ import orjson
 from PIL import Image, ImageDraw, ImageFont
 
 from zoomagent.data.trajectories.card import SPLITS, read_card
-from zoomagent.data.trajectories.trajectory import ImagePart, Trajectory, Turn, read_parquet
+from zoomagent.data.trajectories.trajectory import ImagePart, Trajectory, read_parquet
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture, open_picture
@@ -76,19 +76,20 @@ def sheet(one: Trajectory, images: Path, limits: Limits | None = None) -> Sheet:
             left, top, right, bottom = (round(value * scale) for value in box)
             draw.rectangle((left, top, max(left + 1, right - 1), max(top + 1, bottom - 1)), outline=colour, width=width)
         pictures = [whole, *(_view(picture, Box(*view.box), CROP) for view in one.views[1:])]
-    lines = tuple((turn.role, _text_of(turn), turn.role == "assistant" and not turn.learn) for turn in one.messages)
-    return Sheet(f"{one.kind}: {one.id}, picture {one.image_id}, {one.width}x{one.height}", tuple(pictures), lines)
+    lines: list[tuple[str, str, bool]] = []
+    for turn in one.messages:
+        said = [f"[{part.view}]" if isinstance(part, ImagePart) else part.text for part in turn.content]
+        for call in turn.tool_calls:
+            said.append(f"{call.function.name}({orjson.dumps(call.function.arguments).decode()})")
+        lines.append((turn.role, " ".join(said), turn.role == "assistant" and not turn.learn))
+    return Sheet(
+        f"{one.kind}: {one.id}, picture {one.image_id}, {one.width}x{one.height}", tuple(pictures), tuple(lines)
+    )
 
 
 def _view(picture: Picture, box: Box, longer: int) -> Image.Image:
     scale = longer / max(box.width, box.height)
     return picture.view(box, Size(max(1, round(box.width * scale)), max(1, round(box.height * scale)))).copy()
-
-
-def _text_of(turn: Turn) -> str:
-    parts = [f"[{part.view}]" if isinstance(part, ImagePart) else part.text for part in turn.content]
-    calls = [f"{call.function.name}({orjson.dumps(call.function.arguments).decode()})" for call in turn.tool_calls]
-    return " ".join([*parts, *calls])
 
 
 def as_page(sheets: Sequence[Sheet]) -> str:

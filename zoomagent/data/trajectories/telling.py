@@ -168,7 +168,7 @@ class Narration:
         records = [self.views.record(name) for name in self.indexed]
         names = {name: f"view-{i}" for i, name in enumerate(self.indexed)}
         whole, *crops = [
-            ViewBox(id=names[r["id"]], source=names.get(r["source"], ""), box=_corners(box_of(r))) for r in records
+            ViewBox(id=names[r["id"]], source=names.get(r["source"], ""), box=box_of(r).corners) for r in records
         ]
         return whole.model_copy(update={"pixels": self.pixels}), *crops
 
@@ -241,7 +241,9 @@ async def _tell_looks(telling: Narration, candidate: Candidate, kind: Kind) -> N
             await telling.zoom(target, labels[0], first)
         case "recovered":
             # A decoy whose close view does not show the target; ToolArgsInvalid when there is none.
-            fitting = [box for decoy in candidate.decoys if _misses_target(telling, candidate, box := Box(*decoy.box))]
+            size, margin = telling.views.picture.size, telling.views.profile.crop_margin
+            decoys = [Box(*decoy.box) for decoy in candidate.decoys]
+            fitting = [box for box in decoys if coverage(boxes[0], surroundings(box, size, margin, 0)) <= MISSED]
             if not fitting:
                 raise ToolArgsInvalid("No other thing lies far enough away.")
             missing = fitting[min(int(telling.rng.expovariate(1.0)), len(fitting) - 1)]
@@ -251,28 +253,14 @@ async def _tell_looks(telling: Narration, candidate: Candidate, kind: Kind) -> N
             close = await telling.look(boxes[0], labels[0])
             await _verify(telling, labels[0], close, THERE)
         case "cannot_tell":
-            await _search_in_vain(telling, candidate)
+            # Look for what is not there; now and then look at something alike first, and find that it is not it.
+            # Without a search on offer nothing is called: there is no place to point at.
+            if candidate.decoys and VERIFY in telling.offered and telling.rng.random() < LOOK_FIRST:
+                close = await telling.zoom(Box(*candidate.decoys[0].box), candidate.phrase)
+                await _verify(telling, candidate.phrase, close, NOT_THERE)
+            elif SEARCH in telling.offered:
+                await telling.call((SEARCH, {"label": candidate.phrase, "img_idx": 0}))
 
 
 async def _verify(telling: Narration, label: str, index: int, measured: tuple[float, float]) -> None:
     await telling.call((VERIFY, {"label": label, "img_idx": index}), yes=telling.rng.uniform(*measured))
-
-
-async def _search_in_vain(telling: Narration, candidate: Candidate) -> None:
-    """Look for what is not there; now and then look at something alike first, and find that it is not it. Without a
-    search on offer nothing is called: there is no place to point at."""
-    if candidate.decoys and VERIFY in telling.offered and telling.rng.random() < LOOK_FIRST:
-        close = await telling.zoom(Box(*candidate.decoys[0].box), candidate.phrase)
-        await _verify(telling, candidate.phrase, close, NOT_THERE)
-    elif SEARCH in telling.offered:
-        await telling.call((SEARCH, {"label": candidate.phrase, "img_idx": 0}))
-
-
-def _misses_target(telling: Narration, candidate: Candidate, box: Box) -> bool:
-    """Whether a zoom to `box` would show next to nothing of the target."""
-    around = surroundings(box, telling.views.picture.size, telling.views.profile.crop_margin, 0)
-    return coverage(Box(*candidate.targets[0].box), around) <= MISSED
-
-
-def _corners(box: Box) -> tuple[int, int, int, int]:
-    return box.left, box.top, box.right, box.bottom

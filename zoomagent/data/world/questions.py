@@ -210,31 +210,25 @@ def _pick(indices: list[int], rng: np.random.Generator) -> int:
 
 def options_for(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> tuple[str, ...]:
     """Up to four shuffled options: the answer, "Cannot tell", and plausible wrong ones (texts of other items first)."""
-    wrong = [text for text in _draw_alternatives(question, scene, level, rng) if text != question.answer]
-    picked = list(dict.fromkeys([question.answer, CANNOT_TELL, *dict.fromkeys(wrong)]))[:4]
-    return tuple(picked[i] for i in rng.permutation(len(picked)))
-
-
-def _draw_alternatives(question: Question, scene: Scene, level: Level, rng: np.random.Generator) -> list[str]:
-    """Answers of the same sort, in random order."""
     match question.kind:
         case "read" | "absent":
             other = [item.text for item in scene.items]
             drawn = ["".join(rng.choice(list(level.alphabet), max(level.text_lengths))) for _ in range(4)]
-            return [str(text) for text in rng.permutation(other)][:2] + drawn
-        case "colour":
-            sort = list(level.colours)
-        case "shape":
-            sort = list(level.shapes)
-        case "ground":
-            sort = list(GROUNDS)
-        case "side":
-            sort = ["Left", "Right"]
-        case "presence" | "relation" | "more":
-            sort = ["Yes", "No"]
-        case "count":
-            sort = [str(max(0, int(question.answer) + step)) for step in (-2, -1, 1, 2)]
-    return [str(text) for text in rng.permutation(sort)]
+            alike = [str(text) for text in rng.permutation(other)][:2] + drawn
+        case kind:
+            sorts: dict[str, tuple[str, ...]] = {
+                "colour": level.colours,
+                "shape": level.shapes,
+                "ground": tuple(GROUNDS),
+                "side": ("Left", "Right"),
+            }
+            sort = sorts.get(kind, ("Yes", "No"))
+            if kind == "count":
+                sort = tuple(str(max(0, int(question.answer) + step)) for step in (-2, -1, 1, 2))
+            alike = [str(text) for text in rng.permutation(list(sort))]
+    wrong = [text for text in alike if text != question.answer]
+    picked = list(dict.fromkeys([question.answer, CANNOT_TELL, *wrong]))[:4]
+    return tuple(picked[i] for i in rng.permutation(len(picked)))
 
 
 def every_name(level: Level) -> list[str]:

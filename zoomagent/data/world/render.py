@@ -48,7 +48,12 @@ def render(scene: Scene, width: int, height: int, region: Region = WHOLE, full_s
         rng = np.random.default_rng([scene.seed, width, int(world[0] * 1e6), int(world[1] * 1e6)])
         noisy = view + rng.normal(0, max(2.0, 22.0 / shrink), view.shape).astype(np.float32)
         view = np.clip(noisy, 0, 255).astype(np.uint8)
-    return _wear(view, scene.wear)
+    if scene.wear <= 0:
+        return view
+    # By wear from 0 to 1: blur of up to 0.7 pixels, and JPEG noise of quality 95 down to 30.
+    blurred = cv2.GaussianBlur(view, (0, 0), max(0.05, 0.7 * scene.wear))
+    _, coded = cv2.imencode(".jpg", blurred, [cv2.IMWRITE_JPEG_QUALITY, round(95 - 65 * scene.wear)])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels:
@@ -62,7 +67,14 @@ def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels
         return _sample(copy, width, height, region)
     rng = np.random.default_rng(scene.seed)
     if scene.ground == "mottled":
-        return _mottled(rng, width, height, region)
+        # Patches of many colours in four sizes, as leaves, walls and crowds have them; the scene's seed decides all.
+        mixed = float(rng.uniform(70, 200)) + rng.normal(0, 25, 3)
+        patches = np.full((height, width, 3), mixed, np.float32)
+        for cells, most in ((4, 60.0), (12, 40.0), (40, 30.0), (120, 22.0)):
+            light = rng.normal(0, float(rng.uniform(0.1, 1.0)) * most, (cells, cells, 1))
+            hue = rng.normal(0, float(rng.uniform(0.0, 0.35)) * most, (cells, cells, 3))
+            patches += _sample((light + hue + 128).astype(np.float32), width, height, region).astype(np.float32) - 128
+        return np.clip(patches, 0, 255).astype(np.uint8)
     cells = 24 if scene.ground == "textured" else 7
     grid = base + rng.normal(0, 13 if scene.ground == "textured" else 7, (cells, cells, 1))
     canvas = _sample(grid.astype(np.float32), width, height, region)
@@ -75,17 +87,6 @@ def _background(scene: Scene, width: int, height: int, region: Region) -> Pixels
             ends = _to_canvas(np.stack([start, start + turn]), canvas, region)
             cv2.line(canvas, ends[0].tolist(), ends[1].tolist(), tone.tolist(), stroke, cv2.LINE_AA, _SHIFT)
     return canvas
-
-
-def _mottled(rng: np.random.Generator, width: int, height: int, region: Region) -> Pixels:
-    """Patches of many colours in four sizes, as leaves, walls and crowds have them; the scene's seed decides all."""
-    base = float(rng.uniform(70, 200)) + rng.normal(0, 25, 3)
-    canvas = np.full((height, width, 3), base, np.float32)
-    for cells, most in ((4, 60.0), (12, 40.0), (40, 30.0), (120, 22.0)):
-        light = rng.normal(0, float(rng.uniform(0.1, 1.0)) * most, (cells, cells, 1))
-        hue = rng.normal(0, float(rng.uniform(0.0, 0.35)) * most, (cells, cells, 3))
-        canvas += _sample((light + hue + 128).astype(np.float32), width, height, region).astype(np.float32) - 128
-    return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=32)
@@ -214,15 +215,6 @@ def _write(canvas: Pixels, item: Item, region: Region, pixels: float) -> None:
     part = share[y0 - top : y1 - top, x0 - left : x1 - left]
     behind = canvas[y0:y1, x0:x1]
     canvas[y0:y1, x0:x1] = (behind * (1 - part) + np.array(ink, np.float32) * part).astype(np.uint8)
-
-
-def _wear(view: Pixels, wear: float) -> Pixels:
-    """Blur of up to 0.7 pixels and JPEG noise of quality 95 down to 30, by `wear` from 0 to 1; 0 leaves it as it is."""
-    if wear <= 0:
-        return view
-    blurred = cv2.GaussianBlur(view, (0, 0), max(0.05, 0.7 * wear))
-    _, coded = cv2.imencode(".jpg", blurred, [cv2.IMWRITE_JPEG_QUALITY, round(95 - 65 * wear)])
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 __all__ = ["TEXT_HEIGHT", "WHOLE", "Region", "render"]

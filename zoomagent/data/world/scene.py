@@ -176,18 +176,17 @@ def within(frame: Region, region: Region) -> Region:
     return frame[0] + x0 * width, frame[1] + y0 * height, frame[0] + x1 * width, frame[1] + y1 * height
 
 
-def _draw_size(level: Level, rng: np.random.Generator) -> float:
-    low, high = level.sizes
-    split = low * 1.45
-    if rng.random() < level.small_share:
-        return float(rng.uniform(low, split))
-    return float(np.exp(rng.uniform(np.log(split), np.log(high))))
-
-
 def _place_items(level: Level, rng: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
     """(x, y, size) of non-overlapping items, largest first; those that find no room are left out."""
+    low, high = level.sizes
+    split, sizes = low * 1.45, list[float]()
+    for _ in range(count):
+        if rng.random() < level.small_share:
+            sizes.append(float(rng.uniform(low, split)))
+        else:
+            sizes.append(float(np.exp(rng.uniform(np.log(split), np.log(high)))))
     placed: list[tuple[float, float, float]] = []
-    for size in sorted((_draw_size(level, rng) for _ in range(count)), reverse=True):
+    for size in sorted(sizes, reverse=True):
         for _ in range(60):
             half = size / 2 + 0.005
             x, y = (float(v) for v in rng.uniform(half, 1 - half, 2))

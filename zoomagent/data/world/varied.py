@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoomagent.data.world.scene import GROUNDS, Ground, Item, Scene
+from zoomagent.data.world.scene import GROUNDS, Ground, Scene
 from zoomagent.errors import SettingInvalid
 
 FONT_FILES = (".ttf", ".otf")
@@ -57,7 +57,17 @@ def varied(scene: Scene, variety: Variety, rng: np.random.Generator) -> Scene:
     """The scene in another look. Half of the scenes keep one font for all texts, as real signs do."""
     shared = _face(variety, rng) if rng.random() < 0.5 else None
     tilted = rng.random() < 0.5
-    items = tuple(_vary_item(item, variety, rng, shared, tilted) for item in scene.items)
+    items = []
+    for item in scene.items:
+        red, green, blue = (int(v) for v in np.clip(rng.normal(0, TINT, 3), -2.5 * TINT, 2.5 * TINT))
+        other = replace(
+            item,
+            face=_face(variety, rng) if shared is None else shared,
+            tint=(red, green, blue),
+            shade=int(np.clip(rng.normal(0, SHADE), -2 * SHADE, 2 * SHADE)),
+            tilt=float(rng.uniform(-TILT, TILT)) if tilted else 0.0,
+        )
+        items.append(other)
     wear = float(rng.uniform(0, 1)) if rng.random() < 0.5 else 0.0
     draw = rng.random()
     ground: Ground = scene.ground
@@ -68,18 +78,7 @@ def varied(scene: Scene, variety: Variety, rng: np.random.Generator) -> Scene:
         ground = "mottled"
     else:
         colour = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
-    return replace(scene, items=items, ground=ground, ground_colour=colour, backdrop=backdrop, wear=wear)
-
-
-def _vary_item(item: Item, variety: Variety, rng: np.random.Generator, shared: str | None, tilted: bool) -> Item:
-    red, green, blue = (int(v) for v in np.clip(rng.normal(0, TINT, 3), -2.5 * TINT, 2.5 * TINT))
-    return replace(
-        item,
-        face=_face(variety, rng) if shared is None else shared,
-        tint=(red, green, blue),
-        shade=int(np.clip(rng.normal(0, SHADE), -2 * SHADE, 2 * SHADE)),
-        tilt=float(rng.uniform(-TILT, TILT)) if tilted else 0.0,
-    )
+    return replace(scene, items=tuple(items), ground=ground, ground_colour=colour, backdrop=backdrop, wear=wear)
 
 
 def _face(variety: Variety, rng: np.random.Generator) -> str:

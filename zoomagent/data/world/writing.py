@@ -19,7 +19,7 @@ import numpy as np
 
 from zoomagent.data.world.questions import LEGIBLE, Kind, ask, group_of
 from zoomagent.data.world.render import render
-from zoomagent.data.world.scene import Item, Level, Scene, draw_scene
+from zoomagent.data.world.scene import Level, Scene, draw_scene
 
 KINDS: tuple[Kind, ...] = (
     "read", "read", "colour", "shape", "side", "count", "presence", "relation", "ground", "absent",
@@ -88,7 +88,18 @@ def describe(files: Files, scene: Scene, level: Level, seed: int, index: int, si
     attributes = [{**t, "attributes": [i.colour]} for t, i in zip(things, scene.items, strict=True)]
     files.attributes.append({"image_id": image, "attributes": attributes})
     files.relationships.append({"image_id": image, "relationships": _relate_neighbours(scene, things, image)})
-    regions = [_describe_region(t, i, image) for t, i in zip(things, scene.items, strict=True)]
+    regions = [
+        {
+            "region_id": thing["object_id"],
+            "image_id": image,
+            "x": thing["x"],
+            "y": thing["y"],
+            "width": thing["w"],
+            "height": thing["h"],
+            "phrase": f"a {item.name} that says {item.text}",
+        }
+        for thing, item in zip(things, scene.items, strict=True)
+    ]
     files.region_descriptions.append({"id": image, "regions": regions})
     _add_questions(files, scene, level, things, regions, size, np.random.default_rng([seed, index, 3]))
 
@@ -118,18 +129,6 @@ def _relate_neighbours(scene: Scene, things: list[Json], image: int) -> list[Jso
 
 def _name_thing(thing: Json) -> Json:
     return {**{k: v for k, v in thing.items() if k != "names"}, "name": thing["names"][0]}
-
-
-def _describe_region(thing: Json, item: Item, image: int) -> Json:
-    return {
-        "region_id": thing["object_id"],
-        "image_id": image,
-        "x": thing["x"],
-        "y": thing["y"],
-        "width": thing["w"],
-        "height": thing["h"],
-        "phrase": f"a {item.name} that says {item.text}",
-    }
 
 
 def _add_questions(

@@ -140,7 +140,7 @@ class Desk:
 
     def answer(self, text: str, confidence: float | None, boxes: Sequence[Box], used_crop: bool) -> RivalAnswer:
         """An answer with the bill."""
-        corners = tuple((box.left, box.top, box.right, box.bottom) for box in boxes)
+        corners = tuple(box.corners for box in boxes)
         return RivalAnswer(text, confidence, self.calls, self.visual_tokens, corners, len(self._seen), used_crop)
 
     def book(self, messages: Sequence[Message]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from zoomagent.errors import BoxInvalid
 from zoomagent.evaluation.rivals.asking import Desk, RivalAnswer
-from zoomagent.geometry import Box, Size
+from zoomagent.geometry import Box
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.words.parsing import parse_boxes
@@ -61,10 +61,7 @@ async def evidence(desk: Desk, boxes: Sequence[Box], text: str) -> Message:
     whole = await desk.views.pixels(desk.whole)
     size, margin = desk.views.picture.size, desk.views.profile.crop_margin
     crops = [await desk.views.pixels(desk.beside(surroundings(box, size, margin, 0))) for box in boxes]
-    shares = [_shares(box, size) for box in boxes]
+    across, down = size.width, size.height
+    shares = [(box.left / across, box.top / down, box.right / across, box.bottom / down) for box in boxes]
     marks = Pixels(f"{whole.key} marked {[box.as_list() for box in boxes]}", marked(whole.image, shares))
     return Message("user", (marks, *crops, Text(text)))
-
-
-def _shares(box: Box, size: Size) -> tuple[float, float, float, float]:
-    return box.left / size.width, box.top / size.height, box.right / size.width, box.bottom / size.height

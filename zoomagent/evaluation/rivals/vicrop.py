@@ -11,7 +11,7 @@ first; it is left out. `layer` is chosen per model by trying: theirs takes 22 of
 LLaVA-1.5; the default is the layer at three quarters, or what `layer` says.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ from zoomagent.evaluation.rivals.asking import Desk, RivalAnswer
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
 from zoomagent.models.base import Message, Model
-from zoomagent.models.local.in_process import Clock, InProcessModel, Prompt
+from zoomagent.models.local.in_process import Clock, InProcessModel
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.viewing import ViewStore
 
@@ -88,16 +88,12 @@ def sharpest(weights: Map, base: float = BASE) -> Window:
 def strongest(weights: Map, rows: int, columns: int) -> Window:
     """The place of one window size with the most weight; its sharpness is how far its mean lies above that of the
     places one token away."""
-    sums = np.array([[block.mean() for block in line] for line in _blocks(weights, rows, columns)])
+    lines, places = range(weights.shape[0] - rows + 1), range(weights.shape[1] - columns + 1)
+    sums = np.array([[weights[line : line + rows, at : at + columns].mean() for at in places] for line in lines])
     row, column = (int(i) for i in np.unravel_index(int(sums.argmax()), sums.shape))
     near = sums[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
     others = (near.sum() - sums[row, column]) / max(1, near.size - 1)
     return Window(row, column, rows, columns, float(sums[row, column] - others) if near.size > 1 else 0.0)
-
-
-def _blocks(weights: Map, rows: int, columns: int) -> Iterator[list[Map]]:
-    for row in range(weights.shape[0] - rows + 1):
-        yield [weights[row : row + rows, column : column + columns] for column in range(weights.shape[1] - columns + 1)]
 
 
 def _tokens(count: int, share: float) -> int:
@@ -123,13 +119,18 @@ async def attention(model: InProcessModel, messages: Sequence[Message], layer: i
         clock.check()
         prompt = model.encode(messages, ())
         loaded = model._loaded.model
+        layers = zip(*(view.deepstack for view in prompt.views), strict=True)
+        features = SimpleNamespace(
+            pooler_output=tuple(view.tokens for view in prompt.views),
+            deepstack_features=[list(layer) for layer in layers],
+        )
         before = loaded.config._attn_implementation
         loaded.set_attn_implementation("eager")
         try:
             outputs = loaded(
                 input_ids=prompt.ids,
                 position_ids=model._positions(prompt.ids, prompt.views),
-                mm_encoder_outputs={"image": _features(prompt)},
+                mm_encoder_outputs={"image": features},
                 use_cache=False,
                 output_attentions=True,
                 logits_to_keep=1,
@@ -145,10 +146,3 @@ async def attention(model: InProcessModel, messages: Sequence[Message], layer: i
         return np.asarray(weights.double().cpu().numpy()).reshape(rows // merge, columns // merge)
 
     return await model._alone(work, None)
-
-
-def _features(prompt: Prompt) -> SimpleNamespace:
-    return SimpleNamespace(
-        pooler_output=tuple(view.tokens for view in prompt.views),
-        deepstack_features=[list(layer) for layer in zip(*(view.deepstack for view in prompt.views), strict=True)],
-    )

@@ -87,7 +87,10 @@ async def name_cues(desk: Desk, question: str) -> list[str]:
 async def find(desk: Desk, cue: str, test: str, search: Search) -> Box:
     """The first region that passes the test, or the best of those that were taken from the queue."""
     root = Region(whole(desk.views.picture.size), 0)
-    deepest = depth_of_tree(desk, search)
+    # The picture is split until its parts are as small as one view.
+    size, shown = desk.views.picture.size, size_of(desk.views.record(desk.whole))
+    smallest = search.smallest or max(shown.width, shown.height)
+    deepest = max(1, math.floor(math.log2(max(size.width, size.height) / smallest)))
     order = count()
     queue = [(0.0, next(order), root)]
     best, pops, threshold, step = (-math.inf, root), 0, search.upper, search.step
@@ -121,14 +124,6 @@ async def promise(desk: Desk, region: Region, cue: str, deepest: int, search: Se
     latent = await certainty(desk, region.box, CLOSER + cue, search)
     weight = search.first_weight + (1 - search.first_weight) * (region.depth / deepest) ** 2
     return weight * existence + (1 - weight) * latent
-
-
-def depth_of_tree(desk: Desk, search: Search) -> int:
-    """How often the picture is split until its parts are as small as one view."""
-    size = desk.views.picture.size
-    shown = size_of(desk.views.record(desk.whole))
-    smallest = search.smallest or max(shown.width, shown.height)
-    return max(1, math.floor(math.log2(max(size.width, size.height) / smallest)))
 
 
 def parts(region: Region) -> list[Region]:

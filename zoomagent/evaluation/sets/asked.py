@@ -22,10 +22,10 @@ from PIL import Image
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.questions import Question, ask, legible, options_for
 from zoomagent.data.world.render import drawn_picture
-from zoomagent.data.world.scene import LEVELS, SMALL, SPLITS, Scene, draw_scene
+from zoomagent.data.world.scene import LEVELS, SMALL, SPLITS, draw_scene
 from zoomagent.data.world.varied import Variety, varied
 from zoomagent.data.world.wordings import PLAIN, Style
-from zoomagent.evaluation.sets.haystack import KINDS_OF, Case, Group, Settings, cases
+from zoomagent.evaluation.sets.haystack import KINDS_OF, Group, Settings, cases
 from zoomagent.evaluation.sets.other_world import Materials, other_scene
 from zoomagent.media import Picture, open_picture
 
@@ -81,26 +81,25 @@ def _drawn(
         )  # fmt: skip
         for scene, found in cases(settings):
             for case in found:
-                yield _task(world, side, scene, case, style, variety)
-
-
-def _task(world: World, side: int, scene: Scene, case: Case, style: Style, variety: Variety) -> Task:
-    name = f"{world}-{style}-{case.seed}-{case.scene}".replace(" ", "-")
-    shown, question = scene, case.question
-    if world == "varied":
-        shown = varied(scene, variety, np.random.default_rng([case.seed, case.scene, 23]))
-        if question.kind == "ground" and shown.ground in ("mottled", "photograph"):
-            shown = replace(shown, ground="plain", backdrop="")
-        question = question if question.kind != "ground" else replace(question, answer=shown.ground_colour)
-    options = tuple(question.answer if o == case.question.answer else o for o in case.options)
-    return Task(name, world, partial(drawn_picture, shown, side, name), case.group, question, options, case.pixels)
+                name = f"{world}-{style}-{case.seed}-{case.scene}".replace(" ", "-")
+                shown, question = scene, case.question
+                if world == "varied":
+                    shown = varied(scene, variety, np.random.default_rng([case.seed, case.scene, 23]))
+                    if question.kind == "ground":
+                        if shown.ground in ("mottled", "photograph"):
+                            shown = replace(shown, ground="plain", backdrop="")
+                        question = replace(question, answer=shown.ground_colour)
+                options = tuple(question.answer if o == case.question.answer else o for o in case.options)
+                opener = partial(drawn_picture, shown, side, name)
+                yield Task(name, world, opener, case.group, question, options, case.pixels)
 
 
 def _other(seed: int, split: str, style: Style, macro_side: int, materials: Materials) -> Iterator[Task]:
     """Questions about scenes of another hand; the background has no colour there."""
     groups = get_args(Group)
     for index in itertools.count():
-        scene = other_scene(seed, index, materials, split).scene
+        other = other_scene(seed, index, materials, split)
+        scene = other.scene
         rng = np.random.default_rng([SPLITS[split] + seed, index, 29])
         group = groups[index % len(groups)]
         kinds = [kind for kind in KINDS_OF[group] if kind != "ground"]
@@ -108,13 +107,8 @@ def _other(seed: int, split: str, style: Style, macro_side: int, materials: Mate
         if question is None or not legible(question, scene, 2000):
             continue
         options = options_for(question, scene, SMALL, rng) if rng.random() < 0.5 else ()
-        opener = partial(_open_other, seed, index, materials, split)
         pixels = None if question.size is None else question.size * macro_side
-        yield Task(f"other-{split}-{seed}-{index}", "other", opener, group, question, options, pixels)
-
-
-def _open_other(seed: int, index: int, materials: Materials, split: str) -> Picture:
-    return open_picture(other_scene(seed, index, materials, split).draw())
+        yield Task(f"other-{split}-{seed}-{index}", "other", other.open, group, question, options, pixels)
 
 
 def _foreign(seed: int, materials: Materials) -> Iterator[Task]:

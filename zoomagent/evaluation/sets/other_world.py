@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from zoomagent.data.world.scene import SMALL, SPLITS, Item, Scene, draw_scene
+from zoomagent.media import Picture, open_picture
 
 TONES: dict[str, tuple[tuple[int, int, int], ...]] = {
     "red": ((220, 20, 60), (190, 30, 30), (235, 60, 50)),
@@ -110,6 +111,9 @@ class OtherScene:
         canvas.save(buffer, "JPEG", quality=self.quality)
         return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
 
+    def open(self) -> Picture:
+        return open_picture(self.draw())
+
 
 def other_scene(seed: int, index: int, materials: Materials, split: str = "test") -> OtherScene:
     """Scene number `index` of a seed: a function of its arguments alone."""
@@ -120,7 +124,9 @@ def other_scene(seed: int, index: int, materials: Materials, split: str = "test"
     tilted = rng.random() < 0.5
     face = None if rng.random() < 0.3 else int(rng.integers(len(materials.fonts) + 1))
     things = []
-    for item, (x, y, side) in zip(_named(seed, index, split), _places(width, height, rng), strict=False):
+    # Which things there are: as in a scene of the world, of which nothing else is kept.
+    items = draw_scene(SMALL, SPLITS[split] + 77_000_000 + seed, index).items
+    for item, (x, y, side) in zip(items, _places(width, height, rng), strict=False):
         number = int(rng.integers(len(materials.fonts) + 1)) if face is None else face
         font = materials.fonts[number] if number < len(materials.fonts) else ""
         tilt = float(rng.uniform(-TILT, TILT)) if tilted else 0.0
@@ -132,11 +138,6 @@ def other_scene(seed: int, index: int, materials: Materials, split: str = "test"
         things.append(Thing(placed, (red, green, blue), x, y, side, font, tilt))
     blur = float(rng.uniform(0.3, 2.0)) if rng.random() < 0.5 else 0.0
     return OtherScene(index, width, height, ground, tuple(things), blur, quality=int(rng.integers(30, 96)))
-
-
-def _named(seed: int, index: int, split: str) -> tuple[Item, ...]:
-    """Which things there are: as in a scene of the world, of which nothing else is kept."""
-    return draw_scene(SMALL, SPLITS[split] + 77_000_000 + seed, index).items
 
 
 def _places(width: int, height: int, rng: np.random.Generator) -> list[tuple[float, float, float]]:

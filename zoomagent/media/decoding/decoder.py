@@ -53,7 +53,11 @@ _DAMAGE = (
 def main() -> None:
     """Serve jobs until the parent hangs up."""
     channel = socket.socket(fileno=int(sys.argv[1]))
-    _confine()
+    # No core dumps, no warnings, no new rights by whatever it might start; limits come with each job.
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     channel.sendall(b'{"ready": true}\n')
     while True:
         message, fds, _, _ = socket.recv_fds(channel, 1 << 20, 2)
@@ -318,14 +322,6 @@ def _choose_background(job: dict[str, Any], image: Image.Image) -> tuple[int, in
     if share < 1:
         image = image.resize((max(1, int(image.width * share)), max(1, int(image.height * share))), resample=0)
     return backdrop(image)
-
-
-def _confine() -> None:
-    """No core dumps, no warnings, no new rights by whatever it might start; limits come with each job."""
-    warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def _allow(memory: int, seconds: float) -> None:

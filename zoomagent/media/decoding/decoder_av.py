@@ -56,8 +56,9 @@ def probe(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str
                 # Up to the next whole millisecond, so that the frame is there at its own time.
                 time = -(-(stamp - first) * 1000 * base.numerator // base.denominator)
                 target.write(ROW.pack(time, stamp, key))
-            image = _upright(frame, None)
-            return {"size": list(image.size), "frames": len(rows), "duration": max(1, end), "notes": _notes(frame)}
+            image, turned = _upright(frame, None), frame.rotation % 360
+            notes = [f"turned_by_{turned}_degrees"] if turned in TURNS else []
+            return {"size": list(image.size), "frames": len(rows), "duration": max(1, end), "notes": notes}
     except (FFmpegError, OpensNothing, struct.error):
         return {"error": "corrupt_video"}
 
@@ -151,14 +152,11 @@ def _decoded(container: InputContainer, stream: VideoStream, key: int, max_pixel
             if not isinstance(frame, VideoFrame) or stamp is None:
                 continue
             if places:
-                stamp = places.take(stamp, delay_of(context, frame))
+                # How many frames that lie before this one may be shown after it, at most.
+                delay = MOST_HELD_BACK if context.has_b_frames and not frame.key_frame else 0
+                stamp = places.take(stamp, delay)
             if stamp is not None and frame.width * frame.height <= max_pixels:
                 yield stamp, frame
-
-
-def delay_of(context: Any, frame: VideoFrame) -> int:
-    """How many frames that lie before this one may be shown after it, at most."""
-    return MOST_HELD_BACK if context.has_b_frames and not frame.key_frame else 0
 
 
 class Places:
@@ -229,8 +227,3 @@ def _upright(frame: VideoFrame, size: tuple[int, int] | None) -> Image.Image:
     turn = TURNS.get(frame.rotation % 360)
     upright: Image.Image = image if turn is None else image.transpose(turn)
     return upright if size is None or upright.size == size else upright.resize(size)
-
-
-def _notes(frame: VideoFrame) -> list[str]:
-    turned = frame.rotation % 360
-    return [f"turned_by_{turned}_degrees"] if turned in TURNS else []

@@ -44,7 +44,10 @@ def part(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str,
         image = _level(job, source).crop(left, top, right - left, bottom - top)
         if job["shrink"] > 1:
             image = image.shrink(job["shrink"], job["shrink"], ceil=True)
-        image = _rgb(_eight_bits(image, job["range"]), job["background"])
+        image = _eight_bits(image, job["range"])
+        if image.bands <= 2:
+            image = image.colourspace("srgb")
+        image = image.flatten(background=job["background"]) if image.hasalpha() else image
         image.rawsave_target(pyvips.Target.new_to_descriptor(target.fileno()))
     except pyvips.Error:
         full = os.fstatvfs(target.fileno()).f_bavail == 0
@@ -86,9 +89,3 @@ def _eight_bits(image: Any, span: list[float] | None) -> Any:
         whole = 65535 if image.format == "ushort" else 255
         eight = eight.bandjoin((image.extract_band(image.bands - 1) * (255.0 / whole)).rint().cast("uchar"))
     return eight.copy(interpretation="srgb" if eight.bands >= 3 else "b-w")
-
-
-def _rgb(image: Any, background: list[int]) -> Any:
-    if image.bands <= 2:
-        image = image.colourspace("srgb")
-    return image.flatten(background=background) if image.hasalpha() else image

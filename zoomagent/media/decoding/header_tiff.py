@@ -124,15 +124,14 @@ def _levels(cursor: Cursor, layout: _Layout, chain: list[_Directory], page: _Dir
         if not directory.reduced:
             break
         found.append(Level(directory.index, -1, directory.size))
-    alike = [level for level in found[1:] if _is_copy(level.size, page.size)]
+    alike, whole = list[Level](), page.size
+    for level in found[1:]:
+        # The same picture made smaller has sides in proportion, to two pixels of the copy.
+        size = level.size
+        smaller = 0 < size.width < whole.width and 0 < size.height < whole.height
+        if smaller and abs(size.width - whole.width * size.height / whole.height) <= 2 + whole.width / whole.height:
+            alike.append(level)
     return (found[0], *sorted(alike, key=lambda level: -level.size.pixels))
-
-
-def _is_copy(size: Size, whole: Size) -> bool:
-    """The same picture made smaller: sides in proportion, to two pixels of the copy."""
-    if not (0 < size.width < whole.width and 0 < size.height < whole.height):
-        return False
-    return abs(size.width - whole.width * size.height / whole.height) <= 2 + whole.width / whole.height
 
 
 def _number(cursor: Cursor, order: str, letter: str) -> int:

@@ -100,16 +100,6 @@ class DecodingJob:
         self._run({"do": "rows", "vips": self.streams, "orientation": 1, "pixel": "RGB"}, target)
 
     @property
-    def _weight(self) -> int:
-        """How many times four bytes a pixel the decoder needs, measured and rounded up. libwebp keeps three canvases
-        beside the picture, a progressive JPEG all its coefficients, Pillow grey of 16 bits twice."""
-        header = self.header
-        deep, progressive = "-16" in header.layout, header.format == "JPEG" and "p" in header.layout
-        heavy = header.format in ("WEBP", "AVIF", "HEIF", "JPEG2000")
-        weight = 5 if heavy or "3-16" in header.layout or self._deep_colour else 3 if deep or progressive else 1
-        return weight + (header.orientation > 1)
-
-    @property
     def _deep_colour(self) -> bool:
         """Whether Pillow would give colours of 16 bits as their upper halves alone."""
         plain = {"PNG": ("2-16", "6-16"), "TIFF": ("3-16u", "4-16ua")}
@@ -155,7 +145,15 @@ class DecodingJob:
         """Run a job on the whole file, or on `box` of it, under limits that grow with what is decoded."""
         size, limits = self.header.size, self.limits
         pixels = size.pixels if box is None else box.area
-        weight = self._weight if box is None else 1
+        weight = 1
+        if box is None:
+            # How many times four bytes a pixel the decoder needs, measured and rounded up. libwebp keeps three canvases
+            # beside the picture, a progressive JPEG all its coefficients, Pillow grey of 16 bits twice.
+            header = self.header
+            deep, progressive = "-16" in header.layout, header.format == "JPEG" and "p" in header.layout
+            heavy = header.format in ("WEBP", "AVIF", "HEIF", "JPEG2000")
+            weight = 5 if heavy or "3-16" in header.layout or self._deep_colour else 3 if deep or progressive else 1
+            weight += header.orientation > 1
         if job["do"] in ("rows", "coarse", "regions"):
             job["background"] = self._ground
         job = {

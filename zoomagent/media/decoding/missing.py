@@ -84,22 +84,16 @@ def jpeg_lacks_pixels(source: IO[bytes], image: Image.Image, overview: Callable[
         return False
     source.seek(0)
     data = source.read()
-    end = _find_end_mark(data)
-    if end is None:
-        return False
-    changed = overview(io.BytesIO(data[:end] + _FILLER + data[end:]))
-    return ImageChops.difference(overview(io.BytesIO(data)), changed).getbbox() is not None
-
-
-def _find_end_mark(data: bytes) -> int | None:
-    """Where the end mark stands that follows the last scan."""
-    place, in_scan = 2, False
-    while found := _MARKER.search(data, place):
-        if not in_scan and data[place : found.start()].strip(b"\xff"):
-            return None
+    # Where the end mark stands that follows the last scan.
+    place, in_scan, end = 2, False, -1
+    while end < 0:
+        found = _MARKER.search(data, place)
+        if not found or (not in_scan and data[place : found.start()].strip(b"\xff")):
+            return False
         marker, place = found[1][0], found.end()
         if marker == 0xD9:
-            return found.start()
+            end = found.start()
         in_scan = in_scan or marker == 0xDA
         place += int.from_bytes(data[place : place + 2], "big")
-    return None
+    changed = overview(io.BytesIO(data[:end] + _FILLER + data[end:]))
+    return ImageChops.difference(overview(io.BytesIO(data)), changed).getbbox() is not None

@@ -117,7 +117,13 @@ class Worker:
             raise refusal("decode_timeout") from error
         except OSError as error:
             raise refusal(self._cause()) from error
-        return _plain_reply(message)
+        try:
+            reply = json.loads(message)
+        except (ValueError, RecursionError) as error:
+            raise refusal("decode_crashed") from error
+        if not isinstance(reply, dict):  # a decoder that a file took over may say anything
+            raise refusal("decode_crashed")
+        return reply
 
     def _cause(self) -> str:
         """Why the process hung up; one that has not ended a second later only broke off."""
@@ -135,17 +141,6 @@ class Worker:
         self._socket.close()
         self._process.kill()
         self._process.wait()
-
-
-def _plain_reply(message: bytes) -> dict[str, Any]:
-    """The reply that a message is. A decoder that a file took over may say anything."""
-    try:
-        reply = json.loads(message)
-    except (ValueError, RecursionError) as error:
-        raise refusal("decode_crashed") from error
-    if not isinstance(reply, dict):
-        raise refusal("decode_crashed")
-    return reply
 
 
 class _Pool:

@@ -31,8 +31,15 @@ def cached(name: str, size: int, make: Make) -> IO[bytes]:
     folder = _folder()
     if folder is not None:
         with contextlib.suppress(OSError):
-            found = _open_kept(folder / name, size)
-            return found or _fill_in(folder, name, size, make)
+            try:
+                file = (folder / name).open("rb")
+            except FileNotFoundError:
+                return _fill_in(folder, name, size, make)
+            if os.fstat(file.fileno()).st_size == size:
+                os.utime(folder / name)
+                return file
+            file.close()
+            return _fill_in(folder, name, size, make)
     if shutil.disk_usage(tempfile.gettempdir()).free < size + _SPARE:
         raise StoreError(
             "There is no room on the disk for the decoded picture. Free space or set TMPDIR.", code="store_full"
@@ -64,18 +71,6 @@ def _cap() -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise SettingInvalid(f"ZOOMAGENT_CACHE_BYTES is a number of bytes like 4000000000, not {text[:40]!r}.")
     return int(text)
-
-
-def _open_kept(path: Path, size: int) -> IO[bytes] | None:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return None
-    if os.fstat(file.fileno()).st_size != size:
-        file.close()
-        return None
-    os.utime(path)
-    return file
 
 
 def _fill_in(folder: Path, name: str, size: int, make: Make) -> IO[bytes]:

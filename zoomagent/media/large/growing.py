@@ -50,11 +50,11 @@ class GrowingLevel:
                 level.close()
 
     def _run(self) -> None:
+        def watch(file: IO[bytes]) -> None:
+            # A handle of our own: the maker may close its file and begin another.
+            self._early = RawFile(os.fdopen(os.dup(file.fileno()), "rb"), self._size)
+
         try:
-            self._whole = RawFile(self._make(self._watch), self._size)
+            self._whole = RawFile(self._make(watch), self._size)
         except BaseException as error:
             self._error = error
-
-    def _watch(self, file: IO[bytes]) -> None:
-        """A handle of our own: the maker may close its file and begin another."""
-        self._early = RawFile(os.fdopen(os.dup(file.fileno()), "rb"), self._size)

@@ -53,7 +53,12 @@ class LargeFile:
             (stored_box(box, self._orientation, self._stored), stored_size(size, self._orientation))
             for box, size in requests
         ]
-        levels = [self._choose_shrink(*request) for request in stored]
+        levels = []
+        for box, size in stored:
+            # The coarsest level that still has more pixels than the view.
+            scale = min(box.width / size.width, box.height / size.height)
+            fits = [s for s in (8, 4) if s <= scale and self._stored.pixels // (s * s) <= _COARSE_PIXELS]
+            levels.append(fits[0] if fits else 1)
         close = [request for request, shrink in zip(stored, levels, strict=True) if shrink == 1]
         with contextlib.ExitStack() as files:
             overviews = threading.Thread(target=self._make_coarse, args=(set(levels) - {1},))
@@ -81,12 +86,6 @@ class LargeFile:
                 if level is not None:
                     level.close()
             self._decoding.spool.close()
-
-    def _choose_shrink(self, box: Box, size: Size) -> int:
-        """The coarsest level that still has more pixels than the view."""
-        scale = min(box.width / size.width, box.height / size.height)
-        fits = [s for s in (8, 4) if s <= scale and self._stored.pixels // (s * s) <= _COARSE_PIXELS]
-        return fits[0] if fits else 1
 
     def _close_looks(self, requests: list[Request], files: contextlib.ExitStack) -> Iterator[Image.Image]:
         """At full size: from level 1, or in one pass over the file when it is the first look."""

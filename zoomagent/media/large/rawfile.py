@@ -26,7 +26,7 @@ class RawFile:
 
     def region(self, box: Box, size: Size) -> Image.Image:
         """The region, in this file's own pixels, rendered at `size`."""
-        return self.fraction((box.left, box.top, box.right, box.bottom), size)
+        return self.fraction(box.corners, size)
 
     def fraction(self, region: tuple[float, float, float, float], size: Size) -> Image.Image:
         """The region, whose edges may lie between pixels, rendered at `size`."""

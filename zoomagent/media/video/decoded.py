@@ -94,7 +94,7 @@ class Decoded:
             with self._lock:
                 images = self._frames(sorted(numbers))
             for number, box, size in left[:count]:
-                yield render(images[number], (box.left, box.top, box.right, box.bottom), size)
+                yield render(images[number], box.corners, size)
             left = left[count:]
 
     def close(self) -> None:
@@ -105,35 +105,31 @@ class Decoded:
     def _frames(self, numbers: Sequence[int]) -> dict[int, Image.Image]:
         """The frames in full size: kept ones, and the rest in one job."""
         wanted = [number for number in numbers if number not in self._kept]
-        fresh = dict(zip(wanted, self._decode(wanted), strict=True)) if wanted else {}
-        images = {number: fresh[number] if number in fresh else self._kept[number] for number in numbers}
-        for number, image in images.items():
-            self._kept[number] = image
-            self._kept.move_to_end(number)
-        while len(self._kept) > max(1, self._limits.cache_bytes // (3 * self._size.pixels)):
-            self._kept.popitem(last=False)
-        return images
-
-    def _decode(self, numbers: Sequence[int]) -> list[Image.Image]:
+        images = {number: self._kept[number] for number in numbers if number in self._kept}
         size, limits = self._size, self._limits
         job: dict[str, Any] = {
             "do": "frames",
             "format": self._format,
             "size": [size.width, size.height],
-            "wanted": [[self._index.stamps[number], self._index.keys[number]] for number in numbers],
+            "wanted": [[self._index.stamps[number], self._index.keys[number]] for number in wanted],
             "max_pixels": limits.max_pixels,
             "memory": limits.decode_bytes + FRAME_WEIGHT * size.pixels,
             "needs": 0,
             "seconds": limits.decode_seconds,
         }
         with tempfile.TemporaryFile(prefix="zoomagent-") as target:
-            with self._spool.lent() as source_fd:
-                decode(job, source_fd, target.fileno())
-            target.seek(0)
-            images = []
-            for _ in numbers:
+            if wanted:
+                with self._spool.lent() as source_fd:
+                    decode(job, source_fd, target.fileno())
+                target.seek(0)
+            for number in wanted:
                 data = target.read(3 * size.pixels)
                 if len(data) != 3 * size.pixels:
                     raise refusal("decode_crashed")
-                images.append(Image.frombytes("RGB", (size.width, size.height), data))
+                images[number] = Image.frombytes("RGB", (size.width, size.height), data)
+        for number in numbers:
+            self._kept[number] = images[number]
+            self._kept.move_to_end(number)
+        while len(self._kept) > max(1, self._limits.cache_bytes // (3 * self._size.pixels)):
+            self._kept.popitem(last=False)
         return images

@@ -74,29 +74,23 @@ def open_media(
 
 def is_video(source: str | Path | bytes, limits: Limits | None = None) -> bool:
     """Whether the source begins as a clip does. What cannot be read is none."""
-    return format_of(_start(source, limits or Limits())) is not None
-
-
-def _start(source: str | Path | bytes, limits: Limits) -> bytes:
-    """The first bytes of a source, b"" where it has none."""
+    limits = limits or Limits()
     if isinstance(source, bytes):
-        return source[:START]
+        return format_of(source[:START]) is not None
     try:
         if isinstance(source, str) and source[:5].lower() == "data:":
-            return next(data_url_blocks(_cut(source), limits), b"")[:START]
+            # Of base64 only as much as holds the first bytes is decoded.
+            comma = source.find(",", 0, 1100)
+            is_base64 = comma >= 0 and ";base64" in source[:comma].lower()
+            head = source[: comma + 1 + 4 * (START // 3)] if is_base64 else source
+            return format_of(next(data_url_blocks(head, limits), b"")[:START]) is not None
         if isinstance(source, str) and _ADDRESS.match(source) and not is_file_uri(source):
-            return b""
+            return False
         path = local_path(source) if isinstance(source, str) else source.expanduser()
         with os.fdopen(regular_file(path, limits.roots), "rb") as file:
-            return file.read(START)
+            return format_of(file.read(START)) is not None
     except (InputRefused, OSError, RuntimeError):
-        return b""  # what is wrong is told by whoever opens it as a picture
-
-
-def _cut(url: str) -> str:
-    """The head of a base64 data URL with as much of its data as holds the first bytes."""
-    comma = url.find(",", 0, 1100)
-    return url if comma < 0 or ";base64" not in url[:comma].lower() else url[: comma + 1 + 4 * (START // 3)]
+        return False  # what is wrong is told by whoever opens it as a picture
 
 
 def _spool(source: str | Path | bytes, limits: VideoLimits) -> Spool:

@@ -74,8 +74,28 @@ class _Cells:
         self._sheet, self._owns = sheet, owns
 
     def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
+        """Every touched cell's part from its frame's own pixels, each at its place in the view."""
+        sheet, video = self._sheet, self._sheet.video
         for box, size in requests:
-            yield self._region(box, size)
+            places: list[tuple[int, int]] = []
+            wanted: list[FrameRequest] = []
+            view = Image.new("RGB", (size.width, size.height), GREY)
+            for number in sheet.cells(box):
+                cell, time = sheet.cell(number), sheet.time_of(number)
+                part = intersect(cell, box)
+                left, right = (round((x - box.left) * size.width / box.width) for x in (part.left, part.right))
+                top, bottom = (round((y - box.top) * size.height / box.height) for y in (part.top, part.bottom))
+                if right <= left or bottom <= top or any(span.holds(time) for span in sheet.hidden):
+                    continue
+                own = Box(part.left - cell.left, part.top - cell.top, part.right - cell.left, part.bottom - cell.top)
+                places.append((left, top))
+                wanted.append((video.number_at(time), own, Size(right - left, bottom - top)))
+            for place, image in zip(places, video.regions(wanted), strict=True):
+                if image.size == view.size:
+                    view = image  # one cell fills the view
+                else:
+                    view.paste(image, place)
+            yield view
 
     def prepare(self) -> None:
         """Nothing is decoded before it is looked at."""
@@ -83,28 +103,6 @@ class _Cells:
     def close(self) -> None:
         if self._owns:
             self._sheet.video.close()
-
-    def _region(self, box: Box, size: Size) -> Image.Image:
-        """Every touched cell's part from its frame's own pixels, each at its place in the view."""
-        sheet, video = self._sheet, self._sheet.video
-        places: list[tuple[int, int]] = []
-        wanted: list[FrameRequest] = []
-        view = Image.new("RGB", (size.width, size.height), GREY)
-        for number in sheet.cells(box):
-            cell, time = sheet.cell(number), sheet.time_of(number)
-            part = intersect(cell, box)
-            left, right = (round((x - box.left) * size.width / box.width) for x in (part.left, part.right))
-            top, bottom = (round((y - box.top) * size.height / box.height) for y in (part.top, part.bottom))
-            if right <= left or bottom <= top or any(span.holds(time) for span in sheet.hidden):
-                continue
-            own = Box(part.left - cell.left, part.top - cell.top, part.right - cell.left, part.bottom - cell.top)
-            places.append((left, top))
-            wanted.append((video.number_at(time), own, Size(right - left, bottom - top)))
-        for place, image in zip(places, video.regions(wanted), strict=True):
-            if image.size == view.size:
-                return image
-            view.paste(image, place)
-        return view
 
 
 def open_sheet(opener: Callable[[Any], Any], moment: Moment, grid: int, source: Any) -> Sheet:

@@ -71,15 +71,11 @@ class Video:
         checked = [(number, plain_box(box, self.size), size) for number, box, size in requests]
         if any(not 0 <= number < len(self.times) for number, _, _ in checked):
             raise ValueError(f"A frame's number is 0 to {len(self.times) - 1}.")
-        return self._render(checked)
+        return self._lifetime.during(self._frames.regions(checked))
 
     def close(self) -> None:
         """Give back memory and files. Pictures already made stay good; those that are being made are finished first."""
         self._lifetime.end()
-
-    def _render(self, requests: Sequence[FrameRequest]) -> Iterator[Image.Image]:
-        with self._lifetime.use():
-            yield from self._frames.regions(requests)
 
     def __enter__(self) -> Self:
         return self

@@ -164,7 +164,26 @@ class InProcessModel:
     ) -> list[Likelihood] | None:
         if not continuations:
             return []
-        return await self._alone(lambda clock: self._score(messages, continuations, clock, task), deadline)
+
+        def work(clock: Clock) -> list[Likelihood]:
+            given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
+            if not all(given):
+                raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
+            longest = max(map(len, given))
+            prefix = self._read(self.encode(messages, (), task), longest, clock)
+            # Log-probabilities [row, place, token] at every place of the continuations, in one forward pass.
+            logprobs = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
+            if longest > 1:
+                padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
+                cache = _copy_for(prefix.cache, len(given))
+                logits = self._step(padded[:, :-1], cache, prefix.position, _tasks(prefix, len(given)))
+                logprobs = torch.cat([logprobs, self._log_softmax(logits)], dim=1)
+            return [
+                Likelihood(float(row[torch.arange(len(ids)), torch.tensor(ids)].sum()), len(ids))
+                for row, ids in zip(logprobs, given, strict=True)
+            ]
+
+        return await self._alone(work, deadline)
 
     def forget(self) -> None:
         """Drop every remembered view and prompt. For fair timing, while no call is under way."""
@@ -177,17 +196,19 @@ class InProcessModel:
     async def _alone(self, work: "Callable[[Clock], T]", deadline: float | None) -> T:
         """Run `work` on the model's own thread; stop it between tokens when nobody waits any more."""
         clock = Clock(deadline)
+
+        def run() -> T:
+            try:
+                with torch.inference_mode():
+                    return work(clock)
+            except torch.OutOfMemoryError as error:
+                text = "The conversation does not fit into memory. Send fewer or smaller views."
+                raise ContextTooLong(text) from error
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, clock)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
         finally:
             clock.stop()
-
-    def _guarded(self, work: "Callable[[Clock], T]", clock: "Clock") -> T:
-        try:
-            with torch.inference_mode():
-                return work(clock)
-        except torch.OutOfMemoryError as error:
-            raise ContextTooLong("The conversation does not fit into memory. Send fewer or smaller views.") from error
 
     def _generate(
         self,
@@ -242,27 +263,6 @@ class InProcessModel:
                 replies[i] = self._reply(prompts[i], row, probs, False)
         return [replies[i] for i in range(len(prompts))]
 
-    def _score(
-        self, messages: Sequence[Message], continuations: Sequence[str], clock: "Clock", task: Task | None
-    ) -> list[Likelihood]:
-        given = [self._loaded.tokenizer.encode(text, add_special_tokens=False) for text in continuations]
-        if not all(given):
-            raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
-        prefix = self._read(self.encode(messages, (), task), max(map(len, given)), clock)
-        # Log-probabilities [row, place, token] at every place of the continuations, in one forward pass.
-        logprobs = self._log_softmax(prefix.logits)[:, None].expand(len(given), 1, -1)
-        longest = max(map(len, given))
-        if longest > 1:
-            padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in given], device=self._device)
-            logits = self._step(
-                padded[:, :-1], _copy_for(prefix.cache, len(given)), prefix.position, _tasks(prefix, len(given))
-            )
-            logprobs = torch.cat([logprobs, self._log_softmax(logits)], dim=1)
-        return [
-            Likelihood(float(row[torch.arange(len(ids)), torch.tensor(ids)].sum()), len(ids))
-            for row, ids in zip(logprobs, given, strict=True)
-        ]
-
     def encode(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], task: Task | None = None
     ) -> Prompt:
@@ -287,7 +287,7 @@ class InProcessModel:
 
     def _render(self, told: Sequence[Message]) -> str:
         """The conversation by the checkpoint's own template, which comes from outside: it may fail, or never end."""
-        turns = [_template_turn(message) for message in told]
+        turns = [template_turn(message) for message in told]
         with readable(self.name), no_longer_than(RENDER_SECONDS):
             text = self._loaded.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
             return str(text)
@@ -481,7 +481,8 @@ def _tasks(prefix: Prefix, rows: int) -> list[Task | None]:
     return tasks if len(tasks) == rows else tasks * rows
 
 
-def _template_turn(message: Message) -> dict[str, Any]:
+def template_turn(message: Message) -> dict[str, Any]:
+    """A message as chat templates take it; pictures are named by their place alone."""
     content = [
         {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"} for part in message.parts
     ]

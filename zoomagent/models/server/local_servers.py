@@ -56,10 +56,13 @@ class LocalServer:
 
 def find_servers(ports: Sequence[int] = ()) -> list[LocalServer]:
     """Who answers at these ports, or at those of `ZOOMAGENT_PORTS`, or at the usual ones; all are asked at once."""
-    wanted = list(dict.fromkeys(ports or _ports_set() or PORTS))
+    parts = os.environ.get(PORTS_SET, "").replace(",", " ").split()
+    if not ports and not all(part.isascii() and part.isdecimal() and 0 < int(part) < 1 << 16 for part in parts):
+        raise SettingInvalid(f"{PORTS_SET} holds what is no port. Write 8000,11434.")
+    wanted = list(dict.fromkeys(ports or map(int, parts)) or PORTS)
 
     async def look_at_all() -> list[LocalServer | None]:
-        return await asyncio.gather(*(_look(port) for port in wanted))
+        return await asyncio.gather(*(_look_at(port) for port in wanted))
 
     # In a thread of its own: the caller may have an event loop already.
     with ThreadPoolExecutor(1) as thread:
@@ -88,18 +91,11 @@ def only_seeing(ports: Sequence[int] = ()) -> str:
     )
 
 
-def _ports_set() -> list[int]:
-    parts = os.environ.get(PORTS_SET, "").replace(",", " ").split()
-    if not all(part.isascii() and part.isdecimal() and 0 < int(part) < 1 << 16 for part in parts):
-        raise SettingInvalid(f"{PORTS_SET} holds what is no port. Write 8000,11434.")
-    return [int(part) for part in parts]
-
-
 def _address(port: int) -> str:
     return f"http://127.0.0.1:{port}/v1"
 
 
-async def _look(port: int) -> LocalServer | None:
+async def _look_at(port: int) -> LocalServer | None:
     """The server at one port; None where nobody listens."""
     program = PORTS.get(port, "a server")
     try:
@@ -117,13 +113,22 @@ async def _look(port: int) -> LocalServer | None:
         body = {}
     if status != 200 or not isinstance(body.get("data"), list):
         return LocalServer(port, "something else", trouble="serves no models")
-    listed = read_listed(body)
-    told = _told_of_models(body)
+    # All that is said of each model by its id: in `data`, and in llama.cpp's `models` beside it.
+    said: dict[str, dict[str, Any]] = {}
+    for key, name in (("models", "model"), ("data", "id")):
+        listed = body.get(key)
+        for item in listed if isinstance(listed, list) else []:
+            if isinstance(item, dict) and isinstance(item.get(name), str):
+                said[item[name]] = {**said.get(item[name], {}), **item}
     models = tuple(
-        LocalModel(one["id"], sight_of({**told.get(one["id"], {}), **one}), f"{_address(port)}#{one['id']}")
-        for one in listed
+        LocalModel(one["id"], sight_of({**said.get(one["id"], {}), **one}), f"{_address(port)}#{one['id']}")
+        for one in read_listed(body)
     )
-    return LocalServer(port, _owner(body, program), models, "" if models else "has no model loaded")
+    # Whose the first model says that it is, where that is one of the programs; else who usually listens there.
+    owners = {"vllm": "vLLM", "sglang": "SGLang", "llamacpp": "llama.cpp", "library": "Ollama"}
+    first = next((item for item in body["data"] if isinstance(item, dict)), {})
+    owner = owners.get(str(first.get("owned_by")), program)
+    return LocalServer(port, owner, models, "" if models else "has no model loaded")
 
 
 async def _get(port: int) -> tuple[int, bytes]:
@@ -141,21 +146,3 @@ async def _get(port: int) -> tuple[int, bytes]:
             if len(content) > MOST_BYTES:
                 raise TimeoutError
     return response.status_code, content
-
-
-def _told_of_models(body: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """All that is said of each model by its id: in `data`, and in llama.cpp's `models` beside it."""
-    told: dict[str, dict[str, Any]] = {}
-    for key, name in (("models", "model"), ("data", "id")):
-        listed = body.get(key)
-        for item in listed if isinstance(listed, list) else []:
-            if isinstance(item, dict) and isinstance(item.get(name), str):
-                told[item[name]] = {**told.get(item[name], {}), **item}
-    return told
-
-
-def _owner(body: Mapping[str, Any], usual: str) -> str:
-    """Who the first model says that owns it, where that is one of the programs; else who usually listens there."""
-    owners = {"vllm": "vLLM", "sglang": "SGLang", "llamacpp": "llama.cpp", "library": "Ollama"}
-    first = next((item for item in body["data"] if isinstance(item, dict)), {})
-    return owners.get(str(first.get("owned_by")), usual)

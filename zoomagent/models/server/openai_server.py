@@ -22,42 +22,32 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
-import openai
 
-from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
+from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
 from zoomagent.geometry import Size
-from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Usage
+from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
 from zoomagent.models.metering import current_meter
 from zoomagent.models.naming import own_name
 from zoomagent.models.profiles import UNKNOWN, Profile, override, profile_for
 from zoomagent.models.server.completion import (
     first_token_likelihoods,
     given_likelihood,
-    read_json,
-    read_listed,
     read_replies,
-    read_usage,
 )
-from zoomagent.models.server.keys import ModelKey, key_for
-from zoomagent.models.server.reply_bytes import bound, hide, pieces
-from zoomagent.models.server.retrying import Breaker, RetryPolicy, with_retries
+from zoomagent.models.server.connection import Connection, Read
+from zoomagent.models.server.reply_bytes import hide
+from zoomagent.models.server.retrying import Breaker, RetryPolicy
 from zoomagent.models.server.server_errors import (
     BAD_REQUEST,
     allowed_below,
-    received,
     refuses_roles,
     refuses_scores,
-    retry_after,
-    translate,
 )
-from zoomagent.models.server.surroundings import certificates, proxy_for
 from zoomagent.models.server.wire import to_wire, wire_urls
 from zoomagent.models.words.calls import find_calls
 from zoomagent.models.words.chat import arrange, neutral
@@ -67,8 +57,7 @@ ALTERNATIVES = 20
 """The most `top_logprobs` the API allows."""
 IDENTIFY_SECONDS = 5.0
 """What a server has to say which model it serves (ours); without it the model is an unknown one."""
-A_WHILE = 4.0
-"""Seconds after which no answer says something of the server (ours); less is the caller's hurry."""
+
 FEWER_ALTERNATIVES = 5
 """What a server is asked for that refuses so many."""
 
@@ -84,37 +73,9 @@ LISTS = 1000
 REFUSALS = 2
 """Texts that a server refuses to score without naming a parameter before it counts as one that scores none (ours)."""
 
-THREADS = 4
-"""Requests and replies of one server that are written and read at once (ours)."""
-
-LITTLE = 16 * 1024
-"""Bytes, of pixels a sixteenth, that are encoded or read where they are (ours): some milliseconds at the most."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class _Session:
-    """Connections belong to one event loop; a new loop gets new ones. Pictures are encoded and bodies are read on
-    `threads`, because all runs share the loop."""
-
-    loop: asyncio.AbstractEventLoop
-    client: openai.AsyncOpenAI
-    slots: asyncio.Semaphore
-    threads: ThreadPoolExecutor
-
-    async def apart(self, size: int, work: Callable[..., T], *given: Any) -> T:
-        """`work(*given)`, whose time grows with `size`. Not in the event loop, unless it is so little that to wake a
-        thread for it takes longer."""
-        if size <= LITTLE:
-            return work(*given)
-        return await self.loop.run_in_executor(self.threads, work, *given)
-
-
-Send = Callable[[_Session], Awaitable[T]]
-Read = Callable[[dict[str, Any]], T]
-"""What is taken from the body of a completion."""
 
 
 class OpenAIModel:
@@ -140,16 +101,10 @@ class OpenAIModel:
         self.profile = profile or profile_for(model)
         self._profile_given = profile is not None
         self._fields: Mapping[str, Any] = {}
-        self._base_url = api_base(base_url)
-        self._key = ModelKey(api_key, "the argument api_key") if api_key else key_for(self._base_url)
-        self._retries = retries or RetryPolicy()
-        self._concurrency = concurrency
-        self._run = run
-        self._timeout = httpx2.Timeout(idle, connect=connect, pool=run)
-        self._transport = transport
-        self._tls = certificates()
-        self._proxy = proxy_for(self._base_url)
-        self._breaker = breaker or Breaker()
+        self._server = Connection(
+            base_url, api_key=api_key, retries=retries, concurrency=concurrency, idle=idle, run=run, connect=connect,
+            transport=transport, breaker=breaker,
+        )  # fmt: skip
         self._urls = wire_urls(self.profile)
         self._extra_body = dict(extra_body or {})
         self._refused: set[str] = set()
@@ -158,10 +113,12 @@ class OpenAIModel:
         self.ignores_n = False
         self._scores_given: bool | None = None
         self._unexplained = 0
-        self.silence = ""
-        """Why the server did not answer last; "" where it did, or was not asked yet."""
         self._lists: dict[tuple[str, ...], int] = {}
-        self._session: _Session | None = None
+
+    @property
+    def silence(self) -> str:
+        """Why the server did not answer last; "" where it did, or was not asked yet."""
+        return self._server.silence
 
     async def generate(
         self,
@@ -174,7 +131,7 @@ class OpenAIModel:
         deadline: float | None = None,
         task: Task | None = None,
     ) -> list[Reply]:
-        deadline = self._end(deadline)
+        deadline = self._server.end(deadline)
         wanted = n
         options = {"max_tokens": max_tokens, "temperature": temperature, "logprobs": True, **self._route(task)}
         n = n if temperature > 0 else 1
@@ -216,7 +173,7 @@ class OpenAIModel:
             return []
         if not all(text.strip() for text in continuations):
             raise ValueError("A continuation is empty: it has no likelihood. Score non-empty text.")
-        deadline = self._end(deadline)
+        deadline = self._server.end(deadline)
         # A token holds no space but before its word.
         tokens = not any(" " in text or "\n" in text for text in continuations)
         short = tokens and all(len(text) <= SHORT for text in continuations)
@@ -234,7 +191,7 @@ class OpenAIModel:
             return
         until = time.monotonic() + (IDENTIFY_SECONDS if seconds is None else min(seconds, IDENTIFY_SECONDS))
         try:
-            listed = await self._entries(until, attempts=1)
+            listed = await self._server.listed(until, attempts=1)
         except ServerError:
             return
         if not self.name and len(listed) == 1:
@@ -254,40 +211,20 @@ class OpenAIModel:
     async def reach(self) -> str:
         """See whether the server is there, in a few seconds and once: `silence`."""
         with contextlib.suppress(ServerError):  # a server that lists no models has answered too
-            await self._entries(time.monotonic() + IDENTIFY_SECONDS, attempts=1)
+            await self._server.listed(time.monotonic() + IDENTIFY_SECONDS, attempts=1)
         return self.silence
 
     async def served(self, deadline: float | None = None) -> list[str]:
         """The names of the models the server lists."""
-        return [item["id"] for item in await self._entries(deadline)]
+        return [item["id"] for item in await self._server.listed(deadline)]
 
     async def context_length(self, deadline: float | None = None) -> int | None:
         """Tokens of one conversation, where the server lists them (vLLM and SGLang do)."""
-        mine = [item for item in await self._entries(deadline) if item["id"] == self.name]
+        mine = [item for item in await self._server.listed(deadline) if item["id"] == self.name]
         return int(mine[0]["max_model_len"]) if mine and "max_model_len" in mine[0] else None
 
-    async def _entries(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
-        """What the server says of the models that it lists."""
-        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
-
-        async def send(session: _Session) -> list[dict[str, str]]:
-            response = await received(session.client.get("/models", cast_to=httpx2.Response))
-            return await session.apart(len(response.content), lambda: read_listed(read_json(response.content)))
-
-        return await with_retries(
-            lambda end: self._send_in_time(send, self._current_session(), end), policy, deadline, retry_after
-        )
-
     async def aclose(self) -> None:
-        if self._session is not None:
-            self._session.threads.shutdown(wait=False, cancel_futures=True)
-            await self._session.client.close()
-            self._session = None
-
-    def _end(self, deadline: float | None) -> float:
-        """The deadline of a whole call, however many requests it takes."""
-        end = time.monotonic() + self._retries.total
-        return end if deadline is None else min(end, deadline)
+        await self._server.aclose()
 
     async def _replies(
         self,
@@ -298,9 +235,15 @@ class OpenAIModel:
     ) -> list[Reply]:
         def read(body: dict[str, Any]) -> list[Reply]:
             sizes = [Size(*view.image.size) for view in _views(messages)]
-            replies = read_replies(body, sum(map(self.profile.visual_tokens, sizes)))
-            replies = [replace(reply, text=hide(reply.text, self._key.secret)) for reply in replies]
-            return [_take_calls_from_text(reply) for reply in replies] if tools else replies
+            replies = []
+            for reply in read_replies(body, sum(map(self.profile.visual_tokens, sizes))):
+                reply = replace(reply, text=hide(reply.text, self._server.key.secret))
+                if tools and not reply.tool_calls:
+                    # Calls a server left in the text, because it has no parser for them, or not the right one.
+                    text, calls = find_calls(reply.text)
+                    reply = replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply
+                replies.append(reply)
+            return replies
 
         return await self._complete(messages, options, tools, deadline, read)
 
@@ -412,6 +355,10 @@ class OpenAIModel:
         """What `read` takes from one completion. What the server refuses by name is left out, and the request sent
         again."""
         await self._resolve_name(deadline)
+
+        def probe() -> bytes:
+            return self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())[1]
+
         views = _views(messages)
         if len(views) > self.profile.max_images:
             raise ContextTooLong(
@@ -422,10 +369,9 @@ class OpenAIModel:
         size += sum(len(part.text) for turn in messages for part in turn.parts if isinstance(part, Text))
         while True:
             current_meter().require(1)
-            session = self._current_session()
-            request, sent = await session.apart(size, self._request, messages, options, tools)
+            request, sent = await self._server.apart(size, self._request, messages, options, tools)
             try:
-                return await self._send_with_retries(partial(self._create, sent, read), deadline, attempts)
+                return await self._server.complete(sent, read, probe, deadline, attempts)
             except ModelNotFound as error:
                 raise await self._name_served_models(error, options.get("model", self.name), deadline) from error
             except ContextTooLong:
@@ -481,114 +427,6 @@ class OpenAIModel:
         log.info("The server refused %s; going on without.", ", ".join(sorted(named)))
         return True
 
-    async def _send_with_retries(self, send: Send[T], deadline: float | None, attempts: int | None) -> T:
-        policy = self._retries if attempts is None else replace(self._retries, attempts=attempts)
-
-        async def attempt(end: float) -> T:
-            session = self._current_session()
-            async with session.slots:
-                await self._breaker.admit(lambda: self._send_for_breaker(self._probe, session, end))
-                try:
-                    return await self._send_for_breaker(send, session, end)
-                except ServerError as error:
-                    # What the budget has no request left for is not tried again.
-                    error.retryable = error.retryable and current_meter().affords(1)
-                    raise
-
-        try:
-            return await with_retries(attempt, policy, deadline, retry_after)
-        except ModelUnavailable as error:
-            if not self._proxy:
-                raise
-            text = f"{error} A proxy stands between: {self._proxy} names it."
-            raise ModelUnavailable(text, code=error.code) from error
-
-    async def _send_for_breaker(self, send: Send[T], session: _Session, end: float) -> T:
-        """One attempt at a completion, its outcome told to the breaker: only readable answers are
-        progress. What the caller's own deadline cut short says nothing about the server."""
-        hurried = end - time.monotonic() < self._run
-        try:
-            answer = await self._send_in_time(send, session, end)
-        except ServerError as error:
-            if not (hurried and isinstance(error.__cause__, TimeoutError)):
-                self._breaker.record(answered=not isinstance(error, ModelUnavailable | BadServerResponse))
-            raise
-        self._breaker.record(answered=True)
-        return answer
-
-    async def _send_in_time(self, send: Send[T], session: _Session, end: float) -> T:
-        """One attempt within its time, its error translated."""
-        seconds = min(self._run, max(0.0, end - time.monotonic()))
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await send(session)
-        except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
-            told = translate(error, self._key.advice)
-            if not (isinstance(error, TimeoutError) and seconds < A_WHILE):
-                self.silence = str(told) if isinstance(told, ModelUnavailable) else ""
-            raise told from error
-        self.silence = ""
-        return answer
-
-    async def _probe(self, session: _Session) -> None:
-        _, sent = self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())
-        await self._create(sent, lambda body: None, session)
-
-    async def _create(self, request: bytes, read: Read[T], session: _Session) -> T:
-        """A completion. The SDK sends and waits; its own lenient models are not used, they let any shape through."""
-        meter = current_meter()
-        meter.count()
-        sending = session.client.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            content=pieces(request),
-            options={"headers": {"content-length": str(len(request))}},
-        )
-        try:
-            response = await received(sending)
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
-                meter.count(-1)
-            raise
-
-        def parse() -> tuple[Usage, T | ServerError]:
-            # Millions of values are freed where they were made: freeing them holds up the event loop too.
-            body = read_json(response.content)
-            usage = read_usage(body)
-            try:
-                return usage, read(body)
-            except ServerError as error:
-                return usage, error.with_traceback(None)
-
-        usage, found = await session.apart(len(response.content), parse)
-        meter.add(usage)
-        if isinstance(found, ServerError):
-            raise found
-        return found
-
-    def _current_session(self) -> _Session:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._session.loop is not loop:
-            http_client = httpx2.AsyncClient(
-                timeout=self._timeout,
-                verify=self._tls,
-                transport=self._transport,
-                trust_env=bool(self._proxy),
-                headers={"accept-encoding": "identity"},
-                event_hooks={"request": [self._key.clean], "response": [partial(bound, hidden=self._key.secret)]},
-            )
-            client = openai.AsyncOpenAI(
-                base_url=self._base_url,
-                # What is really sent is set by `ModelKey.clean`; the SDK would take one from the environment.
-                api_key="none",
-                max_retries=0,
-                timeout=self._timeout,
-                http_client=http_client,
-            )
-            threads = ThreadPoolExecutor(THREADS, thread_name_prefix="zoomagent-server")
-            self._session = _Session(loop, client, asyncio.Semaphore(self._concurrency), threads)
-        return self._session
-
     async def _resolve_name(self, deadline: float | None) -> None:
         if self.name:
             return
@@ -612,12 +450,6 @@ class OpenAIModel:
         return ModelNotFound(f"The server does not serve {own_name(name)!r}. It lists {_list_names(names)}.")
 
 
-def api_base(url: str) -> str:
-    """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given."""
-    parsed = httpx2.URL(url)
-    return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
-
-
 def _views(messages: Sequence[Message]) -> list[Pixels]:
     return [part for message in messages for part in message.parts if isinstance(part, Pixels)]
 
@@ -631,11 +463,3 @@ def _tell_operator(names: Sequence[str]) -> None:
     """A folder that a server calls its model by has to be given in full, and is nothing to tell clients."""
     if any(own_name(name) != name for name in names[:10]):
         log.warning("The server lists %s.", ", ".join(map(repr, names[:10])))
-
-
-def _take_calls_from_text(reply: Reply) -> Reply:
-    """Calls a server left in the text, because it has no parser for them, or not the right one."""
-    if reply.tool_calls:
-        return reply
-    text, calls = find_calls(reply.text)
-    return replace(reply, text=text, tool_calls=calls, finish="tool_calls") if calls else reply

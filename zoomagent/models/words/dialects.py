@@ -81,7 +81,13 @@ def p2r_calls(text: str, first_id: int = 0) -> tuple[ToolCall, ...] | None:
     """The boxes of the first well-formed list in a reply of P2R as zoom calls; None when there is no such list."""
     for found in json_texts(text):
         boxes = strict_json(found)
-        if isinstance(boxes, list) and all(map(_is_p2r, boxes)):
+        if isinstance(boxes, list) and all(
+            isinstance(item, dict)
+            and set(item) == {"bbox_2d", "label"}
+            and isinstance(item["label"], str)
+            and _is_box(item["bbox_2d"])
+            for item in boxes
+        ):
             return tuple(
                 _call(first_id + i, {"bbox_2d": item["bbox_2d"], "label": item["label"], "img_idx": 0})
                 for i, item in enumerate(boxes[:MAX_CALLS])
@@ -93,12 +99,6 @@ def p2r_text(calls: Sequence[ToolCall]) -> str:
     """Zoom calls into the whole picture as P2R writes them."""
     arguments = [orjson.loads(call.arguments) for call in calls]
     return orjson.dumps([{"bbox_2d": a["bbox_2d"], "label": a["label"]} for a in arguments]).decode()
-
-
-def _is_p2r(item: object) -> bool:
-    if not isinstance(item, dict) or set(item) != {"bbox_2d", "label"}:
-        return False
-    return isinstance(item["label"], str) and _is_box(item["bbox_2d"])
 
 
 def _is_box(value: object) -> bool:

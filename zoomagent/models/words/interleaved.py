@@ -12,8 +12,8 @@ replies that are boxes alone (`parsing.py`).
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -75,9 +75,14 @@ def parse_interleaved(text: str, *, y_first: bool = False) -> Interleaved:
     if len(text) > MAX_TEXT:
         return Interleaved("")
     for outline in json_texts(said):
-        labelled = list(islice(_labelled(strict_json(outline), y_first), MAX_PHRASES))
+        labelled = list(islice(_read_labels(strict_json(outline), y_first), MAX_PHRASES))
         if labelled:
-            return _listed(labelled)
+            listed = list[Phrase]()
+            words = ", ".join(label for label, _ in labelled)
+            for label, phrase in labelled:
+                start = listed[-1].end + 2 if listed else 0  # after the comma
+                listed.append(replace(phrase, start=start, end=start + len(label)))
+            return Interleaved(words, tuple(listed))
     words, phrases, since, place = "", list[Phrase](), 0, 0
     for mark in islice(_MARK.finditer(said), 4 * MAX_PHRASES):
         between = said[place : mark.start()]
@@ -87,7 +92,13 @@ def parse_interleaved(text: str, *, y_first: bool = False) -> Interleaved:
             words, span = _with_phrase(words, between, since)
             phrases.append(Phrase(*span))
             since = len(words)
-        phrases[-1] = _add(phrases[-1], mark)
+        numbers, phrase = [float(number) for number in _NUMBER.findall(mark.group())], phrases[-1]
+        if mark["moment"]:
+            pairs = tuple((numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2))
+            phrases[-1] = replace(phrase, moments=(*phrase.moments, *pairs))
+        elif len(numbers) % 4 == 0:
+            fours = tuple(tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4))
+            phrases[-1] = replace(phrase, boxes=(*phrase.boxes, *fours))
     return Interleaved(words + said[place:], tuple(phrases[:MAX_PHRASES]))
 
 
@@ -110,21 +121,10 @@ def _with_phrase(words: str, between: str, since: int) -> tuple[str, tuple[int, 
     return words[:end] if end > since else words, (min(begin, end), end)
 
 
-def _add(phrase: Phrase, mark: re.Match[str]) -> Phrase:
-    numbers = [float(number) for number in _NUMBER.findall(mark.group())]
-    if mark["moment"]:
-        pairs = tuple((numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2))
-        return Phrase(phrase.start, phrase.end, phrase.boxes, (*phrase.moments, *pairs))
-    if len(numbers) % 4:
-        return phrase
-    fours = tuple(tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4))
-    return Phrase(phrase.start, phrase.end, (*phrase.boxes, *fours), phrase.moments)
-
-
 # JSON
 
 
-def _labelled(value: Any, y_first: bool) -> Iterator[tuple[str, Phrase]]:
+def _read_labels(value: Any, y_first: bool) -> Iterator[tuple[str, Phrase]]:
     """Each object that has a label, in lists of objects: its label, and its boxes and moments."""
     for one in value if isinstance(value, list) else [value]:
         if not isinstance(one, dict):
@@ -132,25 +132,14 @@ def _labelled(value: Any, y_first: bool) -> Iterator[tuple[str, Phrase]]:
         label = next((one[key] for key in _LABELS if isinstance(one.get(key), str) and one[key].strip()), None)
         others = {key: item for key, item in one.items() if key not in (*_LABELS, "moments")}
         boxes = tuple(tuple(box) for box in parse_boxes(orjson.dumps(others).decode(), y_first=y_first))
-        moments = tuple(_pairs(one.get("moments", [])))
+        listed = one.get("moments")
+        moments = tuple(
+            (float(pair[0]), float(pair[1]))
+            for pair in (listed if isinstance(listed, list) else [])
+            if isinstance(pair, list) and len(pair) == 2 and all(type(number) in (int, float) for number in pair)
+        )
         if label is not None and (boxes or moments):
             yield label, Phrase(0, 0, boxes, moments)
-
-
-def _pairs(value: Any) -> Iterator[tuple[float, float]]:
-    for pair in value if isinstance(value, list) else []:
-        if isinstance(pair, list) and len(pair) == 2 and all(type(number) in (int, float) for number in pair):
-            yield float(pair[0]), float(pair[1])
-
-
-def _listed(labelled: Sequence[tuple[str, Phrase]]) -> Interleaved:
-    """Labels as words, apart by commas."""
-    words, phrases = "", []
-    for label, phrase in labelled:
-        words += ", " if words else ""
-        phrases.append(Phrase(len(words), len(words) + len(label), phrase.boxes, phrase.moments))
-        words += label
-    return Interleaved(words, tuple(phrases))
 
 
 # Writing
@@ -160,22 +149,22 @@ def write_interleaved(value: Interleaved, form: Form = "phrase", *, y_first: boo
     """The text that `parse_interleaved` reads as `value`; of the form "json" only labels, boxes and moments are kept.
     Raises ValueError for words that hold such numbers themselves."""
     if form == "json":
-        key = "box_2d" if y_first else "bbox_2d"
-        return orjson.dumps([_object(key, value.text(phrase), phrase) for phrase in value.phrases]).decode()
+        objects = []
+        for phrase in value.phrases:
+            boxes: Any = [list(box) for box in phrase.boxes]
+            one: dict[str, Any] = {"moments": phrase.moments} if phrase.moments else {}
+            if boxes:
+                one = {"box_2d" if y_first else "bbox_2d": boxes[0] if len(boxes) == 1 else boxes, **one}
+            objects.append({**one, "label": value.text(phrase)})
+        return orjson.dumps(objects).decode()
     for marks in (False, True):
-        text = _written(value, marks)
+        text = _write_phrases(value, marks)
         if parse_interleaved(text) == value:
             return text
     raise ValueError("words that read as numbers of a box, or as marks, cannot be written between boxes")
 
 
-def _object(key: str, label: str, phrase: Phrase) -> dict[str, Any]:
-    boxes: Any = [list(box) for box in phrase.boxes]
-    found: dict[str, Any] = {key: boxes[0] if len(boxes) == 1 else boxes} if boxes else {}
-    return {**found, **({"moments": phrase.moments} if phrase.moments else {}), "label": label}
-
-
-def _written(value: Interleaved, marks: bool) -> str:
+def _write_phrases(value: Interleaved, marks: bool) -> str:
     pieces, place = [], 0
     for phrase in value.phrases:
         words = value.text(phrase)

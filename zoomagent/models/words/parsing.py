@@ -67,17 +67,17 @@ def parse_boxes(text: str, *, y_first: bool = False) -> list[list[float]]:
     if f'"{_X_FIRST if y_first else _Y_FIRST}"' in said:
         return []  # JSON that is torn, with numbers in the other order
     tagged = [next(inner for inner in match.groups() if inner is not None) for match in _TAGGED.finditer(said)]
+    boxes: list[list[float]] = []
+    for inner in tagged[:MAX_BOXES]:
+        # Between the tokens of a box stand four numbers, however they are set apart, or several boxes.
+        numbers = _NUMBERS.findall(inner)
+        if len(numbers) == 4 and not _NUMBERS.sub("", inner).strip(" ,;()[]\n\t"):
+            boxes.append([float(number) for number in numbers])
+        else:
+            boxes += list(_from_numbers(inner)) or list(_from_pairs(inner))
     if tagged:
-        return [box for inner in tagged[:MAX_BOXES] for box in _from_tag(inner)]
+        return boxes
     return list(islice(_from_numbers(said), MAX_BOXES)) or list(islice(_from_pairs(said), MAX_BOXES))
-
-
-def _from_tag(inner: str) -> list[list[float]]:
-    """What stands between the tokens of a box: four numbers, however they are set apart, or several boxes."""
-    numbers = _NUMBERS.findall(inner)
-    if len(numbers) == 4 and not _NUMBERS.sub("", inner).strip(" ,;()[]\n\t"):
-        return [[float(number) for number in numbers]]
-    return list(_from_numbers(inner)) or list(_from_pairs(inner))
 
 
 def _from_numbers(text: str) -> Iterator[list[float]]:

@@ -159,7 +159,12 @@ async def looking(agent: ZoomAgent, opener: Opener, asked: ToolArguments) -> Tol
             case Verify():
                 return await agent.awork(picture, lambda bench: _verify_thing(bench, asked))
             case Ground():
-                return await agent.awork(picture, lambda bench: _ground_thing(bench, asked))
+                boxes = await agent.awork(
+                    picture, lambda bench: ground(bench.model, bench.views, _view(bench, asked), asked.thing)
+                )
+                public = tuple(public_box(box.corners, picture.size) for box in boxes)
+                text = "\n".join(f"{list(box.pixels)} (pixels of the original)" for box in public) or "Not found."
+                return Told(PublicPlaces(boxes=public, picture=_size(picture)), text)
             case _:
                 raise TypeError(f"{type(asked).__name__} is no single tool; use answering.")
 
@@ -169,7 +174,7 @@ def _show_region(picture: Picture, asked: Crop | Zoom) -> Told:
     if isinstance(asked, Zoom):
         box = surroundings(box, picture.size, MARGIN, 0)
     image = picture.view(box, shown_size(box))
-    region = PublicRegion(box=public_box(_corners(box), picture.size), size=image.size, picture=_size(picture))
+    region = PublicRegion(box=public_box(box.corners, picture.size), size=image.size, picture=_size(picture))
     text = f"Shows {box.as_list()} (pixels of the original, which is {picture.size.width}x{picture.size.height})."
     return Told(region, text, (jpeg(image),))
 
@@ -178,7 +183,7 @@ async def _read_lines(bench: Bench, asked: ReadText) -> Told:
     picture = bench.views.picture
     read = await read_view(bench.views, _view(bench, asked))
     told = tuple(
-        PublicLine(text=line.text, box=public_box(_corners(line.box), picture.size), score=line.score)
+        PublicLine(text=line.text, box=public_box(line.box.corners, picture.size), score=line.score)
         for line in read.lines
     )
     kept = _as_fits(told)
@@ -212,14 +217,6 @@ async def _verify_thing(bench: Bench, asked: Verify) -> Told:
         text += f" A thing of less than {least} pixels of the original may be missed at that size; look at parts of it."
     size = _size(bench.views.picture)
     told = PublicCheck(visible=visible, probability=probability, shown=(width, height), least=least, picture=size)
-    return Told(told, text)
-
-
-async def _ground_thing(bench: Bench, asked: Ground) -> Told:
-    picture = bench.views.picture
-    boxes = await ground(bench.model, bench.views, _view(bench, asked), asked.thing)
-    told = PublicPlaces(boxes=tuple(public_box(_corners(box), picture.size) for box in boxes), picture=_size(picture))
-    text = "\n".join(f"{list(box.pixels)} (pixels of the original)" for box in told.boxes) or "Not found."
     return Told(told, text)
 
 
@@ -269,10 +266,6 @@ def jpeg(image: Image.Image, most: int = PICTURE_BYTES) -> bytes:
         if file.tell() <= most:
             return file.getvalue()
     return jpeg(rgb.resize((max(1, rgb.width // 2), max(1, rgb.height // 2)), Image.Resampling.BOX), most)
-
-
-def _corners(box: Box) -> tuple[int, int, int, int]:
-    return box.left, box.top, box.right, box.bottom
 
 
 def _size(picture: Picture) -> tuple[int, int]:

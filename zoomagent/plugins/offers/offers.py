@@ -10,6 +10,7 @@ height (0 to 1), or in its pixels where `units` says so. `tool_schemas` writes t
 them. Left out: running (`offering.py`).
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,15 +66,13 @@ def _unpack_text(name: str, value: Any) -> Any:
             return value
         value = found if within(found, MAX_VALUES) else value
     if name == "box" and isinstance(value, list):
-        return [_to_number(one) for one in value]
+        sides = []
+        for side in value:
+            with contextlib.suppress(ValueError):  # what is no number is refused with the others
+                side = float(side) if isinstance(side, str) and len(side) <= 40 else side
+            sides.append(side)
+        return sides
     return value
-
-
-def _to_number(value: Any) -> Any:
-    try:
-        return float(value) if isinstance(value, str) and len(value) <= 40 else value
-    except ValueError:
-        return value
 
 
 class ToolArguments(BaseModel):

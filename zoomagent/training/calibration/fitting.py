@@ -131,7 +131,15 @@ def fit_head(records: Sequence[Record], right: Sequence[bool], fields: tuple[str
         base = Platt(slope=1, intercept=0)
         return Head(columns=columns, weights=flat, intercept=log_odds(rate), calibrator=base, least=least)
     x = np.stack([vector(record.features, fields)[0] for record in records])
-    held_out = _out_of_fold(x, y, fold)
+    # Every record's score from a model that did not see its fold.
+    held_out = np.zeros(y.size)
+    for k in np.unique(fold):
+        seen, unseen = fold != k, fold == k
+        if len(np.unique(y[seen])) < 2:
+            held_out[unseen] = log_odds(float(np.mean(y[seen])))
+            continue
+        weights, intercept = _logistic(x[seen], y[seen])
+        held_out[unseen] = x[unseen] @ weights + intercept
     weights, intercept = _logistic(x, y)
     calibrator = fit_isotonic(held_out, y) if y.size >= FOR_ISOTONIC else fit_platt(held_out, y)
     found = tuple(weights.tolist())
@@ -165,16 +173,3 @@ def _logistic(x: Array, y: Flags) -> tuple[Array, float]:
     model = LogisticRegression(C=PENALTY, max_iter=2000).fit((x - mean) / scale, y)
     weights = np.where(spread > 1e-9, model.coef_[0] / scale, 0.0)
     return weights, float(model.intercept_[0] - weights @ mean)
-
-
-def _out_of_fold(x: Array, y: Flags, fold: NDArray[np.int_]) -> Array:
-    """Every record's score from a model that did not see its fold."""
-    scores = np.zeros(y.size)
-    for k in np.unique(fold):
-        seen, unseen = fold != k, fold == k
-        if len(np.unique(y[seen])) < 2:
-            scores[unseen] = log_odds(float(np.mean(y[seen])))
-            continue
-        weights, intercept = _logistic(x[seen], y[seen])
-        scores[unseen] = x[unseen] @ weights + intercept
-    return scores

@@ -32,13 +32,32 @@ def evaluate(arbiter: Arbiter, records: Sequence[Record], delta: float = 0.1) ->
     ]
     known = [(p, y) for p, y in zip(own, right, strict=True) if p is not None]
     raw = _quality([p for p, _ in known], [y for _, y in known])
+    accuracies = {
+        "learned": right,
+        "macro": [record.macro_right for record in records],
+        "micro": [right_of(record, True) for record in records],
+        "dualfocus": [right_of(record, _dualfocus_takes_micro(record)) for record in records],
+        "oracle": [record.macro_right or bool(record.micro_right) for record in records],
+    }
+    selective = []
+    for alpha in ALPHAS:
+        cutoff = arbiter.cutoff(alpha, delta)
+        answered = [y for c, y in zip(confidence, right, strict=True) if cutoff.answers(c)]
+        figures = {
+            "alpha": alpha,
+            "delta": delta,
+            "threshold": cutoff.threshold,
+            "coverage": len(answered) / max(1, len(right)),
+            "error": _share([not y for y in answered]),
+        }
+        selective.append(figures)
     return {
         "n": len(records),
-        "accuracy": {name: _share(hits) for name, hits in _accuracies(records, right).items()},
+        "accuracy": {name: _share(hits) for name, hits in accuracies.items()},
         "calibrated": _quality(confidence, right),
         "raw": raw,
         "gate": _quality(gate, [record.macro_right for record in records]),
-        "selective": [_selective(arbiter, confidence, right, alpha, delta) for alpha in ALPHAS],
+        "selective": selective,
     }
 
 
@@ -59,16 +78,6 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _accuracies(records: Sequence[Record], right: list[bool]) -> dict[str, list[bool]]:
-    return {
-        "learned": right,
-        "macro": [record.macro_right for record in records],
-        "micro": [right_of(record, True) for record in records],
-        "dualfocus": [right_of(record, _dualfocus_takes_micro(record)) for record in records],
-        "oracle": [record.macro_right or bool(record.micro_right) for record in records],
-    }
-
-
 def _dualfocus_takes_micro(record: Record) -> bool:
     """Whether DualFocus' selection takes micro: only valid, the same, or of higher mean log-likelihood."""
     f = record.features
@@ -86,16 +95,6 @@ def _quality(confidence: Sequence[float], right: Sequence[bool]) -> dict[str, fl
         "brier": brier(confidence, right),
         "aurc": aurc(confidence, right),
     }
-
-
-def _selective(
-    arbiter: Arbiter, confidence: Sequence[float], right: Sequence[bool], alpha: float, delta: float
-) -> dict[str, Any]:
-    cutoff = arbiter.cutoff(alpha, delta)
-    answered = [y for c, y in zip(confidence, right, strict=True) if cutoff.answers(c)]
-    wrong = _share([not y for y in answered])
-    coverage = len(answered) / max(1, len(right))
-    return {"alpha": alpha, "delta": delta, "threshold": cutoff.threshold, "coverage": coverage, "error": wrong}
 
 
 def _share(hits: Sequence[bool]) -> dict[str, float]:

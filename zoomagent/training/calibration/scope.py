@@ -12,7 +12,6 @@ behind them did not see, whole files at a time. Needs scikit-learn (extra `train
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +89,12 @@ def fit_scope(found: Sequence[Look], seed: int = 1) -> Among | Near | None:
 
 
 def _fit_among(kept: Sequence[Look], seed: int) -> Among:
-    x, foreign, weights = _rows(kept), np.asarray([look.foreign for look in kept]), _weights(kept)
+    x, foreign = _rows(kept), np.asarray([look.foreign for look in kept])
+    # Own and foreign pictures weigh the same together, and so do the own worlds: of some there are few pictures.
+    kinds = ["" if look.foreign else look.world for look in kept]
+    sizes, worlds = Counter(kinds), len({kind for kind in kinds if kind})
+    shares = [1 / sizes[kind] if kind == "" else 1 / (worlds * sizes[kind]) for kind in kinds]
+    weights = np.asarray(shares) * len(kept) / 2
     unseen = np.zeros(len(kept))
     for seen, fold in _folds(kept, seed):
         trees = _trees(x[seen], ~foreign[seen], weights[seen], seed)
@@ -101,14 +105,6 @@ def _fit_among(kept: Sequence[Look], seed: int) -> Among:
     return Among(trees=_trees(x, ~foreign, weights, seed), least=round(least, 4))
 
 
-def _weights(kept: Sequence[Look]) -> Array:
-    """Own and foreign pictures weigh the same together, and so do the own worlds: of some there are few pictures."""
-    kinds = ["" if look.foreign else look.world for look in kept]
-    sizes, worlds = Counter(kinds), len({kind for kind in kinds if kind})
-    shares = [1 / sizes[kind] if kind == "" else 1 / (worlds * sizes[kind]) for kind in kinds]
-    return np.asarray(shares) * len(kept) / 2
-
-
 def _trees(x: Array, own: NDArray[np.bool_], weights: Array, seed: int) -> tuple[Tree, ...]:
     """Gradient boosting (Friedman 2001)."""
     from sklearn.ensemble import GradientBoostingClassifier
@@ -117,19 +113,19 @@ def _trees(x: Array, own: NDArray[np.bool_], weights: Array, seed: int) -> tuple
         n_estimators=TREES, max_depth=DEPTH, learning_rate=RATE, subsample=0.5, max_features=12, min_samples_leaf=5,
         random_state=seed,
     ).fit(x, own, weights)  # fmt: skip
-    return tuple(_tree(stage[0].tree_) for stage in model.estimators_)
-
-
-def _tree(fitted: Any) -> Tree:
-    """scikit-learn's tree as ours. It marks an end by a child of -1."""
-    ends = fitted.children_left < 0
-    return Tree(
-        column=tuple(np.where(ends, -1, fitted.feature).tolist()),
-        at=tuple(np.where(ends, 0.0, fitted.threshold).round(5).tolist()),
-        left=tuple(fitted.children_left.tolist()),
-        right=tuple(fitted.children_right.tolist()),
-        value=tuple(np.where(ends, RATE * fitted.value[:, 0, 0], 0.0).round(4).tolist()),
-    )
+    trees = []
+    for [stage] in model.estimators_:
+        fitted = stage.tree_
+        ends = fitted.children_left < 0  # scikit-learn marks an end by a child of -1
+        tree = Tree(
+            column=tuple(np.where(ends, -1, fitted.feature).tolist()),
+            at=tuple(np.where(ends, 0.0, fitted.threshold).round(5).tolist()),
+            left=tuple(fitted.children_left.tolist()),
+            right=tuple(fitted.children_right.tolist()),
+            value=tuple(np.where(ends, RATE * fitted.value[:, 0, 0], 0.0).round(4).tolist()),
+        )
+        trees.append(tree)
+    return tuple(trees)
 
 
 def _fit_near(own: Sequence[Look], seed: int) -> Near:

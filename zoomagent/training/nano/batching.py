@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoomagent.training.nano.looks import TEXT, Look, Row
+from zoomagent.training.nano.looks import TEXT, Row
 from zoomagent.training.nano.packing import IGNORE, visible
 
 
@@ -51,8 +51,12 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
     looks = [look for row in rows for look in row.looks]
     sizes = [len(look.pixels) for look in looks]
     places = [[i for i, side in enumerate(sizes) if side == size] for size in sorted(set(sizes), reverse=True)]
+    # Where each look's tokens are, in the order of the looks, when those of one size are laid together.
+    stacked = [i for size in places for i in size]
+    ends = np.cumsum([0, *(len(looks[i].cells) for i in stacked)])
+    starts = dict(zip(stacked, ends, strict=False))
     arrays = {
-        "order": _order(looks, [i for size in places for i in size]),
+        "order": np.concatenate([starts[i] + np.arange(len(look.cells)) for i, look in enumerate(looks)]),
         "ids": np.stack([_pad(row.packed.ids, length, pad) for row in rows]),
         "labels": np.stack([_pad(row.packed.labels, length, IGNORE) for row in rows]),
         "positions": np.stack([_pad(row.packed.positions, length, 0) for row in rows], axis=1),
@@ -62,20 +66,11 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
         "targets": np.stack([_pad(row.targets, length, -1) for row in rows]),
     }
     tensors = {k: torch.from_numpy(a) for k, a in arrays.items()}
-    sights = tuple(_sight([looks[i] for i in size]) for size in places)
-    return Batch(sights, **tensors, names=tuple(row.names for row in rows))
-
-
-def _sight(looks: Sequence[Look]) -> Sight:
-    fields = ([look.pixels for look in looks], [look.cells for look in looks], [look.glyphs for look in looks])
-    return Sight(*(torch.from_numpy(np.stack(field)) for field in fields))
-
-
-def _order(looks: Sequence[Look], stacked: Sequence[int]) -> Any:
-    """Where each look's tokens are, in the order of the looks, when the looks' tokens are laid in order `stacked`."""
-    counts = {i: len(looks[i].cells) for i in stacked}
-    starts = dict(zip(stacked, np.cumsum([0, *(counts[i] for i in stacked)]), strict=False))
-    return np.concatenate([starts[i] + np.arange(counts[i]) for i in range(len(looks))])
+    sights = []
+    for size in places:
+        fields = ([looks[i].pixels for i in size], [looks[i].cells for i in size], [looks[i].glyphs for i in size])
+        sights.append(Sight(*(torch.from_numpy(np.stack(field)) for field in fields)))
+    return Batch(tuple(sights), **tensors, names=tuple(row.names for row in rows))
 
 
 def _pad(array: Any, length: int, value: int) -> Any:

@@ -217,22 +217,20 @@ class Dialogues:
             seen = self.answer(question, scene) != CANNOT_TELL
             return self._yes_no("visible", VISIBLE + question.text, seen, about(question))
         if draw < 0.5:
-            return self._ask_whether_it_holds(scene, rng)
+            question = self.ask(
+                KINDS, scene, rng, lambda q: self.settled(q, scene) and self.answer(q, scene) != CANNOT_TELL
+            )
+            offered = options_for(question, scene, self.level, rng)
+            wrong = [option for option in offered if option not in (question.answer, CANNOT_TELL)]
+            right = not wrong or rng.random() < 0.5
+            given = question.answer if right else wrong[0]
+            return self._yes_no("holds", holds_prompt(question.text, given), right, about(question))
         closer = draw < 0.7
         question = self.ask({"side": 0.5, "absent": 0.5}, scene, rng, lambda q: closer or self.settled(q, scene))
         [phrase] = question.phrases
         there = bool(question.targets) and (closer or not self.hidden(question, scene))
         prompt = (CLOSER if closer else SEE) + phrase
         return self._yes_no("closer" if closer else "see", prompt, there, about(question))
-
-    def _ask_whether_it_holds(self, scene: Scene, rng: np.random.Generator) -> Practice:
-        question = self.ask(
-            KINDS, scene, rng, lambda q: self.settled(q, scene) and self.answer(q, scene) != CANNOT_TELL
-        )
-        wrong = [o for o in options_for(question, scene, self.level, rng) if o not in (question.answer, CANNOT_TELL)]
-        right = not wrong or rng.random() < 0.5
-        given = question.answer if right else wrong[0]
-        return self._yes_no("holds", holds_prompt(question.text, given), right, about(question))
 
     def _yes_no(self, name: str, prompt: str, yes: bool, mask: int) -> Practice:
         return Practice(name, self.words.turn(prompt, "Yes" if yes else "No"), (), mask)
@@ -278,16 +276,13 @@ class Dialogues:
 
     def cue(self, scene: Scene, rng: np.random.Generator) -> Practice:
         if rng.random() < 0.15:
-            return self._tags(scene)
+            seen = [i for i, item in enumerate(scene.items) if item.inside and self.pixels(item) >= SMALLEST]
+            seen = sorted(seen, key=lambda i: scene.items[i].x)[:8]
+            said = ", ".join(scene.items[i].name for i in seen) or "nothing"
+            return Practice("tags", self.words.turn(TAGS, said), (), sum(1 << (i + 1) for i in seen))
         question = self.ask(KINDS, scene, rng, lambda q: True)
         said = ", ".join(question.phrases) or WHOLE_PICTURE
         return Practice("cue", self.words.turn(CUES + question.text, said))
-
-    def _tags(self, scene: Scene) -> Practice:
-        seen = [i for i, item in enumerate(scene.items) if item.inside and self.pixels(item) >= SMALLEST]
-        seen = sorted(seen, key=lambda i: scene.items[i].x)[:8]
-        said = ", ".join(scene.items[i].name for i in seen) or "nothing"
-        return Practice("tags", self.words.turn(TAGS, said), (), sum(1 << (i + 1) for i in seen))
 
     # Closer
 
@@ -325,8 +320,17 @@ class Dialogues:
         self, kinds: dict[Kind, float], scene: Scene, rng: np.random.Generator
     ) -> tuple[Question, Region | None, Region, str]:
         """A question, the region shown for it (None: blanked), the box named for it, and what can be answered."""
+
+        def is_worth_a_crop(asked: Question) -> bool:
+            # Texts that even the true crop would not show well, and what no single crop can settle, are left out.
+            sizes = [self.pixels(scene.items[i]) for i in asked.targets]
+            if asked.kind == "count" and any(size < SMALLEST for size in sizes):
+                return False
+            region = crop_region(true_box(asked, scene))
+            return asked.kind != "read" or self._in_crop(scene.items[asked.targets[0]], region) >= LEGIBLE
+
         while True:
-            question = self.ask(kinds, scene, rng, lambda q: self._worth_a_crop(q, scene))
+            question = self.ask(kinds, scene, rng, is_worth_a_crop)
             box, region = self._choose_box(question, scene, rng)
             answer = self.closer_answer(question, scene, region)
             if answer is None:
@@ -335,14 +339,6 @@ class Dialogues:
                 answer = self.closer_answer(question, scene, region)
             if answer is not None:
                 return question, region, box, answer
-
-    def _worth_a_crop(self, question: Question, scene: Scene) -> bool:
-        """Leaves out texts that even the true crop would not show well, and what no single crop can settle."""
-        sizes = [self.pixels(scene.items[i]) for i in question.targets]
-        if question.kind == "count" and any(size < SMALLEST for size in sizes):
-            return False
-        region = crop_region(true_box(question, scene))
-        return question.kind != "read" or self._in_crop(scene.items[question.targets[0]], region) >= LEGIBLE
 
     def _choose_box(self, question: Question, scene: Scene, rng: np.random.Generator) -> tuple[Region, Region | None]:
         """A box as a policy gives it, mostly right within a little, sometimes plainly wrong; now and then a blank."""

@@ -6,7 +6,7 @@ Left out: everything about one thing (`branches.py`)."""
 import numpy as np
 
 from zoomagent.data.world.questions import Kind, Question, ask, hits_of
-from zoomagent.data.world.scene import Item, Scene
+from zoomagent.data.world.scene import Scene
 from zoomagent.prompts import FOUND, SEARCHED, every_prompt, macro_prompt
 from zoomagent.training.nano.branches import HIDDEN, Dialogues, Practice
 from zoomagent.training.nano.dense import thousandths
@@ -21,8 +21,12 @@ AFTER_SEARCH: dict[Kind, float] = {"count": 0.45, "presence": 0.25, "more": 0.15
 def every(talk: Dialogues, scene: Scene, rng: np.random.Generator) -> Practice:
     """The boxes of all items of a name in the row's view, from left to right."""
     for _ in range(50):
-        name = _name(talk, scene, rng)
-        hits = [(i, _visible(scene.items[i])) for i in hits_of(name, scene)]
+        name = _draw_name(talk, scene, rng)
+        hits = []
+        for i in hits_of(name, scene):
+            # The share of an item's box that lies within the scene.
+            x0, y0, x1, y1 = (min(max(v, 0.0), 1.0) for v in scene.items[i].box)
+            hits.append((i, max(0.0, x1 - x0) * max(0.0, y1 - y0) / scene.items[i].size ** 2))
         sizes = [talk.pixels(scene.items[i]) for i, _ in hits]
         if any(UNCLEAR < size < HIDDEN for size in sizes) or any(0.1 < share < 0.6 for _, share in hits):
             continue
@@ -51,7 +55,7 @@ def searched(talk: Dialogues, scene: Scene, rng: np.random.Generator) -> Practic
     return Practice(f"searched/{question.kind}", (*before, *turn))
 
 
-def _name(talk: Dialogues, scene: Scene, rng: np.random.Generator) -> str:
+def _draw_name(talk: Dialogues, scene: Scene, rng: np.random.Generator) -> str:
     """A shape, a colour's "one", or both: mostly of an item that is there."""
     level = talk.level
     if scene.items and rng.random() < 0.75:
@@ -60,9 +64,3 @@ def _name(talk: Dialogues, scene: Scene, rng: np.random.Generator) -> str:
         colour, shape = str(rng.choice(level.colours)), str(rng.choice(level.shapes))
     draw = rng.random()
     return f"{colour} {shape}" if draw < 0.5 else shape if draw < 0.75 else f"{colour} one"
-
-
-def _visible(item: Item) -> float:
-    """The share of an item's box that lies within the scene."""
-    x0, y0, x1, y1 = (min(max(v, 0.0), 1.0) for v in item.box)
-    return max(0.0, x1 - x0) * max(0.0, y1 - y0) / item.size**2

@@ -52,7 +52,7 @@ def with_tools(dialogues: Dialogues, scene: Scene, rng: np.random.Generator) -> 
     """One question answered with tools on offer."""
     while True:
         question = dialogues.ask(LOOK_KINDS, scene, rng, lambda q: dialogues.settled(q, scene))
-        looks = _looks(dialogues, question, scene, rng)
+        looks = _choose_looks(dialogues, question, scene, rng)
         region = looks[-1].region if looks else None
         answer = dialogues.closer_answer(question, scene, region)
         if answer is not None and (answer != CANNOT_TELL or question.kind == "absent"):
@@ -77,7 +77,7 @@ def with_tools(dialogues: Dialogues, scene: Scene, rng: np.random.Generator) -> 
             return Practice(f"tools/{sort}", (*branch, *turn), tuple(views), about(question))
 
 
-def _looks(dialogues: Dialogues, question: Question, scene: Scene, rng: np.random.Generator) -> list[Look]:
+def _choose_looks(dialogues: Dialogues, question: Question, scene: Scene, rng: np.random.Generator) -> list[Look]:
     phrases = question.phrases
     if question.kind == "absent":
         return [Look(SEARCH, {"label": phrases[0], "img_idx": 0}, None)]

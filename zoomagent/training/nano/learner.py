@@ -55,10 +55,10 @@ class Learner(nn.Module):
         noted["dense"] = dense.detach()
         if (batch.labels == IGNORE).all():
             return dense, noted
-        text, more = self._text(batch, *read(self.model, batch, seen))
+        text, more = self._text_loss(batch, *read(self.model, batch, seen))
         return text + self.weights.dense * dense, noted | more
 
-    def _text(
+    def _text_loss(
         self, batch: Batch, last: torch.Tensor, every: tuple[torch.Tensor, ...]
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Next-token loss over the assistants' words, and the pointing loss in the middle of the layers."""

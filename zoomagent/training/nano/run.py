@@ -12,7 +12,6 @@ import ctypes
 import json
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from zoomagent.data.world.scene import LEVELS, SPLITS
 from zoomagent.data.world.varied import Variety
 from zoomagent.files import check_settings
 from zoomagent.training.nano import store
-from zoomagent.training.nano.batching import Batch, collate
+from zoomagent.training.nano.batching import collate
 from zoomagent.training.nano.corpus import PHRASES, corpus
 from zoomagent.training.nano.learner import Heads, Learner, Weights, evaluate
 from zoomagent.training.nano.looks import Row
@@ -110,23 +109,34 @@ def train(settings: Settings) -> Path:
     learner = Learner(build_model(config, tokenizer), Heads(config, level), settings.weights)
     variety = Variety.of(settings.fonts, settings.photographs)
     mixes = [Mix(tokenizer, config, level, seed, Shapes(), variety) for seed in (settings.seed, HELD_OUT_SEED)]
-    _loop(accelerator, learner, mixes[0], mixes[1], tokenizer, settings)
+    _run_steps(accelerator, learner, mixes[0], mixes[1], tokenizer, settings)
     if accelerator.is_main_process:
         save_checkpoint(learner.model, tokenizer, config, settings.out / "checkpoint")
     return settings.out / "checkpoint"
 
 
-def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, tokenizer: Any, settings: Settings) -> None:
+def _run_steps(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, tokenizer: Any, settings: Settings) -> None:
     """Step after step from wherever `out` left off."""
+    from tqdm import tqdm
+
     optimizer = torch.optim.AdamW(learner.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.02)
     modules: dict[str, nn.Module] = {"model": learner.model, "heads": learner.heads}
-    step, curve = _resume(modules, optimizer, tokenizer, settings)
+    step, curve = 0, list[dict[str, Any]]()
+    newest = store.newest(settings.out / "state")
+    if newest:
+        check_settings(settings.out / SETTINGS, asdict(settings), FREE)
+        state = store.load(newest, modules, optimizer)
+        step, curve = state["step"], state["curve"]
+    elif settings.start_from:
+        store.start(settings.start_from, modules, tokenizer)
     pad = tokenizer.pad_token_id
     if accelerator.is_main_process:
         remember(settings.out, asdict(settings))
     loader = accelerator.prepare(_loader(mix, settings, step, settings.rows * accelerator.num_processes, pad))
     ready, optimizer = accelerator.prepare(learner, optimizer)
-    for batch in _progress(loader, settings, step, accelerator.is_main_process):
+    quiet = not accelerator.is_main_process
+    bar = tqdm(loader, total=settings.steps, initial=step, disable=quiet, mininterval=5, dynamic_ncols=True)
+    for batch in bar:
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, settings)
         loss, noted = ready(batch.to(accelerator.device))
@@ -148,24 +158,6 @@ def _loop(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, tokenizer
     all_made(step, settings.steps)
 
 
-def _resume(
-    modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, tokenizer: Any, settings: Settings
-) -> tuple[int, list[dict[str, Any]]]:
-    """Step and curve of the newest checkpoint, which is loaded; else what `start_from` holds is loaded."""
-    found = store.newest(settings.out / "state")
-    if found:
-        check_settings(settings.out / SETTINGS, asdict(settings), FREE)
-        state = store.load(found, modules, optimizer)
-        return state["step"], state["curve"]
-    if settings.start_from:
-        store.start(settings.start_from, modules, tokenizer)
-    return 0, []
-
-
-FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from", "fonts", "photographs"}
-"""Settings that may change when a run goes on."""
-
-
 def _loader(mix: Mix, settings: Settings, step: int, batch: int, pad: int) -> DataLoader[Row]:
     ahead = 4 if settings.workers else None
     together = partial(collate, pad=pad)
@@ -173,10 +165,8 @@ def _loader(mix: Mix, settings: Settings, step: int, batch: int, pad: int) -> Da
     return DataLoader(stream, settings.rows, num_workers=settings.workers, collate_fn=together, prefetch_factor=ahead)
 
 
-def _progress(loader: Any, settings: Settings, step: int, show: bool) -> Iterator[Batch]:
-    from tqdm import tqdm
-
-    yield from tqdm(loader, total=settings.steps, initial=step, disable=not show, mininterval=5, dynamic_ncols=True)
+FREE = {"out", "steps", "workers", "evaluate_every", "save_every", "start_from", "fonts", "photographs"}
+"""Settings that may change when a run goes on."""
 
 
 def keep_memory() -> None:

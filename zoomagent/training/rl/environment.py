@@ -12,7 +12,7 @@ out: asking a model (`rollout.py`), and tools that need one: they are refused in
 annotation where that is asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -132,7 +132,7 @@ class ZoomEnv:
         text = arguments if isinstance(arguments, str) else orjson.dumps(dict(arguments), default=str).decode()
         episode.calls += 1
         try:
-            result = self._run(ToolCall("", name, text), episode.calls if turn is None else turn)
+            result = self._run_call(ToolCall("", name, text), episode.calls if turn is None else turn)
         except ToolError as error:
             episode.refused += 1
             return Seen(neutral(str(error)), ok=False)
@@ -143,7 +143,7 @@ class ZoomEnv:
         if name == SEARCH:
             episode.searches += 1
             episode.found += target
-        return Seen(neutral(result.text), tuple(self._images(result)))
+        return Seen(neutral(result.text), tuple(self.views.image(view["id"]) for view in result.views))
 
     def finish(self, reply: str, cut: bool = False) -> None:
         """The model's last words; `cut` when they ended before they were over."""
@@ -197,10 +197,7 @@ class ZoomEnv:
             self.episode.indexed.append(record["id"])
             self.episode.records.append(record)
 
-    def _images(self, result: ToolResult) -> Sequence[Image.Image]:
-        return [self.views.image(view["id"]) for view in result.views]
-
-    def _run(self, call: ToolCall, turn: int) -> ToolResult:
+    def _run_call(self, call: ToolCall, turn: int) -> ToolResult:
         episode, views = self.episode, self.views
         attempt = read_attempt(
             views, call, episode.indexed, self.config.offered, self.config.depth, episode.looks, turn

@@ -84,15 +84,15 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         self.watch.low = self.watch.low + 1 if self.watch.rate < self.config.floor else 0
         if self.watch.low >= self.config.patience:
             self.watch.low = 0
-            self._act(state.global_step, control)
+            self._act_on_collapse(state.global_step, control)
         if main:
-            self._keep()
+            write_whole(self.out / "guard.json", json.dumps(asdict(self.watch)).encode())
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.watch.rate >= self.config.floor:
             self.watch.healthy = f"checkpoint-{state.global_step}"
 
-    def _act(self, step: int, control: Any) -> None:
+    def _act_on_collapse(self, step: int, control: Any) -> None:
         config, watch = self.config, self.watch
         words = (
             f"Step {step}: tool calls collapsed. {watch.rate:.0%} of the rollouts saw a crop, under {config.floor:.0%} "

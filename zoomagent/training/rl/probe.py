@@ -50,7 +50,16 @@ def probe(
     async def work() -> list[ProbeResult]:
         found = []
         for done, row in enumerate((row for row in rows if row["targets"]), 1):
-            found.append(await _probe(model, config, row))
+            env = ZoomEnv(config)
+            own = await play(model, env, row)
+            right, crops = own.accuracy > 0, len(env.episode.shown)
+            if crops:
+                altered = [await play(model, ZoomEnv(config), row, altered=place) for place in (_true_place, _noise)]
+                true, noise = (other.accuracy > 0 for other in altered)
+                iou = own.iou if row["nested"] else None
+                found.append(ProbeResult(row["id"], right, true, noise, crops, iou))
+            else:  # there is nothing to alter
+                found.append(ProbeResult(row["id"], right, right, right, 0, None))
             progress(done)
         return found
 
@@ -89,19 +98,7 @@ def as_json(probed: Sequence[ProbeResult]) -> dict[str, Any]:
     return {**figures(probed), "each": [asdict(one) for one in probed]}
 
 
-async def _probe(model: Model, config: EnvConfig, row: dict[str, Any]) -> ProbeResult:
-    env = ZoomEnv(config)
-    own = await play(model, env, row)
-    crops = len(env.episode.shown)
-    if not crops:
-        right = own.accuracy > 0
-        return ProbeResult(row["id"], right, right, right, 0, None)
-    true, noise = [await play(model, ZoomEnv(config), row, altered=change) for change in (_true, _noise)]
-    iou = own.iou if row["nested"] else None
-    return ProbeResult(row["id"], own.accuracy > 0, true.accuracy > 0, noise.accuracy > 0, crops, iou)
-
-
-def _true(env: ZoomEnv, seen: Seen) -> Seen:
+def _true_place(env: ZoomEnv, seen: Seen) -> Seen:
     """The place that the question is about, cropped as the zoom tool crops: target after target, then again."""
     targets = env.episode.row["targets"]
     target = Box(*targets[(len(env.episode.shown) - 1) % len(targets)])

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from zoomagent.graphs.driving import TURNS
-from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
+from zoomagent.models.base import Message, Model, Pixels, Text
 from zoomagent.models.words.dialects import read_calls
 from zoomagent.training.rl.environment import Row, Seen, ZoomEnv
 from zoomagent.training.rl.rewards import Reward
@@ -38,7 +38,11 @@ async def play(
             return env.reward()
         calls = tuple(replace(call, id=f"{turn}-{number}") for number, call in enumerate(calls))
         messages.append(Message("assistant", (Text(text),) if text else (), calls))
-        messages += [_result(env, call, turn, altered) for call in calls]
+        for call in calls:
+            seen = env.call(call.name, call.arguments, turn)
+            if altered is not None and seen.images:
+                seen = altered(env, seen)
+            messages.append(Message("tool", (*map(pixels, seen.images), Text(seen.text)), tool_call_id=call.id))
     env.finish("", cut=True)
     return env.reward()
 
@@ -52,10 +56,3 @@ def message(spoken: dict[str, Any]) -> Message:
 def pixels(image: Image.Image) -> Pixels:
     """A view named by its content."""
     return Pixels(hashlib.sha256(image.tobytes()).hexdigest()[:20], image)
-
-
-def _result(env: ZoomEnv, call: ToolCall, turn: int, altered: Altered | None) -> Message:
-    seen = env.call(call.name, call.arguments, turn)
-    if altered is not None and seen.images:
-        seen = altered(env, seen)
-    return Message("tool", (*map(pixels, seen.images), Text(seen.text)), tool_call_id=call.id)

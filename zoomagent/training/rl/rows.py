@@ -32,6 +32,8 @@ class Rows:
 
 def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: int | None = None) -> Rows:
     """The rows of a split. Raises InputRefused where there is no such data, SettingInvalid for another format."""
+    import pyarrow.parquet as pq
+
     files = sorted((data / split).glob("*.parquet"))
     if not files or not (data / CARD).is_file():
         raise InputRefused(
@@ -42,7 +44,11 @@ def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: i
     card = read_card(data / CARD)
     if card.get("format", FORMAT) != FORMAT:
         raise SettingInvalid(f"These rows have format {card['format']!r} and {FORMAT} is read here. Make them again.")
-    rows = [row for file in files for row in _read(file, whole)]
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        names = pq.read_schema(file).names
+        columns = names if whole else [name for name in names if name not in UNUSED]
+        rows += pq.read_table(file, columns=columns).to_pylist()
     return Rows(rows[:limit], (data / card["images"]).resolve(), card)
 
 
@@ -52,12 +58,3 @@ def alike(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[s
     named = Counter(tuple(row.get("tools") or ()) for row in rows)
     [(tools, _)] = named.most_common(1)
     return [row for row in rows if tuple(row.get("tools") or ()) == tools], tools
-
-
-def _read(file: Path, whole: bool) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    names = pq.read_schema(file).names
-    table = pq.read_table(file, columns=names if whole else [name for name in names if name not in UNUSED])
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows

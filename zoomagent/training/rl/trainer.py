@@ -65,7 +65,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
             self._note(name, values)
         self._batches += 1
         if self._proof_every and self._batches % self._proof_every == 0:
-            self._note("zoom/mattered", [float(delta >= MATTERS) for delta in self._proof(output)])
+            self._note("zoom/mattered", [float(delta >= MATTERS) for delta in self._prove(output)])
         return output
 
     def _note(self, name: str, values: Sequence[float]) -> None:
@@ -76,7 +76,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
             self._metrics["train"][name].append(total / count)
 
     @torch.no_grad()
-    def _proof(self, output: Seen) -> list[float]:
+    def _prove(self, output: Seen) -> list[float]:
         """log p(answer | crops) - log p(answer | crops blanked), nats, of the rollouts that saw crops."""
         rows = [i for i, images in enumerate(output["num_images"]) if images > 1]
         if not self.accelerator.gather(torch.tensor([len(rows)], device=self.accelerator.device)).sum():

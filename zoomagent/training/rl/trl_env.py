@@ -72,7 +72,18 @@ class ZoomRollout:
 
 def reward_functions(config: RewardConfig, stop_ids: Collection[int]) -> list[RewardFunction]:
     """One function per part, so that TRL logs and weighs each; `weights` says what each counts."""
-    return [_part(name, stop_ids) for name in _weighted(config)]
+
+    def function_of(name: str) -> RewardFunction:
+        def part(
+            completions: Sequence[Any], completion_ids: Sequence[Sequence[int]], environments: Sequence[Any], **_: Any
+        ) -> list[float]:
+            judged = judged_all(completions, completion_ids, environments, stop_ids)
+            return [float(getattr(one, name)) for one in judged]
+
+        part.__name__ = name
+        return part
+
+    return [function_of(name) for name in _weighted(config)]
 
 
 def weights(config: RewardConfig) -> list[float]:
@@ -84,17 +95,6 @@ def _weighted(config: RewardConfig) -> dict[str, float]:
     plain = {"accuracy": config.accuracy, "format": config.format, "tool": config.tool}
     more = {"geometry": config.geometry, "search": -config.search}
     return {**plain, **{name: weight for name, weight in more.items() if weight}}
-
-
-def _part(name: str, stop_ids: Collection[int]) -> RewardFunction:
-    def part(
-        completions: Sequence[Any], completion_ids: Sequence[Sequence[int]], environments: Sequence[Any], **_: Any
-    ) -> list[float]:
-        judged = judged_all(completions, completion_ids, environments, stop_ids)
-        return [float(getattr(one, name)) for one in judged]
-
-    part.__name__ = name
-    return part
 
 
 def judged_all(

@@ -83,9 +83,23 @@ def chat_messages(trajectory: Trajectory, profile: Profile, images: Mapping[str,
     """The messages as a chat template takes them; `images` holds each view's pixels by name."""
     needed = views(trajectory, profile)
     sizes = [needed[name][1] for name in dict.fromkeys(view_names(trajectory))]
-    messages = [_message(turn, profile, sizes, images) for turn in _turns_of(trajectory, profile)]
-    arranged = arrange(messages, replace(profile, tool_dialect="openai"))
-    return [_template_turn(message) for message in arranged]
+    words: dict[str, str] = {}
+    if trajectory.options and not profile.letters:
+        # A model that knows no letters is not shown the options, and answers in words.
+        words = {macro_prompt(trajectory.question, trajectory.options): macro_prompt(trajectory.question)}
+        words |= {chr(65 + i): option for i, option in enumerate(trajectory.options)}
+    messages = [_message(turn, profile, sizes, images, words) for turn in trajectory.messages]
+    turns = []
+    for message in arrange(messages, replace(profile, tool_dialect="openai")):
+        content = [
+            {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image", "image": part.image}
+            for part in message.parts
+        ]
+        calls = [
+            {"type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in message.tool_calls
+        ]
+        turns.append({"role": message.role, "content": content, **({"tool_calls": calls} if calls else {})})
+    return turns
 
 
 @lru_cache(maxsize=65536)
@@ -95,31 +109,23 @@ def _size(profile: Profile, box: Box, pixels: int | None, is_whole: bool) -> Siz
     return view_size(profile, box, budget)
 
 
-def _turns_of(trajectory: Trajectory, profile: Profile) -> Sequence[Turn]:
-    """The turns as the model is asked: one that knows no letters is not shown the options, and answers in words."""
-    if profile.letters or not trajectory.options:
-        return trajectory.messages
-    words = {macro_prompt(trajectory.question, trajectory.options): macro_prompt(trajectory.question)}
-    words |= {chr(65 + i): option for i, option in enumerate(trajectory.options)}
-    turns = []
-    for turn in trajectory.messages:
-        content = tuple(
-            part if isinstance(part, ImagePart) else part.model_copy(update={"text": words.get(part.text, part.text)})
-            for part in turn.content
-        )
-        turns.append(turn.model_copy(update={"content": content}))
-    return turns
-
-
-def _message(turn: Turn, profile: Profile, sizes: Sequence[Size], images: Mapping[str, Image.Image]) -> Message:
-    parts = tuple(
-        Pixels(part.view, images[part.view])
-        if isinstance(part, ImagePart)
-        else Text(_convert_words(part.text, profile, sizes) if turn.role == "tool" else part.text)
-        for part in turn.content
-    )
+def _message(
+    turn: Turn,
+    profile: Profile,
+    sizes: Sequence[Size],
+    images: Mapping[str, Image.Image],
+    words: Mapping[str, str],
+) -> Message:
+    """A turn in the model's space; `words` stand for those that the model is asked otherwise."""
+    parts: list[Text | Pixels] = []
+    for part in turn.content:
+        if isinstance(part, ImagePart):
+            parts.append(Pixels(part.view, images[part.view]))
+        else:
+            text = words.get(part.text, part.text)
+            parts.append(Text(_convert_words(text, profile, sizes) if turn.role == "tool" else text))
     calls = tuple(_call(call, profile, sizes) for call in turn.tool_calls)
-    return Message(turn.role, parts, calls)
+    return Message(turn.role, tuple(parts), calls)
 
 
 def _call(call: CallPart, profile: Profile, sizes: Sequence[Size]) -> ToolCall:
@@ -146,19 +152,19 @@ def _widen_box(box: Sequence[float], step: int) -> list[float]:
 
 def _convert_words(text: str, profile: Profile, sizes: Sequence[Size]) -> str:
     """A tool's words with the boxes of their lines converted."""
-    return "\n".join(_convert_line(line, profile, sizes) for line in text.split("\n"))
+    lines = []
+    for line in text.split("\n"):
+        source = _SOURCE.search(line)
+        if source is not None and int(source[1]) < len(sizes):
+            size = sizes[int(source[1])]
 
+            def convert(found: re.Match[str], size: Size = size) -> str:
+                box = _widen_box(json.loads(found[0]), profile.box_step)
+                return str(_convert_box(box, profile.space, size))
 
-def _convert_line(line: str, profile: Profile, sizes: Sequence[Size]) -> str:
-    source = _SOURCE.search(line)
-    if source is None or int(source[1]) >= len(sizes):
-        return line
-    size = sizes[int(source[1])]
-    return _BOXES.sub(lambda found: str(_box_of_words(found[0], profile, size)), line)
-
-
-def _box_of_words(text: str, profile: Profile, size: Size) -> list[float]:
-    return _convert_box(_widen_box(json.loads(text), profile.box_step), profile.space, size)
+            line = _BOXES.sub(convert, line)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _convert_box(box: Sequence[float], space: Space, size: Size) -> list[float]:
@@ -171,12 +177,3 @@ def _convert_box(box: Sequence[float], space: Space, size: Size) -> list[float]:
     except BoxInvalid:
         return list(box)
     return [round(n) if space == "pixels" else round(n, 3) for n in numbers]
-
-
-def _template_turn(message: Message) -> dict[str, Any]:
-    content = [
-        {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image", "image": part.image}
-        for part in message.parts
-    ]
-    calls = [{"type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in message.tool_calls]
-    return {"role": message.role, "content": content, **({"tool_calls": calls} if calls else {})}

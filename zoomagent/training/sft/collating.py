@@ -74,10 +74,10 @@ class Collator:
         longest = max(len(told_row["input_ids"]) for told_row in told_rows)
         fill = {"input_ids": self.processor.tokenizer.pad_token_id, "labels": IGNORE}
         fill |= {"attention_mask": 0, "mm_token_type_ids": 0}
-        batch = {
-            name: torch.from_numpy(np.stack([_pad(told_row[name], longest, value) for told_row in told_rows]))
-            for name, value in fill.items()
-        }
+        batch = {}
+        for name, value in fill.items():
+            padded = [[*row[name], *[value] * (longest - len(row[name]))] for row in told_rows]
+            batch[name] = torch.from_numpy(np.array(padded, np.int64))
         for name in ("pixel_values", "image_grid_thw"):
             batch[name] = torch.cat([told_row[name] for told_row in told_rows])
         return batch
@@ -122,7 +122,3 @@ def labels(ids: Sequence[int], said: Sequence[int], learn: Sequence[bool]) -> li
             labelled[at : at + length] = ids[at : at + length]
         at += length
     return labelled
-
-
-def _pad(values: Sequence[int], length: int, fill: int) -> Any:
-    return np.array([*values, *[fill] * (length - len(values))], np.int64)

@@ -79,13 +79,22 @@ class Settings:
 
 def train(settings: Settings) -> Path:
     """Run or resume; returns the folder of the finished checkpoint."""
-    _quiet_when_piped()
+    if not sys.stderr.isatty():  # no progress bars in a log file
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
     begin(settings)
     trainer = make_trainer(settings)
     found = newest(settings.out / "state")
     trainer.train(resume_from_checkpoint=str(found) if found else None)
     all_made(trainer.state.global_step, settings.steps)
-    return _finish(trainer, settings)
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trained, out = settings.out / "trained", settings.out / "checkpoint"
+    trainer.save_model(str(trained))
+    if trainer.is_world_process_zero():
+        export(Base.open(settings.model), trained, out)
+    trainer.accelerator.wait_for_everyone()
+    return out
 
 
 def begin(settings: Settings) -> None:
@@ -133,7 +142,12 @@ def usable(settings: Settings, collator: Collator, name: str) -> Any | None:
     if name != "train":
         rows = rows.select(range(min(settings.held_out, len(rows))))
     refusals = [collator.refusal(row) for row in rows]
-    _note_drops(settings.out, name, refusals)
+    if PartialState().is_main_process:
+        file = settings.out / "dropped.json"
+        told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        told[name] = {"rows": len(refusals), "dropped": dict(Counter(reason for reason in refusals if reason))}
+        file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        print(f"{name}: {json.dumps(told[name])}")
     kept = [number for number, refusal in enumerate(refusals) if refusal is None]
     if not kept and name == "train":
         raise SettingInvalid(f"No row of {settings.data} can be learned from: {dict(Counter(refusals))}.")
@@ -169,33 +183,3 @@ def _arguments(settings: Settings, base: Base, evaluate: bool) -> Any:
         use_cpu=not torch.cuda.is_available(),
         seed=settings.seed,
     )
-
-
-def _quiet_when_piped() -> None:
-    """No progress bars in a log file."""
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-        transformers.utils.logging.disable_progress_bar()
-
-
-def _note_drops(out: Path, name: str, refusals: list[str | None]) -> None:
-    """Add the split's counts to dropped.json and say them once."""
-    if not PartialState().is_main_process:
-        return
-    file = out / "dropped.json"
-    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    told[name] = {"rows": len(refusals), "dropped": dict(Counter(reason for reason in refusals if reason))}
-    file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    print(f"{name}: {json.dumps(told[name])}")
-
-
-def _finish(trainer: Any, settings: Settings) -> Path:
-    """Save what was trained and turn it into a plain checkpoint."""
-    if trainer.is_fsdp_enabled:
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trained, out = settings.out / "trained", settings.out / "checkpoint"
-    trainer.save_model(str(trained))
-    if trainer.is_world_process_zero():
-        export(Base.open(settings.model), trained, out)
-    trainer.accelerator.wait_for_everyone()
-    return out

@@ -232,7 +232,13 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
         progress(len(seen))
     if not seen:
         raise InputRefused(f"There is no question of {kind.title} in the folder.", code="data_missing")
-    notes = [*_strange_files(kind, folder)] if not part else []
+    notes = []
+    name, known = kind.known or ("", "")
+    if not part and name and (folder / name).is_file():
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if found != known:
+            notes.append(f"{name} is another file than the known one (MD5 {found}, not {known}).")
     if kind.count is not None and len(seen) != kind.count:
         text = f"{kind.title} has {kind.count} questions, the folder holds {len(seen)}."
         if not part:
@@ -240,16 +246,6 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
             raise InputRefused(why, code="data_missing")
         notes.append(f"{text} No figure here is one of {kind.title}.")
     return Contents(seen, groups, tuple(categories), tuple(notes))
-
-
-def _strange_files(kind: PublicSet, folder: Path) -> Iterator[str]:
-    """A note where a file of the set is another one than was known when this was written."""
-    name, known = kind.known or ("", "")
-    if name and (folder / name).is_file():
-        with (folder / name).open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != known:
-            yield f"{name} is another file than the known one (MD5 {found}, not {known})."
 
 
 def questions(kind: PublicSet, folder: Path, wanted: frozenset[str]) -> Iterator[SetQuestion]:

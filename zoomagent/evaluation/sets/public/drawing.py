@@ -15,10 +15,9 @@ from PIL import Image
 
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.render import render
-from zoomagent.data.world.scene import Scene
 from zoomagent.errors import SettingInvalid
-from zoomagent.evaluation.sets.haystack import Case, Settings, cases
-from zoomagent.evaluation.sets.public.question import Corners, DrawnQuestion, PublicSet
+from zoomagent.evaluation.sets.haystack import Settings, cases
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, PublicSet
 
 SIDE = 1536
 QUALITY = 92
@@ -43,18 +42,13 @@ def draw(yes_or_no: bool, side: int = SIDE, seed: int = 1) -> Iterator[DrawnQues
             said = case.question.answer in ("Yes", "No")
             if case.question.answer == CANNOT_TELL or len(options) < 2 or said != yes_or_no:
                 continue
-            yield _draw_question(scene, case, options, side)
-
-
-def _draw_question(scene: Scene, case: Case, options: tuple[str, ...], side: int) -> DrawnQuestion:
-    image = io.BytesIO()
-    Image.fromarray(render(scene, side, side, full_side=side)).save(image, "JPEG", quality=QUALITY)
-    boxes = tuple(_to_pixels(scene.items[target].box, side) for target in case.question.targets)
-    return DrawnQuestion(
-        image.getvalue(), (side, side), case.question.text, case.question.answer, options, boxes, case.question.kind
-    )
-
-
-def _to_pixels(box: tuple[float, float, float, float], side: int) -> Corners:
-    left, top, right, bottom = (min(side, max(0, round(edge * side))) for edge in box)
-    return left, top, right, bottom
+            image = io.BytesIO()
+            Image.fromarray(render(scene, side, side, full_side=side)).save(image, "JPEG", quality=QUALITY)
+            boxes = []
+            for target in case.question.targets:
+                left, top, right, bottom = (min(side, max(0, round(edge * side))) for edge in scene.items[target].box)
+                boxes.append((left, top, right, bottom))
+            question = case.question
+            yield DrawnQuestion(
+                image.getvalue(), (side, side), question.text, question.answer, options, tuple(boxes), question.kind
+            )

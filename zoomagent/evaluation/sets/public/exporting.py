@@ -9,12 +9,11 @@ calibrates a model; `bench run --part test` then asks the other. Left out: quest
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from zoomagent.evaluation.sets.public.catalogue import questions
-from zoomagent.evaluation.sets.public.question import PublicSet, SetQuestion
+from zoomagent.evaluation.sets.public.question import PublicSet
 from zoomagent.files import write_whole
 
 FILE = "questions.jsonl"
@@ -25,20 +24,18 @@ ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 def export(kind: PublicSet, folder: Path, places: Mapping[str, int], out: Path) -> int:
     """Write the questions; returns how many. The file of questions appears last and whole."""
     out.mkdir(parents=True, exist_ok=True)
-    lines = [orjson.dumps(_row(question, out)) for question in questions(kind, folder, frozenset(places))]
+    lines = []
+    for question in questions(kind, folder, frozenset(places)):
+        picture = question.picture
+        if isinstance(picture, Path):
+            image = str(picture.resolve())
+        else:
+            image = f"pictures/{question.picture_name}{ENDINGS.get(picture[:2], '')}"
+            if not (out / image).exists():
+                (out / image).parent.mkdir(exist_ok=True)
+                write_whole(out / image, picture)
+        answer = question.answers[0] if len(question.answers) == 1 else list(question.answers)
+        row = {"id": question.id, "image": image, "question": question.text, "answer": answer, "group": question.group}
+        lines.append(orjson.dumps(row | ({"options": question.options} if question.options else {})))
     write_whole(out / FILE, b"".join(line + b"\n" for line in lines))
     return len(lines)
-
-
-def _row(question: SetQuestion, out: Path) -> dict[str, Any]:
-    picture = question.picture
-    if isinstance(picture, Path):
-        image = str(picture.resolve())
-    else:
-        image = f"pictures/{question.picture_name}{ENDINGS.get(picture[:2], '')}"
-        if not (out / image).exists():
-            (out / image).parent.mkdir(exist_ok=True)
-            write_whole(out / image, picture)
-    answer = question.answers[0] if len(question.answers) == 1 else list(question.answers)
-    row = {"id": question.id, "image": image, "question": question.text, "answer": answer, "group": question.group}
-    return row | ({"options": question.options} if question.options else {})

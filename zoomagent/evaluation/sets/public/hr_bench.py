@@ -34,7 +34,12 @@ KINDS = ("single", "cross")
 def read_hr_bench(size: str, folder: Path) -> Iterator[SetQuestion]:
     """Every rotation of every question of one size, "4k" or "8k"."""
     [path] = find_files(folder, f"hr_bench_{size}.tsv", f"hr_bench_{size}.parquet")[:1]
-    for number, row in _rows(path):
+    rows: Iterator[tuple[int, dict[str, Any]]] = (
+        read_table(path, COLUMNS)
+        if path.suffix == ".tsv"
+        else ((number, row) for _, number, row in read_parquet([path], COLUMNS))
+    )
+    for number, row in rows:
         cells = {name: "" if row[name] is None else text_of(path, number, row[name]) for name in "ABCD"}
         options = full_cells(cells, "ABCD")
         picture = decode_picture(path, number, row["image"])
@@ -43,13 +48,6 @@ def read_hr_bench(size: str, folder: Path) -> Iterator[SetQuestion]:
         answer = find_option(path, number, row["answer"], options)
         category = text_of(path, number, row["category"])
         yield SetQuestion(name, picture, text, (answer,), options, category, circle=circle)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    if path.suffix == ".tsv":
-        yield from read_table(path, COLUMNS)
-    else:
-        yield from ((number, row) for _, number, row in read_parquet([path], COLUMNS))
 
 
 def write_hr_bench(size: str, folder: Path, drawn: Sequence[DrawnQuestion]) -> None:

@@ -27,7 +27,7 @@ from zoomagent.evaluation.sets.public.files import (
     to_base64,
     write_table,
 )
-from zoomagent.evaluation.sets.public.question import Corners, DrawnQuestion, SetQuestion
+from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE = "TreeBench.tsv"
 _TUPLES = str.maketrans("()", "[]")
@@ -41,6 +41,12 @@ def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
         text, options = split_options(row["question"])
         options = options or full_cells(row, string.ascii_uppercase)
         options = options or split_options(row.get("multi-choice options") or "")[1]
+        try:
+            boxes = orjson.loads(row["target_instances"].translate(_TUPLES) or "[]")
+        except orjson.JSONDecodeError as error:
+            raise corrupt(path, number, "its target_instances are no boxes") from error
+        if not isinstance(boxes, list):
+            raise corrupt(path, number, "its target_instances are no boxes")
         yield SetQuestion(
             id=row["index"],
             picture=decode_picture(path, number, row["image"]),
@@ -48,18 +54,8 @@ def read_tree_bench(folder: Path) -> Iterator[SetQuestion]:
             answers=(find_option(path, number, row["answer"], options),),
             options=options,
             category=row["category"],
-            boxes=_boxes(path, number, row["target_instances"]),
+            boxes=tuple(numbers_of(path, number, box) for box in boxes),
         )
-
-
-def _boxes(path: Path, number: int, text: str) -> tuple[Corners, ...]:
-    try:
-        boxes = orjson.loads(text.translate(_TUPLES) or "[]")
-    except orjson.JSONDecodeError as error:
-        raise corrupt(path, number, "its target_instances are no boxes") from error
-    if not isinstance(boxes, list):
-        raise corrupt(path, number, "its target_instances are no boxes")
-    return tuple(numbers_of(path, number, box) for box in boxes)
 
 
 def write_tree_bench(folder: Path, drawn: Sequence[DrawnQuestion]) -> None:
