@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from zoomagent.confidence.claim_words import (
+    ALL_OF_A_NAME,
     COUNTING,
     DENYING,
     EXISTING,
@@ -106,6 +107,17 @@ def counts(question: str) -> bool:
     words = words_of(question)
     last = max((place for place, word in enumerate(words) if word in THAN), default=-1)
     return any(_counts(words, place, place < last) for place in range(len(words)))
+
+
+def asks_for_all_of(question: str, names: Sequence[str]) -> bool:
+    """Whether the question asks for nothing but all things of these names, in one or in many: not for those among them
+    that are red, that lie on something, or that are more than five. What is not plainly so is not."""
+    text = f" {' '.join(words_of(question))} "
+    for name in sorted((" ".join(words_of(name)) for name in names), key=len, reverse=True):
+        text, found = re.subn(f" {re.escape(name)}(?:s|es)? ", " ", text, count=1)
+        if not name or not found:
+            return False
+    return set(text.split()) <= ALL_OF_A_NAME
 
 
 def says_which_are_more(question: str, names: Sequence[str], numbers: Sequence[int], answer: str) -> bool:
