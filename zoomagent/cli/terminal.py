@@ -7,6 +7,7 @@ character spelled out (`text.printable`), and never read as markup. Left out: JS
 import sys
 from collections.abc import Iterable
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -110,6 +111,11 @@ def cost_words(answer: Answer) -> str:
         f"{cost.model_calls} model calls, {cost.visual_tokens} visual tokens, {cost.seconds:.2f} s "
         f"({cost.seconds_in_model:.2f} s in the model)"
     )
+
+
+def print_lines(text: str) -> None:
+    """Lines that hold names of others: of a published set, a file of results, a model."""
+    typer.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
 def complain(text: str) -> None:

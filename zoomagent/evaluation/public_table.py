@@ -16,7 +16,7 @@ from zoomagent.evaluation.public import Plan
 from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.scoring import cluster_interval
 from zoomagent.evaluation.sets.public.worth import yes_or_no
-from zoomagent.evaluation.table import Row, rows
+from zoomagent.evaluation.table import Row, cell, rows
 from zoomagent.geometry import Box, iou
 from zoomagent.models.profiles import Profile, whole_side
 from zoomagent.prompts import ground_prompt, macro_prompt
@@ -159,14 +159,14 @@ def public_markdown(report: dict[str, Any]) -> str:
     if kinds:
         names = [row["strategy"] for row in of_all]
         cells = {(row["kind"], row["strategy"]): row for row in table}
-        lines += ["", f"| kind | n | {' | '.join(names)} |", "|---|--:|" + "--:|" * len(names)]
+        lines += ["", f"| kind | n | {' | '.join(map(cell, names))} |", "|---|--:|" + "--:|" * len(names)]
         lines += [_kind_line(kind, [cells[kind, name] for name in names]) for kind in kinds]
     return "\n".join([*lines, "", "The words of the first question:", "", "```", report["prompt"], "```"])
 
 
 def _line(row: Row, shares: Sequence[str]) -> str:
     said = [
-        row["strategy"],
+        cell(row["strategy"]),
         f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
         *(_share(row[name]) for name in shares),
         f"{row['calls']:.2f}",
@@ -181,7 +181,7 @@ def _line(row: Row, shares: Sequence[str]) -> str:
 
 def _kind_line(kind: str, found: Sequence[Row]) -> str:
     shares = [f"{row['accuracy']:.1%}" for row in found]
-    return f"| {kind} | {found[0]['n']} | {' | '.join(shares)} |"
+    return f"| {cell(kind)} | {found[0]['n']} | {' | '.join(shares)} |"
 
 
 def _share(value: float | None) -> str:
