@@ -6,6 +6,7 @@ in the picture. Left out: whether the views are of the picture that is open (`co
 """
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
@@ -23,25 +24,34 @@ MAX_QUESTION = 8000
 MAX_OPTIONS = 26
 MAX_OPTION = 2000
 """Characters of an option (ours): all of them are told with every question."""
+MAX_TOGETHER = 16_000
+"""Characters of all options (ours): every reply is compared with each, while other runs wait."""
 MAX_VALUES = 100_000
 """Values of a state (ours): the longest runs have some thousands."""
 
 
 def check_question(question: object, options: object = (), regions: object = ()) -> None:
     """Raises InputRefused (bad_question, bad_region) for what can not be asked."""
-    if not isinstance(question, str) or not question.strip() or len(question) > MAX_QUESTION:
+    if not isinstance(question, str) or not question.strip() or written_length(question, MAX_QUESTION) > MAX_QUESTION:
         raise bad_question(f"A question is text of 1 to {MAX_QUESTION} characters.")
     if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
         raise bad_question(f"Options are a list of at most {MAX_OPTIONS} texts.")
     if any(not isinstance(option, str) or not option.strip() for option in options):
         raise bad_question("Every option is a text that says something.")
-    if any(len(option) > MAX_OPTION for option in options):
-        raise bad_question(f"An option has at most {MAX_OPTION} characters.")
+    lengths = [written_length(option, MAX_OPTION) for option in options]
+    if max(lengths, default=0) > MAX_OPTION or sum(lengths) > MAX_TOGETHER:
+        raise bad_question(f"An option has at most {MAX_OPTION} characters, all together at most {MAX_TOGETHER}.")
     if len({plain(option) for option in options}) < len(options):
         raise bad_question("Two options say the same. Give each once.")
     if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
         raise bad_question("The question holds half a character (a lone surrogate). Send valid Unicode.")
     check_regions(regions, question)
+
+
+def written_length(text: str, most: int) -> int:
+    """How long a text is once each sign is spelled out: one Arabic ligature is up to eighteen letters, and the letters
+    are what is read. Of a text that is longer than `most` as it stands, more than `most`."""
+    return len(unicodedata.normalize("NFKC", text[: most + 1]))
 
 
 def bad_question(text: str) -> InputRefused:

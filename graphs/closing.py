@@ -190,6 +190,8 @@ def is_borne_out(state: State, record: SearchRecord) -> bool:
         return False
     if claims.counts(state["question"]):
         names = [name for name, _ in record["found"]]
+        if not claims.asks_for_all_of(state["question"], names):
+            return False
         more = len(names) == 2 and claims.says_which_are_more(state["question"], names, numbers, macro["text"])
         return more or [claims.number(macro["text"])] == numbers
     if any(numbers) or things_missed(state):

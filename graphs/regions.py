@@ -21,6 +21,8 @@ from zoomagent.tools.viewing import ViewStore, box_of
 
 MAX_REGIONS = 16
 """Regions of one question (ours)."""
+MOST_EDGE = 2**31
+"""Of a region's numbers (ours): no picture is so large, and every store takes them."""
 _NAMED = re.compile(r"\{\{(\d{1,9})\}\}|\{(\d{1,9})\}")
 
 
@@ -49,7 +51,7 @@ def _read_region(number: int, region: Any) -> Box:
     except TypeError:
         text = f"Region {number} is not four whole numbers: left, top, right, bottom in pixels of the original."
         raise bad_region(text) from None
-    if not 0 <= left < right or not 0 <= top < bottom:
+    if not 0 <= left < right <= MOST_EDGE or not 0 <= top < bottom <= MOST_EDGE:
         raise bad_region(f"Region {number} has no area in the picture. Give 0 <= left < right and 0 <= top < bottom.")
     return Box(left, top, right, bottom)
 

@@ -14,6 +14,8 @@ from typing import Literal
 Kind = Literal["when", "long", "often", "order", "look"]
 
 MAX_THING = 80
+MAX_PLAIN = 400
+"""Characters of a plain question about time (ours): what is longer, as a whole conversation is, asks for more."""
 _ASKS: tuple[tuple[Kind, str], ...] = (
     ("when", r"(?:when|at (?:what|which) (?:time|moment|second|point)|from when (?:to|till|until) when)\b"),
     ("long", r"(?:how long|for how (?:long|many seconds))\b"),
@@ -57,6 +59,8 @@ _NOTHING = re.compile(
 def timing_of(question: str) -> tuple[Kind, list[str]]:
     """What is asked, and the things that it is asked about; no things where the words do not say them plainly."""
     text = _plain(question)
+    if len(text) > MAX_PLAIN:
+        return "look", []
     for kind, pattern in _ASKS:
         asked = re.match(pattern, text, re.IGNORECASE)
         if asked:

@@ -286,7 +286,8 @@ async def tell(run: NodeRun) -> Update:
     state = run.state
     text, reason = told(state, sheet_of(run.bench.views).video)
     least = min((one["seen"] for one in state.get("moments", []) if one["seen"] is not None), default=None)
-    if text in (NEVER, CANNOT_TELL) or text.startswith(AT_LEAST):
+    # How surely a moment was seen says nothing of those that were not: how often, and what began first, turn on these.
+    if text in (NEVER, CANNOT_TELL) or state.get("timing", {}).get("kind") in ("often", "order"):
         least = None
     verdict = VerdictRecord(
         perspective="micro",
@@ -321,7 +322,7 @@ def told(state: State, video: Video) -> tuple[str, str]:
     seen = " ".join(f"{one['phrase'].capitalize()} was seen from {words(Moment(*one['moment']))}." for one in found)
     reason = f"{seen} {why}".strip() or "The frames as a whole decide."
     if timing["kind"] == "order":
-        return answer_order(state), reason
+        return answer_order(state), f"{reason} What was there before, for a shorter time, may have been missed."
     if not found and names and not stopped(state):
         return ("0" if timing["kind"] == "often" else NEVER), reason
     if not found:
@@ -348,7 +349,11 @@ def answer_count(state: State, video: Video, reason: str) -> tuple[str, str]:
     found = state["moments"]
     count = len(joined(Moment(*one["moment"]) for one in found))
     stride = steps_of(state, 1, video)[1]
-    reason = f"{reason} Moments with less than {seconds(stride)} between them may count as one."
+    longest = max(
+        (seeking.longest_missed(state.get("stretches", []), one["phrase"], video.duration) for one in found), default=0
+    )
+    missed = f"Others of at most {seconds(longest)} may have been missed, so the number has no confidence."
+    reason = f"{reason} Moments with less than {seconds(stride)} between them may count as one. {missed}"
     if len(found) < MOST_OFTEN and not stopped(state):
         return str(count), reason
     ended = "The search was not finished." if stopped(state) else f"No more than {MOST_OFTEN} are looked for."

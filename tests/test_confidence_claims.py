@@ -2,7 +2,15 @@
 
 import pytest
 
-from zoomagent.confidence.claims import absent, claims_all, counts, negative, quantity, says_which_are_more
+from zoomagent.confidence.claims import (
+    absent,
+    asks_for_all_of,
+    claims_all,
+    counts,
+    negative,
+    quantity,
+    says_which_are_more,
+)
 
 ABOUT_ALL = [
     ("Is there a yellow circle?", "No"),
@@ -112,3 +120,22 @@ def test_numbers_bear_out_which_are_more(
     question: str, names: tuple[str, str], numbers: tuple[int, int], answer: str, says: bool
 ) -> None:
     assert says_which_are_more(question, names, numbers, answer) is says
+
+
+@pytest.mark.parametrize(("question", "names", "all_of"), [
+    ("How many red circles are there?", ["red circle"], True),
+    ("How many red circles does the picture show?", ["red circles"], True),
+    ("Are there more boxes than red boxes in this picture?", ["box", "red box"], True),
+    ("Wie viele Hunde sind auf dem Bild?", ["Hunde"], True),
+    ("How many red circles are there?", ["circle"], False),
+    ("How many cups are left of the dish?", ["cups", "dish"], False),
+    ("Are there more than 5 cups than plates?", ["cups", "plates"], False),
+    ("Are there 2 more cups than plates?", ["cups", "plates"], False),
+    ("How many people wear a hat?", ["people", "hat"], False),
+    ("How many cups are there?", ["cups", "dish"], False),
+    ("How many?", [""], False),
+])  # fmt: skip
+def test_what_asks_for_all_things_of_a_name_asks_for_nothing_else(
+    question: str, names: list[str], all_of: bool
+) -> None:
+    assert asks_for_all_of(question, names) == all_of

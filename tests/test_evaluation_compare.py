@@ -1,8 +1,10 @@
 """Two rows are compared question by question; the cheapest row that reaches what is wanted is advised, and no other."""
 
 import json
+import os
+import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, SettingInvalid, StoreError
 from zoomagent.evaluation.advise import advice_table, advise
 from zoomagent.evaluation.compare import compare_page, figures, pairs, row_of
-from zoomagent.evaluation.public_table import Price, public_rows
+from zoomagent.evaluation.public_table import Price, public_markdown, public_rows
 from zoomagent.evaluation.results import Key, Result, ResultFile, load
-from zoomagent.evaluation.sets.public.catalogue import SETS
+from zoomagent.evaluation.sets.public.catalogue import SETS, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
 
 
@@ -214,3 +216,62 @@ def test_old_results_are_read_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "old.jsonl").write_bytes(orjson.dumps(content) + b"\n")
     [old] = row_of(f"{tmp_path}/old.jsonl")
     assert old.score == 1.0 and old.key.row == "auto" and old.answers == ()
+
+
+def named_like_a_terminal(tmp_path: Path) -> Path:
+    """Results whose row, kind and set are what a terminal would obey."""
+    kept = ResultFile(tmp_path / "odd.jsonl")
+    for one in row([True, False, True], strategy="\x1b]0;title\x07\u202e|x\ny"):
+        kept.add(replace(one, key=replace(one.key, group="\x1b[2J|")))
+    return tmp_path / "odd.jsonl"
+
+
+def test_names_of_others_are_spelled_out_on_the_terminal_and_fit_their_cell(tmp_path: Path) -> None:
+    file = named_like_a_terminal(tmp_path)
+    for told in (["advise", str(file), "--accuracy", "0.1"], ["compare", str(file), str(file)]):
+        found = CliRunner().invoke(app, told, color=True)
+        assert found.exit_code == 0 and "\\x1b" in found.output
+        assert not any(mark in found.output for mark in "\x1b\x07\u202e")
+    table = advice_table(advise(load(file), 0.1, None, 0.5, "calls"), "it")
+    assert len({len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines() if line.startswith("|")}) == 1
+    kinds = public_markdown({**REPORT, "rows": public_rows(load(file), ["\x1b[2J|", "other"])})
+    assert "\x1b" not in kinds and "\\x1b[2J\\|" in kinds
+
+
+REPORT: dict[str, Any] = {
+    "title": "t", "questions": 3, "published": None, "part": "all", "seeds": [1], "scoring": "s", "models": ["m"],
+    "pixels": [], "notes": [], "prompt": "p",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("taken", [1, 40])
+def test_reading_results_changes_no_file(tmp_path: Path, taken: int) -> None:
+    """An editor takes the last line's end away; a kill takes more. Only a bench that goes on cuts a torn line off."""
+    file = tmp_path / "r.jsonl"
+    kept = ResultFile(file)
+    for one in row([True, False, True], "macro"):
+        kept.add(one)
+    file.write_bytes(before := file.read_bytes()[:-taken])
+    assert len(load(file)) == (3 if taken == 1 else 2) and file.read_bytes() == before
+    assert len(row_of(str(file))) == len(load(file)) and file.read_bytes() == before
+    ResultFile(file)
+    assert len(load(file)) == 2 and file.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--seeds", "9" * 23], ["--seeds", "9007199254740993"], ["--calls", "9" * 20], ["--pixels", "1,9999999999"]]
+    + [["--price", price] for price in ("nan,1", "-1,1", "1,inf", "1")],
+)
+def test_numbers_that_no_file_of_results_holds_are_refused(options: list[str], tmp_path: Path) -> None:
+    results = tmp_path / "r.jsonl"
+    told = CliRunner().invoke(app, ["run", "--set", "vstar", *options, "--data", "x", "--results", str(results)])
+    assert told.exit_code == 2 and not results.exists()
+
+
+def test_a_pipe_is_no_file_of_results_or_of_questions(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    told = CliRunner().invoke(app, ["run", "--set", f"own:{tmp_path}/q", "--results", str(pipe)])
+    assert told.exit_code == 2 and "regular" in told.output
+    with pytest.raises(SettingInvalid, match="regular"):
+        named_set(f"own:{pipe}", None)

@@ -400,6 +400,24 @@ def test_a_users_own_file_is_a_set(tmp_path: Path) -> None:
         check(kind, folder, part=False)
 
 
+def test_a_question_about_a_region_is_not_asked_without_it(tmp_path: Path) -> None:
+    draw_set(own_set(tmp_path / "q"), tmp_path / "q", N, SIDE)
+    file = tmp_path / "q" / "questions.jsonl"
+    file.write_text(file.read_text().replace('"answer":', '"regions": [[0, 0, 9, 9]], "answer":', 1))
+    with pytest.raises(InputRefused, match="row 1: it is about regions"):
+        check(*named_set(f"own:{file}", None), part=False)
+
+
+@pytest.mark.parametrize("question", ["", "x" * 8001])
+def test_what_no_model_can_be_asked_is_noted_as_that(question: str, tmp_path: Path) -> None:
+    draw_set(own_set(tmp_path / "q"), tmp_path / "q", N, SIDE)
+    file = tmp_path / "q" / "questions.jsonl"
+    rows = [json.loads(line) for line in file.read_bytes().splitlines()]
+    file.write_text(json.dumps({**rows[0], "question": question}))
+    [note] = check(*named_set(f"own:{file}", None), part=False).notes
+    assert note.startswith("1 questions cannot be asked and count as wrong; the first is '0'")
+
+
 PEOPLE = ("7", "7", "7", "seven", "seven", "8", "eight", "9", "9", "the 7")
 
 

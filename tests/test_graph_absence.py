@@ -195,6 +195,20 @@ def test_what_both_lists_say_is_not_asked_again(macro: str, borne_out: bool, tmp
     assert any("bears out" in step["text"] for step in ran.state["steps"]) == borne_out
 
 
+@pytest.mark.parametrize(("asked", "macro"), [
+    ("Are there more than 5 squares on the stars?", "Yes"),
+    ("Is the number of squares more than twice that of stars?", "Yes"),
+    ("How many of the squares are left of the star?", "1"),
+    ("How many squares hold a star?", "1"),
+])  # fmt: skip
+def test_a_list_of_things_bears_out_no_answer_about_some_of_them(asked: str, macro: str, tmp_path: Path) -> None:
+    """One square and no star were found, which is not what is asked: the model is asked again."""
+    names = ("square",) if "hold" in asked else ("square", "star")
+    ran = believing(Question(asked, "0", "more", (1,), names), tmp_path, macro=macro)
+    assert ran.answer.searched is not None and ran.answer.searched.complete
+    assert not any("bears out" in step["text"] for step in ran.state["steps"])
+
+
 def test_a_no_to_a_comparison_is_no_number_that_a_list_could_bear_out(tmp_path: Path) -> None:
     more = Question("Are there more stars than squares?", "No", "more", (1,), ("star", "square"))
     ran = believing(more, tmp_path, macro="No")

@@ -146,6 +146,13 @@ def test_a_region_that_cannot_be_is_refused_before_any_call(strategy: Strategy, 
     assert not fake.history
 
 
+@pytest.mark.parametrize("edge", [2**31 + 1, 2**64, 10**400])
+def test_a_region_that_no_store_takes_is_refused_where_runs_are_kept(edge: int, tmp_path: Path) -> None:
+    with ZoomAgent(model(), checkpointer=tmp_path / "runs.sqlite") as agent:
+        answer = agent.ask(sign_picture(), QUESTION, regions=[(0, 0, edge, 10)])
+    assert (answer.outcome.kind, answer.outcome.code) == ("refused", "bad_region")
+
+
 def test_braces_that_are_doubled_and_regions_that_no_word_names_are_taken() -> None:
     fake = model()
     with ZoomAgent(fake, arbiter="none") as agent:

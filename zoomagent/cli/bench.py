@@ -335,10 +335,14 @@ def check_folders(out: Path | None, results: Path | None) -> None:
     for name, path in (("--out", out), ("--results", results)):
         if path is not None and not path.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
+    if results is not None and results.exists() and not results.is_file():
+        raise typer.BadParameter(f"{results} is no regular file; name another", param_hint="--results")
 
 
 def print_table(content: dict[str, Any], table: str, format: str) -> None:
-    typer.echo(_json(content).decode() if format == "json" else table)
+    from zoomagent.cli.terminal import print_lines
+
+    print_lines(_json(content).decode() if format == "json" else table)
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -1,5 +1,6 @@
 """`zoomagent bench run`, `compare`, `advise`, `sets`, `draw`: published sets, and what came of asking them."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,8 @@ SetName = Annotated[
 PartName = Annotated[
     Literal["all", "held-out", "test"], typer.Option(help="A half to calibrate on, the other half, or both.")
 ]
+MOST_DIGITS = 9
+"""Of a seed or a limit: a file of results holds no longer numbers (ours)."""
 
 
 def run(
@@ -65,8 +68,9 @@ def run(
         raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(ROWS)}", param_hint="--strategy")
     check_folders(out, results)
     cost, limits = _price(price), {"calls": _numbers(calls, "--calls"), "pixels": _numbers(pixels, "--pixels")}
+    named = _numbers(seeds, "--seeds") if seeds else ()
     kind, folder = named_set(set_, data)
-    orders = _numbers(seeds or ("1,2,3" if kind.shuffled else "0"), "--seeds")
+    orders = named or ((1, 2, 3) if kind.shuffled else (0,))
     model, fields = resolve(model), profile_fields(profile)
     models: dict[int, Model] = {}
 
@@ -147,12 +151,13 @@ def compare(
     Example: zoomagent bench compare runs/vstar.jsonl#macro runs/vstar.jsonl#auto --data vstar_bench --out vstar.html
     """
     from zoomagent.cli.bench import check_folders
+    from zoomagent.cli.terminal import print_lines
     from zoomagent.evaluation.compare import compare_page, pairs, row_of, words_of
     from zoomagent.evaluation.sets.public.catalogue import named_set
 
     check_folders(out, None)
     found = pairs(row_of(a), row_of(b))
-    typer.echo(words_of(found))
+    print_lines(words_of(found))
     if out is not None:
         kind, folder = named_set(set_ or found[0].a.key.set, data) if data or set_ else (None, None)
         out.write_text(compare_page(found, kind, folder, every), encoding="utf-8")
@@ -175,6 +180,7 @@ def advise(
     Example: zoomagent bench advise runs/sweep.jsonl --accuracy 0.85 --out sweep.png
     """
     from zoomagent.cli.bench import check_folders
+    from zoomagent.cli.terminal import print_lines
     from zoomagent.evaluation.advise import advice_table
     from zoomagent.evaluation.advise import advise as advised
     from zoomagent.evaluation.results import load
@@ -187,7 +193,7 @@ def advise(
     found = advised(load(results), accuracy, error, coverage, by)
     share = accuracy if error is None else error
     wanted = f"an accuracy of {share:.1%}" if error is None else f"at most {share:.1%} wrong answers"
-    typer.echo(advice_table(found, wanted))
+    print_lines(advice_table(found, wanted))
     if out is not None:
         from zoomagent.evaluation.plots import accuracy_over_cost
 
@@ -208,8 +214,9 @@ def list_sets() -> None:
 
 def _numbers(text: str, hint: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise typer.BadParameter(f"{text!r} are no different numbers, as 1,2,3", param_hint=hint)
+    if not all(part.isdecimal() and len(part) <= MOST_DIGITS for part in parts) or len(set(parts)) < len(parts):
+        text = f"{text[:80]!r} are no different numbers of at most {MOST_DIGITS} digits, as 1,2,3"
+        raise typer.BadParameter(text, param_hint=hint)
     return tuple(int(part) for part in parts)
 
 
@@ -220,6 +227,8 @@ def _price(text: str | None) -> Any:
         return None
     try:
         prompt, completion = (float(part) for part in text.split(","))
+        if not 0 <= min(prompt, completion) <= max(prompt, completion) < math.inf:
+            raise ValueError
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no price; write IN,OUT as 0.3,1.2", param_hint="--price") from None
     return Price(prompt, completion)

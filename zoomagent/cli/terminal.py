@@ -7,6 +7,7 @@ character spelled out (`text.printable`), and never read as markup. Left out: JS
 import sys
 from collections.abc import Iterable
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -104,6 +105,11 @@ def confidence_words(answer: Answer) -> str:
 def span_words(span: Span) -> str:
     """When a thing is there, or one time at which it was seen."""
     return words(Moment(span.start, span.end)) if span.bounded else f"seen at {seconds(span.at)}"
+
+
+def print_lines(text: str) -> None:
+    """Lines that hold names of others: of a published set, a file of results, a model."""
+    typer.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
 def complain(text: str) -> None:

@@ -41,6 +41,7 @@ def calibrate(
     """
     import json
 
+    from zoomagent.cli.terminal import print_lines
     from zoomagent.confidence.arbiter import save
     from zoomagent.confidence.records import read_records, split
     from zoomagent.errors import SettingInvalid
@@ -58,7 +59,7 @@ def calibrate(
     save(arbiter, out)
     if report:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    typer.echo(table(figures))
+    print_lines(table(figures))
 
 
 app.command(name="select-resolution")(train_rl.select_resolution)
@@ -80,6 +81,7 @@ def scope(
 
     Example: zoomagent train scope nano runs/looks.jsonl --out arbiter.json
     """
+    from zoomagent.cli.terminal import print_lines
     from zoomagent.confidence.arbiter import load, save
     from zoomagent.confidence.records import read_records
     from zoomagent.errors import SettingInvalid
@@ -93,4 +95,4 @@ def scope(
     if fitted is None:
         raise SettingInvalid(f"{looks.name!r} holds fewer than {ENOUGH} pictures of the model's own. Add some.")
     save(judge.model_copy(update={"scope": fitted}), out)
-    typer.echo(report(fitted, found))
+    print_lines(report(fitted, found))

@@ -85,3 +85,12 @@ KNOWN = tuple(
 """Common words of each language whose quantity words stand above: two of one show a question to be in it."""
 SKIPPED = _set("is are est ist es é è the la le der die das el il o a de het une un een")
 """Between "which" and the quality that is asked for."""
+ALL_OF_A_NAME = _set("""
+    how many much number of count the a an and more fewer less than are is there in on this that picture image photo
+    scene do does you see can be seen show visible altogether what
+    wie viele ist sind gibt es auf dem bild im zu sehen sichtbar mehr weniger als siehst du anzahl der die das
+    combien de d il y a t l la le les dans sur cette image photo voit on plus moins que y
+    cuántos cuántas hay en la el los las imagen foto se ven más menos que
+""")
+"""The words of a question for all things of a name, or for which of two there are more, and for nothing besides: a
+number that stands in it, "twice" or "with a hat" asks something else."""

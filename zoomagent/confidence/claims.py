@@ -12,8 +12,10 @@ plainly about one thing, in a language that is known here, claims all. Left out:
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from zoomagent.confidence.claim_words import (
+    ALL_OF_A_NAME,
     COUNTING,
     DENYING,
     EXISTING,
@@ -31,7 +33,7 @@ from zoomagent.confidence.claim_words import (
     THAN,
     YES,
 )
-from zoomagent.confidence.replies import abstains, plain
+from zoomagent.confidence.replies import MOST_PLAIN, abstains, plain
 
 MOST_DIGITS = 9
 """Of a number that an answer is (ours)."""
@@ -41,7 +43,7 @@ UNSPACED = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac
 
 def claims_all(question: str, answer: str) -> bool:
     """Whether the answer may turn on everything in the picture. `question` without its options."""
-    text = plain(answer)
+    text = plain_answer(answer)
     number = bool(text) and (all(c.isnumeric() for c in text.replace(" ", "")) or text in NUMBERS)
     if number or text in YES or absent(question, answer):
         return True
@@ -55,7 +57,7 @@ def absent(question: str, answer: str) -> bool:
     it wrong. A "Yes" does where the question itself denies ("Is the picture free of circles?")."""
     if abstains(answer) or negative(answer) or quantity(question):
         return True
-    return plain(answer) in YES and denies(question)
+    return plain_answer(answer) in YES and denies(question)
 
 
 def denies(question: str) -> bool:
@@ -70,14 +72,14 @@ def takes_for_granted(question: str) -> bool:
 
 def negative(answer: str) -> bool:
     """Whether the answer says that something is not there: "No", "0", "none"."""
-    text = plain(answer)
+    text = plain_answer(answer)
     first = re.match(r"(\w+)\s*[,.;:]", text)
     return number(answer) == 0 or text in NO or bool(first and first[1] in NO | NONE)
 
 
 def number(answer: str) -> int | None:
     """The number that the whole answer is, "none" among them; None where it is something else, as "No"."""
-    text = plain(answer)
+    text = plain_answer(answer)
     if text in NONE:
         return 0
     digits = [unicodedata.digit(c, None) for c in text[:MOST_DIGITS]]
@@ -89,18 +91,33 @@ def number(answer: str) -> int | None:
 def quantity(question: str) -> bool:
     """Whether the question asks how many, which of them, or how things compare."""
     words = words_of(question)
-    for place, word in enumerate(words):
-        following = next((later for later in words[place + 1 :] if later not in SKIPPED), "")
+    following, than = "", False
+    # From the end on, so that what follows a word is known: a question may be long.
+    for place in reversed(range(len(words))):
+        word = words[place]
         choice = word in QUANTITY and following not in QUALITIES
-        if choice and (word not in NAMES_A_NUMBER or _counts(words, place)):
+        if choice and (word not in NAMES_A_NUMBER or _counts(words, place, than)):
             return True
+        following, than = following if word in SKIPPED else word, than or word in THAN
     return False
 
 
 def counts(question: str) -> bool:
     """Whether the question asks how many there are, or of which there are more: all things of a name must be found."""
     words = words_of(question)
-    return any(_counts(words, place) for place in range(len(words)))
+    last = max((place for place, word in enumerate(words) if word in THAN), default=-1)
+    return any(_counts(words, place, place < last) for place in range(len(words)))
+
+
+def asks_for_all_of(question: str, names: Sequence[str]) -> bool:
+    """Whether the question asks for nothing but all things of these names, in one or in many: not for those among them
+    that are red, that lie on something, or that are more than five. What is not plainly so is not."""
+    text = f" {' '.join(words_of(question))} "
+    for name in sorted((" ".join(words_of(name)) for name in names), key=len, reverse=True):
+        text, found = re.subn(f" {re.escape(name)}(?:s|es)? ", " ", text, count=1)
+        if not name or not found:
+            return False
+    return set(text.split()) <= ALL_OF_A_NAME
 
 
 def says_which_are_more(question: str, names: Sequence[str], numbers: Sequence[int], answer: str) -> bool:
@@ -114,13 +131,18 @@ def says_which_are_more(question: str, names: Sequence[str], numbers: Sequence[i
     return more == (text in YES)
 
 
-def _counts(words: list[str], place: int) -> bool:
-    rest = words[place + 1 :]
-    if words[place] in COUNTING or (rest and (words[place], rest[0]) in PAIRS):
-        return True
-    return words[place] in MORE and bool(set(rest) & THAN)
+def _counts(words: Sequence[str], place: int, than: bool) -> bool:
+    """Whether a word asks how many; `than`: whether such a word follows it."""
+    pair = (words[place], words[place + 1]) if place + 1 < len(words) else ("", "")
+    return words[place] in COUNTING or pair in PAIRS or (words[place] in MORE and than)
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, folded; digits count as words."""
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+def plain_answer(answer: str) -> str:
+    """An answer as it is compared; of one that is longer than any word or number, how it begins."""
+    return plain(answer[:MOST_PLAIN])
+
+
+@lru_cache(64)
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text, folded; digits count as words. A run asks for those of its question at every step."""
+    return tuple(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))

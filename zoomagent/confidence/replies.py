@@ -13,14 +13,16 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from zoomagent.confidence.words import places, words
+from zoomagent.confidence.words import folded, places, words
 from zoomagent.confidence.words import plain as plain
 from zoomagent.models.words.phrases import ABSTAIN, CLAUSE_ENDS, DENIES_NOTHING, DENY, DENY_UNSPACED, LEAD, NAME
-from zoomagent.models.words.unwrapping import is_call, unwrapped
-from zoomagent.text import MAX_TEXT
+from zoomagent.models.words.unwrapping import NEAR, is_call, unwrapped
 
 CANNOT_TELL = "Cannot tell"
+MOST_PLAIN = 1000
+"""Characters of a reply, with its wrapping off, that may be one plain word or sentence (ours)."""
 
 _LETTER = r"([A-Za-z])"
 _AFTER = (
@@ -91,7 +93,8 @@ def read_published(reply: str, options: Sequence[str] = ()) -> ReadAnswer:
 
 def abstains(text: str) -> bool:
     """Whether the words say that the answer can not be seen, and nothing else."""
-    said = plain(unwrapped(text))
+    bare = unwrapped(text)
+    said = plain(bare) if len(bare) <= MOST_PLAIN else bare
     return said == plain(CANNOT_TELL) or (len(said) <= 200 and _ABSTAINS.fullmatch(said) is not None)
 
 
@@ -120,7 +123,9 @@ def stands_after(lead: str, text: str, said: str) -> bool:
 
 def _named(reply: str, options: Sequence[str]) -> int | None:
     """The one option that the reply names by its letter or mentions; None where they differ, or two are named."""
-    reply = unicodedata.normalize("NFKC", reply)[:MAX_TEXT]
+    reply = unicodedata.normalize("NFKC", reply[: NEAR + 1])
+    if len(reply) > NEAR:
+        return None
     letters, start = _letters(reply, len(options))
     if len(letters) > 1:
         return None
@@ -158,7 +163,8 @@ def _mentioned(reply: str, options: Sequence[str]) -> set[int]:
     said = words(reply)
     longest = [0] * len(said)
     found: set[int] = set()
-    for part, index in sorted(((words(option), i) for i, option in enumerate(options)), key=lambda one: -len(one[0])):
+    parts = ((option_words(option), i) for i, option in enumerate(options))
+    for part, index in sorted(parts, key=lambda one: -len(one[0])):
         for at in places(part, said):
             if min(longest[at : at + len(part)]) <= len(part):
                 found.add(index)
@@ -169,10 +175,19 @@ def _mentioned(reply: str, options: Sequence[str]) -> set[int]:
     return set() if _denied(reply, options[only], options) else found
 
 
+@lru_cache(128)
+def option_words(option: str) -> tuple[str, ...]:
+    """The words of an option, which every reply is compared with."""
+    return tuple(words(option))
+
+
 def _denied(reply: str, option: str, options: Sequence[str]) -> bool:
     """Whether a clause that mentions the option says no. Words of the options themselves deny nothing."""
-    part, own = words(option), {word for text in options for word in words(text)}
-    for clause in _CLAUSE.split(_NO_DENIAL.sub(" ", reply)):
+    part, own = option_words(option), {word for text in options for word in option_words(text)}
+    for clause in _CLAUSE.split(_NO_DENIAL.sub(" ", folded(reply))):
+        # A reply of thousands of clauses is looked through fast: most hold nothing of the option.
+        if not part or part[0] not in clause:
+            continue
         said = words(clause)
         if places(part, said) and (
             any(word in _DENIES and word not in own for word in said)

@@ -40,29 +40,29 @@ _NUMBER = re.compile(rf"(?:(?<![^\W_])|(?<=[{_UNSPACED}]))-?\d++(?:[.,:]\d++)*+[
 
 def plain(text: str) -> str:
     """Case, width, invisible marks, runs of spaces, and punctuation around the whole taken away."""
-    bare = " ".join(_folded(text).split())
+    bare = " ".join(folded(text).split())
     bare = _BETWEEN_UNSPACED.sub("", bare)
     for _ in range(3):
         bare = bare.rstrip(_CLOSING).lstrip(_OPENING)
         if len(bare) > 2 and bare[0] + bare[-1] in _PAIRS and bare[0] not in bare[1:-1] and bare[-1] not in bare[1:-1]:
             bare = bare[1:-1]
-    return bare or " ".join(_folded(text).split())
+    return bare or " ".join(folded(text).split())
 
 
 def words(text: str) -> list[str]:
     """The words, folded: letters with their marks, numbers with their sign and point; a character each where a script
     has no spaces."""
     found: list[str] = []
-    folded = _folded(text)
-    numbers = {match.start(): match.end() for match in _NUMBER.finditer(folded)}
+    line = folded(text)
+    numbers = {match.start(): match.end() for match in _NUMBER.finditer(line)}
     position, open_word = 0, False
-    while position < len(folded):
+    while position < len(line):
         end = numbers.get(position)
         if end is not None:
-            found.append(folded[position:end])
+            found.append(line[position:end])
             position, open_word = end, False
             continue
-        mark = folded[position]
+        mark = line[position]
         kind = unicodedata.category(mark)[0]
         if kind == "M" or mark in "\u200c\u200d":
             if found and open_word:
@@ -97,10 +97,11 @@ def places(part: Sequence[str], whole: Sequence[str]) -> list[int]:
     return [i for i, word in enumerate(whole) if word == wanted[0] and list(whole[i : i + size]) == wanted]
 
 
-def _folded(text: str) -> str:
-    """Bounded before and after: a character's compatibility form may be eighteen."""
-    folded = unicodedata.normalize("NFKC", text[:MAX_TEXT].translate(_SAME))[:MAX_TEXT].casefold()
-    folded = unicodedata.normalize("NFKC", folded).translate(_SAME)[:MAX_TEXT]
-    if folded.isascii():
-        return folded
-    return "".join(str(unicodedata.decimal(mark, mark)) for mark in folded)
+def folded(text: str) -> str:
+    """The text as its words are compared: one case, one width, marks that nobody sees taken away. Bounded before and
+    after: a character's compatibility form may be eighteen."""
+    line = unicodedata.normalize("NFKC", text[:MAX_TEXT].translate(_SAME))[:MAX_TEXT].casefold()
+    line = unicodedata.normalize("NFKC", line).translate(_SAME)[:MAX_TEXT]
+    if line.isascii():
+        return line
+    return "".join(str(unicodedata.decimal(mark, mark)) for mark in line)

@@ -21,6 +21,7 @@ from zoomagent.confidence.abstention import learn_then_test
 from zoomagent.confidence.records import draw
 from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.scoring import cluster_interval
+from zoomagent.evaluation.table import cell
 
 DELTA, STEPS = 0.1, 50
 """How probably the error may be above the one that is wanted, and how many confidences are tried (ours)."""
@@ -102,7 +103,7 @@ def advice_table(found: Sequence[Advice], wanted: str) -> str:
     lines = [head, "|---|--:|---|--:|--:|--:|--:|--:|---|"]
     for one in found:
         cells = [
-            one.row,
+            cell(one.row),
             str(one.n),
             f"{one.accuracy:.1%} [{one.low:.1%}]",
             f"{one.visual_tokens:.0f}",

@@ -16,7 +16,7 @@ from zoomagent.evaluation.public import Plan
 from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.scoring import cluster_interval
 from zoomagent.evaluation.sets.public.worth import yes_or_no
-from zoomagent.evaluation.table import Row, rows
+from zoomagent.evaluation.table import Row, cell, rows
 from zoomagent.geometry import Box, iou
 from zoomagent.models.profiles import Profile, whole_side
 from zoomagent.prompts import ground_prompt, macro_prompt
@@ -152,17 +152,17 @@ def public_markdown(report: dict[str, Any]) -> str:
     if kinds:
         names = [row["strategy"] for row in of_all]
         cells = {(row["kind"], row["strategy"]): row for row in table}
-        lines += ["", f"| kind | n | {' | '.join(names)} |", "|---|--:|" + "--:|" * len(names)]
+        lines += ["", f"| kind | n | {' | '.join(map(cell, names))} |", "|---|--:|" + "--:|" * len(names)]
         for kind in kinds:
             found = [cells[kind, name] for name in names]
             accuracies = " | ".join(f"{row['accuracy']:.1%}" for row in found)
-            lines.append(f"| {kind} | {found[0]['n']} | {accuracies} |")
+            lines.append(f"| {cell(kind)} | {found[0]['n']} | {accuracies} |")
     return "\n".join([*lines, "", "The words of the first question:", "", "```", report["prompt"], "```"])
 
 
 def _line(row: Row, shares: Sequence[str]) -> str:
     said = [
-        row["strategy"],
+        cell(row["strategy"]),
         f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
         *("–" if row[name] is None else f"{row[name]:.1%}" for name in shares),
         f"{row['calls']:.2f}",

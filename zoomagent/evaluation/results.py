@@ -110,7 +110,7 @@ class ResultFile:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._results = {result.key: result for result in load(path)} if path and path.exists() else {}
+        self._results = {result.key: result for result in take_up(path)} if path and path.exists() else {}
 
     def __contains__(self, key: Key) -> bool:
         return key in self._results
@@ -128,15 +128,33 @@ class ResultFile:
 
 
 def load(path: Path) -> list[Result]:
-    """The results in a file. A torn last line is cut off the file, so that what follows starts on a line of its own."""
-    results = []
+    """The results in a file, which stays as it is; a torn last line is left out."""
+    with path.open("rb") as file:
+        lines = [line for line in file if line.endswith(b"\n") or _is_whole(line)]
+    return [_read(line, number) for number, line in enumerate(lines, 1)]
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a last line without an end is a result all the same: editors take the end away."""
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def take_up(path: Path) -> list[Result]:
+    """The results in a file that is gone on with. A torn last line is cut off the file, so that what follows starts on
+    a line of its own."""
     with Journal(path) as journal:
-        for number, line in enumerate(journal.lines(), 1):
-            try:
-                results.append(_LINE.validate_json(line, strict=True))
-            except ValidationError as error:
-                names = ", ".join(field.name for field in fields(Result))
-                place = ".".join(str(step)[:40] for step in error.errors()[0]["loc"]) or "JSON"
-                text = f"Line {number} of the results is none (see {place}): a result has {names}. Name another file."
-                raise StoreError(text, code="store_io") from error
-    return results
+        return [_read(line, number) for number, line in enumerate(journal.lines(), 1)]
+
+
+def _read(line: bytes, number: int) -> Result:
+    try:
+        return _LINE.validate_json(line, strict=True)
+    except ValidationError as error:
+        names = ", ".join(field.name for field in fields(Result))
+        place = ".".join(str(step)[:40] for step in error.errors()[0]["loc"]) or "JSON"
+        text = f"Line {number} of the results is none (see {place}): a result has {names}. Name another file."
+        raise StoreError(text, code="store_io") from error

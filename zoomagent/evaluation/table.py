@@ -15,6 +15,7 @@ from zoomagent.evaluation.contestants import ORACLE
 from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.scoring import gain_and_harm, same_answer, wilson
 from zoomagent.evaluation.sets.haystack import SIZES, Group, Settings, size_name
+from zoomagent.text import printable
 
 Row = dict[str, Any]
 
@@ -119,6 +120,11 @@ def report(settings: Settings, results: Sequence[Result], keep_answers: bool = F
     return content
 
 
+def cell(name: str) -> str:
+    """A name of others' as one cell of a table, whatever stands in it."""
+    return printable(name).replace("|", "\\|")
+
+
 COLUMNS = ("gain", "harm", "calls", "visual tokens", "seconds", "ECE", "AURC", "coverage", "mattered")
 
 
@@ -128,8 +134,8 @@ def markdown(table: Sequence[Row]) -> str:
     lines = [head, "|---|---|--:|---|" + "--:|" * len(COLUMNS)]
     for row in table:
         cells = [
-            row["strategy"],
-            row["kind"],
+            cell(row["strategy"]),
+            cell(row["kind"]),
             str(row["n"]),
             f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]",
             _percent(row["gain"]),

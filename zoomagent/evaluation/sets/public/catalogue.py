@@ -29,6 +29,7 @@ from zoomagent.evaluation.sets.public.tree_bench import read_tree_bench, write_t
 from zoomagent.evaluation.sets.public.visual_probe import read_visual_probe, write_visual_probe
 from zoomagent.evaluation.sets.public.vstar import read_vstar, write_vstar
 from zoomagent.evaluation.sets.public.zoom_bench import read_zoom_bench, write_zoom_bench
+from zoomagent.graphs.checking import check_question
 
 HUB = "huggingface.co/datasets/"
 OWN = "own:"
@@ -207,6 +208,8 @@ def named_set(name: str, data: Path | None) -> tuple[PublicSet, Path]:
     """The set of this name and the folder of its files."""
     if name.startswith(OWN):
         path = Path(name.removeprefix(OWN))
+        if path.exists() and not path.is_file():
+            raise SettingInvalid(f"{path.name!r} is no regular file, and questions are read twice. Name one that is.")
         return own_set(path), data or path.parent
     if name not in SETS:
         known = ", ".join([*SETS, f"{OWN}FILE.jsonl"])
@@ -222,6 +225,7 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
     seen: dict[str, str] = {}
     groups: dict[str, str] = {}
     categories: dict[str, None] = {}
+    unasked: list[str] = []
     for question in kind.read(folder):
         if question.id in seen:
             text = f"{kind.title} names two questions {question.id[:80]!r}. Get its files again."
@@ -229,6 +233,10 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
         seen[question.id] = question.circle or question.id
         groups[question.id] = question.group
         categories[question.category] = None
+        try:
+            check_question(question.text, question.options)
+        except InputRefused as error:
+            unasked.append(f"{question.id[:80]!r}: {error}")
         progress(len(seen))
     if not seen:
         raise InputRefused(f"There is no question of {kind.title} in the folder.", code="data_missing")
@@ -245,6 +253,8 @@ def check(kind: PublicSet, folder: Path, part: bool, progress: Callable[[int], N
             why = f"{text} Get it again from {kind.source}, or ask for a part of it with --n."
             raise InputRefused(why, code="data_missing")
         notes.append(f"{text} No figure here is one of {kind.title}.")
+    if unasked:
+        notes.append(f"{len(unasked)} questions cannot be asked and count as wrong; the first is {unasked[0]}")
     return Contents(seen, groups, tuple(categories), tuple(notes))
 
 

@@ -40,6 +40,8 @@ def read_own(path: Path, folder: Path) -> Iterator[SetQuestion]:
     for row in read_rows(path):
         if isinstance(row, NoRow):
             raise corrupt(path, row.line, row.text)
+        if row.regions:
+            raise corrupt(path, row.line, "it is about regions, which a bench cannot ask about; use zoomagent batch")
         answers = gold_texts(row)
         if not answers:
             raise corrupt(path, row.line, "it has no right answer, or none that is one of its options")
