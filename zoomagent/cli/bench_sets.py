@@ -52,7 +52,7 @@ def run(
     """
     from rich.progress import Progress
 
-    from zoomagent.cli.bench import check_folders, names_in, print_table, write_json
+    from zoomagent.cli.bench import check_folders, json_bytes, names_in, print_table
     from zoomagent.evaluation.public import ROWS, Plan, measure, name_with_arbiter
     from zoomagent.evaluation.public_table import public_markdown, public_report
     from zoomagent.evaluation.results import ResultFile
@@ -85,7 +85,7 @@ def run(
     content = public_report(plan, found, [one.profile for one in models.values()], cost)
     print_table(content, public_markdown(content), format)
     if out is not None:
-        write_json(content, out)
+        out.write_bytes(json_bytes(content))
 
 
 def export(
