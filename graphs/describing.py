@@ -20,7 +20,7 @@ from zoomagent.errors import RunError, ToolError
 from zoomagent.geometry import Box, is_y_first
 from zoomagent.graphs.asking import BudgetedModel, NodeRun
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.endings import model_step, step_words, stop
+from zoomagent.graphs.endings import choice, model_step, step_words, stop
 from zoomagent.graphs.looking import admit, picture_record
 from zoomagent.graphs.state import (
     OutcomeRecord,
@@ -251,7 +251,7 @@ for node in (tell, place, verify, finish):
     builder.add_node(node)
 builder.add_edge(START, "tell")
 for name in ("tell", "place", "verify"):
-    builder.add_conditional_edges(name, route, ["place", "verify", "finish", END])
+    builder.add_conditional_edges(name, choice(route), ["place", "verify", "finish", END])
 builder.add_edge("finish", END)
 
 graph = builder.compile(name="describe")

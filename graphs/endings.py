@@ -10,6 +10,7 @@ a graph server may write a thread's state: there they can come of what was writt
 whatever became of it.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -93,6 +94,16 @@ def model_step(function: Callable[[NodeRun], Coroutine[Any, Any, Update]]) -> No
 
     node.__name__, node.__doc__ = function.__name__, function.__doc__
     return step(node)
+
+
+def choice(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The choice of the next node as a coroutine: LangGraph would wake a thread for a plain function."""
+
+    @functools.wraps(function)
+    async def choose(*given: Any, **named: Any) -> Any:
+        return function(*given, **named)
+
+    return choose
 
 
 def step_words(text: str, views: list[str] | None = None, boxes: list[list[int]] | None = None) -> list[StepRecord]:

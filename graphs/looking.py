@@ -7,7 +7,9 @@ on costs them the calibrated number alone (`judging.py`). Left out: every closer
 """
 
 import asyncio
+from collections import OrderedDict
 
+from zoomagent.confidence.arbiter import Arbiter
 from zoomagent.confidence.looks import looks_of
 from zoomagent.errors import OutsideWorld
 from zoomagent.graphs.asking import NodeRun, ask, reply_turn, user_turn
@@ -20,6 +22,7 @@ from zoomagent.graphs.state import PictureRecord, Update, regions_of
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.searching import least_seen
+from zoomagent.tools.viewing import ViewStore
 
 
 @model_step
@@ -48,20 +51,34 @@ async def look(run: NodeRun) -> Update:
     }
 
 
+_LOOKS: OrderedDict[str, tuple[float, ...]] = OrderedDict()
+"""What the last pictures look like, by the name of their whole view: several questions are asked about one."""
+MOST_LOOKS = 256
+
+
+def _looks(views: ViewStore) -> tuple[float, ...]:
+    name = views.whole()["id"]
+    looks = _LOOKS.pop(name, None) or looks_of(views.image(name))
+    _LOOKS[name] = looks
+    if len(_LOOKS) > MOST_LOOKS:
+        _LOOKS.popitem(last=False)
+    return looks
+
+
 async def admit(run: NodeRun, question: str | None = None) -> list[float]:
     """What the whole picture looks like. Raises OutsideWorld where the model knows another world only, and InputRefused
     for a region that is not in the picture. `question`: what is asked, where it is not the run's."""
     views = run.bench.views
     check_inside(regions_of(run.state), views.picture.size)
-    if "looks" in run.state:
-        looks = run.state["looks"]
-    else:
-        looks = await asyncio.to_thread(lambda: list(looks_of(views.image(views.whole()["id"]))))
     # A file that was named is read for the strategies that go by it; the others heed the packaged arbiter alone.
-    if run.context.arbiter is not None and run.context.strategy not in ORDERS:
-        return looks
-    # Its file and the weights' hash are read the first time, which an event loop must not wait for.
-    arbiter = await asyncio.to_thread(any_arbiter, run)
+    heeds = run.context.arbiter is None or run.context.strategy in ORDERS
+
+    def read() -> tuple[list[float], Arbiter | None]:
+        looks = run.state["looks"] if "looks" in run.state else list(_looks(views))
+        return looks, any_arbiter(run) if heeds else None
+
+    # Pixels, the arbiter's file and the weights' hash, which an event loop must not wait for.
+    looks, arbiter = await asyncio.to_thread(read)
     why = (
         why_outside(arbiter, run.state["question"] if question is None else question, looks)
         if arbiter and arbiter.provenance.world

@@ -22,7 +22,7 @@ from zoomagent.errors import BoxInvalid, OutputTruncated, RunError, ToolError
 from zoomagent.geometry import is_y_first, union
 from zoomagent.graphs.asking import NodeRun, ask, assistant_turn, reply_turn, user_turn, views_of
 from zoomagent.graphs.context import Context
-from zoomagent.graphs.endings import model_step, step, step_words, stop
+from zoomagent.graphs.endings import choice, model_step, step, step_words, stop
 from zoomagent.graphs.looking import admit, look, picture_record
 from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import Question, State, Update, dialogue, regions_of, stopped
@@ -191,11 +191,11 @@ def way_out(state: State) -> Literal["look", "arbitrate", "__end__"] | None:
 builder = StateGraph(State, context_schema=Context, input_schema=Question)
 for node in (look, locate, zoom, answer_again, weigh, arbitrate):
     builder.add_node(node)
-builder.add_conditional_edges(START, route_start)
-builder.add_conditional_edges("look", route_after_look)
-builder.add_conditional_edges("locate", route_after_locate)
-builder.add_conditional_edges("zoom", route_after_zoom)
-builder.add_conditional_edges("answer_again", route_after_answer)
+builder.add_conditional_edges(START, choice(route_start))
+builder.add_conditional_edges("look", choice(route_after_look))
+builder.add_conditional_edges("locate", choice(route_after_locate))
+builder.add_conditional_edges("zoom", choice(route_after_zoom))
+builder.add_conditional_edges("answer_again", choice(route_after_answer))
 builder.add_edge("weigh", "arbitrate")
 builder.add_edge("arbitrate", END)
 

@@ -12,6 +12,7 @@ which to look: `zoomagent/clips.py` hands it on to `zoom.py`, on the frame that 
 from langgraph.graph import END, START, StateGraph
 
 from zoomagent.graphs.context import Context
+from zoomagent.graphs.endings import choice
 from zoomagent.graphs.state import Question, State, stopped
 from zoomagent.graphs.when import bound, prove, seek, tell, unbounded, understand, wanted
 
@@ -35,8 +36,8 @@ for node in (understand, seek, bound, prove, tell):
     builder.add_node(node)
 builder.add_edge(START, "understand")
 for name in ("understand", "seek", "bound"):
-    builder.add_conditional_edges(name, next_node, ["seek", "bound", "prove", "tell", END])
-builder.add_conditional_edges("prove", lambda state: END if "outcome" in state else "tell", ["tell", END])
+    builder.add_conditional_edges(name, choice(next_node), ["seek", "bound", "prove", "tell", END])
+builder.add_conditional_edges("prove", choice(lambda state: END if "outcome" in state else "tell"), ["tell", END])
 builder.add_edge("tell", END)
 
 graph = builder.compile(name="moments")

@@ -36,7 +36,7 @@ from zoomagent.graphs.deciding import (
     way_out,
 )
 from zoomagent.graphs.driving import drive
-from zoomagent.graphs.endings import model_step, step_words
+from zoomagent.graphs.endings import choice, model_step, step_words
 from zoomagent.graphs.judging import arbiter_of, arbitrate
 from zoomagent.graphs.locating import check, confirm, ground, name, point
 from zoomagent.graphs.looking import look
@@ -144,26 +144,26 @@ for node in (
 ):  # fmt: skip
     builder.add_node(node)
 builder.add_edge(START, "look")
-builder.add_conditional_edges("look", route_after_look, ["tag", "decide", "weigh", END])
-builder.add_conditional_edges("tag", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
+builder.add_conditional_edges("look", choice(route_after_look), ["tag", "decide", "weigh", END])
+builder.add_conditional_edges("tag", choice(lambda state: way_out(state) or "decide"), ["decide", "weigh", END])
 builder.add_conditional_edges(
     "decide",
-    route_after_decide,
+    choice(route_after_decide),
     ["point", "name", "ground", "search", "count", "drive", "check", "weigh", "answer", "conclude", END],
 )
-builder.add_conditional_edges("point", route_after_point, ["confirm", "decide", "weigh", END])
-builder.add_conditional_edges("name", route_after_name, ["ground", "search", "count", "decide", "weigh", END])
-builder.add_conditional_edges("count", route_after_count, ["count", "decide", "weigh", END])
-builder.add_conditional_edges("conclude", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
+builder.add_conditional_edges("point", choice(route_after_point), ["confirm", "decide", "weigh", END])
+builder.add_conditional_edges("name", choice(route_after_name), ["ground", "search", "count", "decide", "weigh", END])
+builder.add_conditional_edges("count", choice(route_after_count), ["count", "decide", "weigh", END])
+builder.add_conditional_edges("conclude", choice(lambda state: way_out(state) or "decide"), ["decide", "weigh", END])
 builder.add_edge("ground", "confirm")
-builder.add_conditional_edges("confirm", lambda state: way_out(state) or "check", ["check", "weigh", END])
-builder.add_conditional_edges("search", route_after_search, ["search", "confirm", "decide", "weigh", END])
-builder.add_conditional_edges("drive", route_after_drive, ["drive", "prove", "decide", "weigh", END])
-builder.add_conditional_edges("check", route_after_check, ["answer", "drive", "decide", "weigh", END])
-builder.add_conditional_edges("answer", route_after_answer, ["prove", "decide", "weigh", END])
-builder.add_conditional_edges("prove", lambda state: way_out(state) or "decide", ["decide", "weigh", END])
+builder.add_conditional_edges("confirm", choice(lambda state: way_out(state) or "check"), ["check", "weigh", END])
+builder.add_conditional_edges("search", choice(route_after_search), ["search", "confirm", "decide", "weigh", END])
+builder.add_conditional_edges("drive", choice(route_after_drive), ["drive", "prove", "decide", "weigh", END])
+builder.add_conditional_edges("check", choice(route_after_check), ["answer", "drive", "decide", "weigh", END])
+builder.add_conditional_edges("answer", choice(route_after_answer), ["prove", "decide", "weigh", END])
+builder.add_conditional_edges("prove", choice(lambda state: way_out(state) or "decide"), ["decide", "weigh", END])
 builder.add_conditional_edges(
-    "weigh", lambda state: "__end__" if "outcome" in state else "arbitrate", ["arbitrate", END]
+    "weigh", choice(lambda state: "__end__" if "outcome" in state else "arbitrate"), ["arbitrate", END]
 )
 builder.add_edge("arbitrate", END)
 

@@ -223,6 +223,8 @@ class ViewStore:
 
     async def pixels(self, name: str) -> Pixels:
         """The view as a part of a message; rendering does not block the event loop."""
+        if name in self._images:
+            return Pixels(name, self._images[name])
         return Pixels(name, await asyncio.to_thread(self.image, name))
 
 

@@ -15,6 +15,7 @@ finished one returns its answer. Left out: the state machine itself (zoomagent/g
 
 import asyncio
 import copy
+import functools
 import logging
 import re
 import time
@@ -72,6 +73,8 @@ Item = tuple[Any, str] | tuple[Any, str, Sequence[str]] | tuple[Any, str, Sequen
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+read_version = functools.cache(version)
 
 
 @dataclass
@@ -495,7 +498,9 @@ class ZoomAgent:
         settings["profile"].pop("extra_body", None)
         if self.context.arbiter is not None:
             settings["arbiter"] = Path(self.context.arbiter).name
-        return Made(version=version("zoomagent"), at=datetime.now(UTC).isoformat(timespec="seconds"), settings=settings)
+        return Made(
+            version=read_version("zoomagent"), at=datetime.now(UTC).isoformat(timespec="seconds"), settings=settings
+        )
 
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""

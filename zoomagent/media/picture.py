@@ -19,6 +19,8 @@ from zoomagent.media.rendering import plain_box, render
 MAX_VIEW_PIXELS = 64_000_000
 """No view is rendered larger than this (ours): a model is never shown as much."""
 
+KEPT_PIXELS = 2_000_000
+"""No larger view of the whole is kept for the next question (ours)."""
 
 Request = tuple[Box, Size]
 """A region of the original and the size to render it at."""
@@ -62,10 +64,19 @@ class Picture:
         self.notes = notes
         self._pixels = pixels
         self._lifetime = Lifetime("picture", pixels.close)
+        # The last view of the whole: every question about the picture begins with it.
+        self._whole: Image.Image | None = None
 
     def view(self, box: Box, size: Size) -> Image.Image:
         """The region `box` of the original, rendered at `size`. May be called from several threads."""
+        is_whole = box == Box(0, 0, self.size.width, self.size.height)
+        kept = self._whole
+        if is_whole and kept is not None and kept.size == (size.width, size.height):
+            self._lifetime.check()
+            return kept
         [image] = self.views([(box, size)])
+        if is_whole and size.pixels <= KEPT_PIXELS:
+            self._whole = image
         return image
 
     def views(self, requests: Sequence[Request]) -> Iterator[Image.Image]:

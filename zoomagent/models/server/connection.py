@@ -33,6 +33,8 @@ A_WHILE = 4.0
 """Seconds after which no answer says something of the server (ours); less is the caller's hurry."""
 THREADS = 4
 """Requests and replies of one server that are written and read at once (ours)."""
+LITTLE = 16 * 1024
+"""Bytes, of pixels a sixteenth, that are encoded or read where they are (ours): some milliseconds at the most."""
 
 T = TypeVar("T")
 
@@ -47,8 +49,11 @@ class _Session:
     slots: asyncio.Semaphore
     threads: ThreadPoolExecutor
 
-    async def apart(self, work: Callable[..., T], *given: Any) -> T:
-        """`work(*given)`, not in the event loop."""
+    async def apart(self, size: int, work: Callable[..., T], *given: Any) -> T:
+        """`work(*given)`, whose time grows with `size`. Not in the event loop, unless it is so little that to wake a
+        thread for it takes longer."""
+        if size <= LITTLE:
+            return work(*given)
         return await self.loop.run_in_executor(self.threads, work, *given)
 
 
@@ -92,9 +97,9 @@ class Connection:
         end = time.monotonic() + self._retries.total
         return end if deadline is None else min(end, deadline)
 
-    async def apart(self, work: Callable[..., T], *given: Any) -> T:
-        """`work(*given)`, not in the event loop."""
-        return await self._current_session().apart(work, *given)
+    async def apart(self, size: int, work: Callable[..., T], *given: Any) -> T:
+        """`work(*given)`, whose time grows with `size`: in a thread of the server's where it is more than `LITTLE`."""
+        return await self._current_session().apart(size, work, *given)
 
     async def listed(self, deadline: float | None, attempts: int | None = None) -> list[dict[str, str]]:
         """What the server says of the models that it lists."""
@@ -102,7 +107,7 @@ class Connection:
 
         async def send(session: _Session) -> list[dict[str, str]]:
             response = await received(session.client.get("/models", cast_to=httpx2.Response))
-            return await session.apart(lambda: read_listed(read_json(response.content)))
+            return await session.apart(len(response.content), lambda: read_listed(read_json(response.content)))
 
         return await with_retries(
             lambda end: self._send_in_time(send, self._current_session(), end), policy, deadline, retry_after
@@ -202,7 +207,7 @@ class Connection:
             except ServerError as error:
                 return usage, error.with_traceback(None)
 
-        usage, found = await session.apart(parse)
+        usage, found = await session.apart(len(response.content), parse)
         meter.add(usage)
         if isinstance(found, ServerError):
             raise found

@@ -359,14 +359,17 @@ class OpenAIModel:
         def probe() -> bytes:
             return self._request([Message("user", (Text("Hi"),))], {"max_tokens": 1}, ())[1]
 
-        count = len(_views(messages))
-        if count > self.profile.max_images:
+        views = _views(messages)
+        if len(views) > self.profile.max_images:
             raise ContextTooLong(
-                f"The conversation holds {count} views, but this model takes {self.profile.max_images}. Send fewer."
+                f"The conversation holds {len(views)} views, but this model takes {self.profile.max_images}. "
+                "Send fewer."
             )
+        size = sum(view.image.width * view.image.height for view in views) // 16
+        size += sum(len(part.text) for turn in messages for part in turn.parts if isinstance(part, Text))
         while True:
             current_meter().require(1)
-            request, sent = await self._server.apart(self._request, messages, options, tools)
+            request, sent = await self._server.apart(size, self._request, messages, options, tools)
             try:
                 return await self._server.complete(sent, read, probe, deadline, attempts)
             except ModelNotFound as error:

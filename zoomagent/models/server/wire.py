@@ -26,7 +26,7 @@ JPEG_ABOVE = 4_000_000
 
 
 class DataUrls:
-    """Encodes views, each once, for any thread; the last `max_bytes` of URLs are kept, so that every turn sends the
+    """Encodes views for any thread; the last `max_bytes` of URLs are kept, so that every turn sends the
     same bytes cheaply."""
 
     def __init__(self, pad_to_square: bool, max_bytes: int = 64 * 1024 * 1024) -> None:
@@ -37,14 +37,17 @@ class DataUrls:
         self._kept: OrderedDict[tuple[str, int, int], str] = OrderedDict()
 
     def of(self, view: Pixels) -> str:
+        key = (view.key, *view.image.size)
         with self._one:
-            key = (view.key, *view.image.size)
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            url = data_url(padded(view.image) if self._pad else view.image)
-            self._kept[key] = url
-            self._bytes += len(url)
+        # Not under the lock: a view takes a tenth of a second, and other runs encode theirs meanwhile.
+        url = data_url(padded(view.image) if self._pad else view.image)
+        with self._one:
+            if key not in self._kept:
+                self._kept[key] = url
+                self._bytes += len(url)
             while self._bytes > self._max_bytes:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
             return url
