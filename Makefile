@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-served lint docs bench-media clean
+.PHONY: help demo test test-all test-served coverage lint docs bench-media clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -22,6 +22,9 @@ test-all: .venv/dev lint ## the same with the long tests (an hour or more)
 
 test-served: .venv/dev .venv/vllm/ready ## against a real vLLM, made and started here (half an hour, 2.5 GB, 6 GB of memory)
 	ZOOMAGENT_TEST_VLLM=.venv/vllm $(BIN)/python -m pytest -m served tests/served
+
+coverage: .venv/dev ## the tests, and which lines they do not reach (slower than make test)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --cov --cov-report=term
 
 lint: .venv/dev ## format, lint and types only
 	$(BIN)/ruff format --check .

@@ -88,7 +88,7 @@ def haystack(
     if out is not None:
         from zoomagent.evaluation.plots import plots
 
-        out.write_bytes(_json(content))
+        out.write_bytes(json_bytes(content))
         plots(content["rows"], found, out)
 
 
@@ -210,7 +210,7 @@ def moments(
     content = report(settings, found)
     print_table(content, markdown(content["rows"]), format)
     if out is not None:
-        out.write_bytes(_json(content))
+        out.write_bytes(json_bytes(content))
 
 
 @app.command()
@@ -256,7 +256,7 @@ def promise(
     content = report(found, arbiter or loaded.name)
     print_table(content, markdown(content), format)
     if out is not None:
-        out.write_bytes(_json(content))
+        out.write_bytes(json_bytes(content))
 
 
 @app.command()
@@ -292,11 +292,7 @@ def ground(
         )
     print_table(content, table(content), format)
     if out is not None:
-        out.write_bytes(_json(content))
-
-
-def write_json(content: dict[str, Any], out: Path) -> None:
-    out.write_bytes(_json(content))
+        out.write_bytes(json_bytes(content))
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -342,10 +338,10 @@ def check_folders(out: Path | None, results: Path | None) -> None:
 def print_table(content: dict[str, Any], table: str, format: str) -> None:
     from zoomagent.cli.terminal import print_lines
 
-    print_lines(_json(content).decode() if format == "json" else table)
+    print_lines(json_bytes(content).decode() if format == "json" else table)
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def json_bytes(content: dict[str, Any]) -> bytes:
     import orjson
 
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)

@@ -18,31 +18,36 @@ MOST_DIGITS = 9
 """Of a seed or a limit: a file of results holds no longer numbers (ours)."""
 
 
+Strategies = Annotated[
+    str, typer.Option(help="Comma-separated: the agent's, and zoomeye, p2r, vicrop; macro is always among them.")
+]
+Seeds = Annotated[
+    str | None, typer.Option(help="Orders of the options; 0: as published.  [1,2,3; 0 where none are shuffled]")
+]
+Calls = Annotated[str, typer.Option(help="Comma-separated limits of model calls, a row each; 0: the strategy's own.")]
+Pixels = Annotated[
+    str, typer.Option(help="Comma-separated limits of pixels of a view, rows for each; 0: the model's own.")
+]
+TokenPrice = Annotated[
+    str | None, typer.Option(metavar="IN,OUT", help="What a million tokens cost, read and written: 0.3,1.2")
+]
+SetFolder = Annotated[
+    Path | None, typer.Option(help="The folder with the set's files as they are published; own: where pictures lie.")
+]
+
+
 def run(
     set_: SetName,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="The folder with the set's files as they are published; own: where pictures lie."),
-    ] = None,
+    data: SetFolder = None,
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
-    strategy: Annotated[
-        str, typer.Option(help="Comma-separated: the agent's, and zoomeye, p2r, vicrop; macro is always among them.")
-    ] = "macro,dualfocus,auto",
-    seeds: Annotated[
-        str | None, typer.Option(help="Orders of the options; 0: as published.  [1,2,3; 0 where none are shuffled]")
-    ] = None,
+    strategy: Strategies = "macro,dualfocus,auto",
+    seeds: Seeds = None,
     n: Annotated[int | None, typer.Option(min=1, help="So many questions of the set, always the same.")] = None,
-    calls: Annotated[
-        str, typer.Option(help="Comma-separated limits of model calls, a row each; 0: the strategy's own.")
-    ] = "0",
-    pixels: Annotated[
-        str, typer.Option(help="Comma-separated limits of pixels of a view, rows for each; 0: the model's own.")
-    ] = "0",
+    calls: Calls = "0",
+    pixels: Pixels = "0",
     part: PartName = "all",
     at_once: Annotated[int, typer.Option(min=1, help="Questions that are asked of a server at a time.")] = 1,
-    price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="What a million tokens cost, read and written: 0.3,1.2")
-    ] = None,
+    price: TokenPrice = None,
     profile: ProfileName = None,
     arbiter: ArbiterName = None,
     results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
@@ -55,7 +60,7 @@ def run(
     """
     from rich.progress import Progress
 
-    from zoomagent.cli.bench import check_folders, names_in, print_table, write_json
+    from zoomagent.cli.bench import check_folders, json_bytes, names_in, print_table
     from zoomagent.evaluation.public import ROWS, Plan, measure, name_with_arbiter
     from zoomagent.evaluation.public_table import public_markdown, public_report
     from zoomagent.evaluation.results import ResultFile
@@ -89,7 +94,7 @@ def run(
     content = public_report(plan, found, [one.profile for one in models.values()], cost)
     print_table(content, public_markdown(content), format)
     if out is not None:
-        write_json(content, out)
+        out.write_bytes(json_bytes(content))
 
 
 def export(

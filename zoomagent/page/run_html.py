@@ -20,14 +20,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from zoomagent.page.tree import Node, fate_words, first_steps, shown_size, tree, unlooked
+from zoomagent.page.tree import Node, fate_words, first_steps, shown_size, tree
 from zoomagent.page.words import (
+    LONG,
     NOT_SURE,
     checks,
     circumstances,
     confidence_kind,
     costs,
-    is_long,
     mattered,
     mattered_words,
     no_confidence,
@@ -100,7 +100,7 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
         "checks": checks(answer),
         "mattered": mattered(answer),
         "top": _card(root, first_steps(answer), shots) if root and shots and seen else None,
-        "unlooked": unlooked(answer),
+        "unlooked": sum(region.here is None for region in answer.regions),
         "steps": timeline(answer),
         "costs": costs(answer),
         "circumstances": circumstances(answer),
@@ -155,7 +155,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    environment.tests["long"] = is_long
+    environment.tests["long"] = lambda text: len(text) > LONG
     return environment
 
 

@@ -95,11 +95,6 @@ def path(root: Node) -> list[Node]:
     return max(ways, key=lambda way: way[-1].crop or 0, default=[])
 
 
-def unlooked(answer: RunRecord) -> int:
-    """How many regions a search thought of and never looked at."""
-    return sum(region.here is None for region in answer.regions)
-
-
 def first_steps(answer: RunRecord) -> dict[Corners, tuple[int, Step]]:
     """The step that looked at each box first, and its number."""
     boxes = {looked.view: looked.box for looked in answer.views}

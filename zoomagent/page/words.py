@@ -78,11 +78,6 @@ def mattered_words(item: Evidence) -> str:
     return f"yes: {less}" if item.mattered else f"hardly: {less}"
 
 
-def is_long(text: str) -> bool:
-    """Whether an answer is shown as a sentence rather than as a word."""
-    return len(text) > LONG
-
-
 def percent(share: float) -> str:
     """A probability as people read it; never rounded to certainty."""
     if share > FINEST:

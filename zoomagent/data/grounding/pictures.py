@@ -169,6 +169,23 @@ def _phrases_of(
 
 def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict[str, list[Corners]]]:
     """The picture's size, and the boxes of each entity."""
+    size, found = _read_annotation(content, counts)
+    boxes = dict[str, list[Corners]]()
+    for several, corners in found:
+        given = [corners.get(corner, 0) for corner in ("xmin", "ymin", "xmax", "ymax")]
+        box = inside((given[0] - 1, given[1] - 1, given[2], given[3]), size)
+        if box is None:
+            counts["objects: box without area in the picture"] += 1
+            continue
+        for name in several:
+            boxes.setdefault(name, []).append(box)
+            if len(boxes[name]) > MOST_BOXES:
+                raise InputRefused(f"An entity has more than {MOST_BOXES} boxes.", code="data_corrupt")
+    return size, boxes
+
+
+def _read_annotation(content: bytes, counts: Counts) -> tuple[tuple[int, int], list[tuple[list[str], dict[str, int]]]]:
+    """The picture's size, and of each object with a box the names and the corners."""
     values: dict[str, int] = {}
     names: list[str] = []
     found: list[tuple[list[str], dict[str, int]]] = []
@@ -214,15 +231,4 @@ def _flickr_boxes(content: bytes, counts: Counts) -> tuple[tuple[int, int], dict
         raise InputRefused("An annotation is no XML.", code="data_corrupt") from error
     if not values.get("width") or not values.get("height"):
         raise InputRefused("An annotation has no size.", code="data_corrupt")
-    size, boxes = (values["width"], values["height"]), dict[str, list[Corners]]()
-    for several, corners in found:
-        given = [corners.get(corner, 0) for corner in ("xmin", "ymin", "xmax", "ymax")]
-        box = inside((given[0] - 1, given[1] - 1, given[2], given[3]), size)
-        if box is None:
-            counts["objects: box without area in the picture"] += 1
-            continue
-        for name in several:
-            boxes.setdefault(name, []).append(box)
-            if len(boxes[name]) > MOST_BOXES:
-                raise InputRefused(f"An entity has more than {MOST_BOXES} boxes.", code="data_corrupt")
-    return size, boxes
+    return (values["width"], values["height"]), found

@@ -84,17 +84,7 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> GuardedApp:
             settings["budget"] = budget.model_copy(update={"seconds": seconds})
         runs = agent.using(**settings).astream(asked.image, asked.question, asked.options, regions=asked.regions)
         items = followed(runs, request.receive)
-        if asked.stream:
-            return await _answer_in_events(asked, items)
-        steps: list[Step] = []
-        async with aclosing(items):
-            async for item in items:
-                if isinstance(item, Step):
-                    steps.append(item)
-                elif isinstance(item, Answer):
-                    refusal = no_answer(item)
-                    return _refuse(refusal) if refusal else _json(completion(asked, item, steps))
-        return Response(status_code=GONE)
+        return await (_answer_in_events if asked.stream else _answer_at_once)(asked, items)
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:
@@ -110,6 +100,18 @@ def openai_app(agent: ZoomAgent, rules: Rules) -> GuardedApp:
 
 _UNKNOWN = Refusal(404, "model_not_found", f"There is no such model here. There are: {', '.join(MODELS)}.", "model")
 _BUG = Refusal(500, "bug", "This is a bug of the server's. Its log says more.")
+
+
+async def _answer_at_once(asked: CheckedRequest, items: Items) -> Response:
+    steps: list[Step] = []
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, Step):
+                steps.append(item)
+            elif isinstance(item, Answer):
+                refusal = no_answer(item)
+                return _refuse(refusal) if refusal else _json(completion(asked, item, steps))
+    return Response(status_code=GONE)
 
 
 async def _answer_in_events(asked: CheckedRequest, items: Items) -> Response:

@@ -36,9 +36,7 @@ from zoomagent.training.nano.located import (
     box_text,
     crop_region,
     located,
-    shows_all,
     shows_nothing,
-    shows_text,
     true_box,
 )
 from zoomagent.training.nano.looks import View
@@ -167,9 +165,16 @@ class Dialogues:
 
     def _shown(self, item: Item, region: Region, text: bool) -> bool:
         scale = self.config.crop_side / (region[2] - region[0])
-        if text:
-            return shows_text(item, region) and item.text_height * scale >= LEGIBLE
-        return shows_all(item, region) and item.size * scale >= SMALLEST
+        if text:  # all of it, with the room that its letters take
+            half = item.text_height * 0.85
+            x, y = item.x, item.y + (item.size * 0.25 if item.shape == "triangle" else 0)
+            inside = x - half > region[0] and x + half < region[2] and y - half > region[1] and y + half < region[3]
+            return inside and item.text_height * scale >= LEGIBLE
+        # The item, but for a sliver.
+        x0, y0, x1, y1 = item.box
+        slack = 0.1 * item.size
+        inside = x0 > region[0] - slack and y0 > region[1] - slack and x1 < region[2] + slack and y1 < region[3] + slack
+        return inside and item.size * scale >= SMALLEST
 
     def _in_crop(self, item: Item, region: Region) -> float:
         return item.text_height / (region[2] - region[0]) * self.config.crop_side

@@ -52,20 +52,6 @@ def located(box: Region, rng: np.random.Generator) -> Region:
     return x0, y0, max(x1, x0 + 0.005), max(y1, y0 + 0.005)
 
 
-def shows_text(item: Item, region: Region) -> bool:
-    """Whether all of an item's text lies in `region`."""
-    half = item.text_height * 0.85
-    x, y = item.x, item.y + (item.size * 0.25 if item.shape == "triangle" else 0)
-    return x - half > region[0] and x + half < region[2] and y - half > region[1] and y + half < region[3]
-
-
-def shows_all(item: Item, region: Region) -> bool:
-    """Whether the item lies in `region` but for a sliver."""
-    x0, y0, x1, y1 = item.box
-    slack = 0.1 * item.size
-    return x0 > region[0] - slack and y0 > region[1] - slack and x1 < region[2] + slack and y1 < region[3] + slack
-
-
 def shows_nothing(item: Item, region: Region) -> bool:
     """Whether no part of the item lies in `region`."""
     x0, y0, x1, y1 = item.box

@@ -152,7 +152,8 @@ def _run_steps(accelerator: Any, learner: Learner, mix: Mix, held_out: Mix, toke
         if step % settings.evaluate_every == 0 or step == settings.steps:
             held = evaluate(learner, held_out, pad, EVALUATE_ROWS)
             curve.append({"step": step, "seen_rows": step * settings.rows * accelerator.num_processes, **held})
-            write_curve(settings.out, curve)
+            (settings.out / "curve.json").write_text(json.dumps(curve, indent=1) + "\n")
+            plot_curve(curve, settings.out / "curve.png")
         if step % settings.save_every == 0 or step == settings.steps:
             store.save(settings.out / "state", step, modules, optimizer, {"curve": curve})
     all_made(step, settings.steps)
@@ -186,12 +187,6 @@ def log(out: Path, step: int, rate: float, noted: dict[str, Any]) -> None:
         line |= {name: float(noted[name]) for name in ("text", "pointer", "found", "looked", "attended")}
     with (out / "log.jsonl").open("a") as handle:
         handle.write(json.dumps(line) + "\n")
-
-
-def write_curve(out: Path, curve: list[dict[str, Any]]) -> None:
-    """`curve.json` and `curve.png`."""
-    (out / "curve.json").write_text(json.dumps(curve, indent=1) + "\n")
-    plot_curve(curve, out / "curve.png")
 
 
 def plot_curve(curve: list[dict[str, Any]], path: Path) -> None:

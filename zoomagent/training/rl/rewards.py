@@ -86,9 +86,13 @@ class Reward:
 
 def judge(rollout: Rollout, config: RewardConfig = GAP) -> Reward:
     """All parts of a rollout's reward."""
-    right = accuracy(rollout.reply, rollout.answer, rollout.options)
-    formed = well_formed(rollout)
-    tool = used_tool(right, len(rollout.looks) + len(rollout.found))
+    reply = rollout.reply
+    right = accuracy(reply, rollout.answer, rollout.options)
+    # A finished plain answer, after calls that could all be run (ours: LFPC names a format reward and not its rule).
+    whole = len(reply) < LONGEST and not rollout.cut and not rollout.refused
+    formed = float(whole and read(reply, rollout.options).valid)
+    # LFPC, first stage: [r_acc > 0] when at least one crop was seen.
+    tool = float(right > 0 and bool(rollout.looks or rollout.found))
     inner, near = _geometry(rollout, config)
     geometry = config.iou_share * inner + (1 - config.iou_share) * near
     total = config.accuracy * right + config.format * formed + config.tool * tool + config.geometry * geometry
@@ -102,19 +106,6 @@ def accuracy(reply: str, answer: str, options: Sequence[str] = ()) -> float:
         return 0.0
     given = read(reply, options)
     return float(given.valid and same_answer(given.text, answer))
-
-
-def well_formed(rollout: Rollout) -> float:
-    """1 when the reply is a finished plain answer and every call before it could be run (ours: LFPC names a format
-    reward and not its rule)."""
-    reply = rollout.reply
-    whole = len(reply) < LONGEST and not rollout.cut and not rollout.refused
-    return float(whole and read(reply, rollout.options).valid)
-
-
-def used_tool(right: float, crops: int) -> float:
-    """[r_acc > 0] when at least one crop was seen (LFPC, first stage)."""
-    return float(right > 0 and crops > 0)
 
 
 def gated_iou(box: Box, nested: Sequence[Box], least: float) -> float:

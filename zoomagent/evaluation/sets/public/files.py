@@ -21,11 +21,8 @@ from zoomagent.errors import InputRefused
 
 MOST_CELL = 1 << 28
 """Bytes of one cell of a table (ours): an 8K picture as PNG in base64 has some 100 MB."""
-MOST_INDEX = 18
-"""Digits of a row's index (ours)."""
 _OPTION = re.compile(r"[(\[]?([A-Z])[)\].:]\s*(\S.*)")
 _NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+(?:\s.*)?)?", re.DOTALL)
-_INLINE = re.compile(r"\(([a-zA-Z])\)\s*")
 _BEHIND = re.compile(r"\s\(([A-Z])\)\s")
 _HINT = re.compile(
     r"\s*(options?:|the choices are listed below:|select from the following choices\.?|"
@@ -140,13 +137,6 @@ def numbers_of(path: Path, number: int | str, box: Any) -> tuple[int, int, int, 
     return one, two, three, four
 
 
-def index_of(path: Path, number: int | str, text: str) -> int:
-    """The whole number that a cell of a table holds."""
-    if not text.isdecimal() or len(text) > MOST_INDEX:
-        raise corrupt(path, number, "its index is no number")
-    return int(text)
-
-
 def decode_picture(path: Path, number: int, text: Any) -> bytes:
     """The bytes of a picture in base64."""
     try:
@@ -201,14 +191,6 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
         if letters == [chr(ord("A") + i) for i in range(len(letters))] and all(said):
             return parts[0].strip(), said
     return question, tuple(options)
-
-
-def split_inline_options(text: str) -> tuple[str, ...]:
-    """Options in one line: "(a) Open (b) Closed"."""
-    parts = _INLINE.split(text.strip())
-    letters, said = [part.lower() for part in parts[1::2]], [part.strip() for part in parts[2::2]]
-    in_order = letters == [chr(ord("a") + i) for i in range(len(letters))]
-    return tuple(said) if in_order and not parts[0].strip() and all(said) else ()
 
 
 def find_option(path: Path, number: int | str, answer: Any, options: tuple[str, ...]) -> str:

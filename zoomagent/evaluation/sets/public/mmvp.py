@@ -8,6 +8,7 @@ right where both questions are (`together` of the table). Answers are taken as p
 are said to be swapped (issue 30 there), which costs every model up to two pairs.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from zoomagent.evaluation.sets.public.files import (
     picture_at,
     read_table,
     require_file,
-    split_inline_options,
     write_table,
 )
 from zoomagent.evaluation.sets.public.question import DrawnQuestion, SetQuestion
 
 FILE, PICTURES = "Questions.csv", "MMVP Images"
+_OPTIONS = re.compile(r"\(([a-zA-Z])\)\s*")
 COLUMNS = ("Question", "Options", "Correct Answer")
 
 
@@ -30,7 +31,11 @@ def read_mmvp(folder: Path) -> Iterator[SetQuestion]:
     """Every question; two that follow each other are a pair. A row's number names its picture, as the authors count."""
     path = require_file(folder / FILE)
     for number, row in read_table(path, COLUMNS, tabs=False):
-        options = split_inline_options(row["Options"])
+        # Options in one line: "(a) Open (b) Closed".
+        parts = _OPTIONS.split(row["Options"].strip())
+        letters, said = [part.lower() for part in parts[1::2]], [part.strip() for part in parts[2::2]]
+        in_order = letters == [chr(ord("a") + i) for i in range(len(letters))]
+        options = tuple(said) if in_order and not parts[0].strip() and all(said) else ()
         answer = find_option(path, number, row["Correct Answer"], options)
         picture = picture_at(path, number, folder / PICTURES, f"{number}.jpg")
         pair = str((number + 1) // 2)
