@@ -64,8 +64,10 @@ def poly_layers(model: Any) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, PolyLayer)}
 
 
-def learn_side(model: Any, side: Task | None) -> None:
-    """Let one task's adapter learn, the other's and the router stay as they are; None: both, and the router."""
+def learn_side(model: Any, side: Task | None) -> list[Any]:
+    """Let one task's adapter learn, the other's and the router stay as they are; None: both, and the router. The masks
+    that hold the other back, each with a `remove`."""
+    masks = []
     for layer in poly_layers(model).values():
         if side is None:
             continue
@@ -73,7 +75,8 @@ def learn_side(model: Any, side: Task | None) -> None:
         for weights in (layer.poly_lora_A[NAME], layer.poly_lora_B[NAME]):
             mask = torch.zeros_like(weights)
             mask[:, TASKS.index(side)] = 1.0
-            weights.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
+            masks.append(weights.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient)))
+    return masks
 
 
 def still(router: Any) -> None:

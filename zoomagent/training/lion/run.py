@@ -29,8 +29,9 @@ from zoomagent.models.local.parallel import TASKS, Parallel, Route, attach_paral
 from zoomagent.models.local.routing import AGGREGATOR, LORAS, PARALLEL
 from zoomagent.models.profiles import own_overrides
 from zoomagent.training.base import Base
-from zoomagent.training.lion.collating import LionCollator
+from zoomagent.training.lion.collating import ASKED, LionCollator
 from zoomagent.training.lion.level import HINT, add_hint, with_level
+from zoomagent.training.lion.lookup import WEIGHT, Lookup, spoken_of
 from zoomagent.training.lion.mixture import (
     NAME,
     attach_poly,
@@ -117,7 +118,7 @@ def train(settings: Settings) -> Path:
         settings.wrong,
         settings.seed,
     )
-    trainer = SFTTrainer(
+    trainer = LionTrainer(
         model=lion.model,
         args=_arguments(settings),
         train_dataset=rows_of(settings, collator),
@@ -133,6 +134,21 @@ def train(settings: Settings) -> Path:
         lion.export(settings.out / "checkpoint")
     trainer.accelerator.wait_for_everyone()
     return settings.out / "checkpoint"
+
+
+class LionTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer; where a row's question names one of its tags, that tag is to be looked up (`lookup.py`)."""
+
+    def __init__(self, **given: Any) -> None:
+        self._lookup = Lookup(given["model"]) if given["data_collator"].tags else None
+        super().__init__(**given)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *given: Any, **more: Any) -> Any:
+        if self._lookup is None:
+            return super().compute_loss(model, inputs, *given, **more)
+        spoken = spoken_of(inputs["labels"], inputs["attention_mask"], inputs.pop(ASKED))
+        loss = super().compute_loss(model, inputs, *given, **more)
+        return loss + WEIGHT * self._lookup.loss(spoken) if len(spoken.row) else loss
 
 
 class Lion:
@@ -181,14 +197,7 @@ class Lion:
         """Let what the stage names learn, and nothing else."""
         stage, model = self._settings.stage, self.model
         if stage == "tags":
-            model.requires_grad_(False)
-            for name, weight in model.named_parameters():
-                weight.requires_grad_("language_model" in name and name.split(".")[-2] in ATTENTION)
-            rows = model.get_input_embeddings().weight
-            mask = torch.zeros(len(rows), 1)
-            mask[self.profile.hint_id] = 1.0
-            rows.requires_grad_(True)
-            rows.register_hook(lambda gradient: gradient * mask.to(gradient))
+            learn_tags(model, self.profile.hint_id)
             for layer in poly_layers(model).values():
                 still(layer.poly_router[NAME])
             return
@@ -253,6 +262,21 @@ class Lion:
             profile = {**own_overrides(Path(base.source)), "routes": {task: task for task in TASKS}}
             profile |= {"hint": self.profile.hint, "hint_id": self.profile.hint_id} if self.profile.hint else {}
             (draft / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
+
+
+def learn_tags(model: Any, hint: int | None) -> list[nn.Parameter]:
+    """Let queries, keys and values of the text model learn, and the hint's row of the embedding table where there is
+    one; nothing else."""
+    model.requires_grad_(False)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_("language_model" in name and name.split(".")[-2] in ATTENTION)
+    if hint is not None:
+        rows = model.get_input_embeddings().weight
+        mask = torch.zeros(len(rows), 1)
+        mask[hint] = 1.0
+        rows.requires_grad_(True)
+        rows.register_hook(lambda gradient: gradient * mask.to(gradient))
+    return [weight for weight in model.parameters() if weight.requires_grad]
 
 
 def rows_of(settings: Settings, collator: LionCollator) -> Any:
