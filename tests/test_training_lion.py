@@ -142,6 +142,33 @@ def test_an_aggregator_is_refused_where_none_learns(stage: Any, aggregator: Any,
     assert not (tmp_path / "out").exists()
 
 
+def test_an_older_checkpoint_goes_on_or_is_refused_in_words(
+    stages: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    # They do not say which level is the aggregator. Where none is asked for, it does not matter.
+    folder = shutil.copytree(stages["region"], tmp_path / "older")
+    file = folder / "loras" / "mixture.json"
+    content = json.loads(file.read_text())
+    assert content.pop("level") == 1
+    file.write_text(json.dumps(content))
+    base = Base.open(str(folder))
+    Lion(base, settings("both", data, tmp_path, str(folder)))
+    with pytest.raises(SettingInvalid, match='Write "level": null'):
+        Lion(base, settings("both", data, tmp_path, str(folder), aggregator="level"))
+    file.write_text(json.dumps({**content, "level": 1}))
+    Lion(base, settings("both", data, tmp_path, str(folder), aggregator="level"))
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"adapters": "poly", "size": 0}', '{"adapters": "x", "size": 2}']
+)
+def test_a_damaged_shape_is_refused(content: str, stages: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(stages["image"], tmp_path / "damaged")
+    (folder / "loras" / "mixture.json").write_text(content)
+    with pytest.raises(SettingInvalid, match="damaged"):
+        Lion(Base.open(str(folder)), settings("region", data, tmp_path, str(folder)))
+
+
 def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stages: dict[str, Path]) -> None:
     model: Any = load_model(str(stages["tags"]))
     assert model.profile.hint == HINT and set(model.profile.routes) == {"image", "region"}

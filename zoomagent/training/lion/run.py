@@ -33,13 +33,16 @@ from zoomagent.training.lion.collating import ASKED, LionCollator
 from zoomagent.training.lion.level import HINT, add_hint, with_level
 from zoomagent.training.lion.lookup import WEIGHT, Lookup, spoken_of
 from zoomagent.training.lion.mixture import (
+    MIXTURE_SHAPE,
     NAME,
+    Shape,
     attach_poly,
     fold,
     heed_task_ids,
     learn_side,
     mixture_weights,
     poly_layers,
+    shape_of,
     still,
 )
 from zoomagent.training.lion.rows import lessons
@@ -157,13 +160,17 @@ class Lion:
     def __init__(self, base: Base, settings: Settings) -> None:
         self._base, self._settings = base, settings
         folder = Path(base.source)
-        shaped = folder / LORAS / "mixture.json"
-        before: dict[str, Any] | None = json.loads(shaped.read_text(encoding="utf-8")) if shaped.is_file() else None
-        self.form: Literal["poly", "parallel"] = before["adapters"] if before else settings.adapters
-        self.size: int = before["size"] if before else settings.size
+        before = shape_of(folder)
+        if before and not before.says_level and settings.aggregator == "level":
+            raise SettingInvalid(
+                f"{LORAS}/{MIXTURE_SHAPE} of {base.name!r} does not say which level is the aggregator: it is an older "
+                'one. Write "level": null into it where it has none, else the last level\'s number, counted from 0.'
+            )
+        self.form: Literal["poly", "parallel"] = before.adapters if before else settings.adapters
+        self.size: int = before.size if before else settings.size
         model = base.weights(torch.float32)
         # The number of the level that is the aggregator: of a stage before, else a new one.
-        self._level: int | None = before.get("level") if before else None
+        self._level: int | None = before.level if before else None
         self._widened = settings.aggregator == "level" and self._level is None
         if self._widened:
             self._level = len(model.config.vision_config.deepstack_visual_indexes or [])
@@ -256,9 +263,8 @@ class Lion:
                 save_file(parallel_weights(self.model), draft / LORAS / PARALLEL)
             if self._attention:
                 save_file(aggregator_weights(self.model), draft / LORAS / AGGREGATOR)
-            shape: dict[str, Any] = {"adapters": self.form, "size": self.size, "stage": self._settings.stage}
-            shape |= {} if self._level is None else {"level": self._level}
-            (draft / LORAS / "mixture.json").write_text(json.dumps(shape) + "\n", encoding="utf-8")
+            shape = Shape(adapters=self.form, size=self.size, stage=self._settings.stage, level=self._level)
+            (draft / LORAS / MIXTURE_SHAPE).write_text(shape.model_dump_json() + "\n", encoding="utf-8")
             profile = {**own_overrides(Path(base.source)), "routes": {task: task for task in TASKS}}
             profile |= {"hint": self.profile.hint, "hint_id": self.profile.hint_id} if self.profile.hint else {}
             (draft / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
