@@ -1,14 +1,19 @@
 """The stock tagger with a tiny SigLIP of random weights: stock files in, scored names out."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoTokenizer, SiglipConfig, SiglipImageProcessorPil, SiglipModel
+from typer.testing import CliRunner
 
+from zoomagent import ZoomAgent
+from zoomagent.cli.main import app
+from zoomagent.errors import ModelNotFound
 from zoomagent.models.loading import NANO_WEIGHTS
-from zoomagent.tools.taggers import Siglip
+from zoomagent.tools.taggers import EVERYDAY, Siglip, open_tagger
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +48,33 @@ def test_pickled_weights_are_not_loaded(folder: Path, tmp_path: Path) -> None:
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(OSError):
         Siglip(str(tmp_path), ["car"])
+
+
+def test_the_agent_takes_a_folder_as_its_tagger(folder: Path, tmp_path: Path) -> None:
+    named = shutil.copytree(folder, tmp_path / "named")
+    (named / "names.txt").write_text("red circle\n\n  blue   star \n" + "x" * 90 + "\n", encoding="utf-8")
+    assert open_tagger(str(named)).labels == ("red circle", "blue star")  # type: ignore[attr-defined]
+    assert open_tagger(str(folder)).labels == EVERYDAY  # type: ignore[attr-defined]
+    with ZoomAgent("nano", tags=str(named), strategy="locate") as agent:
+        assert agent.context.tags == "own"
+        answer = agent.ask(Image.new("RGB", (200, 200), "red"), "What is written on the red circle?")
+    assert {tag.label for tag in answer.tags} <= {"red circle", "blue star"}
+
+
+@pytest.mark.parametrize("damage", ["nothing", "no weights", "no tokenizer", "text"])
+def test_a_folder_without_a_tagger_is_refused(damage: str, folder: Path, tmp_path: Path) -> None:
+    made = tmp_path / "tagger"
+    if damage != "nothing":
+        shutil.copytree(folder, made)
+        dropped = {"no weights": "model.safetensors", "no tokenizer": "tokenizer.json", "text": "config.json"}[damage]
+        (made / dropped).unlink()
+    if damage == "text":
+        (made / "config.json").write_text("{")
+    with pytest.raises(ModelNotFound):
+        ZoomAgent("nano", tags=str(made))
+
+
+@pytest.mark.parametrize("value", ["no-such-folder", "on", "own", ""])
+def test_the_command_line_takes_off_auto_or_a_folder(value: str) -> None:
+    run = CliRunner().invoke(app, ["ask", "a.png", "What?", "--tags", value])
+    assert run.exit_code == 2 and "--tags" in run.output

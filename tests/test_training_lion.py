@@ -32,6 +32,7 @@ from zoomagent.training.base import Base
 from zoomagent.training.lion import run as running
 from zoomagent.training.lion.collating import LionCollator
 from zoomagent.training.lion.level import HINT
+from zoomagent.training.lion.lookup import Lookup, asked_places, spoken_of
 from zoomagent.training.lion.moving import Scene, cropped, flipped, original, varied
 from zoomagent.training.lion.rows import lessons, with_wrong
 from zoomagent.training.lion.run import Lion, Settings, train
@@ -141,6 +142,33 @@ def test_an_aggregator_is_refused_where_none_learns(stage: Any, aggregator: Any,
     assert not (tmp_path / "out").exists()
 
 
+def test_an_older_checkpoint_goes_on_or_is_refused_in_words(
+    stages: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    # They do not say which level is the aggregator. Where none is asked for, it does not matter.
+    folder = shutil.copytree(stages["region"], tmp_path / "older")
+    file = folder / "loras" / "mixture.json"
+    content = json.loads(file.read_text())
+    assert content.pop("level") == 1
+    file.write_text(json.dumps(content))
+    base = Base.open(str(folder))
+    Lion(base, settings("both", data, tmp_path, str(folder)))
+    with pytest.raises(SettingInvalid, match='Write "level": null'):
+        Lion(base, settings("both", data, tmp_path, str(folder), aggregator="level"))
+    file.write_text(json.dumps({**content, "level": 1}))
+    Lion(base, settings("both", data, tmp_path, str(folder), aggregator="level"))
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"adapters": "poly", "size": 0}', '{"adapters": "x", "size": 2}']
+)
+def test_a_damaged_shape_is_refused(content: str, stages: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(stages["image"], tmp_path / "damaged")
+    (folder / "loras" / "mixture.json").write_text(content)
+    with pytest.raises(SettingInvalid, match="damaged"):
+        Lion(Base.open(str(folder)), settings("region", data, tmp_path, str(folder)))
+
+
 def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stages: dict[str, Path]) -> None:
     model: Any = load_model(str(stages["tags"]))
     assert model.profile.hint == HINT and set(model.profile.routes) == {"image", "region"}
@@ -226,6 +254,50 @@ def test_things_lie_where_they_are_in_the_picture(data: Path, tmp_path: Path) ->
             running.rows_of(settings("tags", data, data, objects=file), collator)
 
 
+@pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_tag_that_is_asked_for_is_looked_up(
+    checkpointing: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every question names its thing here, and every list of tags has it: attention to that tag must grow.
+    corner = {"x": 5, "y": 5, "w": 40, "h": 40}
+    listed: list[dict[str, Any]] = []
+    for one in trajectories(18):
+        asked = one.question.removeprefix("What is written on the ").removesuffix("?")
+        things = [{"names": [name], **corner} for name in ("grey star", asked, "pink cross")]
+        listed.append({"image_id": one.image_id, "objects": things})
+    file = tmp_path / "objects.json"
+    file.write_text(json.dumps(listed))
+
+    def followed(weight: float) -> list[float]:
+        monkeypatch.setattr(running, "WEIGHT", weight)
+        losses: list[float] = []
+
+        class Noted(Lookup):
+            def loss(self, spoken: Any) -> torch.Tensor:
+                found = super().loss(spoken)
+                losses.append(float(found.detach()))
+                return found
+
+        monkeypatch.setattr(running, "Lookup", Noted)
+        train(
+            settings(
+                "tags",
+                data,
+                tmp_path / f"out-{weight}",
+                objects=file,
+                wrong=0.0,
+                steps=5,
+                rate=5e-3,
+                checkpointing=checkpointing,
+            )
+        )
+        return losses
+
+    made = {weight: followed(weight) for weight in (0.0, 1.0)}
+    assert len(made[1.0]) == len(made[0.0]) >= 4 and made[1.0][0] == pytest.approx(made[0.0][0], abs=1e-4)
+    assert made[1.0][-1] < 0.7 * made[0.0][-1]
+
+
 def test_the_seed_decides_what_is_varied(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stopped(Exception):
         pass
@@ -237,7 +309,7 @@ def test_the_seed_decides_what_is_varied(data: Path, tmp_path: Path, monkeypatch
         seen.append([collator.lesson(row)[0].part for row in rows])
         raise Stopped
 
-    monkeypatch.setattr(running, "SFTTrainer", trainer)
+    monkeypatch.setattr(running, "LionTrainer", trainer)
     for number, seed in enumerate((1, 1, 2)):
         with pytest.raises(Stopped):
             train(settings("region", data, tmp_path / str(number), vary=True, seed=seed))
@@ -456,3 +528,43 @@ def test_rows_whose_phrases_are_not_kept_are_refused(phrases: Path, tmp_path: Pa
 def test_tags_without_things_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid, match="--objects"):
         train(settings("tags", data, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("tags", "question", "said"),
+    [
+        (("red circle", "blue star"), "Is there a blue star?", ["blue star"]),
+        (("red circle", "blue star"), "How many red circles are there?", ["red circle"]),
+        (("blue star", "red circle"), "Is the Red circle left of the blue star?", ["blue star", "red circle"]),
+        (("red circle", "circle"), "Is there a circle?", ["circle"]),
+        (("car", "carpet"), "Is there a carpet?", ["carpet"]),
+        (("a.c", "abc"), "Is there an abc?", ["abc"]),
+        (("red circle",), "What is it?", []),
+        ((), "Is there a red circle?", []),
+    ],
+)
+def test_the_tokens_of_the_tag_that_is_asked_for_are_found(tags: Any, question: str, said: list[str]) -> None:
+    tokenizer = Base.open("nano").processor.tokenizer
+    # The question names its thing outside of the list too, and an earlier list is not this one.
+    text = f"Is it [{', '.join(reversed(tags))}]? You may use these tags: [{', '.join(tags)}]. {question}"
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    marked = asked_places(tokenizer, ids, tags, question)
+    runs, before = [], False
+    for token, mark in zip(ids, marked, strict=True):
+        if mark and not before:
+            runs.append([])
+        if mark:
+            runs[-1].append(token)
+        before = mark
+    assert [tokenizer.decode(run).strip() for run in runs] == said
+
+
+def test_a_row_without_an_asked_tag_looks_nothing_up() -> None:
+    labels = torch.full((3, 6), IGNORE)
+    labels[:, 4:] = 7
+    there = torch.ones(3, 6)
+    asked = torch.zeros(3, 6, dtype=torch.bool)
+    asked[1, 2] = asked[2, 5] = True  # what comes behind the question cannot be seen from there
+    spoken = spoken_of(labels, there, asked)
+    assert spoken.row.tolist() == [1, 2] and spoken.place.tolist() == [3, 3]
+    assert spoken.right.nonzero().tolist() == [[0, 2]] and spoken.seen.sum(-1).tolist() == [4, 4]

@@ -9,13 +9,50 @@ thing is, and labels of its own; it knows the names that it is given.
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image
 
-from zoomagent.tools.tagging import Tag
+from zoomagent.errors import ModelNotFound
+from zoomagent.tools.tagging import MAX_WORDS, Tag, Tagger
 
+NAMES = "names.txt"
+"""The file of names in a tagger's folder, one a line."""
+MOST_NAMES = 10_000
+EVERYDAY = (
+    "person", "bicycle", "car", "motorcycle", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "ball", "kite", "baseball bat", "glove", "skateboard", "surfboard", "racket", "bottle", "wine glass", "cup", "fork",
+    "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza",
+    "doughnut", "cake", "chair", "sofa", "potted plant", "bed", "table", "toilet", "television", "laptop", "mouse",
+    "remote control", "keyboard", "mobile phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book",
+    "clock", "vase", "scissors", "teddy bear", "hair dryer", "toothbrush", "sign", "flag", "bridge", "tree", "tower",
+)  # fmt: skip
+"""What is looked for where nobody says what to look for."""
 SAID = "This is a photo of {name}."
 """How SigLIP 2 was taught to be asked."""
+
+
+def open_tagger(source: str) -> Tagger:
+    """The tagger in a folder, with the names in its `names.txt`, or those of everyday things. Raises ModelNotFound
+    where there is none."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise ModelNotFound(
+            f"There is no folder {folder.name!r} with a tagger. Name that of a SigLIP 2, or use 'auto'."
+        )
+    from zoomagent.models.local.checkpoint import DAMAGED
+
+    try:
+        text = (folder / NAMES).read_text(encoding="utf-8") if (folder / NAMES).is_file() else ""
+        names = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+        return Siglip(str(folder), [name for name in names if len(name) <= MAX_WORDS][:MOST_NAMES] or EVERYDAY)
+    except DAMAGED as error:
+        raise ModelNotFound(
+            f"{folder.name!r} holds no SigLIP 2 that could be loaded ({type(error).__name__}). Give the folder of one, "
+            "with its tokenizer and safetensors."
+        ) from error
 
 
 class Siglip:

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -54,6 +54,7 @@ from zoomagent.running import run
 from zoomagent.store import CheckpointFile, store_errors
 from zoomagent.strategy import DESCRIPTION_CALLS, GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
+from zoomagent.tools.taggers import open_tagger
 from zoomagent.tools.tagging import Tagger
 from zoomagent.tools.viewing import ViewStore
 
@@ -111,7 +112,7 @@ class ZoomAgent:
         samples: int = 5,
         connections: int = 16,
         opener: Callable[[Any], Picture | Video] = open_media,
-        tags: Literal["off", "auto"] | Tagger = "off",
+        tags: str | Tagger = "off",
     ) -> None:
         """`model`: "nano", a folder, "hf:" and a hub name, a base URL (`#name` picks the model), or a Model.
 
@@ -126,9 +127,9 @@ class ZoomAgent:
         by itself), `extra_body` what its server needs besides (`{"enable_thinking": False}`); `profile` is what a model
         that is loaded here takes: a file of `zoomagent doctor --save-profile`, a checkpoint's folder, a family's name,
         or fields; `tags` names what the picture and its parts show and tells the later questions: "auto" asks the
-        model, a Tagger is called instead; a server gets at most `connections` calls at a time; `opener` turns what
-        `ask` is given into a Picture or a Video. Raises pydantic.ValidationError (a ValueError) for values that cannot
-        be."""
+        model, a folder holds a SigLIP 2 (`open_tagger`), a Tagger is called instead; a server gets at most
+        `connections` calls at a time; `opener` turns what `ask` is given into a Picture or a Video. Raises
+        pydantic.ValidationError (a ValueError) for values that cannot be."""
         if profile is not None and not isinstance(model, str):
             raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
         self.context = Context(
@@ -149,9 +150,9 @@ class ZoomAgent:
             extra_body=dict(extra_body or {}),
             profile=profile_fields(profile),
             samples=samples,
-            tags="own" if callable(tags) else tags,
+            tags=tags if tags in ("off", "auto") else "own",  # type: ignore[arg-type]
         )
-        self._tagger = tags if callable(tags) else None
+        self._tagger = tags if callable(tags) else open_tagger(tags) if self.context.tags == "own" else None
         self._held = SharedModel(None, ours=True) if isinstance(model, str) else SharedModel(model, ours=False)
         self._opener = opener
         self._connections = connections

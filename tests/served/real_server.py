@@ -107,11 +107,15 @@ class RealServer(ABC):
 
 
 class VllmServer(RealServer):
+    def __init__(self, log: Path, *options: str, name: str = "nano", key: str = "", model: Path = NANO_WEIGHTS) -> None:
+        super().__init__(log, *options, name=name, key=key)
+        self._model = model
+
     def command(self) -> list[str]:
         folder = os.environ.get("ZOOMAGENT_TEST_VLLM", str(ROOT / ".venv" / "vllm"))
         key = ["--api-key", self.key] if self.key else []
         options = ["--served-model-name", self.name, "--dtype", "float32", *key, *self._options]
-        return [str(ROOT / "scripts/vllm-cpu.sh"), "serve", folder, str(NANO_WEIGHTS), str(self.port), *options]
+        return [str(ROOT / "scripts/vllm-cpu.sh"), "serve", folder, str(self._model), str(self.port), *options]
 
     def counted(self) -> tuple[float, float]:
         return self.measured("vllm:request_success_total"), self.measured("vllm:prompt_tokens_total")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from zoomagent.cli import bench_sets
+from zoomagent.cli import bench_lion, bench_sets
 from zoomagent.cli.options import ArbiterName, OldOut, ProfileName, Table, out_of
 
 OWN_WORLDS = "small,deep,fine,varied,other"
@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 app.command("run")(bench_sets.run)
+app.command("lion")(bench_lion.lion)
 app.command("compare")(bench_sets.compare)
 app.command("advise")(bench_sets.advise)
 app.command("export")(bench_sets.export)

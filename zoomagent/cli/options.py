@@ -72,6 +72,13 @@ MaxPixels = Annotated[
 Page = Annotated[int | None, typer.Option(min=1, help="Which page of a PDF or TIFF, counted from 1.")]
 
 
+def check_tags(value: str) -> str:
+    """Off, auto, or a folder that is there. BadParameter for anything else."""
+    if value not in ("off", "auto") and not (value and Path(value).expanduser().is_dir()):
+        raise typer.BadParameter(f"{value!r} is no folder; give off, auto, or the folder of a SigLIP 2")
+    return value
+
+
 @dataclass(frozen=True)
 class AgentOptions:
     """How a question is answered, whoever asks it: an agent's settings, but for its model."""
@@ -88,6 +95,14 @@ class AgentOptions:
     max_calls: Annotated[int, typer.Option(min=1, help="Model calls a question may cost.")] = CALLS
     max_depth: Annotated[int, typer.Option(min=0, help="How often a zoom may go into a zoom.")] = DEPTH
     deadline: Annotated[float, typer.Option(min=0.001, help="Seconds a question may take.")] = SECONDS
+    tags: Annotated[
+        str,
+        typer.Option(
+            callback=check_tags,
+            metavar="off|auto|FOLDER",
+            help="Name what the picture shows first: by the model, or by a SigLIP 2 and its names.txt.",
+        ),
+    ] = "off"
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Measure whether the crops mattered.")] = True
     check: Annotated[bool, typer.Option("--check/--no-check", help="Measure whether the thing is in its crop.")] = True
     max_tokens: MaxTokens = MAX_TOKENS

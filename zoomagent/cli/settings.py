@@ -28,6 +28,7 @@ KINDS: dict[str, type] = {
     "gate": float,
     "arbiter": str,
     "profile": str,
+    "tags": str,
     "max_calls": int,
     "max_depth": int,
     "deadline": float,

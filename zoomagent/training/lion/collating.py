@@ -20,6 +20,7 @@ from zoomagent.models.base import Pixels, Text
 from zoomagent.models.local.parallel import TASKS
 from zoomagent.models.profiles import Profile
 from zoomagent.models.words.chat import arrange
+from zoomagent.training.lion.lookup import asked_places
 from zoomagent.training.lion.moving import Scene, original, varied
 from zoomagent.training.lion.rows import Lesson, lessons, messages, with_wrong
 from zoomagent.training.nano.packing import IGNORE
@@ -27,6 +28,8 @@ from zoomagent.training.sft.processing import ViewProcessor
 from zoomagent.training.sft.reading import cut
 
 Row = Mapping[str, Any]
+ASKED = "asked_tags"
+"""Which tokens of a row spell a tag that the question names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,8 @@ class LionCollator:
         for name in ("pixel_values", "image_grid_thw"):
             batch[name] = torch.cat([one[name] for one in made])
         batch["task_ids"] = torch.tensor([one["task"] for one in made])
+        if self.tags:
+            batch[ASKED] = torch.tensor([[*one[ASKED], *[False] * (longest - len(one[ASKED]))] for one in made])
         return batch
 
     def row(self, row: Row) -> dict[str, Any]:
@@ -85,6 +90,7 @@ class LionCollator:
             "pixel_values": torch.as_tensor(np.asarray(out["pixel_values"])),
             "image_grid_thw": torch.as_tensor(np.asarray(out["image_grid_thw"])),
             "task": TASKS.index(lesson.task),
+            ASKED: asked_places(self.processor.tokenizer, ids, lesson.tags, scene.question),
         }
 
     def lesson(self, row: Row) -> tuple[Scene, Lesson]:

@@ -10,21 +10,24 @@ network beside them, one weight a layer instead of a vector, and a router that i
 merging, which would leave one task.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PolyConfig, inject_adapter_in_model
 from peft.tuners.poly.layer import PolyLayer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save_file
 
+from zoomagent.errors import SettingInvalid
 from zoomagent.models.local.parallel import TASKS, Route
+from zoomagent.models.local.routing import LORAS
 from zoomagent.strategy import Task
 
 FFN = ("gate_proj", "up_proj", "down_proj")
 TARGETS = rf".*language_model.*\.({'|'.join(FFN)})"
 NAME = "default"
+MIXTURE_SHAPE = "mixture.json"
 SURE = 3.0
 """The router's logits at the start: 0.95 of the own adapter, 0.05 of the other's."""
 
@@ -64,8 +67,10 @@ def poly_layers(model: Any) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, PolyLayer)}
 
 
-def learn_side(model: Any, side: Task | None) -> None:
-    """Let one task's adapter learn, the other's and the router stay as they are; None: both, and the router."""
+def learn_side(model: Any, side: Task | None) -> list[Any]:
+    """Let one task's adapter learn, the other's and the router stay as they are; None: both, and the router. The masks
+    that hold the other back, each with a `remove`."""
+    masks = []
     for layer in poly_layers(model).values():
         if side is None:
             continue
@@ -73,7 +78,8 @@ def learn_side(model: Any, side: Task | None) -> None:
         for weights in (layer.poly_lora_A[NAME], layer.poly_lora_B[NAME]):
             mask = torch.zeros_like(weights)
             mask[:, TASKS.index(side)] = 1.0
-            weights.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient))
+            masks.append(weights.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient)))
+    return masks
 
 
 def still(router: Any) -> None:
@@ -121,7 +127,31 @@ def fold(model: Any, folder: Path, base: str) -> None:
         config.save_pretrained(place)
 
 
-def shape_of(folder: Path) -> dict[str, Any]:
-    """What a checkpoint's mixture is: its form and size."""
-    content: dict[str, Any] = json.loads((folder / "mixture.json").read_text(encoding="utf-8"))
-    return content
+class Shape(BaseModel):
+    """What `loras/mixture.json` says of a checkpoint: the form and size of its adapters, the stage that wrote it, and
+    which DeepStack level is the aggregator (None: none). Older ones do not say the last."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    adapters: Literal["poly", "parallel"]
+    size: int = Field(ge=1)
+    stage: str = ""
+    level: int | None = Field(None, ge=0)
+
+    @property
+    def says_level(self) -> bool:
+        return "level" in self.model_fields_set
+
+
+def shape_of(folder: Path) -> Shape | None:
+    """The shape of the checkpoint in a folder; None of one that has no mixture. Raises SettingInvalid for a damaged
+    file."""
+    file = folder / LORAS / MIXTURE_SHAPE
+    if not file.is_file():
+        return None
+    try:
+        return Shape.model_validate_json(file.read_bytes())
+    except (ValidationError, OSError) as error:
+        text = (
+            f"{LORAS}/{MIXTURE_SHAPE} is damaged, so nothing says what its adapters are. Train the stage before again."
+        )
+        raise SettingInvalid(text) from error

@@ -29,16 +29,20 @@ from zoomagent.models.local.parallel import TASKS, Parallel, Route, attach_paral
 from zoomagent.models.local.routing import AGGREGATOR, LORAS, PARALLEL
 from zoomagent.models.profiles import own_overrides
 from zoomagent.training.base import Base
-from zoomagent.training.lion.collating import LionCollator
+from zoomagent.training.lion.collating import ASKED, LionCollator
 from zoomagent.training.lion.level import HINT, add_hint, with_level
+from zoomagent.training.lion.lookup import WEIGHT, Lookup, spoken_of
 from zoomagent.training.lion.mixture import (
+    MIXTURE_SHAPE,
     NAME,
+    Shape,
     attach_poly,
     fold,
     heed_task_ids,
     learn_side,
     mixture_weights,
     poly_layers,
+    shape_of,
     still,
 )
 from zoomagent.training.lion.rows import lessons
@@ -117,7 +121,7 @@ def train(settings: Settings) -> Path:
         settings.wrong,
         settings.seed,
     )
-    trainer = SFTTrainer(
+    trainer = LionTrainer(
         model=lion.model,
         args=_arguments(settings),
         train_dataset=rows_of(settings, collator),
@@ -135,19 +139,38 @@ def train(settings: Settings) -> Path:
     return settings.out / "checkpoint"
 
 
+class LionTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer; where a row's question names one of its tags, that tag is to be looked up (`lookup.py`)."""
+
+    def __init__(self, **given: Any) -> None:
+        self._lookup = Lookup(given["model"]) if given["data_collator"].tags else None
+        super().__init__(**given)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *given: Any, **more: Any) -> Any:
+        if self._lookup is None:
+            return super().compute_loss(model, inputs, *given, **more)
+        spoken = spoken_of(inputs["labels"], inputs["attention_mask"], inputs.pop(ASKED))
+        loss = super().compute_loss(model, inputs, *given, **more)
+        return loss + WEIGHT * self._lookup.loss(spoken) if len(spoken.row) else loss
+
+
 class Lion:
     """The model of a stage: a base with adapters, of which some learn."""
 
     def __init__(self, base: Base, settings: Settings) -> None:
         self._base, self._settings = base, settings
         folder = Path(base.source)
-        shaped = folder / LORAS / "mixture.json"
-        before: dict[str, Any] | None = json.loads(shaped.read_text(encoding="utf-8")) if shaped.is_file() else None
-        self.form: Literal["poly", "parallel"] = before["adapters"] if before else settings.adapters
-        self.size: int = before["size"] if before else settings.size
+        before = shape_of(folder)
+        if before and not before.says_level and settings.aggregator == "level":
+            raise SettingInvalid(
+                f"{LORAS}/{MIXTURE_SHAPE} of {base.name!r} does not say which level is the aggregator: it is an older "
+                'one. Write "level": null into it where it has none, else the last level\'s number, counted from 0.'
+            )
+        self.form: Literal["poly", "parallel"] = before.adapters if before else settings.adapters
+        self.size: int = before.size if before else settings.size
         model = base.weights(torch.float32)
         # The number of the level that is the aggregator: of a stage before, else a new one.
-        self._level: int | None = before.get("level") if before else None
+        self._level: int | None = before.level if before else None
         self._widened = settings.aggregator == "level" and self._level is None
         if self._widened:
             self._level = len(model.config.vision_config.deepstack_visual_indexes or [])
@@ -181,14 +204,7 @@ class Lion:
         """Let what the stage names learn, and nothing else."""
         stage, model = self._settings.stage, self.model
         if stage == "tags":
-            model.requires_grad_(False)
-            for name, weight in model.named_parameters():
-                weight.requires_grad_("language_model" in name and name.split(".")[-2] in ATTENTION)
-            rows = model.get_input_embeddings().weight
-            mask = torch.zeros(len(rows), 1)
-            mask[self.profile.hint_id] = 1.0
-            rows.requires_grad_(True)
-            rows.register_hook(lambda gradient: gradient * mask.to(gradient))
+            learn_tags(model, self.profile.hint_id)
             for layer in poly_layers(model).values():
                 still(layer.poly_router[NAME])
             return
@@ -247,12 +263,26 @@ class Lion:
                 save_file(parallel_weights(self.model), draft / LORAS / PARALLEL)
             if self._attention:
                 save_file(aggregator_weights(self.model), draft / LORAS / AGGREGATOR)
-            shape: dict[str, Any] = {"adapters": self.form, "size": self.size, "stage": self._settings.stage}
-            shape |= {} if self._level is None else {"level": self._level}
-            (draft / LORAS / "mixture.json").write_text(json.dumps(shape) + "\n", encoding="utf-8")
+            shape = Shape(adapters=self.form, size=self.size, stage=self._settings.stage, level=self._level)
+            (draft / LORAS / MIXTURE_SHAPE).write_text(shape.model_dump_json() + "\n", encoding="utf-8")
             profile = {**own_overrides(Path(base.source)), "routes": {task: task for task in TASKS}}
             profile |= {"hint": self.profile.hint, "hint_id": self.profile.hint_id} if self.profile.hint else {}
             (draft / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
+
+
+def learn_tags(model: Any, hint: int | None) -> list[nn.Parameter]:
+    """Let queries, keys and values of the text model learn, and the hint's row of the embedding table where there is
+    one; nothing else."""
+    model.requires_grad_(False)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_("language_model" in name and name.split(".")[-2] in ATTENTION)
+    if hint is not None:
+        rows = model.get_input_embeddings().weight
+        mask = torch.zeros(len(rows), 1)
+        mask[hint] = 1.0
+        rows.requires_grad_(True)
+        rows.register_hook(lambda gradient: gradient * mask.to(gradient))
+    return [weight for weight in model.parameters() if weight.requires_grad]
 
 
 def rows_of(settings: Settings, collator: LionCollator) -> Any:

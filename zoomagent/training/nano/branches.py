@@ -80,7 +80,7 @@ class Words:
     """Text to segments, with the tokenizer's answers remembered."""
 
     def __init__(self, tokenizer: Any, config: NanoConfig) -> None:
-        self._tokenizer, self._config = tokenizer, config
+        self.tokenizer, self._config = tokenizer, config
         self._ids: dict[str, tuple[int, ...]] = {}
         self.image = tokenizer.convert_tokens_to_ids("<|image_pad|>")
 
@@ -88,7 +88,7 @@ class Words:
         if text not in self._ids:
             if len(self._ids) > 50_000:
                 self._ids.clear()
-            self._ids[text] = tuple(self._tokenizer.encode(text, add_special_tokens=False))
+            self._ids[text] = tuple(self.tokenizer.encode(text, add_special_tokens=False))
         return Segment(self._ids[text], learn)
 
     def view(self, side: int) -> Branch:
