@@ -17,11 +17,9 @@ import asyncio
 import copy
 import functools
 import logging
-import re
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -34,7 +32,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
 from zoomagent.clips import answer_of, ask_clip
-from zoomagent.errors import InputRefused, RunError, SettingInvalid, StoreError
+from zoomagent.errors import InputRefused, RunError, SettingInvalid
 from zoomagent.geometry import Box
 from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
 from zoomagent.graphs.context import Bench, Budget, Context, Live
@@ -51,14 +49,12 @@ from zoomagent.models.profiles import UNKNOWN
 from zoomagent.prompts import DESCRIBE, PLAIN_DESCRIPTION
 from zoomagent.run_record import Made, Outcome, Source, Step
 from zoomagent.running import run
-from zoomagent.store import CheckpointFile, store_errors
+from zoomagent.store import ActiveThreads, CheckpointFile, store_errors, thread_name
 from zoomagent.strategy import DESCRIPTION_CALLS, GATE, MAX_TOKENS, Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.taggers import open_tagger
 from zoomagent.tools.tagging import Tagger
 from zoomagent.tools.viewing import ViewStore
-
-THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 UNKNOWN_FAMILY = (
     "The model's family is not known by its name, so boxes and sizes are read as most models write them. "
@@ -159,7 +155,7 @@ class ZoomAgent:
         self._store = CheckpointFile(checkpointer) if isinstance(checkpointer, str | Path) else checkpointer
         self._background = Background()
         self._loading = asyncio.Lock()
-        self._active: set[str] = set()
+        self._active = ActiveThreads()
 
     def using(self, **settings: Any) -> "ZoomAgent":
         """This agent with other settings (fields of `Context`: strategy, rule, budget …), for one question or many.
@@ -315,12 +311,8 @@ class ZoomAgent:
         async def one(item: Item) -> Answer:
             async with free:
                 if not isinstance(item, Sequence) or not 2 <= len(item) <= 4:
-                    return self._refusal(
-                        "",
-                        (),
-                        None,
-                        bad_question("An item is (picture, question), with options as third, regions as fourth."),
-                    )
+                    text = "An item is (picture, question), with options as third, regions as fourth."
+                    return self._refusal("", (), None, bad_question(text))
                 image, question, *more = item
                 given, regions = [*more, (), ()][:2]
                 try:
@@ -370,12 +362,12 @@ class ZoomAgent:
         """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
         began = time.monotonic()
         options = () if options is None else options
-        thread = self._thread(thread)
+        thread = thread_name(thread, is_kept=self._store is not None)
         try:
             check_question(question, options, regions)
             given = [box.as_list() for box in check_regions(regions, question)]
             async with AsyncExitStack() as stack:
-                stack.enter_context(self._only_run(thread))
+                stack.enter_context(self._active.only_run(thread))
                 stack.enter_context(store_errors())
                 media = await self._opened(stack, image)
                 if isinstance(media, Video):
@@ -467,31 +459,6 @@ class ZoomAgent:
                 await identify(self._held.model, seconds)
                 use_profile(self._held.model, self.context.profile)
             return self._held.model
-
-    @contextmanager
-    def _only_run(self, thread: str | None) -> Iterator[None]:
-        """One run at a time per thread_id."""
-        if thread is None:
-            yield
-            return
-        if thread in self._active:
-            text = "A run with this thread_id is still going on. Wait for it, or name another."
-            raise StoreError(text, code="run_already_active")
-        self._active.add(thread)
-        try:
-            yield
-        finally:
-            self._active.discard(thread)
-
-    def _thread(self, thread: str | None) -> str | None:
-        """The name under which the run is kept: the one given, else a new one. A wrong one is misuse of this class."""
-        if thread is None:
-            return None if self._store is None else str(uuid.uuid4())
-        if self._store is None:
-            raise ValueError("A thread_id needs a checkpointer to keep the run in. Give the agent one.")
-        if not THREAD_ID.fullmatch(thread):
-            raise ValueError(f"A thread_id is 1 to 128 of A-Z a-z 0-9 _ . : -, not {thread!r}.")
-        return thread
 
     def made(self) -> Made:
         """What makes answers now: version, moment, and the settings without what may be a secret or a place."""

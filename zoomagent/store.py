@@ -10,7 +10,9 @@ whether what was read is the state of a run (`running.py`).
 import asyncio
 import contextlib
 import hashlib
+import re
 import sqlite3
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from zoomagent.errors import StoreError
 from zoomagent.files import only_process
 
+THREAD_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 BUSY_SECONDS = 30.0
 """How long SQLite waits for another connection's write."""
 
@@ -130,3 +133,35 @@ def store_errors() -> Iterator[None]:
                 raise StoreError(text, code=code) from error
         text = f"The checkpoint file can not be used ({name}). Name another."
         raise StoreError(text, code="store_io") from error
+
+
+def thread_name(thread: str | None, is_kept: bool) -> str | None:
+    """The name under which a run is kept: the one given, else a new one. A wrong one is misuse of the agent."""
+    if thread is None:
+        return str(uuid.uuid4()) if is_kept else None
+    if not is_kept:
+        raise ValueError("A thread_id needs a checkpointer to keep the run in. Give the agent one.")
+    if not THREAD_ID.fullmatch(thread):
+        raise ValueError(f"A thread_id is 1 to 128 of A-Z a-z 0-9 _ . : -, not {thread!r}.")
+    return thread
+
+
+class ActiveThreads:
+    """The names of the runs that are going on: one run at a time for each."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    @contextlib.contextmanager
+    def only_run(self, thread: str | None) -> Iterator[None]:
+        if thread is None:
+            yield
+            return
+        if thread in self._names:
+            text = "A run with this thread_id is still going on. Wait for it, or name another."
+            raise StoreError(text, code="run_already_active")
+        self._names.add(thread)
+        try:
+            yield
+        finally:
+            self._names.discard(thread)
