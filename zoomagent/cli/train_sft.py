@@ -28,6 +28,14 @@ def sft(
     ] = None,
     fonts: Annotated[Path | None, typer.Option(help="--preset: a folder of fonts to write texts with too.")] = None,
     photographs: Annotated[Path | None, typer.Option(help="--preset: a folder of pictures as backgrounds.")] = None,
+    stage: Annotated[
+        Literal["align", "ground", "instruct"] | None,
+        typer.Option(help="--model: a stage of GroundingGPT's: what trains, which rows, which rate."),
+    ] = None,
+    earlier: Annotated[
+        list[Path] | None, typer.Option(help="--stage: data of an earlier stage, mixed in; repeat it for more.")
+    ] = None,
+    earlier_share: Annotated[float, typer.Option(min=0, max=0.9, help="--earlier: its share of the rows.")] = 0.2,
     accumulate: Annotated[int, typer.Option(min=1, help="--model: batches that make one step.")] = 1,
     lora: Annotated[int, typer.Option(min=0, help="--model: rank of LoRA; 0 trains everything.")] = 0,
     lora_targets: Annotated[str, typer.Option(help="--model: layers of the text model that LoRA adapts.")] = LORA,
@@ -63,7 +71,8 @@ def sft(
 
     targets = tuple(name.strip() for name in lora_targets.split(","))
     lora_how = {"lora": lora, "lora_targets": targets, "precision": precision, "checkpointing": checkpointing}
-    more = {"accumulate": accumulate, "max_length": max_length, "held_out": held_out, **lora_how}
+    staged = {"stage": stage, "earlier": tuple(earlier or ()), "earlier_share": earlier_share}
+    more = {**staged, "accumulate": accumulate, "max_length": max_length, "held_out": held_out, **lora_how}
     given: dict[str, Any] = {"out": Path("runs/sft"), "steps": 1000, "model": model, "data": data, **shared, **more}
     typer.echo(f"Use it:\n{usage(train(Settings(**given)))}")
 

@@ -24,7 +24,7 @@ import orjson
 from zoomagent.data.grounding.annotation import Annotation, Counts, Kind
 from zoomagent.data.grounding.clips import read_activitynet, read_charades, read_didemo, read_vggss
 from zoomagent.data.grounding.pictures import read_flickr30k, read_refcoco
-from zoomagent.data.grounding.telling import line_of, rows_of, sentence_row
+from zoomagent.data.grounding.telling import dialogue_row, line_of, rows_of, sentence_row
 from zoomagent.data.trajectories.card import SPLITS, Split, make_card, read_card, write_card
 from zoomagent.data.trajectories.trajectory import FORMAT, Trajectory, write_parquet
 from zoomagent.errors import SettingInvalid
@@ -175,6 +175,12 @@ def _write_rows(
                 counts["sentences: told" if row else f"sentences: {left_out}"] += 1
             sides[_side(told[0])] += rows
         for side, rows in sides.items():
+            of_picture: dict[str, list[Trajectory]] = {}
+            for row in rows:
+                of_picture.setdefault(row.image, []).append(row)
+            dialogues = [row for row in map(dialogue_row, of_picture.values()) if row]
+            counts["dialogues: told"] += len(dialogues)
+            rows += dialogues
             kinds[side].update(row.kind for row in rows)
             pictures[side] |= {row.image for row in rows}
             file = out / side / f"part-{shard:05d}.parquet"

@@ -1,8 +1,9 @@
 """What is asked about an annotation: the rows that a model is trained on.
 
 Of a picture three kinds of rows, told as at run time: phrase -> box, the question of the ground tool; region -> phrase;
-and a sentence whose phrases carry boxes. Numbers are written in the space of the profile that the rows are made for, of
-the whole as that profile sees it. Annotations of clips and sounds stay lines of JSON. Left out: dialogues.
+and a sentence whose phrases carry boxes. Several of one picture make a dialogue too. Numbers are written in the space
+of the profile that the rows are made for, of the whole as that profile sees it. Annotations of clips and sounds stay
+lines of JSON. Left out: dialogues that a language model words.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from zoomagent.prompts import describe_prompt, every_prompt, ground_prompt
 from zoomagent.tools.cropping import write_box
 from zoomagent.tools.viewing import view_size
 
-Asks = Literal["where", "what", "said"]
+Asks = Literal["where", "what", "said", "dialogue"]
+TURNS = 6
+"""Questions of a dialogue, at most (ours)."""
 REGION = "What is in this region? "
 """Asks for the phrase of a box (ours)."""
 
@@ -80,6 +83,36 @@ def row_of(annotation: Annotation, number: int, asks: Asks, text: str, answer: s
             "asks": asks,
             "phrase": annotation.sentence if asks == "said" else annotation.phrase,
         },
+    )
+
+
+def dialogue_row(rows: Sequence[Trajectory]) -> Trajectory | None:
+    """Rows of one picture as one dialogue: every question but the first is asked with boxes and words before it. Of one
+    thing it is asked where it is, of the next what is in its box, so that no answer stands there already; a sentence
+    comes last. None for fewer than two questions."""
+    things: dict[str, dict[str, Trajectory]] = {}
+    for row in rows:
+        things.setdefault(row.provenance["annotation"], {})[row.provenance["asks"]] = row
+    told = dict[str, Trajectory]()
+    for number, asked in enumerate(things.values()):
+        one = asked.get("what" if number % 2 else "where") or asked.get("where")
+        if one:
+            told.setdefault(one.question, one)
+    listed = list(told.values())[:TURNS]
+    listed += [row for row in rows if row.provenance["asks"] == "said"][:1]
+    if len(listed) < 2:
+        return None
+    first = listed[0]
+    turns = [
+        turn for row in listed for turn in (Turn(role="user", content=row.messages[0].content[1:]), *row.messages[1:])
+    ]
+    return first.model_copy(
+        update={
+            "id": f"{first.provenance['annotation']}-dialogue",
+            "targets": tuple(dict.fromkeys(box for row in listed for box in row.targets)),
+            "messages": (first.messages[0], *turns[1:]),
+            "provenance": {**first.provenance, "asks": "dialogue"},
+        }
     )
 
 
