@@ -507,3 +507,12 @@ def test_a_row_of_an_array_that_is_nested_too_deep_loses_no_other_row(tmp_path: 
     first, second, third = read_rows(file)
     assert isinstance(first, Row) and isinstance(second, NoRow) and isinstance(third, Row)
     assert (second.line, third.line) == (2, 3)
+
+
+@pytest.mark.parametrize("deep", ["[" * 100_000, '{"a":' * 100_000])
+def test_settings_that_are_nested_without_end_are_damaged_settings(deep: str, tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_bytes(b"{}\n")
+    (tmp_path / "answers.jsonl.run.json").write_text(deep)
+    with pytest.raises(StoreError) as told, AnswerFile(tmp_path / "answers.jsonl", {"model": "m"}):
+        pass
+    assert told.value.code == "run_mismatch"

@@ -69,7 +69,10 @@ def changed_settings(file: Path, given: Mapping[str, Any], free: Collection[str]
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, (json.dumps(now, indent=2) + "\n").encode())
         return {}
-    before = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("The file is nested deeper than any settings.") from error
     if not isinstance(before, dict):
         raise ValueError("The file holds no settings.")
     both = {name: (before.get(name), now.get(name)) for name in sorted({*before, *now} - {*free})}
