@@ -30,7 +30,7 @@ pytestmark = [
 
 SAME_LIKELIHOOD = 0.05
 """Nats by which a likelihood over the wire may differ."""
-TASKS: tuple[Task | None, ...] = (None, "image", "region")
+TASKS: tuple[Task, ...] = ("image", "region")
 
 
 @pytest.fixture(scope="session")
