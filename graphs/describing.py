@@ -66,7 +66,7 @@ async def tell(run: NodeRun) -> Update:
     if form != "none":
         prompt = describe_prompt(form, views.profile.space)
         message = Message("user", (await views.pixels(whole), Text(prompt)))
-        [reply] = await model.generate([message], max_tokens=TOKENS)
+        [reply] = await model.generate([message], max_tokens=TOKENS, task="image")
         said = parse_interleaved(reply.text, y_first=is_y_first(views.profile.space))
         phrases = told_phrases(run, said, whole)
         if phrases:
@@ -80,7 +80,7 @@ async def tell(run: NodeRun) -> Update:
     for part in parts:
         message = Message("user", (await views.pixels(part["id"]), Text(TAGS)))
         try:
-            [reply] = await model.generate([message])
+            [reply] = await model.generate([message], task="image")
         except RunError as error:
             ended = end_of_budget(run, error, bool(named))
             break

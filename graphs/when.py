@@ -71,7 +71,7 @@ async def understand(run: NodeRun) -> Update:
     if not phrases:
         view = views.sheet(sheet.moment, sheet.grid)["id"]
         message = Message("user", (await views.pixels(view), Text(CUES + question)))
-        [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens)
+        [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens, task="image")
         found = named(reply.text, question)
         phrases = [] if found == [question] or len(found) > MOST_THINGS else list(dict.fromkeys(found))
     text = f"To be found in time: {', '.join(phrases)}." if phrases else "Nothing in particular is to be found in time."

@@ -97,5 +97,5 @@ async def is_there(
     if seen is not None:
         return seen >= SEEN, seen
     message = Message("user", (await views.pixels(view), Text(SEE + phrase)))
-    [reply] = await model.generate([message], max_tokens=8, deadline=deadline)
+    [reply] = await model.generate([message], max_tokens=8, deadline=deadline, task="image")
     return plain(reply.text).startswith("yes"), None

@@ -19,6 +19,7 @@ from zoomagent.prompts import ground_prompt, macro_prompt
 from zoomagent.strategy import Task
 from zoomagent.training.base import Base
 from zoomagent.training.lion.level import HINT
+from zoomagent.training.lion.mixture import FFN
 from zoomagent.training.lion.run import Lion, Settings
 
 pytest_plugins = ["servers"]
@@ -29,7 +30,7 @@ pytestmark = [
 
 SAME_LIKELIHOOD = 0.05
 """Nats by which a likelihood over the wire may differ."""
-TASKS: tuple[Task | None, ...] = ("image", "region", None)
+TASKS: tuple[Task, ...] = ("image", "region")
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +59,9 @@ def lion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(lion: Path, logs: Path) -> Iterator[str]:
     """What --model takes of the server that has the checkpoint."""
     modules = [f"{task}={lion / 'loras' / task}" for task in ("region", "image")]
-    options = ("--enable-lora", "--max-lora-rank", "16", "--lora-modules", *modules)
+    # Without the names of its layers it wraps the last one too, and scoring given text ends vLLM 0.32 on a CPU.
+    layers = ("--lora-target-modules", *FFN)
+    options = ("--enable-lora", "--max-lora-rank", "16", *layers, "--lora-modules", *modules)
     with VllmServer(logs / "lion.log", *options, name="lion", model=lion) as server:
         yield server.url
 
@@ -94,7 +97,7 @@ def test_each_task_says_the_same_over_the_wire(served: str, lion: Path, asked: l
     for mine, theirs in zip(here, there, strict=True):
         assert [text for text, _ in mine] == [text for text, _ in theirs]
         for (_, each), (_, others) in zip(mine, theirs, strict=True):
-            assert all(abs(a - b) < SAME_LIKELIHOOD for a, b in zip(each, others, strict=True))
+            assert others == pytest.approx(each, abs=SAME_LIKELIHOOD)
         # Both adapters are heard, each in its own way.
         assert len({round(values[-1], 1) for _, values in mine}) == len(TASKS)
 

@@ -21,7 +21,7 @@ def lion(
     steps: Annotated[
         int, typer.Option(min=1, help="Conflict, aggregator: steps of each task; an arm of both makes twice as many.")
     ] = 120,
-    tag_steps: Annotated[int, typer.Option(min=1, help="Tags: steps of an arm.")] = 250,
+    tag_steps: Annotated[int, typer.Option(min=1, help="Tags: steps of an arm.")] = 150,
     seeds: Annotated[
         str, typer.Option(help="Comma-separated numbers: adapters' starts, and orders of rows.")
     ] = "1,2,3",
@@ -75,7 +75,8 @@ def _part(part: str, settings: Any, tags: Any, model: str, lion: str, n: int) ->
 
     match part:
         case "conflict" | "aggregator":
-            arms = conflict.CONFLICT if part == "conflict" else conflict.AGGREGATORS
+            taught = conflict.STAGED if settings.order == "stages" else conflict.CONFLICT
+            arms = taught if part == "conflict" else conflict.AGGREGATORS
             rows = rows_of(conflict.measure(settings, arms, _say), KINDS)
             return rows, markdown(rows, KINDS)
         case "tags":

@@ -66,6 +66,8 @@ CONFLICT: tuple[Wanted, ...] = (
     ("untaught", "none"), ("image", "none"), ("region", "none"), ("shared", "none"), ("mixture", "none"),
     ("switch", "none"), ("parallel", "none"),
 )  # fmt: skip
+STAGED = CONFLICT[:-1]
+"""Stage by stage: LION's own form has no adapter that is held back here."""
 AGGREGATORS: tuple[Wanted, ...] = (("region", "none"), ("region", "level"), ("region", "attention"))
 
 

@@ -64,9 +64,9 @@ class TagSettings:
 
     model: str
     out: Path
-    steps: int = 250
+    steps: int = 150
     seeds: tuple[int, ...] = (1, 2, 3)
-    rows: int = 6
+    rows: int = 4
     scenes: int = 800
     tested: int = 150
     rate: float = 1e-3
