@@ -18,9 +18,7 @@ MOST_DIGITS = 9
 """Of a seed or a limit: a file of results holds no longer numbers (ours)."""
 
 
-Strategies = Annotated[
-    str, typer.Option(help="Comma-separated: the agent's, and zoomeye, p2r, vicrop; macro is always among them.")
-]
+Strategies = Annotated[str, typer.Option(help="Comma-separated: the agent's, and rivals; macro is always among them.")]
 Seeds = Annotated[
     str | None, typer.Option(help="Orders of the options; 0: as published.  [1,2,3; 0 where none are shuffled]")
 ]
@@ -61,7 +59,8 @@ def run(
     from rich.progress import Progress
 
     from zoomagent.cli.bench import check_folders, json_bytes, names_in, print_table
-    from zoomagent.evaluation.public import ROWS, Plan, measure, name_with_arbiter
+    from zoomagent.evaluation.contestants import AGENT
+    from zoomagent.evaluation.public import BASE, Plan, measure, name_with_arbiter, rows_of
     from zoomagent.evaluation.public_table import public_markdown, public_report
     from zoomagent.evaluation.results import ResultFile
     from zoomagent.evaluation.sets.public.catalogue import check, named_set
@@ -69,12 +68,13 @@ def run(
     from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
 
     strategies = names_in(strategy)
-    if wrong := [name for name in strategies if name not in ROWS]:
-        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(ROWS)}", param_hint="--strategy")
     check_folders(out, results)
     cost, limits = _price(price), {"calls": _numbers(calls, "--calls"), "pixels": _numbers(pixels, "--pixels")}
     named = _numbers(seeds, "--seeds") if seeds else ()
     kind, folder = named_set(set_, data)
+    if wrong := [name for name in strategies if name not in (*AGENT, *rows_of(kind))]:
+        text = f"{wrong[0]!r} cannot be asked {kind.title}; use {', '.join((BASE, *rows_of(kind)))}"
+        raise typer.BadParameter(text, param_hint="--strategy")
     orders = named or ((1, 2, 3) if kind.shuffled else (0,))
     model, fields = resolve(model), profile_fields(profile)
     models: dict[int, Model] = {}

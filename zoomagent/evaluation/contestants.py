@@ -5,7 +5,7 @@ budget; rivals spend what their procedure asks for. `oracle` is no contestant: i
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,13 +17,15 @@ from zoomagent.data.world.scene import TEXT_HEIGHT, Level
 from zoomagent.errors import RunError, ToolError
 from zoomagent.evaluation.results import Key, Result
 from zoomagent.evaluation.rivals.asking import Procedure
+from zoomagent.evaluation.rivals.frames import GRID
 from zoomagent.evaluation.rivals.p2r import p2r
 from zoomagent.evaluation.rivals.tiling import depth_for, tiling_to
 from zoomagent.evaluation.rivals.vicrop import vicrop
 from zoomagent.evaluation.rivals.zoomeye import zoomeye
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Bench, Budget
-from zoomagent.media import Picture
+from zoomagent.media import Picture, Video
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Model
 from zoomagent.models.metering import metered
 from zoomagent.strategy import Strategy
@@ -86,14 +88,27 @@ class Given:
         )
 
 
-Contestant = Callable[[Picture, str, Sequence[str]], Awaitable[Given]]
+Media = Picture | Video
+Contestant = Callable[[Media, str, Sequence[str]], Awaitable[Given]]
 
 
 def of_agent(agent: ZoomAgent) -> Contestant:
     """A strategy of the agent's."""
 
-    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+    async def contestant(picture: Media, question: str, options: Sequence[str]) -> Given:
         return result_of(await agent.aask(picture, question, options))
+
+    return contestant
+
+
+def of_seeking(agent: ZoomAgent) -> Contestant:
+    """The agent asked when something happens in a clip; its first moment is its answer."""
+
+    async def contestant(clip: Media, question: str, options: Sequence[str]) -> Given:
+        answer = await agent.aask(clip, question, options)
+        given = result_of(answer)
+        found = [[one.start, one.end] for one in answer.moments[:1] if answer.answered]
+        return replace(given, text=str(found[0]) if found else given.text)
 
     return contestant
 
@@ -101,7 +116,7 @@ def of_agent(agent: ZoomAgent) -> Contestant:
 def of_pointing(agent: ZoomAgent) -> Contestant:
     """The agent's model pointing at a phrase in the whole picture, in one call. A reply without a box is none."""
 
-    async def contestant(picture: Picture, phrase: str, options: Sequence[str]) -> Given:
+    async def contestant(picture: Media, phrase: str, options: Sequence[str]) -> Given:
         async def pointed(bench: Bench) -> tuple[list[Box], int]:
             whole = bench.views.whole()
             tokens = bench.model.profile.visual_tokens(Size(*whole["size"]))
@@ -145,8 +160,9 @@ def result_of(answer: Answer) -> Given:
 def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) -> Contestant:
     """A rival procedure. One that ends without an answer, or cannot go on, counts as failed."""
 
-    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
-        views = ViewStore(picture, model.profile)
+    async def contestant(picture: Media, question: str, options: Sequence[str]) -> Given:
+        shown = Sheet(picture, picture.moment, GRID) if isinstance(picture, Video) else picture
+        views = ViewStore(shown, model.profile)
         try:
             with metered(None) as meter:
                 tried = await procedure(model, views, question, options, budget)

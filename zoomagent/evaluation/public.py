@@ -30,13 +30,24 @@ from zoomagent.errors import (
     SettingInvalid,
     Unauthorized,
 )
-from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_pointing, of_rival
+from zoomagent.evaluation.contestants import (
+    AGENT,
+    RIVALS,
+    Contestant,
+    Media,
+    make_agent,
+    of_agent,
+    of_pointing,
+    of_rival,
+    of_seeking,
+)
 from zoomagent.evaluation.results import Key, Result, ResultFile
+from zoomagent.evaluation.rivals.frames import IN_TIME, glance
 from zoomagent.evaluation.sets.public.catalogue import Contents, questions
 from zoomagent.evaluation.sets.public.question import PublicSet, SetQuestion
 from zoomagent.evaluation.sets.public.worth import HALF, worth
 from zoomagent.graphs.context import Budget
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import open_picture, open_video
 from zoomagent.models.base import Model
 from zoomagent.models.loading import identify
 from zoomagent.models.local.in_process import InProcessModel
@@ -44,7 +55,7 @@ from zoomagent.models.local.in_process import InProcessModel
 Part = Literal["all", "held-out", "test"]
 """`held-out` is a half of a set to calibrate on, `test` the other; no picture is in both."""
 BASE = "macro"
-ROWS = (*AGENT, *RIVALS)
+SEEKING = "auto"
 STOPS: dict[str, type[ServerError]] = {
     error.code: error
     for error in (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
@@ -79,8 +90,9 @@ class Plan:
 
     def ways(self, pixels: int) -> list[Way]:
         """The rows under one limit of pixels, the model without zoom first. Only strategies of the agent's have a
-        limit of calls: a rival stops by itself."""
-        names = dict.fromkeys([BASE] if self.kind.rule == "box" else [BASE, *self.strategies])
+        limit of calls: a rival stops by itself. A box is pointed at in the whole. In a clip all strategies of the
+        agent's seek alike; rivals that need a picture are left out there, and those in time elsewhere."""
+        names = dict.fromkeys([BASE, *(name for name in self.strategies if name in rows_of(self.kind))])
         return [
             Way(name, calls, pixels)
             for name in names
@@ -107,6 +119,13 @@ class Plan:
         return len(self.places) * seeds * sum(len(self.ways(pixels)) for pixels in self.pixels)
 
 
+def rows_of(kind: PublicSet) -> tuple[str, ...]:
+    """What can be asked of a set, beside the model without zoom."""
+    if kind.rule == "box":
+        return ()
+    return (SEEKING, *IN_TIME) if kind.rule == "moment" else (*AGENT, *RIVALS)
+
+
 def measure(
     plan: Plan,
     load: Callable[[int], tuple[str, Model]],
@@ -124,14 +143,18 @@ def measure(
         if shared and plan.at_once > 1:
             raise SettingInvalid("Several questions at once are for a server. This model runs here: leave that out.")
         budgets = {way: Budget(calls=way.calls) if way.calls else None for way in ways}
+        is_of_time = plan.kind.rule == "moment"
+        # No arbiter is fitted on clips.
+        judge = arbiter or ("none" if is_of_time else None)
         agents = {
-            way: make_agent(model if shared else load(pixels)[1], way.strategy, arbiter, budgets[way])
+            way: make_agent(model if shared else load(pixels)[1], way.strategy, judge, budgets[way])
             for way in ways
-            if way.strategy in AGENT
+            if way.strategy in AGENT and not (is_of_time and way.strategy == BASE)
         }
-        asked = of_pointing if plan.kind.rule == "box" else of_agent
+        asked = {"box": of_pointing, "moment": of_seeking}.get(plan.kind.rule, of_agent)
+        rivals = RIVALS | IN_TIME | {BASE: glance}
         contestants = {
-            way: asked(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
+            way: asked(agents[way]) if way in agents else of_rival(rivals[way.strategy], model) for way in ways
         }
 
         def progress_in_all(done: int, before: int = len(results)) -> None:
@@ -245,11 +268,11 @@ def key_of(plan: Plan, named: str, question: SetQuestion, place: int, way: Way, 
     )
 
 
-def _open(plan: Plan, question: SetQuestion) -> Picture:
+def _open(plan: Plan, question: SetQuestion) -> Media:
     try:
-        return open_picture(question.picture)
+        return open_video(question.picture) if plan.kind.rule == "moment" else open_picture(question.picture)
     except InputRefused as error:
-        text = f"The picture of question {question.id[:80]!r} of {plan.kind.title} cannot be opened: {error}"
+        text = f"The picture or clip of question {question.id[:80]!r} of {plan.kind.title} cannot be opened: {error}"
         raise InputRefused(text, code=error.code) from error
 
 
@@ -259,7 +282,7 @@ async def _answer(
     options: Sequence[str],
     key: Key,
     contestant: Contestant,
-    picture: Picture,
+    picture: Media,
 ) -> Result:
     start = time.perf_counter()
     given = await contestant(picture, question.text, options)
