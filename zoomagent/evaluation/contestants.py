@@ -17,8 +17,10 @@ from zoomagent.data.world.scene import TEXT_HEIGHT, Level
 from zoomagent.errors import RunError, ToolError
 from zoomagent.evaluation.results import Key, Result
 from zoomagent.evaluation.rivals.asking import Procedure
+from zoomagent.evaluation.rivals.deepeyes import deepeyes
 from zoomagent.evaluation.rivals.frames import GRID
 from zoomagent.evaluation.rivals.p2r import p2r
+from zoomagent.evaluation.rivals.qwen_agent import qwen_agent
 from zoomagent.evaluation.rivals.tiling import depth_for, tiling_to
 from zoomagent.evaluation.rivals.vicrop import vicrop
 from zoomagent.evaluation.rivals.zoomeye import zoomeye
@@ -33,7 +35,13 @@ from zoomagent.tools.grounding import ground
 from zoomagent.tools.viewing import ViewStore
 
 AGENT: tuple[str, ...] = get_args(Strategy)
-RIVALS: dict[str, Procedure] = {"zoomeye": zoomeye, "p2r": p2r, "vicrop": vicrop}
+RIVALS: dict[str, Procedure] = {
+    "zoomeye": zoomeye,
+    "p2r": p2r,
+    "vicrop": vicrop,
+    "deepeyes": deepeyes,
+    "qwen-agent": qwen_agent,
+}
 ORACLE = "oracle"
 NAMES = (*AGENT, "tiling", ORACLE, *RIVALS)
 RIVAL_BUDGET = Budget(calls=5000, seconds=None)
