@@ -21,8 +21,9 @@ from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, ServerError, SettingInvalid
+from zoomagent.evaluation.answerers import Way
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure, name_with_arbiter
+from zoomagent.evaluation.public import Part, Plan, ask_all, measure, name_with_arbiter
 from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import cluster_interval, wilson

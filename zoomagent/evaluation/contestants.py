@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
+from zoomagent.batch.asking import AWAY
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.questions import LEGIBLE
 from zoomagent.data.world.scene import TEXT_HEIGHT, Level
@@ -29,6 +30,7 @@ from zoomagent.graphs.context import Bench, Budget
 from zoomagent.media import Picture, Video
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Model
+from zoomagent.models.loading import identify
 from zoomagent.models.metering import metered
 from zoomagent.strategy import Strategy
 from zoomagent.tools.grounding import ground
@@ -64,6 +66,11 @@ class Given:
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    @property
+    def code(self) -> str:
+        """Why there is no answer; "" where there is one."""
+        return self.outcome.partition(": ")[2]
 
     @property
     def answered(self) -> bool:
@@ -151,7 +158,7 @@ def result_of(answer: Answer) -> Given:
     candidate = answer.micro if answer.perspective == "micro" else answer.macro
     return Given(
         answer.text,
-        answer.outcome.kind if answer.answered else f"{answer.outcome.kind}: {answer.outcome.code}",
+        outcome_of(answer),
         zoomed,
         answer.confidence,
         answer.cost.model_calls,
@@ -165,13 +172,23 @@ def result_of(answer: Answer) -> Given:
     )
 
 
+def outcome_of(answer: Answer) -> str:
+    """How a run ended, with the reason where there is no answer. One that could not look closer because its server went
+    away has none: asked again it may say something else."""
+    away = next((code for code in answer.outcome.codes if code.startswith(AWAY)), "")
+    if away and answer.outcome.kind == "answered_degraded":
+        return f"failed: {away}"
+    return answer.outcome.kind if answer.answered else f"{answer.outcome.kind}: {answer.outcome.code}"
+
+
 def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) -> Contestant:
     """A rival procedure. One that ends without an answer, or cannot go on, counts as failed."""
 
     async def contestant(picture: Media, question: str, options: Sequence[str]) -> Given:
         shown = Sheet(picture, picture.moment, GRID) if isinstance(picture, Video) else picture
-        views = ViewStore(shown, model.profile)
         try:
+            await identify(model)
+            views = ViewStore(shown, model.profile)
             with metered(None) as meter:
                 tried = await procedure(model, views, question, options, budget)
         except RunError as error:
