@@ -1,6 +1,7 @@
 """What a question about a clip asks of its time: when, how long, how often, which first; and about which things.
 
     timing_of("When is the red circle there?")        ("when", ["red circle"])
+    timing_of('When does "a man sits down" happen?')   ("when", ["a man sits down"])
     timing_of("What does the sign say?")              ("look", [])
 
 English only, and only these plain forms: all else is `look`, a question about what is to be seen, which is answered
@@ -34,6 +35,8 @@ _TAIL = re.compile(
     r"in (?:the )?(?:picture|clip|video|scene|view|frame|sight)|on (?:the )?screen)\s*$",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r"\s*(?:is|was|does|did) [\"“](.{1,300})[\"”](?: (?:there|happen|happening))?", re.IGNORECASE)
+"""Words in quotes are all of the thing, whatever they are."""
 _ORDER = re.compile(r"^(?:is|are|was|were|do|does|did) (.+?) (before|after) (.+)$", re.IGNORECASE)
 _DOES = re.compile(
     r"^\W*(?:(?:do|does|did)|(?:can|could|may|will) (?:we|you|i|one|they) (?:see|watch|find))\b", re.IGNORECASE
@@ -65,6 +68,8 @@ def timing_of(question: str) -> tuple[Kind, list[str]]:
         asked = re.match(pattern, text, re.IGNORECASE)
         if asked:
             rest = text[asked.end() :]
+            if quoted := _QUOTED.fullmatch(rest):
+                return kind, [quoted[1]]
             thing = "" if _MORE.search(rest) or not is_of_time(rest) else thing_in(rest)
             return (kind, [thing]) if thing else ("look", [])
     order = _ORDER.match(text)

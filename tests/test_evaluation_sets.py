@@ -21,8 +21,9 @@ from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import Row, read_rows
 from zoomagent.cli.bench import app
 from zoomagent.errors import InputRefused, ServerError, SettingInvalid
+from zoomagent.evaluation.answerers import Way
 from zoomagent.evaluation.contestants import Contestant, Given
-from zoomagent.evaluation.public import Part, Plan, Way, ask_all, measure, name_with_arbiter
+from zoomagent.evaluation.public import Part, Plan, ask_all, measure, name_with_arbiter
 from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import cluster_interval, wilson
@@ -33,11 +34,14 @@ from zoomagent.evaluation.sets.public.files import match_option, read_table, spl
 from zoomagent.evaluation.sets.public.own import own_set
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
 from zoomagent.evaluation.sets.public.vstar import HINT
-from zoomagent.evaluation.sets.public.worth import distance, worth
-from zoomagent.media import Picture
+from zoomagent.evaluation.sets.public.worth import worth
+from zoomagent.graphs.timing import timing_of
+from zoomagent.media import Picture, Video
 from zoomagent.models.base import Model
 from zoomagent.models.loading import load_model, use_profile
 from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.moments import Moment
+from zoomagent.moments import iou as moment_iou
 
 SIDE = 320
 N = 6
@@ -58,12 +62,13 @@ FIELDS = {
     "treebench": "target_instances", "zoombench": "response", "visualprobe": "solution", "textvqa": "answers",
     "gqa": "answer", "gqa-options": "question", "seed-bench": "choice_c", "mmbench-dev": "hint", "pope": "label",
     "mmvp": "Correct Answer", "blink-spatial": "choices", "refcoco": "bbox",
+    "charades-sta": "##", "charades-timelens": "spans",
 }  # fmt: skip
 
 
 def files_of(folder: Path) -> list[Path]:
     """The files with questions."""
-    kinds = (".json", ".jsonl", ".tsv", ".csv", ".parquet")
+    kinds = (".json", ".jsonl", ".tsv", ".csv", ".parquet", ".txt")
     return [f for f in sorted(folder.rglob("*")) if f.suffix in kinds and not f.with_suffix(".jpg").exists()]
 
 
@@ -98,7 +103,7 @@ def spoil_pictures(folder: Path, name: str) -> None:
             )
         elif file.suffix == ".tsv":
             file.write_bytes(file.read_bytes().replace(b"/9j/", b"!9j!"))
-        elif file.suffix == ".jpg" or file.parent.name == "SEED-Bench-image":
+        elif file.suffix in (".jpg", ".mp4") or file.parent.name == "SEED-Bench-image":
             file.unlink()
 
 
@@ -126,7 +131,18 @@ DEEP = b"[" * 1000 + b"]" * 1000
 
 @pytest.mark.parametrize("value", ["DEEP", {"a": 1}, True, "x" * 5000, [1e300, "inf", 1, 1]])
 @pytest.mark.parametrize(
-    "name", ["vstar", "visualprobe", "textvqa", "gqa", "gqa-options", "seed-bench", "pope", "mme-realworld-lite"]
+    "name",
+    [
+        "vstar",
+        "visualprobe",
+        "textvqa",
+        "gqa",
+        "gqa-options",
+        "seed-bench",
+        "pope",
+        "mme-realworld-lite",
+        "charades-timelens",
+    ],
 )
 def test_any_value_in_any_field_is_read_or_refused(drawn: Path, tmp_path: Path, name: str, value: Any) -> None:
     folder = tmp_path / name
@@ -437,10 +453,10 @@ PEOPLE = ("7", "7", "7", "seven", "seven", "8", "eight", "9", "9", "the 7")
         ("vqa", PEOPLE, (), "seven", 1),
         ("vqa", PEOPLE, (), "9", 0.6),
         ("vqa", PEOPLE, (), "4", 0),
-        ("anls", ("bakery", "x"), (), "bakary", 5 / 6),
-        ("anls", ("bakery",), (), "butcher", 0),
         ("box", ("[0, 0, 10, 10]",), (), "[0, 0, 10, 20]", 1),
         ("box", ("[0, 0, 10, 10]",), (), "[0, 0, 10, 21]", 0),
+        ("moment", ("[1000, 3000]",), (), "[2000, 4000]", 1 / 3),
+        ("moment", ("[1000, 3000]",), (), "Never", 0),
     ],
 )
 def test_an_answer_is_worth_what_the_authors_rule_says(
@@ -448,13 +464,6 @@ def test_an_answer_is_worth_what_the_authors_rule_says(
 ) -> None:
     question = SetQuestion("1", b"", "?", answers, options, boxes=((0, 0, 10, 10),))
     assert worth(rule, question, given) == pytest.approx(value)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "edits"), [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("ab", "ba", 2)]
-)
-def test_an_edit_distance_is_levenshteins(one: str, other: str, edits: int) -> None:
-    assert distance(one, other) == distance(other, one) == edits
 
 
 # Asking
@@ -468,7 +477,7 @@ def plan_of(drawn: Path, n: int | None = None, seeds: tuple[int, ...] = (1, 2, 3
 def saying(text: str, asked: list[tuple[str, ...]], outcome: str = "answered") -> Contestant:
     """Names the first option where `text` is "first", else says the text."""
 
-    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+    async def contestant(picture: Picture | Video, question: str, options: Sequence[str]) -> Given:
         asked.append((question, *options))
         return Given(options[0] if text == "first" else text, outcome, False, 0.5, 1, 64, prompt_tokens=100)
 
@@ -585,6 +594,72 @@ def test_a_phrase_is_pointed_at_and_right_where_boxes_overlap_by_half(drawn: Pat
     assert {r.key.question for r in results if r.right} == {first.id} and all(r.boxes and r.targets for r in results)
     silent = measure(plan, lambda pixels: served(FakeServer(brain=lambda seen: "Cannot tell"), pixels))
     assert {(r.right, r.outcome) for r in silent} == {(False, "failed: no_answer")}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "A 1 2 person sits.", "A 1##person sits.", "A 3 1##person sits.", "A x 2##sits.", "A 1 nan##sits.", "A 1 2##.",
+     "../A 1 2##person sits.", "A 1 2 3##person sits.", "A 1 1e9##person sits.", "A -1 2##person sits."],
+)  # fmt: skip
+def test_a_line_that_names_no_moment_is_refused(drawn: Path, tmp_path: Path, line: str) -> None:
+    shutil.copytree(drawn / "charades-sta", tmp_path / "set")
+    (tmp_path / "set" / "charades_sta_test.txt").write_text(f"{line}\n")
+    with pytest.raises(InputRefused) as caught:
+        check(SETS["charades-sta"], tmp_path / "set", part=True)
+    assert caught.value.code in ("data_missing", "data_corrupt")
+
+
+def test_words_of_a_moment_are_looked_for_whole(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn / "charades-sta", tmp_path / "set")
+    words = "a person, who has sat down,  turns on the light before they leave."
+    (tmp_path / "set" / "charades_sta_test.txt").write_text(f"CLIP0 1.5 2.25##{words}\n")
+    [question] = SETS["charades-sta"].read(tmp_path / "set")
+    assert question.answers == ("[1500, 2250]",)
+    phrase = "a person, who has sat down, turns on the light before they leave"
+    assert timing_of(question.text) == ("when", [phrase])
+
+
+def test_both_labels_of_a_clip_are_read_alike(drawn: Path) -> None:
+    one, other = ({q.picture_name: (q.text, q.answers) for q in read(f"charades-{name}", drawn)}
+                  for name in ("sta", "timelens"))  # fmt: skip
+    assert one == other and len(one) == N
+
+
+def test_nano_finds_moments_that_nine_frames_of_the_clip_do_not_bound(drawn: Path, tmp_path: Path) -> None:
+    command = ["run", "--set", "charades-timelens", "--data", str(drawn / "charades-timelens"), "--n", "3"]
+    command += [
+        "--strategy",
+        "auto,frames-9",
+        "--results",
+        str(tmp_path / "r.jsonl"),
+        "--out",
+        str(tmp_path / "r.json"),
+    ]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0 and "| row | mIoU [95 %] |" in done.output and "R@1 0.7" in done.output
+    rows = {row["strategy"]: row for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    assert rows["auto"]["accuracy"] > rows["macro"]["accuracy"] and (
+        rows["macro"]["calls"],
+        rows["frames-9"]["calls"],
+    ) == (1, 9)
+    results = load(tmp_path / "r.jsonl")
+    for result in results:
+        wanted = Moment(*json.loads(result.wanted))
+        again = moment_iou(Moment(*json.loads(result.given)), wanted) if result.given[0] == "[" else 0
+        assert result.score == pytest.approx(again) and result.right == (again >= 0.5)
+    mine = [r.score for r in results if r.key.strategy == "auto"]
+    assert [rows["auto"][f"r{n}"] for n in (30, 50, 70)] == [sum(s >= n / 100 for s in mine) / 3 for n in (30, 50, 70)]
+
+
+@pytest.mark.parametrize(("name", "row"), [("vstar", "frames-18"), ("charades-sta", "zoomeye"), ("refcoco", "p2r")])
+def test_a_rival_that_cannot_be_asked_a_set_is_refused(drawn: Path, name: str, row: str) -> None:
+    refused = CliRunner().invoke(app, ["run", "--set", name, "--data", str(drawn / name), "--strategy", f"auto,{row}"])
+    assert refused.exit_code == 2 and row in refused.output
+
+
+def test_moments_are_no_batch_to_calibrate_on(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingInvalid, match="moments"):
+        export(SETS["charades-sta"], drawn / "charades-sta", {"1": 0}, tmp_path / "out")
 
 
 def test_a_model_of_this_process_is_asked_one_question_at_a_time(drawn: Path) -> None:

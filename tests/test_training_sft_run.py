@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 from sft_world import write_data
@@ -191,6 +192,31 @@ def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
     assert done.stdout.count('train: {"rows"') == 1
     assert [line["step"] for line in lines(tmp_path) if "loss" in line] == [1, 2, 3]
     assert (tmp_path / "checkpoint" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_that_each_hold_a_part_of_the_weights_train_as_one_that_holds_all(
+    data: Path, tmp_path: Path
+) -> None:
+    """The file for eight GPUs, on two processors: FSDP 2 over gloo."""
+    config = yaml.safe_load((CONFIGS[0].parent / "8-gpus-fsdp.yaml").read_text())
+    config |= {"num_processes": 2, "use_cpu": True, "mixed_precision": "no", "main_process_port": 29641}
+    (tmp_path / "fsdp.yaml").write_text(yaml.safe_dump(config))
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "fsdp.yaml")]
+    launch += [str(Path(__file__).parent / "fsdp_on_cpus.py"), "train", "sft", "--model", "nano", "--data", str(data)]
+    launch += ["--out", str(tmp_path / "run"), "--steps", "3", "--rows", "1", "--workers", "0", "--save-every", "2"]
+    launch += ["--precision", "fp32", "--held-out", "2", "--rate", "1e-4"]
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    done = subprocess.run(launch, capture_output=True, text=True, env=environment, timeout=570)
+    assert done.returncode == 0, done.stderr[-3000:]
+    alone = train(settings(data, tmp_path / "alone", 3, rows=2, held_out=2))
+    one, both = weights(alone), weights(tmp_path / "run" / "checkpoint")
+    assert one.keys() == both.keys() and all(torch.allclose(one[name], both[name], atol=3e-4) for name in one)
+    # Each process has written its own half of the weights.
+    parts = sorted((tmp_path / "run" / "state" / "checkpoint-2").glob("pytorch_model_fsdp_0/*.distcp"))
+    whole = 4 * sum(tensor.numel() for tensor in one.values())
+    assert len(parts) == 2 and all(0.3 * whole < part.stat().st_size < 0.7 * whole for part in parts)
 
 
 @pytest.mark.slow

@@ -42,19 +42,26 @@ class Worker:
 @asynccontextmanager
 async def on_ray(setup: Setup, workers: int, concurrency: int) -> AsyncIterator[Ask]:
     """How to ask a row while the workers are there."""
+    async with cluster():
+        yield asker(started(setup, workers, concurrency))
+
+
+@asynccontextmanager
+async def cluster() -> AsyncIterator[None]:
+    """The cluster that is joined, or one of this machine that is ended again."""
     ours = not ray.is_initialized()
     if ours:
         ray.init(logging_level="warning", log_to_driver=False, configure_logging=False)
     try:
-        yield asker(started(setup, workers, concurrency))
+        yield
     finally:
         if ours:
             ray.shutdown()
 
 
-def started(setup: Setup, workers: int, concurrency: int) -> list[Any]:
+def started(setup: Any, workers: int, concurrency: int, kind: type[Any] = Worker) -> list[Any]:
     """Workers that are started again when they die, each with at most `concurrency` rows at a time."""
-    made = ray.remote(max_restarts=-1, max_task_retries=AGAIN, max_concurrency=concurrency)(Worker)
+    made = ray.remote(max_restarts=-1, max_task_retries=AGAIN, max_concurrency=concurrency)(kind)
     return [made.remote(setup) for _ in range(workers)]
 
 

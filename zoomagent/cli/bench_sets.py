@@ -1,6 +1,7 @@
 """`zoomagent bench run`, `compare`, `advise`, `sets`, `draw`: published sets, and what came of asking them."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,9 +19,7 @@ MOST_DIGITS = 9
 """Of a seed or a limit: a file of results holds no longer numbers (ours)."""
 
 
-Strategies = Annotated[
-    str, typer.Option(help="Comma-separated: the agent's, and zoomeye, p2r, vicrop; macro is always among them.")
-]
+Strategies = Annotated[str, typer.Option(help="Comma-separated: the agent's, and rivals; macro is always among them.")]
 Seeds = Annotated[
     str | None, typer.Option(help="Orders of the options; 0: as published.  [1,2,3; 0 where none are shuffled]")
 ]
@@ -39,14 +38,19 @@ SetFolder = Annotated[
 def run(
     set_: SetName,
     data: SetFolder = None,
-    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="nano, a folder, or a server's base URL; repeat for more servers of it.  [nano]"),
+    ] = None,
     strategy: Strategies = "macro,dualfocus,auto",
     seeds: Seeds = None,
     n: Annotated[int | None, typer.Option(min=1, help="So many questions of the set, always the same.")] = None,
     calls: Calls = "0",
     pixels: Pixels = "0",
     part: PartName = "all",
-    at_once: Annotated[int, typer.Option(min=1, help="Questions that are asked of a server at a time.")] = 1,
+    at_once: Annotated[int, typer.Option(min=1, help="Questions that are asked at a time, of all servers.")] = 1,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="In this process, or on a Ray cluster.")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the cluster, with --engine ray.")] = 2,
     price: TokenPrice = None,
     profile: ProfileName = None,
     arbiter: ArbiterName = None,
@@ -61,40 +65,66 @@ def run(
     from rich.progress import Progress
 
     from zoomagent.cli.bench import check_folders, json_bytes, names_in, print_table
-    from zoomagent.evaluation.public import ROWS, Plan, measure, name_with_arbiter
+    from zoomagent.cli.extras import need
+    from zoomagent.evaluation.answerers import BASE, rows_of, shared_name
+    from zoomagent.evaluation.contestants import AGENT
+    from zoomagent.evaluation.public import Plan, measure, name_with_arbiter
     from zoomagent.evaluation.public_table import public_markdown, public_report
     from zoomagent.evaluation.results import ResultFile
     from zoomagent.evaluation.sets.public.catalogue import check, named_set
     from zoomagent.models.base import Model
-    from zoomagent.models.loading import fingerprint, load_model, profile_fields, resolve
+    from zoomagent.models.loading import load_model, profile_fields, resolve
 
     strategies = names_in(strategy)
-    if wrong := [name for name in strategies if name not in ROWS]:
-        raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(ROWS)}", param_hint="--strategy")
     check_folders(out, results)
+    if engine == "ray":
+        need("ray")
     cost, limits = _price(price), {"calls": _numbers(calls, "--calls"), "pixels": _numbers(pixels, "--pixels")}
     named = _numbers(seeds, "--seeds") if seeds else ()
     kind, folder = named_set(set_, data)
+    if wrong := [name for name in strategies if name not in (*AGENT, *rows_of(kind.rule))]:
+        text = f"{wrong[0]!r} cannot be asked {kind.title}; use {', '.join((BASE, *rows_of(kind.rule)))}"
+        raise typer.BadParameter(text, param_hint="--strategy")
     orders = named or ((1, 2, 3) if kind.shuffled else (0,))
-    model, fields = resolve(model), profile_fields(profile)
+    servers, fields = [resolve(one) for one in model or ["nano"]], profile_fields(profile)
     models: dict[int, Model] = {}
 
-    def load(most: int) -> tuple[str, Model]:
+    def named_and_fields(most: int) -> tuple[str, dict[str, Any]]:
         own = fields | ({"max_pixels": most} if most else {})
-        loaded = load_model(model, profile=own)
+        return name_with_arbiter(shared_name(servers, own), arbiter), own
+
+    def load(server: str, most: int) -> tuple[str, Model]:
+        name, own = named_and_fields(most)
+        loaded = load_model(server, profile=own)
         models.setdefault(most, loaded)
-        return name_with_arbiter(fingerprint(model, own), arbiter), loaded
+        return name, loaded
 
     with Progress(transient=True) as bar:
         reading = bar.add_task("reading", total=kind.count)
         contents = check(kind, folder, n is not None, lambda done: bar.update(reading, completed=done))
         plan = Plan(kind, folder, contents, strategies, orders, n=n, at_once=at_once, part=part, **limits)
         asking = bar.add_task("asking", total=plan.total)
-        found = measure(plan, load, ResultFile(results), lambda done: bar.update(asking, completed=done), arbiter)
+        file, told = ResultFile(results), partial(_tell, bar, asking)
+        if engine == "ray":
+            from zoomagent.evaluation.public_cluster import Setup, measure_on_ray
+
+            def setup(most: int) -> tuple[str, Setup]:
+                name, own = named_and_fields(most)
+                load(servers[0], most)
+                return name, Setup(kind.rule, tuple(plan.ways(most)), tuple(servers), own, arbiter)
+
+            found = measure_on_ray(plan, setup, workers, file, told)
+        else:
+            loads = [partial(load, server) for server in servers]
+            found = measure(plan, loads[0], file, told, arbiter, loads[1:])
     content = public_report(plan, found, [one.profile for one in models.values()], cost)
     print_table(content, public_markdown(content), format)
     if out is not None:
         out.write_bytes(json_bytes(content))
+
+
+def _tell(bar: Any, task: Any, done: int) -> None:
+    bar.update(task, completed=done)
 
 
 def export(

@@ -18,10 +18,12 @@ from scipy.stats import binomtest
 
 from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.evaluation.results import Result, load
+from zoomagent.evaluation.rivals.frames import GRID
 from zoomagent.evaluation.sets.public.catalogue import questions
 from zoomagent.evaluation.sets.public.question import PublicSet
 from zoomagent.geometry import Size, whole
-from zoomagent.media import open_picture
+from zoomagent.media import Video, open_media
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.page.pictures import inlined_shot
 from zoomagent.page.run_html import one_page
 
@@ -125,7 +127,8 @@ def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> Mapping[str,
         if question.digest != known[question.id]:
             text = f"Question {question.id[:80]!r} of the folder is another one than was asked. Give the same files."
             raise InputRefused(text, code="data_corrupt")
-        with open_picture(question.picture) as picture:
+        with open_media(question.picture) as opened:
+            picture = Sheet(opened, opened.moment, GRID) if isinstance(opened, Video) else opened
             size = picture.size
             scale = min(1.0, SIDE / max(size.width, size.height))
             small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))

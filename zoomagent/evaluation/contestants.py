@@ -5,33 +5,45 @@ budget; rivals spend what their procedure asks for. `oracle` is no contestant: i
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
+from zoomagent.batch.asking import AWAY
 from zoomagent.confidence.replies import CANNOT_TELL
 from zoomagent.data.world.questions import LEGIBLE
 from zoomagent.data.world.scene import TEXT_HEIGHT, Level
 from zoomagent.errors import RunError, ToolError
 from zoomagent.evaluation.results import Key, Result
 from zoomagent.evaluation.rivals.asking import Procedure
+from zoomagent.evaluation.rivals.deepeyes import deepeyes
+from zoomagent.evaluation.rivals.frames import GRID
 from zoomagent.evaluation.rivals.p2r import p2r
+from zoomagent.evaluation.rivals.qwen_agent import qwen_agent
 from zoomagent.evaluation.rivals.tiling import depth_for, tiling_to
 from zoomagent.evaluation.rivals.vicrop import vicrop
 from zoomagent.evaluation.rivals.zoomeye import zoomeye
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Bench, Budget
-from zoomagent.media import Picture
+from zoomagent.media import Picture, Video
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Model
+from zoomagent.models.loading import identify
 from zoomagent.models.metering import metered
 from zoomagent.strategy import Strategy
 from zoomagent.tools.grounding import ground
 from zoomagent.tools.viewing import ViewStore
 
 AGENT: tuple[str, ...] = get_args(Strategy)
-RIVALS: dict[str, Procedure] = {"zoomeye": zoomeye, "p2r": p2r, "vicrop": vicrop}
+RIVALS: dict[str, Procedure] = {
+    "zoomeye": zoomeye,
+    "p2r": p2r,
+    "vicrop": vicrop,
+    "deepeyes": deepeyes,
+    "qwen-agent": qwen_agent,
+}
 ORACLE = "oracle"
 NAMES = (*AGENT, "tiling", ORACLE, *RIVALS)
 RIVAL_BUDGET = Budget(calls=5000, seconds=None)
@@ -54,6 +66,11 @@ class Given:
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    @property
+    def code(self) -> str:
+        """Why there is no answer; "" where there is one."""
+        return self.outcome.partition(": ")[2]
 
     @property
     def answered(self) -> bool:
@@ -86,14 +103,27 @@ class Given:
         )
 
 
-Contestant = Callable[[Picture, str, Sequence[str]], Awaitable[Given]]
+Media = Picture | Video
+Contestant = Callable[[Media, str, Sequence[str]], Awaitable[Given]]
 
 
 def of_agent(agent: ZoomAgent) -> Contestant:
     """A strategy of the agent's."""
 
-    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+    async def contestant(picture: Media, question: str, options: Sequence[str]) -> Given:
         return result_of(await agent.aask(picture, question, options))
+
+    return contestant
+
+
+def of_seeking(agent: ZoomAgent) -> Contestant:
+    """The agent asked when something happens in a clip; its first moment is its answer."""
+
+    async def contestant(clip: Media, question: str, options: Sequence[str]) -> Given:
+        answer = await agent.aask(clip, question, options)
+        given = result_of(answer)
+        found = [[one.start, one.end] for one in answer.moments[:1] if answer.answered]
+        return replace(given, text=str(found[0]) if found else given.text)
 
     return contestant
 
@@ -101,7 +131,7 @@ def of_agent(agent: ZoomAgent) -> Contestant:
 def of_pointing(agent: ZoomAgent) -> Contestant:
     """The agent's model pointing at a phrase in the whole picture, in one call. A reply without a box is none."""
 
-    async def contestant(picture: Picture, phrase: str, options: Sequence[str]) -> Given:
+    async def contestant(picture: Media, phrase: str, options: Sequence[str]) -> Given:
         async def pointed(bench: Bench) -> tuple[list[Box], int]:
             whole = bench.views.whole()
             tokens = bench.model.profile.visual_tokens(Size(*whole["size"]))
@@ -128,7 +158,7 @@ def result_of(answer: Answer) -> Given:
     candidate = answer.micro if answer.perspective == "micro" else answer.macro
     return Given(
         answer.text,
-        answer.outcome.kind if answer.answered else f"{answer.outcome.kind}: {answer.outcome.code}",
+        outcome_of(answer),
         zoomed,
         answer.confidence,
         answer.cost.model_calls,
@@ -142,12 +172,23 @@ def result_of(answer: Answer) -> Given:
     )
 
 
+def outcome_of(answer: Answer) -> str:
+    """How a run ended, with the reason where there is no answer. One that could not look closer because its server went
+    away has none: asked again it may say something else."""
+    away = next((code for code in answer.outcome.codes if code.startswith(AWAY)), "")
+    if away and answer.outcome.kind == "answered_degraded":
+        return f"failed: {away}"
+    return answer.outcome.kind if answer.answered else f"{answer.outcome.kind}: {answer.outcome.code}"
+
+
 def of_rival(procedure: Procedure, model: Model, budget: Budget = RIVAL_BUDGET) -> Contestant:
     """A rival procedure. One that ends without an answer, or cannot go on, counts as failed."""
 
-    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
-        views = ViewStore(picture, model.profile)
+    async def contestant(picture: Media, question: str, options: Sequence[str]) -> Given:
+        shown = Sheet(picture, picture.moment, GRID) if isinstance(picture, Video) else picture
         try:
+            await identify(model)
+            views = ViewStore(shown, model.profile)
             with metered(None) as meter:
                 tried = await procedure(model, views, question, options, budget)
         except RunError as error:

@@ -12,11 +12,11 @@ from typing import Any
 
 from zoomagent.agent import ZoomAgent
 from zoomagent.data.world.clips import drawn_video
-from zoomagent.evaluation.rivals.frames import uniform, window
+from zoomagent.evaluation.rivals.frames import Counted, uniform, window
 from zoomagent.evaluation.scoring import wilson
 from zoomagent.evaluation.sets.moments import Case, Settings, cases
 from zoomagent.media.video.sheet import Sheet
-from zoomagent.models.base import Message, Model, Pixels
+from zoomagent.models.base import Model
 from zoomagent.moments import Moment, iou
 from zoomagent.tools.viewing import ViewStore
 
@@ -33,33 +33,6 @@ class Found:
     score: float
     calls: int
     visual_tokens: int
-
-
-class Counted:
-    """A model that counts what it is asked; all else is the model's own."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.name, self.profile = model.name, model.profile
-        self.calls, self.tokens = 0, 0
-
-    async def generate(self, messages: Sequence[Message], **more: Any) -> Any:
-        self._count(messages)
-        return await self._model.generate(messages, **more)
-
-    async def score(self, messages: Sequence[Message], continuations: Sequence[str], **more: Any) -> Any:
-        self._count(messages)
-        return await self._model.score(messages, continuations, **more)
-
-    async def aclose(self) -> None:
-        """The model is the bench's."""
-
-    def _count(self, messages: Sequence[Message]) -> None:
-        from zoomagent.geometry import Size
-
-        images = [part.image for message in messages for part in message.parts if isinstance(part, Pixels)]
-        self.calls += 1
-        self.tokens += sum(self.profile.visual_tokens(Size(image.width, image.height)) for image in images)
 
 
 def measure(model: Model, settings: Settings, progress: Callable[[int], None] = lambda done: None) -> list[Found]:

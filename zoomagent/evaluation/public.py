@@ -13,10 +13,11 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from zoomagent.confidence.records import draw
 from zoomagent.errors import (
@@ -30,35 +31,24 @@ from zoomagent.errors import (
     SettingInvalid,
     Unauthorized,
 )
-from zoomagent.evaluation.contestants import AGENT, RIVALS, Contestant, make_agent, of_agent, of_pointing, of_rival
+from zoomagent.evaluation.answerers import BASE, Answerers, Way, rows_of
+from zoomagent.evaluation.contestants import AGENT, Contestant, Media
 from zoomagent.evaluation.results import Key, Result, ResultFile
 from zoomagent.evaluation.sets.public.catalogue import Contents, questions
-from zoomagent.evaluation.sets.public.question import PublicSet, SetQuestion
+from zoomagent.evaluation.sets.public.question import PublicSet, Rule, SetQuestion
 from zoomagent.evaluation.sets.public.worth import HALF, worth
-from zoomagent.graphs.context import Budget
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import open_picture, open_video
 from zoomagent.models.base import Model
-from zoomagent.models.loading import identify
-from zoomagent.models.local.in_process import InProcessModel
 
 Part = Literal["all", "held-out", "test"]
 """`held-out` is a half of a set to calibrate on, `test` the other; no picture is in both."""
-BASE = "macro"
-ROWS = (*AGENT, *RIVALS)
+Opened = Callable[["Plan", SetQuestion], AbstractContextManager[Any]]
+"""Opens the picture of a question for who answers it."""
 STOPS: dict[str, type[ServerError]] = {
     error.code: error
     for error in (ModelUnavailable, ModelNotFound, ModelBlind, OutsideWorld, RateLimited, Unauthorized)
 }
 """Errors of a run that are none of the model's answers."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How questions are answered: a strategy or a rival, and its limits (0: its own)."""
-
-    strategy: str
-    calls: int = 0
-    pixels: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,8 +69,9 @@ class Plan:
 
     def ways(self, pixels: int) -> list[Way]:
         """The rows under one limit of pixels, the model without zoom first. Only strategies of the agent's have a
-        limit of calls: a rival stops by itself."""
-        names = dict.fromkeys([BASE] if self.kind.rule == "box" else [BASE, *self.strategies])
+        limit of calls: a rival stops by itself. A box is pointed at in the whole. In a clip all strategies of the
+        agent's seek alike; rivals that need a picture are left out there, and those in time elsewhere."""
+        names = dict.fromkeys([BASE, *(name for name in self.strategies if name in rows_of(self.kind.rule))])
         return [
             Way(name, calls, pixels)
             for name in names
@@ -107,42 +98,52 @@ class Plan:
         return len(self.places) * seeds * sum(len(self.ways(pixels)) for pixels in self.pixels)
 
 
+Load = Callable[[int], tuple[str, Model]]
+
+
 def measure(
     plan: Plan,
-    load: Callable[[int], tuple[str, Model]],
+    load: Load,
     kept: ResultFile | None = None,
     progress: Callable[[int], None] = lambda done: None,
     arbiter: str | Path | None = None,
+    others: Sequence[Load] = (),
 ) -> list[Result]:
-    """All results of the plan. `load` gives the model that looks with so many pixels, and its name. A model in this
-    process is loaded once for each limit; others once for each row, as connections belong to one event loop."""
+    """All results of the plan. `load` gives the model that looks with so many pixels, and its name; `others` the same
+    model on other servers."""
     kept = kept or ResultFile()
     results: list[Result] = []
     for pixels in plan.pixels:
-        named, model = load(pixels)
-        shared, ways = isinstance(model, InProcessModel), plan.ways(pixels)
-        if shared and plan.at_once > 1:
+        loads = [partial(one, pixels) for one in (load, *others)]
+        found = [one() for one in loads]
+        named, shared = found[0][0], [model for _, model in found]
+        answerers = Answerers(
+            plan.kind.rule, plan.ways(pixels), shared, [partial(_model, one) for one in loads], arbiter
+        )
+        if answerers.is_in_process and plan.at_once > 1:
             raise SettingInvalid("Several questions at once are for a server. This model runs here: leave that out.")
-        budgets = {way: Budget(calls=way.calls) if way.calls else None for way in ways}
-        agents = {
-            way: make_agent(model if shared else load(pixels)[1], way.strategy, arbiter, budgets[way])
-            for way in ways
-            if way.strategy in AGENT
-        }
-        asked = of_pointing if plan.kind.rule == "box" else of_agent
-        contestants = {
-            way: asked(agents[way]) if way in agents else of_rival(RIVALS[way.strategy], model) for way in ways
-        }
 
         def progress_in_all(done: int, before: int = len(results)) -> None:
             progress(before + done)
 
         try:
-            results += asyncio.run(_with_model(model, plan, named, contestants, kept, progress_in_all))
+            results += asyncio.run(_ask_and_close(plan, named, answerers, kept, progress_in_all))
         finally:
-            for agent in agents.values():
-                agent.close()
+            answerers.close()
     return results
+
+
+def _model(load: Callable[[], tuple[str, Model]]) -> Model:
+    return load()[1]
+
+
+async def _ask_and_close(
+    plan: Plan, named: str, answerers: Answerers, kept: ResultFile, progress: Callable[[int], None]
+) -> list[Result]:
+    try:
+        return await ask_all(plan, named, answerers.contestants, kept, progress, answerers.forget)
+    finally:
+        await answerers.aclose()
 
 
 def name_with_arbiter(named: str, arbiter: Path | None) -> str:
@@ -152,24 +153,6 @@ def name_with_arbiter(named: str, arbiter: Path | None) -> str:
     return f"{named} arbiter {hashlib.sha256(arbiter.read_bytes()).hexdigest()[:12]}"
 
 
-async def _with_model(
-    model: Model,
-    plan: Plan,
-    named: str,
-    contestants: Mapping[Way, Contestant],
-    kept: ResultFile,
-    progress: Callable[[int], None],
-) -> list[Result]:
-    """Ask, with the model that rivals share known and, where it is a server's, given back in its own event loop."""
-    if isinstance(model, InProcessModel):
-        return await ask_all(plan, named, contestants, kept, progress, model.forget)
-    try:
-        await identify(model)
-        return await ask_all(plan, named, contestants, kept, progress)
-    finally:
-        await model.aclose()
-
-
 async def ask_all(
     plan: Plan,
     named: str,
@@ -177,13 +160,16 @@ async def ask_all(
     kept: ResultFile,
     progress: Callable[[int], None] = lambda done: None,
     forget: Callable[[], None] = lambda: None,
+    opened: Opened | None = None,
 ) -> list[Result]:
     """Every question of every row; of a server, several questions at a time."""
     places, free, results = plan.places, asyncio.Semaphore(plan.at_once), list[list[Result]]()
 
     async def one(question: SetQuestion, found: list[Result]) -> None:
         try:
-            found += await ask_one(plan, named, question, places[question.id], contestants, kept, forget)
+            found += await ask_one(
+                plan, named, question, places[question.id], contestants, kept, forget, opened or _open
+            )
             progress(sum(map(len, results)))
         finally:
             free.release()
@@ -208,6 +194,7 @@ async def ask_one(
     contestants: Mapping[Way, Contestant],
     kept: ResultFile,
     forget: Callable[[], None],
+    opened: Opened,
 ) -> list[Result]:
     """One question under every seed and by every row; its picture is opened once."""
     seeds = plan.seeds if plan.kind.shuffled else plan.seeds[:1]
@@ -219,7 +206,7 @@ async def ask_one(
     ]
     missing = [(way, options, key) for way, options, key in asked if key not in kept]
     if missing:
-        with await asyncio.to_thread(_open, plan, question) as picture:
+        with await asyncio.to_thread(opened, plan, question) as picture:
             for way, options, key in missing:
                 forget()
                 kept.add(await _answer(plan.kind, question, options, key, contestants[way], picture))
@@ -245,11 +232,16 @@ def key_of(plan: Plan, named: str, question: SetQuestion, place: int, way: Way, 
     )
 
 
-def _open(plan: Plan, question: SetQuestion) -> Picture:
+def open_source(rule: Rule, source: Path | bytes) -> Media:
+    """The picture or clip of a question."""
+    return open_video(source) if rule == "moment" else open_picture(source)
+
+
+def _open(plan: Plan, question: SetQuestion) -> Media:
     try:
-        return open_picture(question.picture)
+        return open_source(plan.kind.rule, question.picture)
     except InputRefused as error:
-        text = f"The picture of question {question.id[:80]!r} of {plan.kind.title} cannot be opened: {error}"
+        text = f"The picture or clip of question {question.id[:80]!r} of {plan.kind.title} cannot be opened: {error}"
         raise InputRefused(text, code=error.code) from error
 
 
@@ -259,12 +251,12 @@ async def _answer(
     options: Sequence[str],
     key: Key,
     contestant: Contestant,
-    picture: Picture,
+    picture: Media,
 ) -> Result:
     start = time.perf_counter()
     given = await contestant(picture, question.text, options)
     seconds = time.perf_counter() - start
-    code = given.outcome.partition(": ")[2]
+    code = given.code
     if code in STOPS:
         advice = "Run the same again to go on" if STOPS[code].retryable else "Name a model that can be asked"
         raise STOPS[code](f"Question {question.id[:80]!r} was not answered ({code}). What was, is kept. {advice}.")

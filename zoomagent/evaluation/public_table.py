@@ -2,7 +2,8 @@
 
 Beside the columns of the haystack's table (`table.py`), of which `low` and `high` are widened where questions share a
 picture or were asked under several seeds: `together`, the share of circles that are wholly right (MMBench's circular
-evaluation, MMVP's pairs); `iou` where the set says what must be seen; `f1` and `yes` for questions of Yes and No;
+evaluation, MMVP's pairs); `iou` where the set says what must be seen; `r30`, `r50`, `r70` for moments, of
+which the accuracy is the mean IoU; `f1` and `yes` for questions of Yes and No;
 tokens, and their price for a thousand questions. Questions that were not answered count as wrong. Left out: which of
 two rows is better, question by question (`compare.py`).
 """
@@ -15,11 +16,13 @@ from typing import Any
 from zoomagent.evaluation.public import Plan
 from zoomagent.evaluation.results import Result
 from zoomagent.evaluation.scoring import cluster_interval
+from zoomagent.evaluation.sets.public.question import Rule
 from zoomagent.evaluation.sets.public.worth import yes_or_no
 from zoomagent.evaluation.table import Row, cell, rows
 from zoomagent.geometry import Box, iou
+from zoomagent.graphs.timing import timing_of
 from zoomagent.models.profiles import Profile, whole_side
-from zoomagent.prompts import ground_prompt, macro_prompt
+from zoomagent.prompts import PARTS, SEE, ground_prompt, macro_prompt
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,16 @@ class Price:
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1000
 
 
-def public_rows(results: Sequence[Result], categories: Sequence[str], price: Price | None = None) -> list[Row]:
+def public_rows(
+    results: Sequence[Result], categories: Sequence[str], price: Price | None = None, of_time: bool = False
+) -> list[Row]:
     """The rows of `table.rows`, with what a published set has besides."""
     table = rows(results, categories if len(categories) > 1 else ())
     for row in table:
         mine = [r for r in results if r.key.row == row["strategy"] and row["kind"] in ("all", r.key.group)]
         row |= _scores(mine) | _bill(mine, price)
+        for least in RECALLS:
+            row[f"r{least}"] = sum(100 * r.score >= least for r in mine) / len(mine) if of_time else None
     return table
 
 
@@ -116,16 +123,28 @@ def public_report(
             }
             for profile in profiles
         ],
-        "prompt": ground_prompt(first.question, profiles[0].space)
-        if plan.kind.rule == "box"
-        else macro_prompt(first.question, profiles[0].offered(first.options)),
+        "prompt": _words(plan.kind.rule, first, profiles[0]),
         "price": asdict(price) if price else None,
-        "rows": public_rows(results, [name for name in plan.contents.categories if name], price),
+        "rows": public_rows(
+            results, [name for name in plan.contents.categories if name], price, plan.kind.rule == "moment"
+        ),
     }
 
 
-SHARES = ("gain", "harm", "together", "iou", "f1", "yes")
-NAMES = {"iou": "IoU", "f1": "F1", "yes": "yes"}
+def _words(rule: Rule, first: Result, profile: Profile) -> str:
+    """What the model is asked about the first question."""
+    if rule == "box":
+        return ground_prompt(first.question, profile.space)
+    if rule == "moment":
+        [phrase] = timing_of(first.question)[1]
+        return f"{PARTS}{phrase}\n{SEE}{phrase}"
+    return macro_prompt(first.question, profile.offered(first.options))
+
+
+RECALLS = (30, 50, 70)
+"""Hundredths of an IoU."""
+SHARES = ("gain", "harm", "together", "iou", *(f"r{least}" for least in RECALLS), "f1", "yes")
+NAMES = {"iou": "IoU", "f1": "F1", "yes": "yes", **{f"r{least}": f"R@1 0.{least // 10}" for least in RECALLS}}
 COLUMNS = ("calls", "visual tokens", "seconds", "price/1000", "ECE", "errors")
 """Columns that every table has; those of SHARES that hold nothing are left out."""
 
@@ -144,7 +163,7 @@ def public_markdown(report: dict[str, Any]) -> str:
         f"Model: {', '.join(report['models'])}. Most pixels of a view: {shown}. macro is the same model without zoom.",
         *report["notes"],
         "",
-        f"| row | accuracy [95 %] | {' | '.join(head)} |",
+        f"| row | {'mIoU' if 'r30' in shares else 'accuracy'} [95 %] | {' | '.join(head)} |",
         "|---|---|" + "--:|" * len(head),
         *(_line(row, shares) for row in of_all),
     ]

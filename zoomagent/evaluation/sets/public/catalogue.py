@@ -3,7 +3,7 @@
     kind, folder = named_set("vstar", Path("data/vstar"))
     check(kind, folder, part=False)        # every question once, before anything is asked
 
-Left out: sets of clips (Charades-STA): moments are another question, and have a bench of their own.
+Left out: how they are asked (`evaluation/public.py`).
 """
 
 import hashlib
@@ -14,6 +14,12 @@ from pathlib import Path
 
 from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.evaluation.sets.public.blink import read_blink, write_blink
+from zoomagent.evaluation.sets.public.charades import (
+    read_charades_sta,
+    read_charades_timelens,
+    write_charades_sta,
+    write_charades_timelens,
+)
 from zoomagent.evaluation.sets.public.gqa import read_gqa, read_gqa_options, write_gqa
 from zoomagent.evaluation.sets.public.hr_bench import read_hr_bench, write_hr_bench
 from zoomagent.evaluation.sets.public.mmbench import read_mmbench, write_mmbench
@@ -34,6 +40,7 @@ from zoomagent.graphs.checking import check_question
 HUB = "huggingface.co/datasets/"
 OWN = "own:"
 
+MOMENTS = "mIoU and R@1 of the first moment, as the authors; macro sees nine frames of the clip, once"
 NAMED = "the option named, as the authors; options shuffled per seed"
 LLAVA = "LLaVA's list of files: github.com/haotian-liu/LLaVA, docs/Evaluation.md"
 
@@ -188,6 +195,28 @@ _ALL = (
         rule="box",
         source="github.com/lichengunc/refer; pictures: COCO's train2014",
         scoring="IoU of at least a half, as the authors; pointed at in the whole picture",
+        shuffled=False,
+    ),
+    PublicSet(
+        name="charades-sta",
+        title="Charades-STA, test",
+        read=read_charades_sta,
+        write=write_charades_sta,
+        count=3720,
+        rule="moment",
+        source="github.com/jiyanggao/TALL; clips: prior.allenai.org/projects/charades",
+        scoring=MOMENTS,
+        shuffled=False,
+    ),
+    PublicSet(
+        name="charades-timelens",
+        title="Charades-TimeLens",
+        read=read_charades_timelens,
+        write=write_charades_timelens,
+        count=3363,
+        rule="moment",
+        source=f"{HUB}TencentARC/TimeLens-Bench",
+        scoring=MOMENTS,
         shuffled=False,
     ),
 )

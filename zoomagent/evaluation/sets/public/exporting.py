@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from zoomagent.errors import SettingInvalid
 from zoomagent.evaluation.sets.public.catalogue import questions
 from zoomagent.evaluation.sets.public.question import PublicSet
 from zoomagent.files import write_whole
@@ -22,7 +23,9 @@ ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 
 
 def export(kind: PublicSet, folder: Path, places: Mapping[str, int], out: Path) -> int:
-    """Write the questions; returns how many. The file of questions appears last and whole."""
+    """Write the questions; how many. The file of questions appears last and whole. SettingInvalid for moments."""
+    if kind.rule == "moment":
+        raise SettingInvalid(f"{kind.title} is about moments, for which nothing is calibrated. Use bench run.")
     out.mkdir(parents=True, exist_ok=True)
     lines = []
     for question in questions(kind, folder, frozenset(places)):

@@ -17,15 +17,15 @@ import orjson
 from zoomagent.confidence.records import draw
 
 Corners = tuple[int, int, int, int]
-Rule = Literal["option", "words", "yes or no", "vqa", "anls", "box"]
+Rule = Literal["option", "words", "yes or no", "vqa", "box", "moment"]
 """How an answer is compared with the right ones (`worth.py`)."""
 
 
 @dataclass(frozen=True)
 class SetQuestion:
-    """`picture` is a file, or the bytes of one. `answers` are the right ones as texts: with options, one of them.
-    `boxes` are original pixels of what must be seen, where the set says so. Questions of one `circle` count as right
-    together or not at all, where the set's authors count so."""
+    """`picture` is a file of a picture or a clip, or the bytes of a picture. `answers` are the right ones as texts:
+    with options, one of them. `boxes` are original pixels of what must be seen, where the set says so. Questions of one
+    `circle` count as right together or not at all, where the set's authors count so."""
 
     id: str
     picture: Path | bytes

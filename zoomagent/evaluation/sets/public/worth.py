@@ -5,9 +5,8 @@ words       the words are one of the right answers, numbers by value (`batch/gol
 yes or no   POPE's rule (evaluate.py of github.com/AoiDragon/POPE): the first sentence with "no" or "not" is No, any
             other Yes. Unlike there, no answer and "Cannot tell" are wrong, not Yes
 vqa         VQA's accuracy over ten people (Antol et al. 2015; visualqa.org/evaluation.html)
-anls        1 - the edit distance over the longer length, 0 below a half; the best of the right answers
-            (Biten et al. 2019, DocVQA)
 box         the box, written as [left, top, right, bottom], overlaps the right one by an IoU of a half
+moment      the IoU of the moment, written as [start, end] in milliseconds, with the right one
 
 A rule with shares counts a question as right from a half on, where right and wrong are counted.
 """
@@ -20,6 +19,8 @@ from zoomagent.confidence.replies import CANNOT_TELL, same_answer
 from zoomagent.confidence.words import plain, words
 from zoomagent.evaluation.sets.public.question import Rule, SetQuestion
 from zoomagent.geometry import Box, iou
+from zoomagent.moments import Moment
+from zoomagent.moments import iou as moment_iou
 
 HALF = 0.5
 
@@ -36,8 +37,9 @@ def worth(rule: Rule, question: SetQuestion, given: str) -> float:
         return vqa_accuracy(given, question.answers)
     if rule == "box":
         return float(iou(Box(*orjson.loads(given)), Box(*question.boxes[0])) >= HALF)
-    if rule == "anls":
-        return max(anls(given, answer) for answer in question.answers)
+    if rule == "moment":
+        wanted = Moment(*orjson.loads(question.answers[0]))
+        return moment_iou(Moment(*orjson.loads(given)), wanted) if given.startswith("[") else 0.0
     row = Row(question.id, 0, "", question.text, answers=question.answers)
     return float(bool(judge(row, given).right))
 
@@ -45,22 +47,3 @@ def worth(rule: Rule, question: SetQuestion, given: str) -> float:
 def yes_or_no(text: str) -> str:
     """What POPE's script reads in a reply."""
     return "no" if {"no", "not"} & set(words(text.split(".", 1)[0])) else "yes"
-
-
-def anls(given: str, wanted: str) -> float:
-    """Average normalized Levenshtein similarity's share for one answer."""
-    one, other = plain(given), plain(wanted)
-    longest = max(len(one), len(other))
-    similarity = 1 - distance(one, other) / longest if longest else 1.0
-    return similarity if similarity >= HALF else 0.0
-
-
-def distance(one: str, other: str) -> int:
-    """The edit distance of two texts (Levenshtein 1966)."""
-    before = list(range(len(other) + 1))
-    for row, letter in enumerate(one, 1):
-        now = [row]
-        for column, sign in enumerate(other, 1):
-            now.append(min(before[column] + 1, now[-1] + 1, before[column - 1] + (letter != sign)))
-        before = now
-    return before[-1]
