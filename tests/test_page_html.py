@@ -1,16 +1,19 @@
 """The HTML of a run: one for the saved and the served page, whole, with every text as text."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clip_world import ClipWorld
 from fake_model import FakeModel
 from page_texts import HOSTILE, planted
 from PIL import Image
 from sign_model import sign_model, sign_picture
 
 from zoomagent import Answer, ZoomAgent, open_picture
+from zoomagent.moments import Moment
 from zoomagent.page.pictures import rendered
 from zoomagent.page.run_html import FETCHED, TEMPLATES, TINY, Shot, begun_html, run_html, step_html, view_html
 from zoomagent.page.saving import render_page
@@ -162,3 +165,16 @@ def test_a_wide_picture_of_one_pixel_has_a_page() -> None:
         answer = agent.ask(thin, "What?")
         with open_picture(thin) as picture:
             assert "180 × 1 pixels" in render_page(answer, rendered(answer, picture))
+
+
+def test_moments_lie_in_the_bar_of_the_clip_where_they_lie_in_its_time() -> None:
+    answer = ClipWorld(Moment(3000, 4500)).ask("When is the red circle there?")
+    assert answer.moments and answer.picture and answer.picture.sheet
+    span, duration = answer.moments[0], answer.picture.sheet.duration
+    [bar] = re.findall(r'<svg class="bar clip".*?</svg>', run_html(answer, None), re.DOTALL)
+    [(x, width)] = re.findall(r'<rect class="fill micro" x="([\d.]+)" width="([\d.]+)"', bar)
+    [seen] = re.findall(r'<rect class="seen" x="([\d.]+)"', bar)
+    assert float(x) == pytest.approx(1000 * span.start / duration, abs=0.1)
+    assert float(width) == pytest.approx(1000 * (span.end - span.start) / duration, abs=0.1)
+    assert float(x) <= float(seen) + 1 <= float(x) + float(width)
+    assert "When it is there" not in run_html(answer.model_copy(update={"moments": ()}), None)

@@ -13,9 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from zoomagent.answer import Answer
-from zoomagent.moments import Moment, seconds, words
-from zoomagent.page.words import NOT_SURE, confidence_kind, mattered, mattered_words, no_confidence, percent
-from zoomagent.run_record import Candidate, Span, Step
+from zoomagent.page.words import NOT_SURE, confidence_kind, mattered, mattered_words, no_confidence, percent, span_words
+from zoomagent.run_record import Candidate, Step
 from zoomagent.text import printable as printable
 
 BRIEF = 0.01
@@ -100,11 +99,6 @@ def confidence_words(answer: Answer) -> str:
         return f"none: {no_confidence(answer)}"
     of = " (of the answer withheld)" if answer.withheld is not None else ""
     return f"{percent(answer.confidence)}, {confidence_kind(answer)}{of}"
-
-
-def span_words(span: Span) -> str:
-    """When a thing is there, or one time at which it was seen."""
-    return words(Moment(span.start, span.end)) if span.bounded else f"seen at {seconds(span.at)}"
 
 
 def print_lines(text: str) -> None:

@@ -37,6 +37,7 @@ from zoomagent.page.words import (
     step_entry,
     text_pieces,
     timeline,
+    times,
 )
 from zoomagent.run_record import Corners, Evidence, RunRecord, Step
 
@@ -96,6 +97,7 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
         "no_confidence": no_confidence(answer),
         "stage": None,
         "crops": crops,
+        "times": times(answer),
         "sides": sides(answer),
         "checks": checks(answer),
         "mattered": mattered(answer),

@@ -4,7 +4,8 @@ bars, the checks, the timeline, the bill. No HTML, no pixels; the tree of views 
 import math
 from typing import Any
 
-from zoomagent.run_record import Evidence, RunRecord, Step
+from zoomagent.moments import Moment, seconds, words
+from zoomagent.run_record import Evidence, RunRecord, Span, Step
 
 SIDE_OF_STEP = {"look": "macro"} | dict.fromkeys(
     ("locate", "zoom", "answer_again", "name", "ground", "confirm", "search", "drive", "check", "answer", "prove"),
@@ -133,6 +134,42 @@ def timeline(answer: RunRecord) -> list[dict[str, Any]]:
         entries.append({**step_entry(step, answer.perspective), "start": min(start, 99.6), "share": share})
         start += 100 * step.seconds / total
     return entries
+
+
+def times(answer: RunRecord) -> list[dict[str, Any]]:
+    """When each thing is there: its spans and when it was seen, in thousandths of the clip, and both in words."""
+    sheet = answer.picture.sheet if answer.picture else None
+    if sheet is None:
+        return []
+
+    def place(time: int) -> float:
+        return 1000 * min(max(time, 0), sheet.duration) / max(1, sheet.duration)
+
+    of_phrase: dict[str, list[Span]] = {}
+    for span in answer.moments:
+        of_phrase.setdefault(span.phrase, []).append(span)
+    return [
+        {
+            "phrase": phrase,
+            # A moment of a frame in a clip of hours is still to be seen.
+            "spans": [
+                {
+                    "x": min(place(one.start), 996),
+                    "width": max(4, place(one.end) - place(one.start)),
+                    "at": place(one.at),
+                }
+                for one in spans
+            ],
+            "words": [span_words(one) for one in spans],
+            "duration": seconds(sheet.duration),
+        }
+        for phrase, spans in of_phrase.items()
+    ]
+
+
+def span_words(span: Span) -> str:
+    """When a thing is there, or one time at which it was seen."""
+    return words(Moment(span.start, span.end)) if span.bounded else f"seen at {seconds(span.at)}"
 
 
 def step_entry(step: Step, perspective: str | None = None) -> dict[str, Any]:
