@@ -59,7 +59,7 @@ def test_every_setting_reaches_the_run(
     lines = {
         "model": "http://a/v1", "strategy": "locate", "rule": "macro", "target_error": 0.1, "gate": 0.5,
         "arbiter": "~/mine.json", "profile": str(tmp_path / "p.json"), "max_calls": 3, "max_depth": 1, "deadline": 9,
-        "max_tokens": 64,
+        "max_tokens": 64, "tags": "auto",
     }  # fmt: skip
     text = "\n".join(f"{name} = {json.dumps(value)}" for name, value in lines.items())
     file.write_text(text + "\n[extra_body]\nenable_thinking = false\n")
@@ -67,6 +67,7 @@ def test_every_setting_reaches_the_run(
     run(monkeypatch, "ask", "a.png", "What?")
     found = contexts[0]
     assert (found.rule, found.target_error, found.gate, found.max_tokens) == ("macro", 0.1, 0.5, 64)
+    assert found.tags == "auto"
     assert (found.budget.calls, found.budget.depth, found.budget.seconds) == (3, 1, 9.0)
     assert found.arbiter == str(Path.home() / "mine.json")
     assert found.profile == {"space": "pixels"} and found.extra_body == {"enable_thinking": False}

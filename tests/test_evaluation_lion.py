@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+from zoomagent.cli.main import app
 from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import DEEP, SMALL, draw_scene
 from zoomagent.errors import SettingInvalid, StoreError
@@ -20,6 +22,8 @@ from zoomagent.evaluation.lion.questions import KINDS, BenchQuestion, questions,
 from zoomagent.evaluation.lion.results import ArmResult, ArmResults, markdown, plain_markdown, rows_of
 from zoomagent.evaluation.lion.tags import TagSettings, tag_questions, tags_of
 from zoomagent.evaluation.lion.teaching import CANVAS, School, Taught, lots_of, see_all, teach
+from zoomagent.evaluation.results import ResultFile
+from zoomagent.evaluation.sets.haystack import Settings as Haystack
 from zoomagent.graphs.asking import tag_parts
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.loading import load_model
@@ -267,3 +271,24 @@ def test_switching_is_timed_for_both_models(base: Base, tmp_path: Path) -> None:
     assert plain["pictures"] == 2 and all(routed[place] > 0 for place in ("new picture", "same task", "other task"))
     assert "other task" in plain_markdown([plain, routed])
     json.dumps([plain, routed])
+
+
+@pytest.mark.slow
+def test_adapters_that_learned_nothing_answer_as_none_and_no_question_is_asked_twice(
+    base: Base, tmp_path: Path
+) -> None:
+    folder = str(Arm(base, "switch", 2, 1).export(tmp_path / "arm"))
+    settings = Haystack(n=6, size=512)
+    found = inside.measure("nano", folder, settings, ResultFile(tmp_path / "agent.jsonl"))
+    by_row = {name: [one.given for one in found if one.key.strategy == name] for name in inside.ROWS}
+    assert all(len(given) == 6 for given in by_row.values())
+    assert by_row["auto, no arbiter"] == by_row["auto, routes"]
+    table = {row["row"]: row for row in inside.rows(found)}
+    assert table["auto, routes, tags"]["calls"] > table["auto, routes"]["calls"]
+    assert inside.measure("nano", folder, settings, ResultFile(tmp_path / "agent.jsonl")) == found
+
+
+@pytest.mark.parametrize("given", [["--parts", "agent"], ["--parts", "conflict,what"], ["--seeds", "1,1"]])
+def test_the_command_line_refuses_what_cannot_be(given: list[str], tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["bench", "lion", "--out", str(tmp_path / "out"), *given])
+    assert run.exit_code == 2 and given[0] in run.output and not (tmp_path / "out").exists()

@@ -549,7 +549,8 @@ def test_the_tokens_of_the_tag_that_is_asked_for_are_found(tags: Any, question: 
     text = f"Is it [{', '.join(reversed(tags))}]? You may use these tags: [{', '.join(tags)}]. {question}"
     ids = tokenizer.encode(text, add_special_tokens=False)
     marked = asked_places(tokenizer, ids, tags, question)
-    runs, before = [], False
+    runs: list[list[int]] = []
+    before = False
     for token, mark in zip(ids, marked, strict=True):
         if mark and not before:
             runs.append([])

@@ -148,4 +148,5 @@ class Arm:
 def _bottleneck(model: Any, size: int) -> int:
     """The bottleneck of LION's own adapters that has as many weights as low rank `size` on the FFN."""
     text = model.config.text_config
-    return max(1, round(size * 3 * (text.hidden_size + text.intermediate_size) / (2 * text.hidden_size)))
+    width, inner = int(text.hidden_size), int(text.intermediate_size)
+    return max(1, round(size * 3 * (width + inner) / (2 * width)))
