@@ -129,8 +129,8 @@ def test_the_package_itself_takes_the_examples(config: EnvConfig, tmp_path: Path
     """Where verl is installed (0.9.1 was): its registry loads tools.yaml, a call is answered, run.sh is a config."""
     registry = pytest.importorskip("verl.tools.tool_registry", reason="needs verl, in an environment of its own")
     import verl
-    from hydra import compose, initialize_config_dir
 
+    hydra = pytest.importorskip("hydra")
     tools = yaml.safe_load((EXAMPLE / "tools.yaml").read_text())
     for tool in tools["tools"]:
         tool["config"] |= {"model": "qwen3-vl", "images": str(config.images)}
@@ -146,8 +146,10 @@ def test_the_package_itself_takes_the_examples(config: EnvConfig, tmp_path: Path
     assert response.text.startswith("img_idx 1 shows") and len(response.image) == 1
     line = (EXAMPLE / "run.sh").read_text().replace("\\\n", " ").split("main_ppo", 1)[1]
     given = [one.replace('"', "").replace("${2:-", "").replace("}", "") for one in line.split()]
-    with initialize_config_dir(str(Path(verl.__file__).parent / "trainer" / "config"), version_base=None):
-        made = compose("ppo_trainer", overrides=[one.replace("$1", "/data").replace("$HERE", "/h") for one in given])
+    with hydra.initialize_config_dir(str(Path(verl.__file__).parent / "trainer" / "config"), version_base=None):
+        made = hydra.compose(
+            "ppo_trainer", overrides=[one.replace("$1", "/data").replace("$HERE", "/h") for one in given]
+        )
     assert made.actor_rollout_ref.rollout.multi_turn.format == "hermes" and made.data.image_key == "images"
     assert made.reward.custom_reward_function.path == "/h/reward.py"
 
