@@ -6,7 +6,6 @@ accelerate 1.x turns FSDP on for accelerators only, and trains with DDP on proce
 of it runs on processors as well, with gloo. So its state is told that it has an accelerator; nothing else is changed.
 """
 
-import sys
 from typing import Any
 
 from accelerate import PartialState
@@ -21,9 +20,9 @@ def begin_as_accelerator(self: PartialState, *arguments: Any, **more: Any) -> No
         self.distributed_type = DistributedType.MULTI_GPU
 
 
-PartialState.__init__ = begin_as_accelerator  # type: ignore[method-assign]
+PartialState.__init__ = begin_as_accelerator
 
 if __name__ == "__main__":
     from zoomagent.cli.main import main
 
-    sys.exit(main())
+    main()

@@ -108,6 +108,20 @@ def test_the_page_shows_each_change_with_its_picture_and_boxes(tmp_path: Path) -
     assert "No question changed" in compare_page(pairs(a, a), SETS["vstar"], tmp_path / "set")
 
 
+def test_a_moment_is_said_in_seconds_and_marked_on_nine_frames_of_its_clip(tmp_path: Path) -> None:
+    draw_set(SETS["charades-sta"], tmp_path / "set", 1, 256)
+    [question] = SETS["charades-sta"].read(tmp_path / "set")
+    rows = []
+    for name, given, right in (("macro", "Never", False), ("auto", "[20000, 40000]", True)):
+        key = Key("m", 0, "", 0, False, 0, 0, "", name, set="charades-sta", question="1", data=question.digest)
+        rows.append(
+            [Result(key, question.text, (), "[0, 60000]", given, right, False, "answered", False, None, 1, 64, 0.1)]
+        )
+    page = compare_page(pairs(*rows), SETS["charades-sta"], tmp_path / "set")
+    assert "20 s to 40 s" in page and "0 s to 1:00" in page and "[20000" not in page and "Never" in page
+    assert page.count('<rect class="crop"') == 3 and page.count('<rect class="leg"') == 9
+
+
 def test_pictures_of_other_files_than_were_asked_are_refused(tmp_path: Path) -> None:
     a, b = asked_of_drawn(tmp_path / "set")
     draw_set(SETS["vstar"], tmp_path / "other", 3, 256, seed=2)

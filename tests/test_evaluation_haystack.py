@@ -14,14 +14,13 @@ from zoomagent.data.world.questions import LEGIBLE
 from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import DEEP, LEVELS, SMALL, draw_scene
 from zoomagent.errors import StoreError
-from zoomagent.evaluation.contestants import NAMES, RIVALS, Contestant, Given, of_rival, procedure_of
+from zoomagent.evaluation.contestants import NAMES, RIVALS, Contestant, Given, Media, of_rival, procedure_of
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.rivals.asking import RivalAnswer
 from zoomagent.evaluation.run import canvas, draw_picture, measure, run
 from zoomagent.evaluation.sets.haystack import KINDS_OF, Case, Settings, cases, size_name
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
-from zoomagent.media import Picture
 from zoomagent.models.base import Model
 from zoomagent.models.loading import fingerprint
 from zoomagent.tools.viewing import ViewStore
@@ -34,7 +33,7 @@ def every_case(settings: Settings) -> list[Case]:
 
 
 def answering(text: str, asked: list[str] | None = None) -> Contestant:
-    async def contestant(picture: Picture, question: str, options: Sequence[str]) -> Given:
+    async def contestant(picture: Media, question: str, options: Sequence[str]) -> Given:
         if asked is not None:
             asked.append(f"{picture.id} {question}")
         return Given(text, "answered", False, 0.5, 1, 64)

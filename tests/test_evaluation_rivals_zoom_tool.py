@@ -10,13 +10,13 @@ import pytest
 from fake_model import FAKE_PROFILE, Call, FakeModel, Scripted
 from PIL import Image
 
-from zoomagent.evaluation.contestants import RIVALS, of_rival
+from zoomagent.evaluation.contestants import RIVALS, Given, of_rival
 from zoomagent.evaluation.rivals.asking import Procedure, RivalAnswer
 from zoomagent.evaluation.rivals.deepeyes import FORMAT, SYSTEM, TRIES, deepeyes
 from zoomagent.evaluation.rivals.qwen_agent import DEFINITION, MOST_CALLS, grown, qwen_agent
 from zoomagent.geometry import Box, Size
 from zoomagent.graphs.context import Budget
-from zoomagent.media import open_picture
+from zoomagent.media import Picture, open_picture
 from zoomagent.models.base import Reply, Text, ToolCall
 from zoomagent.prompts import macro_prompt
 from zoomagent.tools.viewing import ViewStore
@@ -148,10 +148,15 @@ def test_small_boxes_grow_as_in_the_package(box: Box, wider: Box) -> None:
     assert grown(box, Size(1000, 1000)) == wider
 
 
+async def asked(model: FakeModel, name: str, picture: Picture) -> Given:
+    return await of_rival(RIVALS[name], model)(picture, QUESTION, OPTIONS)
+
+
 @pytest.mark.parametrize("name", ["deepeyes", "qwen-agent"])
 def test_a_run_without_an_answer_has_failed(name: str) -> None:
     model = FakeModel()
-    model.enqueue([tagged("none"), *[calling(zoom(CORNER, 9))] * MOST_CALLS][name != "deepeyes" :])
+    replies: list[Scripted] = [tagged("none")] if name == "deepeyes" else [calling(zoom(CORNER, 9))] * MOST_CALLS
+    model.enqueue(replies)
     with open_picture(Image.new("RGB", (200, 200))) as picture:
-        given = asyncio.run(of_rival(RIVALS[name], model)(picture, QUESTION, OPTIONS))  # type: ignore[arg-type]
+        given = asyncio.run(asked(model, name, picture))
     assert given.outcome == "failed: no_answer" and given.calls == len(model.history)

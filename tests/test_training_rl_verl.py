@@ -123,6 +123,37 @@ def test_the_tool_class_speaks_verls_interface(config: EnvConfig, monkeypatch: p
     assert (reward, noted) == (0.0, {"zoom_refused": 0.0}) and not tool._rows
 
 
+# Of verl and hydra; nothing of ours is involved.
+@pytest.mark.filterwarnings("ignore")
+def test_the_package_itself_takes_the_examples(config: EnvConfig, tmp_path: Path) -> None:
+    """Where verl is installed (0.9.1 was): its registry loads tools.yaml, a call is answered, run.sh is a config."""
+    registry = pytest.importorskip("verl.tools.tool_registry", reason="needs verl, in an environment of its own")
+    import verl
+
+    hydra = pytest.importorskip("hydra")
+    tools = yaml.safe_load((EXAMPLE / "tools.yaml").read_text())
+    for tool in tools["tools"]:
+        tool["config"] |= {"model": "qwen3-vl", "images": str(config.images)}
+    (tmp_path / "tools.yaml").write_text(yaml.safe_dump(tools))
+    zoom, out = registry.initialize_tools_from_config(str(tmp_path / "tools.yaml"))
+    assert (zoom.name, out.name) == (ZOOM_IN, ZOOM_OUT)
+
+    async def one() -> Any:
+        name, _ = await zoom.create(create_kwargs={"row": json.dumps(row(NEAR))})
+        return await zoom.execute(name, pointing(NEAR), agent_data=Trajectory())
+
+    response, _, _ = asyncio.run(one())
+    assert response.text.startswith("img_idx 1 shows") and len(response.image) == 1
+    line = (EXAMPLE / "run.sh").read_text().replace("\\\n", " ").split("main_ppo", 1)[1]
+    given = [one.replace('"', "").replace("${2:-", "").replace("}", "") for one in line.split()]
+    with hydra.initialize_config_dir(str(Path(verl.__file__).parent / "trainer" / "config"), version_base=None):
+        made = hydra.compose(
+            "ppo_trainer", overrides=[one.replace("$1", "/data").replace("$HERE", "/h") for one in given]
+        )
+    assert made.actor_rollout_ref.rollout.multi_turn.format == "hermes" and made.data.image_key == "images"
+    assert made.reward.custom_reward_function.path == "/h/reward.py"
+
+
 class Base:
     def __init__(self, config: dict[str, Any], tool_schema: Any) -> None:
         self.config, self.tool_schema, self.name = config, tool_schema, tool_schema.function.name

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 from sft_world import write_data

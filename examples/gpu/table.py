@@ -36,7 +36,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Instruct")
 SETS = {"vstar": "craigwu/vstar_bench", "hr-bench-4k": "DreamMr/HR-Bench"}
-ROWS = "macro,dualfocus,dualfocus-published,auto,tools,search,p2r,zoomeye"
+ROWS = "macro,dualfocus,dualfocus-published,auto,tools,search,p2r,zoomeye,qwen-agent,deepeyes"
 REHEARSED_ROWS = "macro,dualfocus,auto,tools,p2r"
 DRAWN = {"vstar": 150, "hr-bench-4k": 30}
 """Questions of the rehearsal: half of them are enough for an arbiter, which needs a hundred records."""

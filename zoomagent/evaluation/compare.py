@@ -8,6 +8,7 @@ its seeds and rotations are no questions of their own. Left out: why an answer c
 --save.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +21,18 @@ from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.evaluation.results import Result, load
 from zoomagent.evaluation.rivals.frames import GRID
 from zoomagent.evaluation.sets.public.catalogue import questions
-from zoomagent.evaluation.sets.public.question import PublicSet
-from zoomagent.geometry import Size, whole
+from zoomagent.evaluation.sets.public.question import Corners, PublicSet
+from zoomagent.geometry import Box, Size, whole
 from zoomagent.media import Video, open_media
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.moments import Moment, words
 from zoomagent.page.pictures import inlined_shot
 from zoomagent.page.run_html import one_page
 
 SIDE = 560
 """Longer side of a picture of the page, in pixels (ours)."""
+_MOMENT = re.compile(r"\[(\d{1,12}), (\d{1,12})\]")
+"""How results hold a moment: milliseconds."""
 MOST = 200
 """Questions on one page (ours): every picture is inlined."""
 Change = Literal["gained", "lost", "both right", "both wrong"]
@@ -111,18 +115,52 @@ def compare_page(found: Sequence[Pair], kind: PublicSet | None, folder: Path | N
     shown.sort(key=lambda pair: list(Change.__args__).index(pair.change))  # type: ignore[attr-defined]
     pictures = _shots(shown[:MOST], kind, folder) if kind and folder else {}
     entries = [
-        {"pair": pair, "shot": pictures.get(pair.a.key.question), "place": place}
+        {
+            "pair": pair,
+            "shot": _marked(pair, pictures.get(pair.a.key.question)),
+            "place": place,
+            "right": ", ".join(_said(one) for one in pair.a.answers or (pair.a.wanted,)),
+            "given": {"a": _said(pair.a.given), "b": _said(pair.b.given)},
+        }
         for place, pair in enumerate(shown[:MOST], 1)
     ]
     values = {"figures": figures(found), "entries": entries, "left": len(shown) - len(entries)}
     return one_page("compare.html", values | {"a": found[0].a.key.row, "b": found[0].b.key.row})
 
 
-def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> Mapping[str, Any]:
-    """The picture of each question, small, with the original's size."""
+def _said(text: str) -> str:
+    """An answer for people: a moment in seconds, all else as it is."""
+    found = _MOMENT.fullmatch(text)
+    return words(Moment(int(found[1]), int(found[2]))) if found else text
+
+
+def _marked(pair: Pair, shot: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The picture with what must be seen and what the second row rests on; of a clip, the frames of both moments."""
+    if shot is None:
+        return None
+    if shot["sheet"] is None:
+        return shot | {"targets": pair.a.targets, "boxes": pair.b.boxes}
+    return shot | {
+        "targets": _frames(shot["sheet"], pair.a.wanted, 0.05),
+        "boxes": _frames(shot["sheet"], pair.b.given),
+    }
+
+
+def _frames(sheet: Mapping[int, Box], text: str, inset: float = 0) -> list[Corners]:
+    """The cells of a sheet that show a moment, by their times; none where it is none, or lies between them. `inset` is
+    a share of their width: two frames around one cell can then both be seen."""
+    found = _MOMENT.fullmatch(text)
+    moment = Moment(int(found[1]), int(found[2])) if found else Moment(0, 0)
+    cells = [cell for time, cell in sheet.items() if moment.holds(time)]
+    by = [round(inset * cell.width) for cell in cells]
+    return [(c.left + n, c.top + n, c.right - n, c.bottom - n) for c, n in zip(cells, by, strict=True)]
+
+
+def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> dict[str, dict[str, Any]]:
+    """The picture of each question, small, with the original's size; of a clip nine frames, with their times."""
     wanted = frozenset(pair.a.key.question for pair in shown)
     known = {pair.a.key.question: pair.a.key.data for pair in shown}
-    shots = {}
+    shots: dict[str, dict[str, Any]] = {}
     for question in questions(kind, folder, wanted):
         if question.digest != known[question.id]:
             text = f"Question {question.id[:80]!r} of the folder is another one than was asked. Give the same files."
@@ -132,5 +170,11 @@ def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> Mapping[str,
             size = picture.size
             scale = min(1.0, SIDE / max(size.width, size.height))
             small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
-            shots[question.id] = {"shot": inlined_shot(picture.view(whole(size), small), "JPEG"), "size": size}
+            cells = (
+                {picture.time_of(n): picture.cell(n) for n in range(GRID * GRID)}
+                if isinstance(picture, Sheet)
+                else None
+            )
+            shown_small = inlined_shot(picture.view(whole(size), small), "JPEG")
+            shots[question.id] = {"shot": shown_small, "size": size, "sheet": cells}
     return shots

@@ -123,7 +123,8 @@ def of_seeking(agent: ZoomAgent) -> Contestant:
         answer = await agent.aask(clip, question, options)
         given = result_of(answer)
         found = [[one.start, one.end] for one in answer.moments[:1] if answer.answered]
-        return replace(given, text=str(found[0]) if found else given.text)
+        # Boxes would be those of another sheet for each answer.
+        return replace(given, text=str(found[0]) if found else given.text, boxes=())
 
     return contestant
 

@@ -84,7 +84,7 @@ async def run(desk: Desk, call: ToolCall, shown: list[str], boxes: list[Box]) ->
     index = arguments.get("img_idx")
     if call.name != ZOOM_IN:
         return Message("tool", (Text(f"Tool {call.name} does not exists."),), tool_call_id=call.id)
-    if type(index) not in (int, float) or index not in range(len(shown)):
+    if isinstance(index, bool) or not isinstance(index, int | float) or index not in range(len(shown)):
         text = f"Error: Invalid input image {list(range(len(shown)))}"
         return Message("tool", (Text(text),), tool_call_id=call.id)
     try:

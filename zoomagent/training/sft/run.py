@@ -1,7 +1,7 @@
 """Supervised training on trajectories, with TRL's SFTTrainer: nano, or any Qwen-VL checkpoint, in full or by LoRA.
 
     zoomagent train sft --model nano --data OUT --steps 200 --out runs/sft
-    accelerate launch --config_file examples/accelerate/8-gpus-fsdp.yaml -m zoomagent.cli train sft --lora 64 …
+    accelerate launch --config_file examples/accelerate/8-gpus-fsdp.yaml -m zoomagent.cli train sft --model ...
 
 The assistant's turns are learned, and of those only the ones marked `learn`. A run goes on by itself from the newest
 checkpoint in `out`, in the same data order. `out` holds settings.json, log.jsonl, dropped.json, state/ and, at the
