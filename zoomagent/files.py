@@ -117,6 +117,14 @@ def free_folder(folder: Path, names: Iterable[str]) -> Path:
     raise AssertionError("counting does not end")
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of that name. One that can be no name is none, whatever the system says of it."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def check_writable(folder: Path) -> None:
     """Whether the folder, or the nearest one above it that is there, takes a file."""
     above = next(place for place in (folder, *folder.absolute().parents) if place.exists() or place.is_symlink())
