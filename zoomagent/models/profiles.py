@@ -14,7 +14,6 @@ tokens, 0-1 of the square (its train.py). LLaVA-NeXT and OneVision: tiles of 336
 `max_pixels` is below the hard limits where a model card recommends a budget (1280 visual tokens for Qwen).
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
+from zoomagent.files import read_json
 from zoomagent.geometry import Size, Space, fit_size
 from zoomagent.strategy import Task
 
@@ -306,8 +306,8 @@ def own_overrides(folder: Path) -> dict[str, Any]:
     """What the folder's `zoomagent.json`, where there is one, says of the profile."""
     file = folder / "zoomagent.json"
     try:
-        content = json.loads(file.read_bytes()) if file.is_file() else {}
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(file.read_bytes()) if file.is_file() else {}
+    except (OSError, ValueError) as error:
         raise ModelNotFound(f"The checkpoint's zoomagent.json cannot be read ({type(error).__name__}).") from error
     if not isinstance(content, dict):
         raise ModelNotFound("The checkpoint's zoomagent.json holds no JSON object of profile fields.")
@@ -329,13 +329,13 @@ def environment_overrides() -> dict[str, Any]:
     """The fields set in `ZOOMAGENT_PROFILE`, a JSON object; none where it names a file, a folder or a family."""
     text = "" if environment_name() else os.environ.get("ZOOMAGENT_PROFILE", "")
     try:
-        value = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+        value = read_json(text or "{}")
+    except ValueError as error:
         raise SettingInvalid(
             f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields."
         ) from None
     if not isinstance(value, dict):
-        raise SettingInvalid(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {value!r}.")
+        raise SettingInvalid(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {str(value)[:80]!r}.")
     return value
 
 
