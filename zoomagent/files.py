@@ -69,6 +69,14 @@ def read_json(text: str | bytes) -> Any:
         raise ValueError("JSON that is nested too deep") from error
 
 
+def check_json(value: Any, what: str) -> None:
+    """Raise SettingInvalid for what JSON cannot hold: it is to be sent, or kept."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingInvalid(f"{what} cannot be written as JSON ({str(error)[:80]}). Give plain values.") from error
+
+
 def changed_settings(file: Path, given: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, tuple[Any, Any]]:
     """Which settings differ from those kept in `file`: by name, before and now; those in `free` may. Where none are
     kept yet, these are. Raises ValueError or OSError for a file that cannot be read."""

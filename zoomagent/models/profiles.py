@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
-from zoomagent.files import read_json
+from zoomagent.files import check_json, read_json
 from zoomagent.geometry import Size, Space, fit_size
 from zoomagent.strategy import Task
 
@@ -359,6 +359,9 @@ _MOST: dict[str, float] = {
 MOST_PIXELS = 1 << 28
 """Of every other number (ours): pixels of a view. No model takes more."""
 
+MOST_BITS = 64
+"""Of any whole number (ours): longer ones cannot be written into a message, however wrong they are."""
+
 _MAY_BE_ZERO = ("hint_id", "tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "visible_pixels")
 
 
@@ -390,14 +393,20 @@ def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
             raise SettingInvalid(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
         kind = type(getattr(UNKNOWN, name))
         fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+        fits = fits and not (isinstance(value, int) and value.bit_length() > MOST_BITS)  # else it cannot be told
         if isinstance(value, tuple):
             fits = fits and all(isinstance(item, str) for item in value)
         if not fits or (isinstance(value, bool) and kind is not bool):
-            raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {str(value)[:80]!r}.")
+            shown = (
+                "so long a number" if isinstance(value, int) and value.bit_length() > MOST_BITS else repr(value)[:80]
+            )
+            raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {shown}.")
         if name == "routes" and not all(
             task in get_args(Task) and isinstance(to, str) and to for task, to in value.items()
         ):
             raise SettingInvalid(f"'routes' must name a model for each of {', '.join(get_args(Task))}, not {value!r}.")
+        if name == "extra_body":
+            check_json(value, "'extra_body' of a profile")
         least = 0 if name in _MAY_BE_ZERO else 1
         most = _MOST.get(name, MOST_PIXELS)
         if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
