@@ -7,8 +7,8 @@ in the picture. Left out: whether the views are of the picture that is open (`co
 
 import json
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from zoomagent.bounds import within
 from zoomagent.confidence.replies import plain
 from zoomagent.errors import InputRefused
-from zoomagent.graphs.regions import check_regions
+from zoomagent.graphs.regions import check_regions, items_of
 from zoomagent.graphs.state import State
 from zoomagent.tools.viewing import MOST_SIDE, id_of
 
@@ -34,18 +34,27 @@ def check_question(question: object, options: object = (), regions: object = ())
     """Raises InputRefused (bad_question, bad_region) for what can not be asked."""
     if not isinstance(question, str) or not question.strip() or written_length(question, MAX_QUESTION) > MAX_QUESTION:
         raise bad_question(f"A question is text of 1 to {MAX_QUESTION} characters.")
-    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) > MAX_OPTIONS:
+    given = items_of(options, MAX_OPTIONS)
+    if given is None:
         raise bad_question(f"Options are a list of at most {MAX_OPTIONS} texts.")
-    if any(not isinstance(option, str) or not option.strip() for option in options):
+    if any(not isinstance(option, str) or not option.strip() for option in given):
         raise bad_question("Every option is a text that says something.")
-    lengths = [written_length(option, MAX_OPTION) for option in options]
+    lengths = [written_length(option, MAX_OPTION) for option in given]
     if max(lengths, default=0) > MAX_OPTION or sum(lengths) > MAX_TOGETHER:
         raise bad_question(f"An option has at most {MAX_OPTION} characters, all together at most {MAX_TOGETHER}.")
-    if len({plain(option) for option in options}) < len(options):
+    if len({plain(option) for option in given}) < len(given):
         raise bad_question("Two options say the same. Give each once.")
-    if any("\ud800" <= character <= "\udfff" for character in "".join([question, *options])):
+    if any("\ud800" <= character <= "\udfff" for character in "".join([question, *given])):
         raise bad_question("The question holds half a character (a lone surrogate). Send valid Unicode.")
     check_regions(regions, question)
+
+
+def plain_words(question: object, options: object) -> tuple[Any, Any]:
+    """A question and options whose texts and list are Python's own: a caller's classes could raise, or say something
+    else, wherever a run reads them. What is no text and no list stays, for `check_question` to refuse."""
+    items = items_of(options, MAX_OPTIONS)
+    given = options if items is None else [str.__str__(one) if isinstance(one, str) else one for one in items]
+    return str.__str__(question) if isinstance(question, str) else question, given
 
 
 def written_length(text: str, most: int) -> int:

@@ -8,6 +8,7 @@ not when they are used.
 """
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, field_validator
 
 from zoomagent.errors import InputRefused, SettingInvalid
 from zoomagent.graphs.checking import bad_question, check_question, check_state
@@ -82,6 +83,15 @@ class Context(BaseModel):
         ),
     ] = "off"
     samples: Annotated[int, Field(ge=1, description="Samples to vote when the model gives no likelihoods.")] = 5
+
+    @field_validator("extra_body", "profile")
+    @classmethod
+    def _can_be_sent_and_kept(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, RecursionError) as error:
+            raise ValueError("not writable as JSON") from error
+        return value
 
 
 @dataclass(frozen=True)

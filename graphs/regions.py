@@ -9,15 +9,19 @@ stands. A region that the words do not name is looked at all the same. Left out:
 `locating.py`).
 """
 
+import logging
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from itertools import islice
 from typing import Any
 
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, intersect, whole
 from zoomagent.tools.cropping import written
 from zoomagent.tools.viewing import ViewStore, box_of
+
+log = logging.getLogger(__name__)
 
 MAX_REGIONS = 16
 """Regions of one question (ours)."""
@@ -29,9 +33,10 @@ _NAMED = re.compile(r"\{\{(\d{1,9})\}\}|\{(\d{1,9})\}")
 def check_regions(regions: object, question: str) -> list[Box]:
     """The regions as boxes. Raises InputRefused (bad_region) for what is none, for too many, and for a question that
     names one which was not given."""
-    if isinstance(regions, str | bytes) or not isinstance(regions, Sequence) or len(regions) > MAX_REGIONS:
+    given = items_of(regions, MAX_REGIONS)
+    if given is None:
         raise bad_region(f"Regions are a list of at most {MAX_REGIONS} boxes.")
-    boxes = [_read_region(number, region) for number, region in enumerate(regions)]
+    boxes = [_read_region(number, region) for number, region in enumerate(given)]
     named = [int(match[2]) for match in _NAMED.finditer(question) if match[2]]
     missing = next((number for number in named if number >= len(boxes)), None)
     if missing is not None:
@@ -42,15 +47,31 @@ def check_regions(regions: object, question: str) -> list[Box]:
     return boxes
 
 
-def _read_region(number: int, region: Any) -> Box:
-    corners = region.as_list() if isinstance(region, Box) else region
+def items_of(value: object, most: int) -> list[Any] | None:
+    """The items of a caller's sequence; None for what is none, has more, or cannot be read."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return None
     try:
-        if isinstance(corners, str | bytes) or len(corners) != 4 or any(isinstance(one, bool) for one in corners):
-            raise TypeError
-        left, top, right, bottom = (operator.index(one) for one in corners)
-    except TypeError:
+        items = list(islice(iter(value), most + 1))
+    except Exception:  # whose class this is nobody knows, nor what it raises
+        log.info("a list that was given cannot be read", exc_info=True)
+        return None
+    return items if len(items) <= most else None
+
+
+def _read_region(number: int, region: Any) -> Box:
+    try:
+        corners = region.as_list() if isinstance(region, Box) else region
+        if isinstance(corners, str | bytes | bytearray | Set | Mapping):
+            raise TypeError("nothing with an order")
+        # One more is looked at than there may be: a caller's own class may never end.
+        given = list(islice(iter(corners), 5))
+        if any(isinstance(one, bool) for one in given):
+            raise TypeError("no number")
+        left, top, right, bottom = (operator.index(one) for one in given)
+    except Exception as error:  # as above: arrays and numbers of any library, or of the caller's own
         text = f"Region {number} is not four whole numbers: left, top, right, bottom in pixels of the original."
-        raise bad_region(text) from None
+        raise bad_region(text) from error
     if not 0 <= left < right <= MOST_EDGE or not 0 <= top < bottom <= MOST_EDGE:
         raise bad_region(f"Region {number} has no area in the picture. Give 0 <= left < right and 0 <= top < bottom.")
     return Box(left, top, right, bottom)

@@ -1,7 +1,7 @@
 """Whatever a program hands over as picture, question or options: that run is refused, and the others are answered."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from fake_model import FakeModel
 from PIL import Image
 from zoo import cut, jpeg, photo, png, saved, tiff
 
-from zoomagent import ZoomAgent
+from zoomagent import Box, SettingInvalid, ZoomAgent
+from zoomagent.models.server.openai_server import OpenAIModel
 
 
 class Reader:
@@ -47,6 +48,52 @@ def closed_file() -> io.BytesIO:
     file = io.BytesIO(jpeg())
     file.close()
     return file
+
+
+class Odd(Sequence[Any]):
+    """A caller's own list: it raises when it is counted, read, or neither and never ends."""
+
+    def __init__(self, when: str = "") -> None:
+        self.when = when
+
+    def __len__(self) -> int:
+        if self.when == "counted":
+            raise RuntimeError("not now")
+        return 2
+
+    def __getitem__(self, place: Any) -> Any:
+        if self.when == "read":
+            raise KeyError("not now")
+        return place
+
+
+class OddWords(str):
+    """Text of a caller's own kind."""
+
+    def strip(self, *given: Any) -> str:
+        raise RuntimeError("not now")
+
+    __str__ = strip
+
+
+class Nameless:
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    def __index__(self) -> int:
+        raise RuntimeError("not now")
+
+    __repr__ = __str__
+
+
+class Endless:
+    """Four numbers, it says."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(int, 1)
 
 
 def saying(**info: Any) -> Image.Image:
@@ -108,6 +155,12 @@ QUESTIONS: dict[str, tuple[Any, ...]] = {
     "bytes as question": (b"q",),
     "endless question": ("q" * 10_000_000,),
     "no question": (),
+    "options that cannot be counted": ("q", Odd("read")),
+    "options of numbers without end": ("q", Odd()),
+    "more options than there are numbers": ("q", range(10**30)),
+    "a nameless question": (Nameless(),),
+    "a nameless option": ("q", [Nameless()]),
+    "no words of its own kind": (OddWords(""),),
     "too many things": ("q", ["a"], [], 1),
 }
 
@@ -134,7 +187,57 @@ def test_one_question_does_not_stop_the_others(kind: str, agent: ZoomAgent) -> N
     assert len(answer.model_dump_json()) < 50_000
 
 
-@pytest.mark.parametrize("item", [None, 5, object(), "", (photo(),)])
+REGIONS: dict[str, Any] = {
+    "that cannot be read": Odd("read"),
+    "without end": Odd(),
+    "more than there are numbers": range(10**30),
+    "of a nameless number": [[0, 0, Nameless(), 9]],
+    "of numbers without end": [Endless()],
+    "in no order": [{4, 1, 2, 3}],
+    "by name": [{0: 1, 1: 2, 8: 3, 9: 4}],
+    "of bytes": [bytearray(b"\0\0\5\5")],
+    "of a box of text": [Box("a", 0, 9, 9)],  # type: ignore[arg-type]
+    "of five": [[0, 0, 9, 9, 9]],
+}
+
+
+@pytest.mark.parametrize("kind", REGIONS)
+def test_regions_that_are_none_stop_no_other_question(kind: str, agent: ZoomAgent) -> None:
+    answer, good = agent.batch([(photo(), "q", (), REGIONS[kind]), (photo(), "q")])
+    assert (answer.outcome.kind, answer.outcome.code) == ("refused", "bad_region")
+    assert good.outcome.kind == "answered"
+
+
+def test_texts_and_lists_of_a_callers_own_kind_are_read_as_what_they_are(agent: ZoomAgent) -> None:
+    words, corners = OddWords("Is it red in {0}?"), np.array([0, 0, 9, 9])
+    answer = agent.ask(photo(), words, [OddWords("yes"), "no"], regions=[corners])
+    assert answer.outcome.kind.startswith("answered") and answer.options == ("yes", "no")
+    assert agent.ask(photo(), "q", Odd("counted")).outcome.code == "bad_question"
+
+
+@pytest.mark.parametrize("calls", ["x", None, 0, -1, float("nan"), [], 1.5])
+def test_a_description_costs_a_number_of_calls_that_can_be(calls: Any, agent: ZoomAgent) -> None:
+    with pytest.raises(ValueError, match="calls"):
+        agent.describe(photo(), calls=calls)
+
+
+def deep(levels: int) -> Any:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [object(), b"x", {1, 2}, float("nan"), float("inf"), deep(5000)], ids=type)
+def test_what_no_request_can_hold_is_refused_when_it_is_set(value: Any) -> None:
+    for given in ({"extra_body": {"a": value}}, {"profile": {"extra_body": {"a": value}}}):
+        with pytest.raises((ValueError, SettingInvalid)):
+            ZoomAgent("http://localhost:9/v1#x", **given)
+    with pytest.raises(SettingInvalid, match="JSON"):
+        OpenAIModel("http://localhost:9/v1", "x", extra_body={"a": value})
+
+
+@pytest.mark.parametrize("item", [None, 5, object(), "", (photo(),), Odd("read"), Odd(), (photo(), Nameless())])
 def test_an_item_that_is_none_is_refused_alone(item: Any, agent: ZoomAgent) -> None:
     answer, good = agent.batch([item, (photo(), "q")])
     assert answer.outcome.code == "bad_question" and good.outcome.kind == "answered"

@@ -107,7 +107,9 @@ def test_answers_go_to_a_regular_file_only(name: str, tmp_path: Path) -> None:
     assert not Path(f"{out}.run.json").exists()
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "1", '"x"', "{", "", "\ud800".encode("utf-8", "surrogatepass")])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[]", "null", "1", '"x"', "{", "", "\ud800".encode("utf-8", "surrogatepass")]
+)
 def test_settings_that_are_none_are_told(text: str | bytes, tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
     out.write_bytes(b'{"id": "a"}\n')

@@ -1,6 +1,8 @@
 """The scorecard of hostile inputs runs and counts what is wrong; and budgets hold whatever a server does."""
 
 import random
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import hostile
 import hostile_replies
 import hostile_runs
 import pytest
-from hostile_case import Case
+from hostile_case import Case, processor_seconds
 from hostile_runs import PICTURE, QUICK, Faulty
 
 from zoomagent import Budget, ZoomAgent
@@ -50,6 +52,17 @@ def test_what_is_wrong_untyped_or_left_behind_is_counted(folder: Path, monkeypat
     assert (count.inputs, count.right, count.untyped) == (4, 2, 1)
     assert count.wrong == ["wrong: no", "untyped: untyped LookupError: nothing"]
     assert "19" in count.left and any(line.endswith(" descriptors") for line in count.left)
+
+
+def test_processor_time_counts_children_that_run_and_that_have_ended_and_no_waiting() -> None:
+    work = "import sys, time; sum(range(4_000_000)); print(time.process_time(), flush=True); sys.stdin.read()"
+    before = processor_seconds()
+    with subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        its_own = float(child.stdout.readline())
+        running = processor_seconds() - before
+    ended = processor_seconds() - before
+    assert its_own - 0.05 < running <= ended + 0.05
 
 
 STRATEGIES: tuple[Strategy, ...] = ("macro", "micro", "dualfocus", "locate", "search", "tools", "auto")

@@ -181,6 +181,17 @@ def test_a_family_is_named_as_models_are_and_a_file_of_its_name_goes_first(
         profile_in("no-such-family")
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "x" * 5000, "~no-such-user/x.json", "a\0b"])
+def test_what_cannot_be_a_file_is_no_profile(name: str) -> None:
+    with pytest.raises(SettingInvalid):
+        ZoomAgent("http://localhost:9/v1#x", profile=name)
+
+
+def test_a_number_that_cannot_be_written_is_told() -> None:
+    with pytest.raises(SettingInvalid, match="so long a number"):
+        ZoomAgent("http://localhost:9/v1#x", profile={"multiple": 10**5000})
+
+
 def test_a_folder_of_small_files_says_what_its_zoomagent_json_says(tmp_path: Path) -> None:
     """Weights may lie where the server is, and only what zoomagent wrote of them here."""
     (tmp_path / "zoomagent.json").write_text(json.dumps({"crop_margin": 0.5, "weights": "abc"}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from zoomagent import SettingInvalid
 from zoomagent.cli import main as cli
 from zoomagent.cli.settings import COMMANDS, KINDS, defaults_of_commands, settings
 
@@ -115,6 +116,15 @@ def test_a_file_that_is_named_and_not_there_is_told(
     monkeypatch.setenv("ZOOMAGENT_CONFIG", str(tmp_path / "no.toml"))
     assert run(monkeypatch, "ask", "a.png", "What?") == 2
     assert "ZOOMAGENT_CONFIG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "~no-such-user/config.toml"])
+def test_a_setting_of_the_file_that_no_file_can_be_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMAGENT_CONFIG", name)
+    with pytest.raises(SettingInvalid):
+        settings()
+    monkeypatch.setenv("ZOOMAGENT_CONFIG", "/dev/null")
+    assert "gate" not in settings()
 
 
 def test_config_shows_where_each_setting_comes_from_and_no_secret(

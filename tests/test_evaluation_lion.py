@@ -1,6 +1,7 @@
 """The LION bench: arms of equal size, taught alike, asked through the checkpoint that they leave, and none twice."""
 
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -197,9 +198,19 @@ def test_a_torn_line_is_done_again_and_another_file_is_refused(tmp_path: Path) -
         handle.write(b'{"arm": "mix')
     assert ArmResults(file).get("mixture", 1, {"steps": 1}) == one
     assert ArmResults(file).get("mixture", 1, {"steps": 2}) is None
-    file.write_text('{"key": 1}\n')
-    with pytest.raises(StoreError, match="Line 1"):
-        ArmResults(file)
+    kept = json.loads(file.read_text())
+    odd = (
+        {"settings": 5},
+        {"scores": []},
+        {"scores": {"count": ["a"]}},
+        {"seed": "1"},
+        {"seconds": math.nan},
+        {"x": 1},
+    )
+    for line in ("[" * 100_000, "5", '{"key": 1}', *(json.dumps({**kept, **more}) for more in odd)):
+        file.write_text(f"{line}\n")
+        with pytest.raises(StoreError, match="Line 1"):
+            ArmResults(file)
 
 
 def test_more_seeds_do_not_make_few_questions_many() -> None:

@@ -1,6 +1,7 @@
 """The parts of LION: each changes nothing at the start, a row knows no neighbours, and what is folded says the same."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -211,8 +212,6 @@ def test_a_model_whose_tower_is_full_gets_no_further_level() -> None:
 
 def lion_folder(folder: Path) -> Path:
     """Nano with shaken adapters and the hint, as a stage writes it."""
-    import json
-
     shutil.copytree(NANO_WEIGHTS, folder)
     model = nano()
     attach_poly(model, 4)
@@ -300,6 +299,49 @@ def test_an_adapter_of_another_model_is_refused(change: Any, task: Task, tmp_pat
     save_file(change(load_file(file)) or {}, file, metadata={"format": "pt"})
     with pytest.raises(ModelNotFound, match=f"loras/{task}"):
         InProcessModel(str(folder))
+
+
+ODD_SETTINGS: list[dict[str, Any]] = [
+    {"lora_alpha": 1e308},
+    {"lora_alpha": "2"},
+    {"r": True},
+    {"r": 10**9},
+    {"rank_pattern": {"up_proj": 100_000}},
+    {"init_lora_weights": "pissa", "target_modules": r".*language_model.*\.(\w+_?)+!"},
+    {"modules_to_save": ["lm_head"]},
+    {"use_dora": True},
+    {"megatron_config": {"a": 1}, "megatron_core": "megatron.this"},
+    {"layer_replication": [[0, 2], [0, 2]]},
+    {"alpha_pattern": {"up_proj": 1e9}},
+    {"target_modules": 5},
+    {"target_modules": "("},
+    {"target_modules": [["up_proj"]]},
+    {"a_new_way": "of everything"},
+]
+
+
+def test_an_adapter_that_is_no_plain_lora_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    folder, model = lion_folder(tmp_path / "lion"), nano()
+    names = list(model.state_dict())
+    file = folder / LORAS / "region" / "adapter_config.json"
+    own = json.loads(file.read_text())
+    for odd in ODD_SETTINGS:
+        file.write_text(json.dumps({**own, **odd}))
+        with pytest.raises(ModelNotFound, match="adapter|LoRA|loras/region"):
+            load_routed(model, folder, ROUTES)
+        assert list(model.state_dict()) == names, odd
+
+
+def test_how_an_adapter_was_begun_changes_no_weight_of_its_model(tmp_path: Path, inputs: list[dict[str, Any]]) -> None:
+    """PEFT's `pissa` takes the adapter's start away from the model."""
+    folder = lion_folder(tmp_path / "lion")
+    for task in TASKS:
+        file = folder / LORAS / task / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "init_lora_weights": "pissa"}))
+    routed = load_routed(nano(), folder, ROUTES)
+    assert routed is not None
+    with torch.no_grad():
+        assert torch.equal(routed([None], **inputs[0]).logits, nano()(**inputs[0]).logits)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"peft_type": "LORA", "r": 2, "target_modules": ["none"]}'])

@@ -195,6 +195,9 @@ def test_a_user_overrides_a_profile_by_the_environment(monkeypatch: pytest.Monke
         '{"multiple": 0}': "multiple",
         '{"multiple": "28"}': "multiple",
         '{"multiple": true}': "multiple",
+        "[" * 100_000: "JSON",
+        '{"a":' * 100_000: "JSON",
+        '{"multiple": %s}' % ("9" * 5000): "JSON",
     }.items():
         monkeypatch.setenv("ZOOMAGENT_PROFILE", wrong)
         with pytest.raises(ValueError, match=named):

@@ -181,7 +181,9 @@ def test_what_is_declared_must_be_in_proportion_to_what_is_stored(
 ) -> None:
     """Refused before anything is allocated: transformers is never asked to load."""
     change(folder)
-    monkeypatch.setattr("zoomagent.models.local.checkpoint._load_weights", lambda *given: pytest.fail("it was loaded"))
+    monkeypatch.setattr(
+        "zoomagent.models.local.checkpoint.load_weights", lambda *given, **more: pytest.fail("it was loaded")
+    )
     assert_refused(folder)
 
 

@@ -1,12 +1,14 @@
 """Keys of models' servers: each reaches the address it was given for and no other, and is seen nowhere else."""
 
 import asyncio
+import json
 import logging
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import FakeServer, Status, choice, completion, error, serve
+from fake_server import Body, FakeServer, Status, choice, completion, error, serve
 from PIL import Image
 
 from zoomagent import ZoomAgent
@@ -15,6 +17,7 @@ from zoomagent.models.base import Message, Text
 from zoomagent.models.loading import load_model
 from zoomagent.models.server.keys import key_for
 from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.reply_bytes import LOOKED
 from zoomagent.models.server.retrying import RetryPolicy
 
 QUESTION = [Message("user", (Text("Is it red?"),))]
@@ -180,6 +183,27 @@ def test_a_refused_key_names_the_variables_and_has_its_own_code(
         and "models.example" not in words
         and (not given or given not in words)
     )
+
+
+def test_a_key_is_hidden_wherever_it_stands_and_however_it_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also across the places where the search through a long reply pauses, and what is left stays JSON."""
+    key = "own/key-of-this-server-0123456789"
+    monkeypatch.setenv("ZOOMAGENT_MODEL_KEY", key)
+    escaped = "".join(f"\\u{ord(one):04X}" for one in key)
+    spelled = (
+        key,
+        key.replace("/", "\\/"),
+        escaped,
+        json.dumps(escaped)[1:-1],
+        json.dumps(key.replace("/", "\\/"))[1:-1],
+    )
+    for place, secret in product((0, LOOKED - 300, LOOKED - 60, LOOKED - 37, LOOKED - 1), spelled):
+        server = FakeServer()
+        start = b'{"choices":[{"message":{"content":"'
+        server.enqueue([Body(start + b"a" * place + f'{secret} and {secret}"}}}}]}}'.encode())])
+        model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+        [reply] = asyncio.run(model.generate(QUESTION))
+        assert reply.text == "a" * place + "(the key) and (the key)", (place, secret)
 
 
 def test_a_key_that_its_server_repeats_is_neither_told_nor_logged_nor_saved(

@@ -117,6 +117,15 @@ def test_no_reply_holds_up_the_event_loop(name: str, monkeypatch: pytest.MonkeyP
     assert max(took) < LONGEST, f"{max(took):.3f} s in one callback"
 
 
+@pytest.mark.parametrize("part", [b"\\\\" * 4 + b"s", b"sk-watchdog-0123456789-", b"\\\\\\\\" * 30, b"words "])
+def test_a_key_is_looked_for_without_holding_up_the_event_loop(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMAGENT_MODEL_KEY", "sk-watchdog-0123456789-abcdef")
+    server = FakeServer()
+    server.enqueue([filled(b'{"choices":[%s],"x":"' % CHOICE, part, b'"}')] * 6)
+    took = run_watched(server, asks, monkeypatch)
+    assert max(took) < LONGEST, f"{max(took):.3f} s in one callback"
+
+
 def test_no_large_picture_holds_up_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = Image.effect_noise((1920, 1088), 90).convert("RGB")
 

@@ -483,6 +483,20 @@ def test_a_damaged_run_is_told_and_left_out(
     assert listed.status_code == 200 and odd not in listed.text and len(listed.json()) >= 1
 
 
+@pytest.mark.parametrize("side", [10**4, 10**400])
+def test_a_run_of_a_picture_that_has_another_size_is_no_page(
+    http: httpx2.Client, name: str, folder: Path, side: int
+) -> None:
+    list(lines(http, picture=name, question="What is it?", strategy="macro"))
+    newest = max(folder.glob("*/answer.json"))
+    answer = json.loads(newest.read_text())
+    answer["picture"] |= {"width": side, "height": side}
+    answer["views"] = [one | {"box": [0, 0, side, side]} for one in answer["views"]]
+    newest.write_text(json.dumps(answer))
+    got = http.get(f"/api/runs/{newest.parent.name}/page.html")
+    assert got.status_code != 500 and got.json()["error"]["code"] == "checkpoint_corrupt"
+
+
 def test_a_run_whose_answer_is_no_file_is_left_out(http: httpx2.Client, name: str, folder: Path) -> None:
     list(lines(http, picture=name, question="What is it?", strategy="macro"))
     (folder / "20250102-000000-abcdef" / "answer.json").mkdir(parents=True)

@@ -1,17 +1,22 @@
 """The stock tagger with a tiny SigLIP of random weights: stock files in, scored names out."""
 
+import json
+import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, SiglipConfig, SiglipImageProcessorPil, SiglipModel
 from typer.testing import CliRunner
 
 from zoomagent import ZoomAgent
 from zoomagent.cli.main import app
-from zoomagent.errors import ModelNotFound
+from zoomagent.errors import ModelNotFound, PolicyFileRefused
 from zoomagent.models.loading import NANO_WEIGHTS
 from zoomagent.tools.taggers import EVERYDAY, Siglip, open_tagger
 
@@ -46,7 +51,7 @@ def test_pickled_weights_are_not_loaded(folder: Path, tmp_path: Path) -> None:
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(OSError):
+    with pytest.raises(PolicyFileRefused):
         Siglip(str(tmp_path), ["car"])
 
 
@@ -72,6 +77,45 @@ def test_a_folder_without_a_tagger_is_refused(damage: str, folder: Path, tmp_pat
         (made / "config.json").write_text("{")
     with pytest.raises(ModelNotFound):
         ZoomAgent("nano", tags=str(made))
+
+
+def without_a_tensor(made: Path) -> None:
+    weights = load_file(made / "model.safetensors")
+    weights.pop(next(name for name in weights if name.endswith("k_proj.weight")))
+    save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
+
+
+def with_another(made: Path, name: str, **values: Any) -> None:
+    content = json.loads((made / name).read_text())
+    (made / name).write_text(json.dumps({**content, **values}))
+
+
+HOSTILE: dict[str, Callable[[Path], None]] = {
+    "a tensor is missing": without_a_tensor,
+    "another type": lambda made: shutil.copy(NANO_WEIGHTS / "config.json", made / "config.json"),
+    "a huge table": lambda made: with_another(
+        made,
+        "config.json",
+        text_config={"vocab_size": 2_000_000, "hidden_size": 100_000, "model_type": "siglip_text_model"},
+    ),
+    "no heads": lambda made: with_another(made, "config.json", vision_config={"num_attention_heads": 0}),
+    "a tokenizer of nothing": lambda made: with_another(made, "tokenizer.json", model={"type": "BPE", "vocab": 5}),
+    "a pickle": lambda made: (made / "model.safetensors").write_bytes(pickle.dumps({"a": 1})),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_tagger_that_would_name_things_at_random_is_refused(what: str, folder: Path, tmp_path: Path) -> None:
+    made = shutil.copytree(folder, tmp_path / "tagger")
+    HOSTILE[what](made)
+    with pytest.raises((ModelNotFound, PolicyFileRefused)):
+        open_tagger(str(made))
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/tagger", "x" * 5000, "a\0b", "\udcff"])
+def test_what_can_be_no_name_is_no_folder(name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        open_tagger(name)
 
 
 @pytest.mark.parametrize("value", ["no-such-folder", "on", "own", ""])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sft_world import trajectories, write_data
 from test_lion_parts import shaken
 from zoom_world import SIDE
@@ -21,7 +22,7 @@ from zoomagent.data.grounding.pipeline import make
 from zoomagent.data.grounding.telling import REGION
 from zoomagent.data.grounding.world_sets import write_set
 from zoomagent.data.trajectories.trajectory import read_parquet, write_parquet
-from zoomagent.errors import SettingInvalid
+from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.geometry import Box, Size, coverage
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.loading import NANO_WEIGHTS, load_model
@@ -35,7 +36,7 @@ from zoomagent.training.lion.level import HINT
 from zoomagent.training.lion.lookup import Lookup, asked_places, spoken_of
 from zoomagent.training.lion.moving import Scene, cropped, flipped, original, varied
 from zoomagent.training.lion.rows import lessons, with_wrong
-from zoomagent.training.lion.run import Lion, Settings, train
+from zoomagent.training.lion.run import Lion, Settings, _things, train
 from zoomagent.training.nano.packing import IGNORE
 from zoomagent.training.resuming import JsonLines
 from zoomagent.training.sft.reading import pictures
@@ -167,6 +168,62 @@ def test_a_damaged_shape_is_refused(content: str, stages: dict[str, Path], data:
     (folder / "loras" / "mixture.json").write_text(content)
     with pytest.raises(SettingInvalid, match="damaged"):
         Lion(Base.open(str(folder)), settings("region", data, tmp_path, str(folder)))
+
+
+def _without_one(file: Path) -> None:
+    weights = load_file(file)
+    weights.pop(next(iter(weights)))
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def _narrower(file: Path) -> None:
+    save_file({name: value[..., :1].contiguous() for name, value in load_file(file).items()}, file)
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, _without_one, _narrower, lambda file: file.write_bytes(file.read_bytes()[:-40])]
+)
+def test_a_stage_never_begins_from_random_adapters(
+    damage: Callable[[Path], Any], stages: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(stages["image"], tmp_path / "damaged")
+    damage(folder / "loras" / "mixture.safetensors")
+    with pytest.raises(SettingInvalid, match="stage before"):
+        Lion(Base.open(str(folder)), settings("region", data, tmp_path, str(folder)))
+
+
+def test_a_training_never_begins_from_a_base_without_all_of_its_weights(
+    stages: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(stages["image"], tmp_path / "damaged")
+    _without_one(folder / "model.safetensors")
+    with pytest.raises(ModelNotFound, match="missing"):
+        Lion(Base.open(str(folder)), settings("region", data, tmp_path, str(folder)))
+
+
+OBJECTS = {
+    "deep": "[" * 100_000,
+    "a number": "5",
+    "no objects": '[{"image_id": 1, "objects": 5}]',
+    "no names": '[{"image_id": 1, "objects": [{"x": 0, "y": 0, "w": 9, "h": 9, "names": {"a": 1}}]}]',
+    "no number": '[{"image_id": 1, "objects": [{"x": NaN, "y": 0, "w": 9, "h": 9, "names": ["a"]}]}]',
+    "beyond": '[{"image_id": 1e999, "objects": []}]',
+}
+
+
+@pytest.mark.parametrize("content", OBJECTS.values(), ids=OBJECTS)
+def test_what_is_no_list_of_things_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "objects.json").write_text(content)
+    with pytest.raises(SettingInvalid, match="objects.json"):
+        _things(tmp_path / "objects.json")
+
+
+def test_a_name_of_half_a_character_can_be_kept(tmp_path: Path) -> None:
+    thing = {"x": 0, "y": 0, "w": 9, "h": 9}
+    named = [{**thing, "names": [name]} for name in ("\ud800 red  car", "", 5)]
+    (tmp_path / "objects.json").write_text(json.dumps([{"image_id": 1, "objects": named}]))
+    [(name, _)] = _things(tmp_path / "objects.json")[1]
+    assert name.encode().endswith(b"red car")
 
 
 def test_what_a_stage_leaves_answers_by_its_routes_and_never_says_the_hint(stages: dict[str, Path]) -> None:

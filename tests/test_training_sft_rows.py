@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sft_world import call, thousandths, trajectories, trajectory, write_data, zoom_row
@@ -227,3 +228,31 @@ def test_a_template_that_marks_too_little_is_noticed() -> None:
     assert labels([5, 6, 7, 8], [0, 1, 0, 1], [True, False]) == [-100, 6, -100, -100]
     with pytest.raises(SettingInvalid, match="generation"):
         labels([5, 6, 7], [0, 1, 1], [True, True])
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1" + bytes(200), b"not parquet"])
+def test_a_damaged_file_of_rows_is_refused(content: bytes, tmp_path: Path) -> None:
+    folder = write_data(tmp_path / "data")
+    (folder / "train" / "part-00000.parquet").write_bytes(content)
+    with pytest.raises(SettingInvalid, match="Write"):
+        split(folder, "train")
+
+
+def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
+    folder = write_data(tmp_path / "data")
+    file = folder / "train" / "part-00000.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["views"]), file)
+    with pytest.raises(SettingInvalid, match="no views"):
+        split(folder, "train")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"messages": "["}, {"messages": "[" * 5000}, {"messages": "5"}, {"messages": None}, {"provenance": "[]"}]
+    + [{"kind": "other"}, {"width": 0}, {"views": []}, {"targets": [[0, 0, 10**9, 1]]}, {"question": 5}],
+    ids=str,
+)
+def test_a_row_that_is_no_trajectory_is_refused_by_its_name(odd: dict[str, Any]) -> None:
+    row = trajectories(1)[0].to_row()
+    with pytest.raises(SettingInvalid, match=f"{row['id']}.*no trajectory"):
+        read({**row, **odd})

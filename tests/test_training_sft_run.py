@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from zoomagent.cli.main import app
 from zoomagent.errors import SettingInvalid
+from zoomagent.files import check_settings
 from zoomagent.models.loading import NANO_WEIGHTS
 from zoomagent.training.adapters import LORA_TARGETS
 from zoomagent.training.resuming import JsonLines, newest
@@ -251,3 +252,21 @@ def test_fewer_steps_than_asked_write_no_checkpoint(
     with pytest.raises(SettingInvalid, match="2 of 5 steps were made"):
         train(settings(data, tmp_path / "out", 5))
     assert not (tmp_path / "out" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"{", b"\xff", b"5"])
+def test_a_run_whose_settings_are_damaged_is_not_gone_on_with(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(SettingInvalid, match="damaged"):
+        check_settings(tmp_path / "settings.json", {"seed": 1})
+
+
+def test_what_a_kill_or_a_stranger_left_is_no_checkpoint_and_no_step(tmp_path: Path) -> None:
+    for name, content in {"7": '{"global_step": 7}', "9": "[" * 100_000, "x": '{"global_step": 1}', "8": "5"}.items():
+        (tmp_path / f"checkpoint-{name}").mkdir()
+        (tmp_path / f"checkpoint-{name}" / "trainer_state.json").write_text(content)
+    assert newest(tmp_path) == tmp_path / "checkpoint-7"
+    log = JsonLines(tmp_path / "log.jsonl")
+    log.file.write_bytes(b'{"step": 1}\n[]\n{"step": 9}\n\xff\n{"step": 2}\n{"step": 2, "lo')
+    log.on_train_begin(None, SimpleNamespace(is_world_process_zero=True, global_step=7), None)
+    assert log.file.read_text() == '{"step": 1}\n{"step": 2}\n'

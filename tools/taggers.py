@@ -7,6 +7,7 @@ Each name is scored by itself (a sigmoid), so several may fit. safetensors only;
 thing is, and labels of its own; it knows the names that it is given.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,16 @@ from pathlib import Path
 from PIL import Image
 
 from zoomagent.errors import ModelNotFound
+from zoomagent.files import is_folder
 from zoomagent.tools.tagging import MAX_WORDS, Tag, Tagger
 
 NAMES = "names.txt"
 """The file of names in a tagger's folder, one a line."""
 MOST_NAMES = 10_000
+MOST_BYTES = 1 << 24
+"""Bytes of that file (ours): more than all names that are read can have."""
+TYPES = ("siglip", "siglip2")
+"""How the configuration of a SigLIP calls itself; SigLIP 2 of one size is of the first type."""
 EVERYDAY = (
     "person", "bicycle", "car", "motorcycle", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
@@ -37,35 +43,41 @@ SAID = "This is a photo of {name}."
 def open_tagger(source: str) -> Tagger:
     """The tagger in a folder, with the names in its `names.txt`, or those of everyday things. Raises ModelNotFound
     where there is none."""
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(source))  # Path's own raises for a user that is not there
+    if not is_folder(folder):
         raise ModelNotFound(
             f"There is no folder {folder.name!r} with a tagger. Name that of a SigLIP 2, or use 'auto'."
         )
-    from zoomagent.models.local.checkpoint import DAMAGED
-
-    try:
-        text = (folder / NAMES).read_text(encoding="utf-8") if (folder / NAMES).is_file() else ""
-        names = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-        return Siglip(str(folder), [name for name in names if len(name) <= MAX_WORDS][:MOST_NAMES] or EVERYDAY)
-    except DAMAGED as error:
-        raise ModelNotFound(
-            f"{folder.name!r} holds no SigLIP 2 that could be loaded ({type(error).__name__}). Give the folder of one, "
-            "with its tokenizer and safetensors."
-        ) from error
+    if (folder / NAMES).is_file() and (folder / NAMES).stat().st_size > MOST_BYTES:
+        raise ModelNotFound(f"{NAMES} of {folder.name!r} is no list of names: it has more than {MOST_BYTES} bytes.")
+    text = (folder / NAMES).read_text(encoding="utf-8", errors="replace") if (folder / NAMES).is_file() else ""
+    names = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return Siglip(str(folder), [name for name in names if len(name) <= MAX_WORDS][:MOST_NAMES] or EVERYDAY)
 
 
 class Siglip:
     """A `zoomagent.tools.tagging.Tagger`. `least` is the probability from which a name is a tag (ours)."""
 
     def __init__(self, source: str, labels: Sequence[str], *, least: float = 0.1, device: str = "cpu") -> None:
-        from transformers import AutoModel, AutoTokenizer, SiglipImageProcessorPil
+        from transformers import AutoConfig, AutoModel, AutoTokenizer, SiglipImageProcessorPil
+
+        from zoomagent.models.local.checkpoint import check_size, load_weights, readable
+        from zoomagent.models.local.weights import check_folder
 
         self.labels, self.least, self._device = tuple(labels), least, device
-        self._model = AutoModel.from_pretrained(source, use_safetensors=True, trust_remote_code=False)
-        self._model = self._model.to(device).eval()
-        self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        self._images = SiglipImageProcessorPil.from_pretrained(source)
+        name = Path(source).name
+        with readable(name):
+            tensors = check_folder(Path(source)) if Path(source).is_dir() else {}
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            if config.model_type not in TYPES:
+                raise ModelNotFound(
+                    f"{name!r} is of type {config.model_type!r}. A tagger is one of {', '.join(TYPES)}."
+                )
+            if tensors:
+                check_size(name, config, tensors, AutoModel)
+            self._model = load_weights(name, source, AutoModel, config=config).to(device).eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            self._images = SiglipImageProcessorPil.from_pretrained(source)
         self._lock = threading.Lock()
 
     def __call__(self, picture: Image.Image, labels: Sequence[str]) -> list[Tag]:

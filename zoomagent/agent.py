@@ -34,10 +34,10 @@ from zoomagent.background import Background
 from zoomagent.clips import answer_of, ask_clip
 from zoomagent.errors import InputRefused, RunError, SettingInvalid
 from zoomagent.geometry import Box
-from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question
+from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question, plain_words
 from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import outcome_of_error
-from zoomagent.graphs.regions import check_regions
+from zoomagent.graphs.regions import check_regions, items_of
 from zoomagent.graphs.state import Question
 from zoomagent.media import Picture, Video, open_media
 from zoomagent.media.paths import file_name
@@ -263,7 +263,8 @@ class ZoomAgent:
         self, image: Any, *, grounded: bool = True, calls: int = DESCRIPTION_CALLS, thread_id: str | None = None
     ) -> Answer:
         """A description of `image` as the text of an answer. Its phrases carry boxes (`answer.grounded`), each of which
-        was cut out and looked at; `grounded=False` asks for the words alone. It costs at most `calls` calls."""
+        was cut out and looked at; `grounded=False` asks for the words alone. It costs at most `calls` calls; raises
+        pydantic.ValidationError (a ValueError) for a number that cannot be."""
         return self._background.run(self._describe(image, grounded, calls, thread_id))
 
     async def adescribe(
@@ -304,16 +305,17 @@ class ZoomAgent:
     # Running
 
     async def _batch(self, items: Sequence[Item], concurrency: int) -> list[Answer]:
-        if concurrency < 1:
+        if not isinstance(concurrency, int) or concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency!r}.")
         free = asyncio.Semaphore(concurrency)
 
         async def one(item: Item) -> Answer:
             async with free:
-                if not isinstance(item, Sequence) or not 2 <= len(item) <= 4:
+                parts = items_of(item, 4)
+                if parts is None or len(parts) < 2:
                     text = "An item is (picture, question), with options as third, regions as fourth."
                     return self._refusal("", (), None, bad_question(text))
-                image, question, *more = item
+                image, question, *more = parts
                 given, regions = [*more, (), ()][:2]
                 try:
                     return await self._ask(image, question, given, regions, None)
@@ -330,7 +332,7 @@ class ZoomAgent:
     async def _describe(self, image: Any, grounded: bool, calls: int, thread: str | None) -> Answer:
         if not grounded:
             return await self._ask(image, PLAIN_DESCRIPTION, (), (), thread)
-        budget = self.context.budget.model_copy(update={"calls": calls})
+        budget = Budget(**{**dict(self.context.budget), "calls": calls})
         return await self.using(budget=budget)._ask(image, DESCRIBE, (), (), thread, describe=True)
 
     async def _ask(
@@ -361,7 +363,7 @@ class ZoomAgent:
     ) -> AsyncIterator[Step | Answer]:
         """Steps, then the answer. Whatever can go wrong in a run ends here as its outcome."""
         began = time.monotonic()
-        options = () if options is None else options
+        question, options = plain_words(question, () if options is None else options)
         thread = thread_name(thread, is_kept=self._store is not None)
         try:
             check_question(question, options, regions)
@@ -473,10 +475,13 @@ class ZoomAgent:
     def _refusal(self, question: str, options: Sequence[str], thread: str | None, error: RunError) -> Answer:
         """The answer of a run that could not start."""
         outcome = Outcome.model_validate(outcome_of_error(error))
-        given = options[:MAX_OPTIONS] if isinstance(options, Sequence) and not isinstance(options, str) else ()
+        question, options = plain_words(question, options)
+        given = options if isinstance(options, list | tuple) else ()
+        # What is no text is named by its kind: its own words may be anything, or raise.
+        shown = [one if isinstance(one, str) else f"({type(one).__name__})" for one in (question, *given[:MAX_OPTIONS])]
         return Answer(
-            question=storable(str(question))[:MAX_QUESTION],
-            options=tuple(storable(str(option))[:MAX_OPTION] for option in given),
+            question=storable(shown[0])[:MAX_QUESTION],
+            options=tuple(storable(option)[:MAX_OPTION] for option in shown[1:]),
             outcome=outcome,
             reasons=outcome.reasons,
             model=self.model_name,

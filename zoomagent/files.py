@@ -61,6 +61,22 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     draft.rename(folder)
 
 
+def read_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for what is none, also where it is nested too deep to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("JSON that is nested too deep") from error
+
+
+def check_json(value: Any, what: str) -> None:
+    """Raise SettingInvalid for what JSON cannot hold: it is to be sent, or kept."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingInvalid(f"{what} cannot be written as JSON ({str(error)[:80]}). Give plain values.") from error
+
+
 def changed_settings(file: Path, given: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, tuple[Any, Any]]:
     """Which settings differ from those kept in `file`: by name, before and now; those in `free` may. Where none are
     kept yet, these are. Raises ValueError or OSError for a file that cannot be read."""
@@ -69,10 +85,9 @@ def changed_settings(file: Path, given: Mapping[str, Any], free: Collection[str]
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, (json.dumps(now, indent=2) + "\n").encode())
         return {}
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("The file is nested deeper than any settings.") from error
+    if not file.is_file():
+        raise ValueError("The settings are no file.")
+    before = read_json(file.read_bytes())
     if not isinstance(before, dict):
         raise ValueError("The file holds no settings.")
     both = {name: (before.get(name), now.get(name)) for name in sorted({*before, *now} - {*free})}
@@ -80,8 +95,14 @@ def changed_settings(file: Path, given: Mapping[str, Any], free: Collection[str]
 
 
 def check_settings(file: Path, given: Mapping[str, Any], free: Collection[str] = ()) -> None:
-    """Raise SettingInvalid where work was begun with other settings; write these down where it begins."""
-    if changed := changed_settings(file, given, free):
+    """Raise SettingInvalid where work was begun with other settings, or nothing says with which; write these down where
+    it begins."""
+    try:
+        changed = changed_settings(file, given, free)
+    except (ValueError, OSError) as error:
+        text = f"{file.name} of the run in this folder is damaged. Give another --out, or delete it to begin anew."
+        raise SettingInvalid(text) from error
+    if changed:
         was = ", ".join(f"{name} {before!r} (now {now!r})" for name, (before, now) in changed.items())
         raise SettingInvalid(f"The run in this folder has {was}. Give the same, or another --out.")
 
@@ -118,6 +139,14 @@ def free_folder(folder: Path, names: Iterable[str]) -> Path:
         if not any((place / name).exists() for name in taken):
             return place
     raise AssertionError("counting does not end")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of that name. One that can be no name is none, whatever the system says of it."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def check_writable(folder: Path) -> None:

@@ -8,7 +8,6 @@ Left out: options of one command, and the defaults that a settings file gives (`
 """
 
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from zoomagent.files import read_json
 from zoomagent.media.limits import PARTS_CEILING
 from zoomagent.strategy import CALLS, DEPTH, GATE, MAX_TOKENS, SECONDS, Rule, Strategy
 
@@ -28,11 +28,11 @@ EXTRA_BODY = '{"enable_thinking": false}'
 def read_object(text: str) -> dict[str, Any]:
     """The JSON object of an option. BadParameter for what is none."""
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise typer.BadParameter(f"{text!r} is no JSON ({error}); write an object like {EXTRA_BODY}") from None
+        value = read_json(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text[:200]!r} is no JSON ({error}); write an object like {EXTRA_BODY}") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"{text!r} is no JSON object; write one like {EXTRA_BODY}")
+        raise typer.BadParameter(f"{text[:200]!r} is no JSON object; write one like {EXTRA_BODY}")
     return value
 
 

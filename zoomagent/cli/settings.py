@@ -39,6 +39,8 @@ KINDS: dict[str, type] = {
 PATHS = ("arbiter", "profile")
 COMMANDS = ("ask", "demo", "doctor", "batch", "serve mcp", "serve page", "serve openai")
 """The commands that heed the settings. What measures or trains names everything itself, so that it can be repeated."""
+MOST_BYTES = 1 << 20
+"""Bytes of the file (ours)."""
 SECRETS = ("ZOOMAGENT_MODEL_KEY", "OPENAI_API_KEY", "ZOOMAGENT_API_KEY")
 
 
@@ -53,16 +55,20 @@ class Setting:
 def config_file() -> Path:
     """Where the settings file is, or would be."""
     if named := os.environ.get("ZOOMAGENT_CONFIG"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # Path's own raises for a user that is not there
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "zoomagent" / "config.toml"
+    return Path(os.path.expanduser(base)) / "zoomagent" / "config.toml"
 
 
 def settings() -> dict[str, Setting]:
     """What the environment and the file set. SettingInvalid for a file that cannot be read or says what is unknown."""
     path = config_file()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)  # a device may have no end
+        if len(text) > MOST_BYTES:
+            raise SettingInvalid(f"{path.name!r} is no settings file: it has more than {MOST_BYTES} bytes.")
+        content = tomllib.loads(text.decode())
     except FileNotFoundError:
         if os.environ.get("ZOOMAGENT_CONFIG"):
             raise SettingInvalid("ZOOMAGENT_CONFIG names a file that is not there. Make it, or unset it.") from None

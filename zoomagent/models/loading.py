@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
+from zoomagent.files import is_folder, read_json
 from zoomagent.models.base import Model
 from zoomagent.models.local.weights import weights_hash
 from zoomagent.models.naming import name_of
@@ -182,11 +183,15 @@ def profile_fields(profile: Mapping[str, Any] | str | Path | None) -> dict[str, 
     return given
 
 
+MOST_PROFILE = 1 << 20
+"""Bytes of a profile's file (ours); a whole one has a thousand."""
+
+
 def profile_in(named: str | Path) -> dict[str, Any]:
     """The fields in a file of `zoomagent doctor --save-profile`; those of the checkpoint in a folder, which a server
     does not tell; or those of a family ("nano", "qwen3-vl"). SettingInvalid where it is none of these."""
     path = NANO_WEIGHTS if str(named) == NANO.family else Path(named)
-    if path.is_dir():
+    if is_folder(path):
         return _profile_of_folder(path)
     # A name is a family's only where it cannot be a path: a file that is not there must not become a family's guess.
     is_path = str(named).startswith((".", "~", "/")) or path.suffix == ".json" or str(named).count("/") > 1
@@ -194,16 +199,18 @@ def profile_in(named: str | Path) -> dict[str, Any]:
     if family != UNKNOWN and not path.exists():
         return _told(family)
     try:
-        value = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(MOST_PROFILE + 1)  # a device may have no end
+        value = read_json(text) if len(text) <= MOST_PROFILE else None
     except OSError as error:
         raise SettingInvalid(
-            f"The profile {path.name!r} cannot be read ({error.strerror}). Name a file, a folder or a family."
+            f"The profile {path.name[:80]!r} cannot be read ({error.strerror}). Name a file, a folder or a family."
         ) from None
-    except (ValueError, RecursionError):
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise SettingInvalid(
-            f"{path.name!r} is no profile. Write one with zoomagent doctor --save-profile, or by hand: "
+            f"{path.name[:80]!r} is no profile. Write one with zoomagent doctor --save-profile, or by hand: "
             'a JSON object of profile fields, as {"space": "pixels"}.'
         )
     return value

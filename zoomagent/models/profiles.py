@@ -14,7 +14,6 @@ tokens, 0-1 of the square (its train.py). LLaVA-NeXT and OneVision: tiles of 336
 `max_pixels` is below the hard limits where a model card recommends a budget (1280 visual tokens for Qwen).
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from zoomagent.errors import ModelNotFound, SettingInvalid
+from zoomagent.files import check_json, read_json
 from zoomagent.geometry import Size, Space, fit_size
 from zoomagent.strategy import Task
 
@@ -306,8 +306,8 @@ def own_overrides(folder: Path) -> dict[str, Any]:
     """What the folder's `zoomagent.json`, where there is one, says of the profile."""
     file = folder / "zoomagent.json"
     try:
-        content = json.loads(file.read_bytes()) if file.is_file() else {}
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(file.read_bytes()) if file.is_file() else {}
+    except (OSError, ValueError) as error:
         raise ModelNotFound(f"The checkpoint's zoomagent.json cannot be read ({type(error).__name__}).") from error
     if not isinstance(content, dict):
         raise ModelNotFound("The checkpoint's zoomagent.json holds no JSON object of profile fields.")
@@ -329,13 +329,13 @@ def environment_overrides() -> dict[str, Any]:
     """The fields set in `ZOOMAGENT_PROFILE`, a JSON object; none where it names a file, a folder or a family."""
     text = "" if environment_name() else os.environ.get("ZOOMAGENT_PROFILE", "")
     try:
-        value = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+        value = read_json(text or "{}")
+    except ValueError as error:
         raise SettingInvalid(
             f"ZOOMAGENT_PROFILE is no JSON ({error}). Write a JSON object of profile fields."
         ) from None
     if not isinstance(value, dict):
-        raise SettingInvalid(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {value!r}.")
+        raise SettingInvalid(f"ZOOMAGENT_PROFILE must be a JSON object of profile fields, not {str(value)[:80]!r}.")
     return value
 
 
@@ -358,6 +358,9 @@ _MOST: dict[str, float] = {
 }
 MOST_PIXELS = 1 << 28
 """Of every other number (ours): pixels of a view. No model takes more."""
+
+MOST_BITS = 64
+"""Of any whole number (ours): longer ones cannot be written into a message, however wrong they are."""
 
 _MAY_BE_ZERO = ("hint_id", "tokens_per_tile", "whole_pixels", "crop_pixels", "crop_margin", "visible_pixels")
 
@@ -390,14 +393,20 @@ def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
             raise SettingInvalid(f"{name!r} must be one of {', '.join(_CHOICES[name])}, not {value!r}.")
         kind = type(getattr(UNKNOWN, name))
         fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+        fits = fits and not (isinstance(value, int) and value.bit_length() > MOST_BITS)  # else it cannot be told
         if isinstance(value, tuple):
             fits = fits and all(isinstance(item, str) for item in value)
         if not fits or (isinstance(value, bool) and kind is not bool):
-            raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {str(value)[:80]!r}.")
+            shown = (
+                "so long a number" if isinstance(value, int) and value.bit_length() > MOST_BITS else repr(value)[:80]
+            )
+            raise SettingInvalid(f"{name!r} must be {kind.__name__}, not {shown}.")
         if name == "routes" and not all(
             task in get_args(Task) and isinstance(to, str) and to for task, to in value.items()
         ):
             raise SettingInvalid(f"'routes' must name a model for each of {', '.join(get_args(Task))}, not {value!r}.")
+        if name == "extra_body":
+            check_json(value, "'extra_body' of a profile")
         least = 0 if name in _MAY_BE_ZERO else 1
         most = _MOST.get(name, MOST_PIXELS)
         if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:

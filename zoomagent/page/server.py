@@ -34,7 +34,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from zoomagent.agent import ZoomAgent
-from zoomagent.errors import InputRefused, RateLimited, RunError
+from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Limits
 from zoomagent.media.limits import OWN_BYTES, own_limits
@@ -235,6 +235,10 @@ def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
             answer = runs.kept(name)
             assert answer.picture is not None, "runs without a picture are not kept"
             with gallery.lent(answer.picture.id) as picture:
+                if picture.size != Size(answer.picture.width, answer.picture.height):
+                    raise StoreError(
+                        "This run's file is damaged: its picture has another size.", code="checkpoint_corrupt"
+                    )
                 shown = answer.model_copy(update={"model": public_model(answer.model)})
                 return render_page(shown, rendered(shown, picture))
 

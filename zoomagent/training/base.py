@@ -14,7 +14,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.models.local.checkpoint import MODEL_TYPES, checkpoint_profile, refuse_pickles
+from zoomagent.models.local.checkpoint import MODEL_TYPES, checkpoint_profile, load_weights, readable, refuse_pickles
 from zoomagent.models.profiles import Profile, own_overrides
 from zoomagent.training.sft.processing import ViewProcessor, load_processor, source_of
 
@@ -35,7 +35,8 @@ class Base:
         """ "nano", a checkpoint folder or a hub name, without its weights. Raises ModelNotFound when files are missing
         or damaged, SettingInvalid for a model that takes other views."""
         processor, source = load_processor(name), source_of(name)
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        with readable(name):
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if config.model_type not in MODEL_TYPES:
             raise SettingInvalid(
                 f"{name!r} is of type {config.model_type!r}, which takes other views. "
@@ -51,11 +52,11 @@ class Base:
         return self.profile.family == "nano"
 
     def weights(self, dtype: Any) -> Any:
-        """The model, in this number format. Raises PolicyFileRefused for pickles."""
+        """The model, in this number format. Raises PolicyFileRefused for pickles, ModelNotFound for weights that are
+        damaged, or not all there: what is trained must not begin from random numbers."""
         refuse_pickles(self.source)
-        return AutoModelForImageTextToText.from_pretrained(
-            self.source, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
+        with readable(self.name):
+            return load_weights(self.name, self.source, AutoModelForImageTextToText, dtype=dtype)
 
     def parameters(self) -> int:
         """How many there are, without loading them."""

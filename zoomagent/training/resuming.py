@@ -14,7 +14,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from zoomagent.errors import SettingInvalid
-from zoomagent.files import write_whole
+from zoomagent.files import read_json, write_whole
 
 SETTINGS = "settings.json"
 
@@ -23,12 +23,13 @@ def newest(folder: Path) -> Path | None:
     """The newest checkpoint of a transformers Trainer that was written to its end, or None.
 
     `trainer_state.json` is the last file it writes; a checkpoint without it was cut off by a kill."""
-    whole = []
+    whole = {}
     for path in folder.glob("checkpoint-*"):
         with contextlib.suppress(OSError, ValueError):
-            if "global_step" in json.loads((path / "trainer_state.json").read_text(encoding="utf-8")):
-                whole.append(path)
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+            state = read_json((path / "trainer_state.json").read_bytes())
+            if isinstance(state, dict) and "global_step" in state:
+                whole[int(path.name.rpartition("-")[2])] = path
+    return whole[max(whole)] if whole else None
 
 
 def remember(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -53,12 +54,14 @@ class JsonLines(TrainerCallback):  # type: ignore[misc]
         self.file = file
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Forget what was logged after the checkpoint that the run goes on from."""
+        """Forget what was logged after the checkpoint that the run goes on from, and a line that a kill cut off."""
         if state.is_world_process_zero and self.file.exists():
-            kept = [
-                line for line in self.file.read_text().splitlines() if json.loads(line)["step"] <= state.global_step
-            ]
-            self.file.write_text("".join(line + "\n" for line in kept))
+            kept = []
+            for line in self.file.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError, LookupError, TypeError):
+                    if read_json(line)["step"] <= state.global_step:
+                        kept.append(line)
+            self.file.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if state.is_world_process_zero and logs:

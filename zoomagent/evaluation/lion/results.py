@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
 from zoomagent.errors import StoreError
 from zoomagent.evaluation.scoring import cluster_interval
 from zoomagent.journal import Journal
 
 
+@with_config(ConfigDict(allow_inf_nan=False, extra="forbid"))
 @dataclass(frozen=True)
 class ArmResult:
     """An arm with one seed: its scores by kind of question, in the order of the questions; the numbers it adds, and the
@@ -33,6 +36,9 @@ class ArmResult:
         return json.dumps([self.arm, self.seed, dict(self.settings)], sort_keys=True)
 
 
+_LINE = TypeAdapter(ArmResult)
+
+
 class ArmResults:
     """A JSON-lines file of results."""
 
@@ -45,8 +51,8 @@ class ArmResults:
         with Journal(file) as journal:
             for number, line in enumerate(journal.lines(ours=True), 1):
                 try:
-                    one = ArmResult(**json.loads(line))
-                except (ValueError, TypeError) as error:
+                    one = _LINE.validate_json(line, strict=True)
+                except ValidationError as error:
                     text = f"Line {number} of {file.name} is no result of an arm. Name another folder."
                     raise StoreError(text, code="store_io") from error
                 self._found[one.name] = one

@@ -79,11 +79,15 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
         head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         if sections is not None and 2 * sum(sections) != head:
             raise ModelNotFound(f"The mrope_section of {name!r} does not add up to half of a head's size.")
-        _check_size(name, config, tensors)
+        check_size(name, config, tensors, AutoModelForImageTextToText)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
         profile = checkpoint_profile(name, config, image_processor, own_overrides(folder))
-        model = _load_weights(name, folder, config, device, dtype)
+        # Quantised weights cannot be moved later; what they need of a device their libraries decide while loading.
+        place = {"device_map": device} if getattr(config, "quantization_config", None) else {}
+        number_format = getattr(torch, dtype) if dtype != "auto" else "auto"
+        model = load_weights(name, folder, AutoModelForImageTextToText, config=config, dtype=number_format, **place)
+        model = (model if place else model.to(device)).eval()
         configured = model.generation_config.eos_token_id
         listed = configured if isinstance(configured, list) else [configured]
         turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -142,11 +146,11 @@ def _check_type(name: str, config: Any) -> None:
         )
 
 
-def _check_size(name: str, config: Any, tensors: Mapping[str, tuple[int, ...]]) -> None:
+def check_size(name: str, config: Any, tensors: Mapping[str, tuple[int, ...]], kind: Any) -> None:
     """Refuse a configuration that declares much more than the files hold, before any of it is allocated. Quantised
     weights hold up to eight numbers in one."""
     with torch.device("meta"):
-        empty = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+        empty = kind.from_config(config, trust_remote_code=False)
     declared = sum(weight.numel() for weight in empty.parameters())
     stored = sum(map(prod, tensors.values()))
     packed = 8 if getattr(config, "quantization_config", None) else 1
@@ -157,22 +161,15 @@ def _check_size(name: str, config: Any, tensors: Mapping[str, tuple[int, ...]]) 
         )
 
 
-def _load_weights(name: str, folder: Path, config: Any, device: str, dtype: str) -> Any:
-    """The model on its device, all of whose weights were in the files. Without transformers' progress bar: library code
-    does not draw on the caller's terminal."""
-    # Quantised weights cannot be moved later; what they need of a device their libraries decide while loading.
-    place = {"device_map": device} if getattr(config, "quantization_config", None) else {}
+def load_weights(name: str, source: str | Path, kind: Any, **given: Any) -> Any:
+    """A model of an Auto class, all of whose weights were in the files, and which takes all that are: transformers
+    would put random numbers in the place of others. Without its progress bar: library code does not draw on the
+    caller's terminal."""
     drawing = progress.is_progress_bar_enabled()
     progress.disable_progress_bar()
     try:
-        model, report = AutoModelForImageTextToText.from_pretrained(
-            folder,
-            config=config,
-            dtype=getattr(torch, dtype) if dtype != "auto" else "auto",
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **place,
+        model, report = kind.from_pretrained(
+            source, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **given
         )
     finally:
         if drawing:
@@ -181,7 +178,7 @@ def _load_weights(name: str, folder: Path, config: Any, device: str, dtype: str)
     said = [f"{len(keys)} {fault}, such as {keys[0][:80]!r}" for fault, keys in wrong.items() if keys]
     if said:
         raise ModelNotFound(f"The weights of {name!r} do not fit its config.json: {'; '.join(said)}.")
-    return (model if place else model.to(device)).eval()
+    return model
 
 
 def refuse_pickles(source: str) -> None:

@@ -42,13 +42,18 @@ def check_folder(folder: Path) -> dict[str, tuple[int, ...]]:
         raise ModelNotFound("The folder holds an adapter, not a whole model. Merge it into its model, and name that.")
     tensors: dict[str, tuple[int, ...]] = {}
     for file in list(_weight_files(folder)):
-        try:
-            with safe_open(file, framework="numpy") as stored:
-                tensors |= {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise ModelNotFound(f"{file.name!r} of the checkpoint is damaged. Is the download complete?") from error
-    _check_numbers(read_object(folder / "config.json"), "config.json", max(1000, len(tensors)))
+        tensors |= shapes_in(file)
+    check_numbers(read_object(folder / "config.json"), "config.json", max(1000, len(tensors)))
     return tensors
+
+
+def shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor in a file of safetensors, none of which is read."""
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelNotFound(f"{file.name!r} of the checkpoint is damaged. Is the download complete?") from error
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def _no_pickle(file: Path) -> Path:
     return file
 
 
-def _check_numbers(values: dict[str, Any], name: str, parts: int) -> None:
+def check_numbers(values: dict[str, Any], name: str, parts: int) -> None:
     """Every number of a configuration is finite and of a size that models have; no more than `parts` of anything are
     declared. Loops and allocations follow these numbers."""
     waiting: list[tuple[str, Any]] = list(values.items())

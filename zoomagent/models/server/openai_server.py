@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, ServerError
+from zoomagent.files import check_json
 from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text
 from zoomagent.models.metering import current_meter
@@ -107,6 +108,7 @@ class OpenAIModel:
         )  # fmt: skip
         self._urls = wire_urls(self.profile)
         self._extra_body = dict(extra_body or {})
+        check_json(self._extra_body, "extra_body")
         self._refused: set[str] = set()
         self._room = 0
         self._alternatives = ALTERNATIVES

@@ -7,6 +7,7 @@ Headers are not believed: bytes are counted as they come, and are UTF-8, as JSON
 bytes mean (`completion.py`).
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -24,9 +25,14 @@ MAX_ERROR_BYTES = 64 * 1024
 HIDDEN = b"(the key)"
 SECRET = 12
 """Characters from which a key is one: shorter ones (EMPTY, test) are words of replies too."""
+ESCAPES = 8
+"""Backslashes before one character of a key that are seen through: JSON inside JSON doubles them."""
 
 PIECE = 256 * 1024
 """Bytes of a request that are handed over at once (ours): a whole one may hold many pictures."""
+
+LOOKED = 32 * 1024
+"""Bytes of a reply in which the key is looked for at once (ours): some milliseconds."""
 
 
 async def pieces(request: bytes) -> AsyncIterator[bytes]:
@@ -44,9 +50,7 @@ async def bound(response: httpx2.Response, hidden: str = "") -> None:
         raise httpx2.DecodingError("compressed, though that was not asked for")
     response.encoding = "utf-8"  # else a header names the codec: one that raises, or that is none of text
     if isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _BoundedStream(
-            response.stream, is_error, spellings(hidden) if len(hidden) >= SECRET else None
-        )
+        response.stream = _BoundedStream(response.stream, is_error, hidden if len(hidden) >= SECRET else "")
 
 
 def hide(text: str, secret: str) -> str:
@@ -55,16 +59,35 @@ def hide(text: str, secret: str) -> str:
 
 
 def spellings(secret: str) -> re.Pattern[bytes]:
-    """The secret as JSON may write it, also in a text inside a text: any character may be escaped."""
-    pattern = ""
+    """The secret as JSON may write it, also in a text inside a text: any character may be escaped. Without the
+    backslashes before the first, so that a reply full of backslashes costs no more than another."""
+    spelled = []
     for character in secret:
         digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):04x}")
-        pattern += rf"\\{{0,8}}(?:{re.escape(character)}|(?:(?<=\\)|\\)u{digits})"
-    return re.compile(pattern.encode())
+        spelled.append(rf"(?:{re.escape(character)}|\\u{digits})")
+    return re.compile(rf"\\{{0,{ESCAPES}}}".join(spelled).encode())
+
+
+async def without(body: bytes, secret: re.Pattern[bytes], longest: int) -> bytes:
+    """`body` without a secret that is at most `longest` bytes long however it is spelled. A bit at a time: the search
+    through megabytes would hold up every other run."""
+    kept, start = [], 0
+    while start < len(body):
+        end = start + LOOKED
+        found = secret.search(body, start, end + longest)
+        if found and found.start() < end:
+            # Backslashes before it spelled its first character: left there, they would spell the next one.
+            kept += [body[start : found.start()].rstrip(b"\\"), HIDDEN]
+            end = found.end()
+        else:
+            kept.append(body[start:end])
+        start = end
+        await asyncio.sleep(0)
+    return b"".join(kept)
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, is_error: bool, secret: re.Pattern[bytes] | None) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, is_error: bool, secret: str) -> None:
         self._inner, self._is_error, self._secret = inner, is_error, secret
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -77,7 +100,8 @@ class _BoundedStream(httpx2.AsyncByteStream):
                 raise ReplyTooLarge(f"more than {MAX_REPLY_BYTES} bytes")
             chunks.append(chunk)
         whole = b"".join(chunks)
-        yield self._secret.sub(HIDDEN, whole) if self._secret else whole
+        longest = len(self._secret) * (ESCAPES + len(rb"\u0000"))
+        yield await without(whole, spellings(self._secret), longest) if self._secret else whole
 
     async def aclose(self) -> None:
         await self._inner.aclose()

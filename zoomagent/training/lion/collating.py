@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from PIL import ImageOps
 
-from zoomagent.data.trajectories.trajectory import Trajectory
 from zoomagent.geometry import Box, Size
 from zoomagent.models.base import Pixels, Text
 from zoomagent.models.local.parallel import TASKS
@@ -24,6 +23,7 @@ from zoomagent.training.lion.lookup import asked_places
 from zoomagent.training.lion.moving import Scene, original, varied
 from zoomagent.training.lion.rows import Lesson, lessons, messages, with_wrong
 from zoomagent.training.nano.packing import IGNORE
+from zoomagent.training.sft.chat_rows import read
 from zoomagent.training.sft.processing import ViewProcessor
 from zoomagent.training.sft.reading import cut
 
@@ -96,7 +96,7 @@ class LionCollator:
     def lesson(self, row: Row) -> tuple[Scene, Lesson]:
         """What is shown of a row's picture, and its lesson about that. Tags are those of what is shown."""
         plain = {name: value for name, value in row.items() if name not in ("lesson", "things", "others")}
-        trajectory = Trajectory.from_row(plain)
+        trajectory = read(plain)
         random_ = random.Random(f"{self.seed} {trajectory.id} {row['lesson']}")
         # A grounding set's row says nothing but its phrase: the rest of its words is the prompt and numbers.
         phrase = trajectory.provenance.get("phrase")

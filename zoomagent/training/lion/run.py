@@ -18,12 +18,14 @@ from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from trl import SFTConfig, SFTTrainer
 
+from zoomagent.data.grounding.annotation import clean
 from zoomagent.errors import SettingInvalid
-from zoomagent.files import check_settings, whole_folder
+from zoomagent.files import check_settings, read_json, whole_folder
 from zoomagent.models.local.aggregating import aggregator_weights, attach_aggregator
 from zoomagent.models.local.parallel import TASKS, Parallel, Route, attach_parallel, parallel_weights
 from zoomagent.models.local.routing import AGGREGATOR, LORAS, PARALLEL
@@ -191,14 +193,22 @@ class Lion:
         self._choose()
 
     def _load(self, folder: Path, adapters: bool, aggregator: bool) -> None:
-        """The numbers of the stage before."""
-        stored = load_file(folder / LORAS / (MIXTURE if self.form == "poly" else PARALLEL)) if adapters else {}
-        stored |= load_file(folder / LORAS / AGGREGATOR) if aggregator else {}
-        _, unknown = self.model.load_state_dict(stored, strict=False)
-        if unknown:
-            raise SettingInvalid(
-                f"The adapters of {self._base.name!r} do not fit their base. Train the stage before again."
-            )
+        """The numbers of the stage before, all of them: others would be random ones."""
+        named = mixture_weights if self.form == "poly" else parallel_weights
+        parts = {MIXTURE if self.form == "poly" else PARALLEL: named} if adapters else {}
+        parts |= {AGGREGATOR: aggregator_weights} if aggregator else {}
+        for name, own in parts.items():
+            needed = {key: tuple(value.shape) for key, value in own(self.model).items()}
+            try:
+                stored = load_file(folder / LORAS / name)
+            except (SafetensorError, OSError) as error:
+                text = f"{LORAS}/{name} of {self._base.name!r} is damaged or missing. Train the stage before again."
+                raise SettingInvalid(text) from error
+            if {key: tuple(value.shape) for key, value in stored.items()} != needed:
+                raise SettingInvalid(
+                    f"The adapters of {self._base.name!r} do not fit their base. Train the stage before again."
+                )
+            self.model.load_state_dict(stored, strict=False)
 
     def _choose(self) -> None:
         """Let what the stage names learn, and nothing else."""
@@ -346,12 +356,12 @@ def _things(file: Path) -> dict[int, Things]:
     """What Visual Genome's objects.json says is in every picture. Raises SettingInvalid for another file."""
     made: dict[int, Things] = {}
     try:
-        for picture in json.loads(file.read_text(encoding="utf-8")):
+        for picture in read_json(file.read_bytes() if file.is_file() else b""):
             listed = made.setdefault(int(picture["image_id"]), [])
             for thing in picture["objects"]:
                 x, y, w, h = (int(thing[key]) for key in ("x", "y", "w", "h"))
-                listed += [(str(name), [x, y, x + w, y + h]) for name in thing["names"][:1]]
-    except (OSError, ValueError, TypeError, LookupError, OverflowError) as error:
+                listed += [(clean(name), [x, y, x + w, y + h]) for name in thing["names"][:1] if clean(name)]
+    except (OSError, ValueError, TypeError, LookupError, OverflowError, AttributeError) as error:
         raise SettingInvalid(f"{file.name} is not Visual Genome's list of objects, or is damaged.") from error
     return made
 

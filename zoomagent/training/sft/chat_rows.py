@@ -20,7 +20,7 @@ import orjson
 from PIL import Image
 
 from zoomagent.data.trajectories.trajectory import WHOLE, CallPart, ImagePart, Trajectory, Turn
-from zoomagent.errors import BoxInvalid
+from zoomagent.errors import BoxInvalid, SettingInvalid
 from zoomagent.geometry import Box, Size, Space, between_spaces
 from zoomagent.media.picture import Request
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
@@ -36,8 +36,13 @@ _BOXES = re.compile(r"\[-?[\d.]+(?:, -?[\d.]+){3}\]")
 
 
 def read(row: Mapping[str, Any]) -> Trajectory:
-    """The trajectory of a row, its whole shown at the row's `resolution` where `select-resolution` gave it one."""
-    trajectory = Trajectory.from_row({name: value for name, value in row.items() if name != "resolution"})
+    """The trajectory of a row, its whole shown at the row's `resolution` where `select-resolution` gave it one. Raises
+    SettingInvalid for a row that is none."""
+    try:
+        trajectory = Trajectory.from_row({name: value for name, value in row.items() if name != "resolution"})
+    except (ValueError, KeyError, TypeError) as error:
+        text = f"The row {str(row.get('id'))[:80]!r} is no trajectory. Write the trajectories again."
+        raise SettingInvalid(text) from error
     whole, *crops = trajectory.views
     if not row.get("resolution"):
         return trajectory

@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 
 from zoomagent.data.trajectories.card import read_card
-from zoomagent.data.trajectories.trajectory import FORMAT
+from zoomagent.data.trajectories.trajectory import FORMAT, Trajectory
 from zoomagent.errors import SettingInvalid
 from zoomagent.media import Picture, open_picture
 from zoomagent.media.limits import own_limits
@@ -27,11 +27,20 @@ from zoomagent.media.picture import Request
 
 
 def split(data: Path, name: str) -> Any | None:
-    """The rows of `data`/`name`, a `datasets.Dataset`; None when there are none."""
+    """The rows of `data`/`name`, a `datasets.Dataset`; None when there are none. Raises SettingInvalid where the files
+    are damaged, or are no trajectories."""
     from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
 
     files = sorted(str(file) for file in (data / name).glob("*.parquet"))
-    return load_dataset("parquet", data_files=files, split="train") if files else None
+    try:
+        rows = load_dataset("parquet", data_files=files, split="train") if files else None
+    except (DatasetGenerationError, ValueError, OSError) as error:
+        text = f"The rows in {name} cannot be read ({type(error).__name__}). Write the trajectories again."
+        raise SettingInvalid(text) from error
+    if rows is not None and (lacking := sorted({*Trajectory.model_fields} - {*rows.column_names})):
+        raise SettingInvalid(f"The rows in {name} are no trajectories: they have no {lacking[0]}. Write them again.")
+    return rows
 
 
 def card(data: Path) -> dict[str, Any]:
