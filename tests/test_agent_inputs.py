@@ -210,7 +210,7 @@ def test_regions_that_are_none_stop_no_other_question(kind: str, agent: ZoomAgen
 
 def test_texts_and_lists_of_a_callers_own_kind_are_read_as_what_they_are(agent: ZoomAgent) -> None:
     words, corners = OddWords("Is it red in {0}?"), np.array([0, 0, 9, 9])
-    answer = agent.ask(photo(), words, [OddWords("yes"), "no"], regions=[corners])
+    answer = agent.ask(photo(), words, [OddWords("yes"), "no"], regions=[corners])  # type: ignore[list-item]
     assert answer.outcome.kind.startswith("answered") and answer.options == ("yes", "no")
     assert agent.ask(photo(), "q", Odd("counted")).outcome.code == "bad_question"
 

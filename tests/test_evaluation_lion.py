@@ -199,7 +199,7 @@ def test_a_torn_line_is_done_again_and_another_file_is_refused(tmp_path: Path) -
     assert ArmResults(file).get("mixture", 1, {"steps": 1}) == one
     assert ArmResults(file).get("mixture", 1, {"steps": 2}) is None
     kept = json.loads(file.read_text())
-    odd = (
+    odd: tuple[dict[str, Any], ...] = (
         {"settings": 5},
         {"scores": []},
         {"scores": {"count": ["a"]}},

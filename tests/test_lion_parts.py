@@ -274,6 +274,19 @@ def test_a_route_without_its_adapter_is_refused(tmp_path: Path) -> None:
         InProcessModel(str(folder))
 
 
+def test_lions_own_adapters_of_another_width_are_refused_before_they_are_allocated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = lion_folder(tmp_path / "lion")
+    name = "model.language_model.layers.0.lion.down"
+    save_file({name: torch.zeros(2, 1, 3_000_000)}, folder / LORAS / "parallel.safetensors")
+    monkeypatch.setattr(
+        "zoomagent.models.local.parallel.attach_parallel", lambda *given: pytest.fail("it was allocated")
+    )
+    with pytest.raises(ModelNotFound, match="another model"):
+        load_routed(nano(), folder, ROUTES)
+
+
 def renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.replace(".layers.", ".blocks."): value for name, value in weights.items()}
 

@@ -271,6 +271,12 @@ BROKEN: dict[str, Change] = {
     "a template with too many pictures": template("<|image_pad|><|image_pad|>zoomagent zoomagent zoomagent"),
     "a template without words": template("<|image_pad|>"),
     "an empty template": template(""),
+    "a template that multiplies text": template("{{ 'a' * 10000000000 }}"),
+    "a template that multiplies by and by": template(
+        "{% set a = 'zoomagent' %}{% set a = a * messages | length %}{{ a }}"
+    ),
+    "a template that takes powers": template("{{ 10 ** 10 ** 9 }}"),
+    "a template of long numbers": template("{{ '%10000000000d' % 1 }}{{ 'a' | center(10000000000) }}"),
     "a template that calls itself": template("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}"),
 }
 

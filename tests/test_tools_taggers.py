@@ -90,7 +90,7 @@ def with_another(made: Path, name: str, **values: Any) -> None:
     (made / name).write_text(json.dumps({**content, **values}))
 
 
-HOSTILE: dict[str, Callable[[Path], None]] = {
+HOSTILE: dict[str, Callable[[Path], object]] = {
     "a tensor is missing": without_a_tensor,
     "another type": lambda made: shutil.copy(NANO_WEIGHTS / "config.json", made / "config.json"),
     "a huge table": lambda made: with_another(

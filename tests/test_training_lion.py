@@ -161,7 +161,15 @@ def test_an_older_checkpoint_goes_on_or_is_refused_in_words(
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"adapters": "poly", "size": 0}', '{"adapters": "x", "size": 2}']
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"adapters": "poly", "size": 0}',
+        '{"adapters": "x", "size": 2}',
+        '{"adapters": "poly", "size": 1000000000}',
+    ],
 )
 def test_a_damaged_shape_is_refused(content: str, stages: dict[str, Path], data: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(stages["image"], tmp_path / "damaged")

@@ -230,7 +230,8 @@ def _is_whole(answer: Answer) -> bool:
         or max(len(answer.views), len(answer.regions), len(answer.steps)) > MOST_VIEWS
     ):
         return False
-    boxes = [item.box for item in (*answer.evidence, *answer.views, *answer.regions)]
+    boxes = [item.box for item in answer.evidence] + [item.box for item in answer.views]
+    boxes += [item.box for item in answer.regions]
     boxes += [item.target for item in answer.evidence if item.target]
     sides = [side for size in [e.size for e in answer.evidence] + [v.size for v in answer.views] for side in size]
     inside = (0 <= x < right <= picture.width and 0 <= y < bottom <= picture.height for x, y, right, bottom in boxes)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import Environment
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -37,6 +38,8 @@ MODEL_TYPES = {
 }
 # What the libraries raise for files that are missing, torn, or hold something else.
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError)
+MOST_DIGITS = 5
+"""Of a number in a chat template (ours)."""
 MIN_ROOM = 256
 """Tokens that a model must have room for: a picture and a question (ours)."""
 
@@ -81,6 +84,9 @@ def load_checkpoint(source: str, name: str, device: str, dtype: str) -> Checkpoi
             raise ModelNotFound(f"The mrope_section of {name!r} does not add up to half of a head's size.")
         check_size(name, config, tensors, AutoModelForImageTextToText)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        own = tokenizer.chat_template
+        for template in own.values() if isinstance(own, dict) else [own or ""]:
+            check_template(name, template)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
         profile = checkpoint_profile(name, config, image_processor, own_overrides(folder))
         # Quantised weights cannot be moved later; what they need of a device their libraries decide while loading.
@@ -144,6 +150,16 @@ def _check_type(name: str, config: Any) -> None:
             f"{name!r} is of type {str(config.model_type)[:80]!r}, which cannot run in-process. "
             f"Serve it and give its base URL, or take one of {', '.join(MODEL_TYPES)}."
         )
+
+
+def check_template(name: str, template: str) -> None:
+    """Refuse a chat template that multiplies, or holds long numbers: by one operation, which nothing can cut off, it
+    would fill the memory. Templates of conversations count and compare."""
+    for _, kind, text in Environment().lex(template):
+        if (kind == "operator" and text in ("*", "**")) or (kind == "integer" and len(text) > MOST_DIGITS):
+            raise ModelNotFound(
+                f"The chat template of {name!r} calculates ({text[:40]}), as no conversation needs. Repair it."
+            )
 
 
 def check_size(name: str, config: Any, tensors: Mapping[str, tuple[int, ...]], kind: Any) -> None:

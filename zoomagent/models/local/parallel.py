@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from zoomagent.errors import ModelNotFound
+from zoomagent.models.local.weights import shapes_in
 from zoomagent.strategy import Task
 
 TASKS: tuple[Task, ...] = ("region", "image")
@@ -99,11 +100,17 @@ class RoutedParallel:
 
 def load_parallel(model: Any, file: Path) -> RoutedParallel:
     """The routed pass of `model` with the adapters of a file. Raises ModelNotFound where they are not this model's."""
-    stored = load_file(file)
-    downs = [value.shape[-1] for name, value in stored.items() if name.endswith(".down")]
-    route = attach_parallel(model, downs[0] if downs else 1)
-    own = {name: tuple(value.shape) for name, value in parallel_weights(model).items()}
-    if {name: tuple(value.shape) for name, value in stored.items()} != own:
+    shapes = shapes_in(file)
+    bottleneck = next((shape[-1] for name, shape in shapes.items() if name.endswith(".down") and shape), 1)
+    with torch.device("meta"):  # the file says how wide they are: looked at before any of it is allocated
+        one = Parallel(model.config.text_config.hidden_size, bottleneck, Route())
+    own = {
+        f"model.language_model.layers.{layer}.lion.{name}": tuple(value.shape)
+        for layer in range(len(model.model.language_model.layers))
+        for name, value in one.named_parameters()
+    }
+    if shapes != own:
         raise ModelNotFound(f"{file.name} holds adapters of another model. Export the checkpoint again.")
-    model.load_state_dict(stored, strict=False)
+    route = attach_parallel(model, bottleneck)
+    model.load_state_dict(load_file(file), strict=False)
     return RoutedParallel(model, route)

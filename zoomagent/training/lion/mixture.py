@@ -28,6 +28,8 @@ FFN = ("gate_proj", "up_proj", "down_proj")
 TARGETS = rf".*language_model.*\.({'|'.join(FFN)})"
 NAME = "default"
 MIXTURE_SHAPE = "mixture.json"
+MOST_SIZE = 4096
+"""The largest rank or bottleneck (ours): it is allocated before the numbers are read."""
 SURE = 3.0
 """The router's logits at the start: 0.95 of the own adapter, 0.05 of the other's."""
 
@@ -133,7 +135,7 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
     adapters: Literal["poly", "parallel"]
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=MOST_SIZE)
     stage: str = ""
     level: int | None = Field(None, ge=0)
 
