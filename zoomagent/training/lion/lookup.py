@@ -4,9 +4,8 @@
     model(...)
     loss = lookup.loss(spoken)                          # at the tokens before the answer's
 
-A small model learns to pass the list over from next-token loss alone; told where to look, it uses it within hundreds
-of steps. Where no tag is asked about there is nothing to look up, and no loss. Left out: whether a tag is to be
-believed. That the answer's own loss teaches, with wrong tags among the right ones.
+What it is worth stands in docs/benchmarks.md. Where no tag is asked about there is nothing to look up, and no loss.
+Left out: whether a tag is to be believed. That the answer's own loss teaches, with wrong tags among the right ones.
 """
 
 import re
