@@ -35,7 +35,9 @@ _TAIL = re.compile(
     r"in (?:the )?(?:picture|clip|video|scene|view|frame|sight)|on (?:the )?screen)\s*$",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"\s*(?:is|was|does|did) [\"“](.{1,300})[\"”](?: (?:there|happen|happening))?", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"\s*(?:is|was|does|did) [\"“]([^\"“”]{1,300})[\"”](?: (?:there|happen|happening))?", re.IGNORECASE
+)
 """Words in quotes are all of the thing, whatever they are."""
 _ORDER = re.compile(r"^(?:is|are|was|were|do|does|did) (.+?) (before|after) (.+)$", re.IGNORECASE)
 _DOES = re.compile(

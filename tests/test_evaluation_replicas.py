@@ -88,8 +88,9 @@ def test_an_answer_that_could_not_look_closer_because_its_server_went_is_none() 
 
 def test_servers_are_one_model_known_by_its_name() -> None:
     one, two, other = "http://a/v1#Qwen", "http://b/v1#Qwen", "http://b/v1#Other"
-    assert shared_name([one], {}) == shared_name([two], {}) == shared_name([one, two], {}) == "Qwen"
-    assert shared_name([one], {"max_pixels": 9}) != "Qwen" and shared_name(["http://a/v1"], {}) == "http://a/v1"
+    assert shared_name([one], {}) == shared_name([two], {}) == shared_name([one, two], {}) == "#Qwen"
+    assert shared_name([one], {"max_pixels": 9}) != "#Qwen" and shared_name(["http://a/v1"], {}) == "http://a/v1"
+    assert shared_name(["http://a/v1#nano"], {}) == "#nano" and shared_name(["nano"], {}).startswith("nano ")
     for some in ([one, other], [one, "http://b/v1"], ["http://a/v1", "http://b/v1"], ["nano", one]):
         with pytest.raises(SettingInvalid, match="same name"):
             shared_name(some, {})

@@ -599,7 +599,8 @@ def test_a_phrase_is_pointed_at_and_right_where_boxes_overlap_by_half(drawn: Pat
 @pytest.mark.parametrize(
     "line",
     ["", "A 1 2 person sits.", "A 1##person sits.", "A 3 1##person sits.", "A x 2##sits.", "A 1 nan##sits.", "A 1 2##.",
-     "../A 1 2##person sits.", "A 1 2 3##person sits.", "A 1 1e9##person sits.", "A -1 2##person sits."],
+     "../A 1 2##person sits.", "A 1 2 3##person sits.", "A 1 1e9##person sits.", "A -1 2##person sits.",
+     f"CLIP0 1 2##{301 * 'a'}."],
 )  # fmt: skip
 def test_a_line_that_names_no_moment_is_refused(drawn: Path, tmp_path: Path, line: str) -> None:
     shutil.copytree(drawn / "charades-sta", tmp_path / "set")
@@ -611,11 +612,11 @@ def test_a_line_that_names_no_moment_is_refused(drawn: Path, tmp_path: Path, lin
 
 def test_words_of_a_moment_are_looked_for_whole(drawn: Path, tmp_path: Path) -> None:
     shutil.copytree(drawn / "charades-sta", tmp_path / "set")
-    words = "a person, who has sat down,  turns on the light before they leave."
+    words = "a person, who has “sat down”,  turns on the light before they leave."
     (tmp_path / "set" / "charades_sta_test.txt").write_text(f"CLIP0 1.5 2.25##{words}\n")
     [question] = SETS["charades-sta"].read(tmp_path / "set")
     assert question.answers == ("[1500, 2250]",)
-    phrase = "a person, who has sat down, turns on the light before they leave"
+    phrase = "a person, who has 'sat down', turns on the light before they leave"
     assert timing_of(question.text) == ("when", [phrase])
 
 

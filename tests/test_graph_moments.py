@@ -275,6 +275,13 @@ ASKED: list[tuple[str, Any]] = [
     ("When is the red circle there?", ("when", ["red circle"])),
     ("At what time can you see a yellow star in the video?", ("when", ["yellow star"])),
     ("When does the man open the door?", ("when", ["man open the door"])),
+    (
+        'When does "a man, who sits, gets up before the cat" happen?',
+        ("when", ["a man, who sits, gets up before the cat"]),
+    ),
+    ("How long does “the dog runs” happen?", ("long", ["the dog runs"])),
+    ('When is "the red cup" there?', ("when", ["the red cup"])),
+    ('When does "the dog" run past "the cat"?', ("when", ['"the dog" run past "the cat"'])),
     ("When do we see the man who wears a hat?", ("when", ["man who wears a hat"])),
     ("When can we see a dog?", ("when", ["dog"])),
     ("When's the end sign visible?", ("when", ["end sign"])),

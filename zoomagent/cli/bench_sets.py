@@ -19,7 +19,12 @@ MOST_DIGITS = 9
 """Of a seed or a limit: a file of results holds no longer numbers (ours)."""
 
 
-Strategies = Annotated[str, typer.Option(help="Comma-separated: the agent's, and rivals; macro is always among them.")]
+Strategies = Annotated[
+    str,
+    typer.Option(
+        help="Comma-separated: the agent's, zoomeye, p2r, vicrop, deepeyes, qwen-agent; macro is always there."
+    ),
+]
 Seeds = Annotated[
     str | None, typer.Option(help="Orders of the options; 0: as published.  [1,2,3; 0 where none are shuffled]")
 ]

@@ -130,4 +130,6 @@ def shared_name(models: Sequence[str], fields: dict[str, object]) -> str:
     names = {model.partition("#")[2] if model.startswith(("http://", "https://")) else "" for model in models}
     if len(models) > 1 and (len(names) > 1 or "" in names):
         raise SettingInvalid("Several --model are servers of one model: give each as URL#NAME with the same name.")
-    return fingerprint(names.pop() or models[0], fields)
+    name = names.pop()
+    # With its sign: a served model may be called nano, or as a folder here is.
+    return fingerprint(f"#{name}" if name else models[0], fields)

@@ -28,7 +28,8 @@ LINES = "charades_sta_test.txt"
 CORRECTED = "charades-timelens.json"
 FOLDERS = ("videos/charades", "video_shards/charades/videos", "Charades_v1_480", "Charades_v1", "videos")
 """Where clips lie, in the order that is tried; else in the folder itself."""
-MOST_LINE = 4096
+MOST_LINE, MOST_WORDS = 4096, 300
+QUOTES = str.maketrans('"“”', "'''")
 
 
 def read_charades_sta(folder: Path) -> Iterator[SetQuestion]:
@@ -72,9 +73,9 @@ def _question(path: Path, number: int | str, folder: Path, name: str, clip: str,
         start, end = (round(1000 * in_range(float(side), 0, MOST_SECONDS)) for side in span)
     except (TypeError, ValueError, OverflowError) as error:
         raise corrupt(path, number, "its moment is not two numbers of seconds") from error
-    phrase = re.sub(r"\s+", " ", words).strip(" .").replace('"', "'")
-    if end < start or not phrase:
-        raise corrupt(path, number, "it has no words, or ends before it begins")
+    phrase = re.sub(r"\s+", " ", words).strip(" .").translate(QUOTES)
+    if end < start or not 0 < len(phrase) <= MOST_WORDS:
+        raise corrupt(path, number, "it has no words, or too many, or ends before it begins")
     home = next((folder / one for one in FOLDERS if (folder / one).is_dir()), folder)
     file = picture_at(path, number, home, f"{clip}.mp4")
     return SetQuestion(name, file, f'When does "{phrase}" happen?', (str([start, end]),))
