@@ -208,7 +208,7 @@ def test_an_arbiter_that_is_not_there_is_told(wrong: str) -> None:
     assert answer.outcome.kind == "failed" and wrong in answer.reasons[0]
 
 
-MODELS_IN_PROCESS_ONLY = ("train sft", "train rl", "train lion", "data trajectories", "train calibrate")
+MODELS_IN_PROCESS_ONLY = ("train sft", "train rl", "train lion", "bench lion", "data trajectories", "train calibrate")
 """Trained here, with the profile of their own files; `data trajectories --profile` is whose tools are told."""
 
 

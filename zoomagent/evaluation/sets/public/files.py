@@ -6,8 +6,10 @@ outside, so they may lead nowhere but into the set's own folder. Left out: what 
 
 import base64
 import binascii
+import contextlib
 import csv
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -160,9 +162,12 @@ def picture_at(path: Path, number: int | str, folder: Path, name: Any) -> Path:
     """The picture of this name in the set's folder."""
     if not isinstance(name, str) or not name or "\0" in name:
         raise corrupt(path, number, "its picture has no name")
-    found = folder / name
+    found, is_there = folder / name, False
     try:
-        is_inside, is_there = found.resolve().is_relative_to(folder.resolve()), found.is_file()
+        is_inside = found.resolve().is_relative_to(folder.resolve())
+        # Not `is_file`, which from Python 3.13 on says no to a link that leads to itself.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            is_there = stat.S_ISREG(found.stat().st_mode)
     except (OSError, ValueError, RuntimeError) as error:
         # Longer than a name can be, in letters that no file has, or a link that leads to itself.
         raise corrupt(path, number, "its picture's name is none that a file can have") from error
