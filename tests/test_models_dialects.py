@@ -183,6 +183,20 @@ def test_pathological_text_is_read_in_no_time(reader: Reader, unit: str) -> None
         assert time.process_time() - start < 0.5
 
 
+def test_strings_without_an_end_are_read_in_time_that_grows_with_the_text() -> None:
+    """Every second quote is escaped, so that strings hold all tags but the first, up to the end of the text."""
+
+    def seconds(length: int) -> float:
+        text = ('<grounding>"\\"' * length)[:length]
+        began = time.thread_time()
+        assert mini_o3_calls(text) == ()
+        return time.thread_time() - began
+
+    shorter = min(seconds(MAX_TEXT // 8) for _ in range(5))
+    # Eight times the text: linear is 8 times the time, quadratic 64.
+    assert min(seconds(MAX_TEXT) for _ in range(3)) < 24 * max(shorter, 0.0005)
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '"' * 1_000_000, "1" * 5_000, MINI * 20_000])
 def test_nesting_long_numbers_and_long_texts_are_refused_at_once(text: str) -> None:
     start = time.process_time()

@@ -27,6 +27,9 @@ ZOOM_IN = "image_zoom_in_tool"
 MAX_CALLS = 16
 """Calls of one reply that are read (ours)."""
 
+MOST_BODY = 512
+"""Characters of a call of Mini-o3, which holds four numbers and a name (ours)."""
+
 _OPEN, _CLOSE = "<grounding>", "</grounding>"
 # A closing tag inside a JSON string does not end the call. Possessive throughout: no backtracking.
 _BODY = re.compile(r'((?:[^"<]++|"(?:[^"\\]++|\\.)*+"|<(?!/?grounding>))*+)</grounding>', re.DOTALL)
@@ -56,7 +59,8 @@ def mini_o3_calls(text: str, first_id: int = 0) -> tuple[ToolCall, ...]:
     position = text.find(_OPEN) if len(text) <= MAX_TEXT else -1
     while position >= 0 and len(calls) < MAX_CALLS:
         start = position + len(_OPEN)
-        body = _BODY.match(text, start)
+        # Bounded: a string without an end holds every tag after it, and each would be read to the end of the text.
+        body = _BODY.match(text, start, start + MOST_BODY)
         found = strict_object(unfenced(body.group(1))) if body else None
         if found is not None and set(found) == {"bbox_2d", "source"} and _is_box(found["bbox_2d"]):
             source = found["source"]
