@@ -295,3 +295,13 @@ def test_images_and_arrays_obey_the_limits_too() -> None:
         with pytest.raises(InputRefused) as refusal:
             open_picture(source, limits=limits)
         assert refusal.value.code == "too_many_pixels"
+
+
+def test_a_view_of_the_whole_is_the_askers_own() -> None:
+    """The whole is rendered once for many questions: what one of them draws on it no other sees."""
+    with open_picture(Image.new("RGB", (64, 64), "red")) as picture:
+        size = Size(32, 32)
+        for _ in range(3):
+            view = picture.view(whole(picture.size), size)
+            assert view.getextrema() == ((255, 255), (0, 0), (0, 0))
+            view.paste((0, 0, 255), (0, 0, 32, 32))

@@ -73,10 +73,11 @@ class Picture:
         kept = self._whole
         if is_whole and kept is not None and kept.size == (size.width, size.height):
             self._lifetime.check()
-            return kept
+            return kept.copy()
         [image] = self.views([(box, size)])
         if is_whole and size.pixels <= KEPT_PIXELS:
-            self._whole = image
+            # A copy: whoever asked may draw on the other.
+            self._whole = image.copy()
         return image
 
     def views(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
@@ -95,6 +96,7 @@ class Picture:
 
     def close(self) -> None:
         """Give back memory and files. Views already made stay good; one that is being made is finished first."""
+        self._whole = None
         self._lifetime.end()
 
     def __enter__(self) -> Self:

@@ -369,6 +369,7 @@ class OpenAIModel:
             )
         size = sum(view.image.width * view.image.height for view in views) // 16
         size += sum(len(part.text) for turn in messages for part in turn.parts if isinstance(part, Text))
+        size += sum(len(call.arguments) for turn in messages for call in turn.tool_calls)
         while True:
             current_meter().require(1)
             request, sent = await self._server.apart(size, self._request, messages, options, tools)
