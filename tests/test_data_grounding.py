@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from encodings.aliases import aliases
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -15,6 +16,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
+from sudden_death import killed_at_draft
 from typer.testing import CliRunner
 
 from zoomagent.cli import data as cli
@@ -97,6 +99,21 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(tmp_path: Path, monkeypatc
     make("refcoco", tmp_path / "set", broken, Settings(tmp_path / "set", QWEN))
     files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
     assert len(files) > 6 and all((whole / file).read_bytes() == (broken / file).read_bytes() for file in files)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks and SIGKILL")
+@pytest.mark.parametrize("kind", ["refcoco", "charades-sta"])
+def test_killed_at_any_file_it_leaves_nothing_beside_the_same_bytes(kind: Kind, tmp_path: Path) -> None:
+    folder, whole = tmp_path / "set", tmp_path / "whole"
+    write_set(kind, folder)
+    make(kind, folder, whole, Settings(folder, QWEN))
+    for number in range(2):  # the settings, the card
+        broken = tmp_path / f"broken-{number}"
+        assert killed_at_draft(partial(make, kind, folder, broken, Settings(folder, QWEN)), number)
+        make(kind, folder, broken, Settings(folder, QWEN))
+        files = {file.relative_to(broken) for file in broken.rglob("*") if file.is_file()}
+        assert files == {file.relative_to(whole) for file in whole.rglob("*") if file.is_file()}
+        assert all((whole / file).read_bytes() == (broken / file).read_bytes() for file in files)
 
 
 def test_a_folder_belongs_to_its_annotations_and_to_the_profile(tmp_path: Path) -> None:

@@ -18,15 +18,17 @@ from filelock import FileLock, Timeout
 from zoomagent.errors import SettingInvalid, StoreError
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside it, then take its place. Raises OSError, and leaves nothing half-written but after a kill."""
-    write_together(path.parent, {path.name: content})
+def write_whole(path: Path, content: bytes, alone: bool = False) -> None:
+    """Write beside it, then take its place. Raises OSError, and leaves nothing half-written but after a kill.
+
+    `alone`: no other process writes this file, and the next one that does takes away what a killed one left."""
+    write_together(path.parent, {path.name: content}, alone)
 
 
-def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_together(folder: Path, files: Mapping[str, bytes], alone: bool = False) -> None:
     """Write all beside their places, then move them there: where the disk is full, none of them appears, and what
     appears is on disk whenever the power goes."""
-    drafts = {folder / f".{name}.{os.getpid()}": folder / name for name in files}
+    drafts = {draft_of(folder / name, "draft" if alone else str(os.getpid())): folder / name for name in files}
     try:
         for draft, content in zip(drafts, files.values(), strict=True):
             draft.write_bytes(content)
@@ -37,6 +39,11 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
+
+
+def draft_of(path: Path, writer: str = "draft") -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.{writer}")
 
 
 def sync(path: Path) -> None:

@@ -28,7 +28,7 @@ from zoomagent.data.grounding.telling import dialogue_row, line_of, rows_of, sen
 from zoomagent.data.trajectories.card import SPLITS, Split, make_card, read_card, write_card
 from zoomagent.data.trajectories.trajectory import FORMAT, Trajectory, write_parquet
 from zoomagent.errors import SettingInvalid
-from zoomagent.files import write_whole
+from zoomagent.files import draft_of, write_whole
 from zoomagent.models.profiles import Profile
 
 SHARD = 5000
@@ -149,10 +149,10 @@ def _claim(out: Path, given: dict[str, Any]) -> None:
             text = "The folder was begun with other settings. Give the same, or another folder."
             raise SettingInvalid(text, code="run_mismatch")
         return
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and any(item != draft_of(begun) for item in out.iterdir()):
         raise SettingInvalid("The folder to write into holds other files. Give an empty one.", code="folder_in_use")
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(begun, content)
+    write_whole(begun, content, alone=True)
 
 
 def _write_rows(

@@ -47,7 +47,8 @@ def write_card(card: Mapping[str, Any], out: Path) -> None:
     lines += ["", "Pictures are in `" + card["images"] + "`, seen from this folder. Made with:", "", "```json"]
     text = orjson.dumps(card["settings"], option=orjson.OPT_INDENT_2).decode()
     (out / "card.md").write_text(("\n".join([*lines, text, "```"]) + "\n"), encoding="utf-8")
-    write_whole(out / "card.json", orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    content = orjson.dumps(card, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    write_whole(out / "card.json", content, alone=True)
 
 
 SPLITS: tuple[Split, ...] = ("train", "held-out")
