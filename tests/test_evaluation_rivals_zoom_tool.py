@@ -64,7 +64,7 @@ def colour(image: Image.Image) -> str:
     return "red picture" if red > blue else "blue picture"
 
 
-def test_deepeyes_asks_in_its_authors_words_and_crops_the_first_picture() -> None:
+def test_deepeyes_asks_in_its_authors_order_and_crops_the_first_picture() -> None:
     answer, calls = attempt(deepeyes, [tagged(CORNER), tagged(CORNER), "<think>so</think><answer> A </answer>"])
     asked = f"Question: {QUESTION}\nOptions: \nA. red\nB. blue\n\n{FORMAT}"
     shown = ["<tool_response>", "red picture", FORMAT, "</tool_response>"]
@@ -111,10 +111,10 @@ def test_qwen_agent_offers_its_tool_and_says_nothing_beside_the_crop() -> None:
 @pytest.mark.parametrize(
     ("arguments", "name", "said"),
     [
-        (zoom(CORNER, 1), "image_zoom_in_tool", "Error: Invalid input image [0]"),
-        (zoom(CORNER, "0"), "image_zoom_in_tool", "Error: Invalid input image [0]"),
-        (zoom([1, 2]), "image_zoom_in_tool", "Tool Execution Error "),
-        (zoom(CORNER), "web_search", "Tool web_search does not exists."),
+        (zoom(CORNER, 1), "image_zoom_in_tool", "There is no such picture. Give one of [0]"),
+        (zoom(CORNER, "0"), "image_zoom_in_tool", "There is no such picture. Give one of [0]"),
+        (zoom([1, 2]), "image_zoom_in_tool", "Give bbox_2d as exactly four numbers"),
+        (zoom(CORNER), "web_search", "There is no tool web_search."),
     ],
 )
 def test_qwen_agent_tells_the_model_what_was_wrong_with_a_call(

@@ -1,14 +1,16 @@
 """DeepEyes (Visual-Agent, 2025): the model thinks, calls the zoom tool in its text, and answers between tags.
 
-The words, the order of turns and the eleven tries are those of their evaluation (github.com/Visual-Agent/DeepEyes,
-eval/eval_vstar.py): a system turn that describes the tool, the whole picture with the question, then after each call a
-crop of the *first* picture with the same words again, until a reply holds an answer.
+The order of turns, the tags, the tool's name and arguments, and the eleven tries are those of their evaluation
+(github.com/Visual-Agent/DeepEyes, eval/eval_vstar.py): a system turn that describes the tool, the whole picture with
+the question, then after each call a crop of the *first* picture with the same request again, until a reply holds an
+answer.
 
-Where this differs: a box is in the model's own space (theirs: pixels of the file, which a model of another family does
-not write), a crop has the pixels of our crops, the definition of the tool requires `bbox_2d` (theirs requires `bbox`,
-which it does not have), and a reply with neither a call nor an answer is taken as the answer at once (theirs asks the
-same again, ten times). A call that cannot be done ends the run without an answer, as theirs does; so does the picture
-that would be one more than the model takes. A model that was not trained so, as nano, says nothing about DeepEyes.
+Where this differs: the sentences are ours, which say the same in the same order; a box is in the model's own space
+(theirs: pixels of the file, which a model of another family does not write), a crop has the pixels of our crops, the
+definition of the tool requires `bbox_2d` (theirs requires `bbox`, which it does not have), and a reply with neither a
+call nor an answer is taken as the answer at once (theirs asks the same again, ten times). A call that cannot be done
+ends the run without an answer, as theirs does; so does the picture that would be one more than the model takes. A model
+that was not trained so, as nano, says nothing about DeepEyes.
 """
 
 import re
@@ -33,8 +35,8 @@ DEFINITION = {
     "type": "function",
     "function": {
         "name": ZOOM_IN,
-        "description": "Zoom in on a specific region of an image by cropping it based on a bounding box (bbox) and an "
-        "optional object label.",
+        "description": "Look closer at a part of the picture: the part inside a box is cut out and shown larger. What "
+        "is in it can be named.",
         "parameters": {
             "type": "object",
             "properties": {
@@ -43,40 +45,39 @@ DEFINITION = {
                     "items": {"type": "number"},
                     "minItems": 4,
                     "maxItems": 4,
-                    "description": "The bounding box of the region to zoom in, as [x1, y1, x2, y2], where (x1, y1) is "
-                    "the top-left corner and (x2, y2) is the bottom-right corner.",
+                    "description": "The part to look at, as [x1, y1, x2, y2]: its left and upper edge, then its right "
+                    "and lower edge.",
                 },
                 "label": {
                     "type": "string",
-                    "description": "The name or label of the object in the specified bounding box (optional).",
+                    "description": "What the part shows, in a few words (may be left out).",
                 },
             },
             "required": ["bbox_2d"],
         },
     },
 }
-SYSTEM = f"""You are a helpful assistant.
+SYSTEM = f"""You answer questions about a picture, and have a tool for it.
 
 # Tools
-You may call one or more functions to assist with the user query.
-You are provided with function signatures within <tools></tools> XML tags:
+What it does, and what it takes:
 <tools>
 {orjson.dumps(DEFINITION).decode()}
 </tools>
 
 # How to call a tool
-Return a json object with function name and arguments within <tool_call></tool_call> XML tags:
+Write its name and arguments as one JSON object between these tags:
 <tool_call>
 {{"name": <function-name>, "arguments": <args-json-object>}}
 </tool_call>
 
 **Example**:
 <tool_call>
-{{"name": "{ZOOM_IN}", "arguments": {{"bbox_2d": [10, 20, 100, 200], "label": "the apple on the desk"}}}}
+{{"name": "{ZOOM_IN}", "arguments": {{"bbox_2d": [40, 60, 180, 240], "label": "the cup beside the lamp"}}}}
 </tool_call>"""
 FORMAT = (
-    f"\nThink first, call **{ZOOM_IN}** if needed, then answer. Format strictly as:  <think>...</think>  "
-    "<tool_call>...</tool_call> (if tools needed)  <answer>...</answer> "
+    f"\nBegin with your thoughts. Use **{ZOOM_IN}** where you have to look closer, and answer last. Write in just this "
+    "form:  <think>...</think>  <tool_call>...</tool_call> (where you look closer)  <answer>...</answer> "
 )
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)

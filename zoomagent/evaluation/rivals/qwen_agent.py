@@ -1,15 +1,16 @@
 """Qwen-Agent's loop with its zoom tool for Qwen3-VL (qwen-agent 0.0.34: agents/fncall_agent.py and
 tools/image_zoom_in_qwen3vl.py): the tool is offered, calls are run, and the first reply without a call is the answer.
 
-The definition of the tool, its argument `img_idx` over all pictures so far, the growth of what is smaller than 32
-pixels a side, the words of its errors and the twenty calls of the model are theirs. It is told again here because the
-package cannot be what the row runs: installed alone it does not start (it imports NumPy, soundfile, tqdm and more, and
-names none of them), it writes each crop to the working folder, and it opens paths and addresses of pictures by itself.
+The tool's name and arguments (`img_idx` counts over all pictures so far), the growth of what is smaller than 32 pixels
+a side, when a call is refused and the twenty calls of the model are theirs. It is told again here because the package
+cannot be what the row runs: installed alone it does not start (it imports NumPy, soundfile, tqdm and more, and names
+none of them), it writes each crop to the working folder, and it opens paths and addresses of pictures by itself.
 
-Where this differs: the question has the words of our other rows, in one user turn without a system turn, as theirs; the
-tool is offered by the server's own template (theirs writes the same Hermes text itself); a box is in the model's own
-space (theirs: 0 to 1000, which is Qwen3-VL's); a crop has the pixels of our crops (theirs: 262,144 at least); a label
-is not required; and a picture that would be one more than the model takes ends the run without an answer.
+Where this differs: the sentences of the definition and of refusals are ours, which say the same; the question has the
+words of our other rows, in one user turn without a system turn, as theirs; the tool is offered by the server's own
+template (theirs writes the same Hermes text itself); a box is in the model's own space (theirs: 0 to 1000, which is
+Qwen3-VL's); a crop has the pixels of our crops (theirs: 262,144 at least); a label is not required; and a picture that
+would be one more than the model takes ends the run without an answer.
 """
 
 from collections.abc import Sequence
@@ -34,8 +35,8 @@ DEFINITION: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": ZOOM_IN,
-        "description": "Zoom in on a specific region of an image by cropping it based on a bounding box (bbox) and an "
-        "optional object label",
+        "description": "Look closer at a part of a picture: the part inside a box is cut out and shown larger. What "
+        "is in it can be named",
         "parameters": {
             "type": "object",
             "properties": {
@@ -44,14 +45,14 @@ DEFINITION: dict[str, Any] = {
                     "items": {"type": "number"},
                     "minItems": 4,
                     "maxItems": 4,
-                    "description": "The bounding box of the region to zoom in, as [x1, y1, x2, y2], where (x1, y1) is "
-                    "the top-left corner and (x2, y2) is the bottom-right corner",
+                    "description": "The part to look at, as [x1, y1, x2, y2]: its left and upper edge, then its right "
+                    "and lower edge",
                 },
                 "label": {
                     "type": "string",
-                    "description": "The name or label of the object in the specified bounding box",
+                    "description": "What the part shows, in a few words",
                 },
-                "img_idx": {"type": "number", "description": "The index of the zoomed-in image (starting from 0)"},
+                "img_idx": {"type": "number", "description": "Which picture so far, counted from 0"},
             },
             "required": ["bbox_2d", "label", "img_idx"],
         },
@@ -83,14 +84,14 @@ async def run(desk: Desk, call: ToolCall, shown: list[str], boxes: list[Box]) ->
     arguments = strict_object(call.arguments) or {}
     index = arguments.get("img_idx")
     if call.name != ZOOM_IN:
-        return Message("tool", (Text(f"Tool {call.name} does not exists."),), tool_call_id=call.id)
+        return Message("tool", (Text(f"There is no tool {call.name}."),), tool_call_id=call.id)
     if isinstance(index, bool) or not isinstance(index, int | float) or index not in range(len(shown)):
-        text = f"Error: Invalid input image {list(range(len(shown)))}"
+        text = f"There is no such picture. Give one of {list(range(len(shown)))} as img_idx."
         return Message("tool", (Text(text),), tool_call_id=call.id)
     try:
         box = locate(desk.views, shown[int(index)], box_in(arguments))
     except BoxInvalid as error:
-        return Message("tool", (Text(f"Tool Execution Error {error}"),), tool_call_id=call.id)
+        return Message("tool", (Text(str(error)),), tool_call_id=call.id)
     region = grown(box, desk.views.picture.size)
     shown.append(desk.beside(region))
     boxes.append(region)
