@@ -96,10 +96,10 @@ def complain(run: NodeRun, exchange: Exchange) -> Update:
     """A call in a spelling that nobody can read: told to the model once, and never an answer."""
     before = exchange.turns
     if any(turn["id"] == "tools-unreadable" for turn in before):
-        return stop(run.state, "tool_loop", "The model writes tool calls that can not be read.")
+        return stop(run.state, "tool_loop", "The model writes tool calls that cannot be read.")
     call = reply_turn("tools", f"tools-call-{len(before)}", exchange.reply)
     turns = [*before, call, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
-    return {"messages": turns, "steps": step_words("The model wrote a call that can not be read; told it so.")}
+    return {"messages": turns, "steps": step_words("The model wrote a call that cannot be read; told it so.")}
 
 
 async def run_calls(run: NodeRun, exchange: Exchange, calls: Sequence[ToolCall]) -> Update:

@@ -72,7 +72,7 @@ async def run_arguments(
         case Verify(label=label):
             probability = await sees(model, views, view, label)
             if probability is None:
-                return ToolResult("This can not be measured with this model. Look for yourself.")
+                return ToolResult("This cannot be measured with this model. Look for yourself.")
             word = "Yes" if probability >= 0.5 else "No"
             return ToolResult(f"{word}: the probability that img_idx {index} shows {label!r} is {probability:.2f}.")
         case Tag(labels=labels):
