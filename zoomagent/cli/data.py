@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from zoomagent.cli.options import MaxBytes, MaxPixels
+from zoomagent.cli.options import MaxBytes, MaxPixels, place_file
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, own_limits
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def grounding(
 def view(
     folder: Annotated[Path, typer.Argument(help="What `data trajectories` wrote.")],
     n: Annotated[int, typer.Option(min=1, help="How many; kinds are mixed.")] = 6,
-    out: Annotated[Path, typer.Option(help="Page (.html) or picture (.png) to write.")] = Path("trajectories.html"),
+    out: Annotated[Path, typer.Option(help="Page (.html) or picture (.png) to write.", callback=place_file)] = Path(
+        "trajectories.html"
+    ),
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:

@@ -37,6 +37,7 @@ from zoomagent.cli.options import (
     Ocr,
     Page,
     ProfileName,
+    place_file,
     takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
@@ -255,7 +256,7 @@ def doctor(
     extra_body: ExtraBody = None,
     profile: ProfileName = None,
     save_profile: Annotated[
-        Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
+        Path | None, typer.Option(help="Write what was measured into this file, for --profile.", callback=place_file)
     ] = None,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Minutes more: every strategy, limits, load, keys, cancelling.")
