@@ -155,8 +155,8 @@ def ask(
         need("ocr")
     from zoomagent import UrlRules, ZoomAgent
     from zoomagent.media import open_media
+    from zoomagent.media.kinds import is_recording
     from zoomagent.media.limits import own_limits
-    from zoomagent.media.video.opening import is_video
 
     regions = [_read_region(text) for text in region or []]
     folder = _free(save)
@@ -164,7 +164,7 @@ def ask(
     opener = partial(open_media, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
     with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
-        if is_video(source):
+        if is_recording(source):
             need("video")
         asked = Asked(source, question, options or [], regions)
         _answer(agent, asked, folder, _form(format, as_json))
