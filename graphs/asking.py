@@ -35,10 +35,11 @@ from zoomagent.graphs.state import (
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
 from zoomagent.models.profiles import Profile
-from zoomagent.prompts import TAGGED, UNHINTED
+from zoomagent.prompts import SPECTROGRAM, TAGGED, UNHINTED
 from zoomagent.strategy import MAX_TOKENS, Task
 from zoomagent.text import MAX_TEXT, storable
-from zoomagent.tools.viewing import ViewRecord
+from zoomagent.tools.seeking import shows_all
+from zoomagent.tools.viewing import ViewRecord, ViewStore
 
 T = TypeVar("T")
 Kind = Literal["generate", "score"]
@@ -123,7 +124,7 @@ class BudgetedModel:
     ) -> list[Reply]:
         async with self._within_budget("generate", messages) as (until, meter):
             replies = await self._model.generate(
-                messages,
+                introduced(messages, self._run.bench.views),
                 max_tokens=max_tokens,
                 temperature=temperature,
                 n=n,
@@ -156,7 +157,8 @@ class BudgetedModel:
         task: Task | None = None,
     ) -> list[Likelihood] | None:
         async with self._within_budget("score", messages) as (until, meter):
-            likelihoods = await self._model.score(messages, continuations, deadline=until, **self._routed(task))
+            told = introduced(messages, self._run.bench.views)
+            likelihoods = await self._model.score(told, continuations, deadline=until, **self._routed(task))
             if likelihoods is not None and not meter.requests:
                 meter.count()
         return likelihoods
@@ -239,6 +241,17 @@ class BudgetedModel:
             run.calls.append(record)
         if meter.requests:
             run.views.extend(store.record(view) for view in dict.fromkeys(views))
+
+
+def introduced(messages: Sequence[Message], views: ViewStore) -> Sequence[Message]:
+    """The messages; before their first picture, where it is of a sound, what a spectrogram is."""
+    first = next((i for i, one in enumerate(messages) if any(isinstance(part, Pixels) for part in one.parts)), None)
+    if first is None or not shows_all(views):
+        return messages
+    turn = messages[first]
+    place = next(i for i, part in enumerate(turn.parts) if isinstance(part, Pixels))
+    parts = (*turn.parts[:place], Text(SPECTROGRAM), *turn.parts[place:])
+    return [*messages[:first], replace(turn, parts=parts), *messages[first + 1 :]]
 
 
 # Dialogues

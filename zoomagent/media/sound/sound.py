@@ -30,7 +30,7 @@ FRAME_GAP = 20
 """Milliseconds below which two times are one: as long as a transform's window, nearly."""
 RANGE = 70.0
 """Decibels below the loudest sample that are still to be seen (ours)."""
-FAINT = 0.003
+FAINT = 0.03
 """A sound whose loudest sample is below this is drawn as if it were this loud, so that noise stays dark (ours)."""
 SILENT = 2 / 32768
 """The loudest sample of a sound in which there is nothing to be heard (ours): what rounding leaves."""
