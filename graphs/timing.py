@@ -63,7 +63,8 @@ _NOTHING = re.compile(
     r"|^\W*[\d:., ]+\W*\w{0,2}$|\b(?:seconds?|secs?|minutes?|mins?|hours?|frames?)(?: \d+)?$"
     r"|^(?:very )?(?:end|beginning|start|middle)(?: of .*)?$"
     # The clip or sound itself.
-    r"|^(?:this|that|it|these|those)$|^(?:(?:this|that|whole|entire) )*(?:video|clip|film|movie|footage|recording|audio)\b"
+    r"|^(?:this|that|it|these|those)$"
+    r"|^(?:(?:this|that|whole|entire) )*(?:video|clip|film|movie|footage|recording|audio)\b"
     r"|^(?:(?:this|that|whole|entire) )*(?:sound|track)$",
     re.IGNORECASE,
 )

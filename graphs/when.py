@@ -97,10 +97,11 @@ def admit_frames(run: NodeRun, sheet: Sheet) -> None:
     if arbiter is None or not arbiter.provenance.world:
         return
     frames = (views.sheet(part, 1)["id"] for part in sheet.slices)
+    what = "the spectrogram of a sound" if sheet.video.shows_all else "a frame of this clip"
     if not any(arbiter.knows(list(looks_of(views.image(frame)))) for frame in frames):
         raise OutsideWorld(
             f"This model only knows its own world, {arbiter.provenance.world}: no picture that was certified looks "
-            "like a frame of this clip. Start a real one: --model URL#NAME. What this one says all the same: "
+            f"like {what}. Start a real one: --model URL#NAME. What this one says all the same: "
             '--arbiter none (in Python arbiter="none").'
         )
 

@@ -143,6 +143,7 @@ def test_silence_is_black_and_said() -> None:
     sound = sound_of(np.zeros(RATE, np.float32))
     assert sound.silent and not grey(sound, sound.moment).any()
     assert not sound_of(tone(1, 0, 1, loud=0.001)).silent
+    wrong: Any
     for wrong in (np.zeros(0), np.zeros((2, 2)), np.array([np.nan])):
         with pytest.raises(InputRefused):
             sound_of(wrong)

@@ -151,7 +151,7 @@ def ask(
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
-    """Ask one question about a picture, clip or sound. nano, the default, knows its own synthetic world only: name your model.
+    """Ask about a picture, clip or sound. nano, the default, knows its own synthetic world only: name your model.
 
     Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
     """

@@ -60,7 +60,7 @@ class FileSamples:
     def read(self, start: int, end: int) -> Array:
         end = min(end, self.count)
         data = os.pread(self._file.fileno(), WIDTH * max(0, end - start), WIDTH * start)
-        return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+        return np.frombuffer(data, np.int16).astype(np.float32) / np.float32(32768)
 
     def close(self) -> None:
         self._file.close()

@@ -139,13 +139,12 @@ def _loudest(levels: Array, spans: Sequence[tuple[int, int]]) -> Array:
 def _window(length: int) -> Array:
     from transformers.audio_utils import window_function
 
-    return window_function(length, "hann").astype(np.float32)
+    return np.asarray(window_function(length, "hann"), np.float32)
 
 
 @cache
 def _notes() -> Array:
     from transformers.audio_utils import mel_filter_bank
 
-    return mel_filter_bank(TRANSFORM // 2 + 1, BINS, LOWEST, RATE / 2, RATE, norm=None, mel_scale="slaney").astype(
-        np.float32
-    )
+    notes = mel_filter_bank(TRANSFORM // 2 + 1, BINS, LOWEST, RATE / 2, RATE, norm=None, mel_scale="slaney")
+    return np.asarray(notes, np.float32)

@@ -195,9 +195,9 @@ OFFERS = (
     Offer(
         "answer_about_image",
         "Answer about an image",
-        "Answer a question about a picture that may be large, or about a clip (mp4, mov, mkv, webm, avi) or sound (wav, "
-        "flac, mp3, ogg): looks closer where that is needed, checks what it saw, and says how sure it is, which regions "
-        "the answer rests on, and when in the clip or sound.",
+        "Answer a question about a picture that may be large, or about a clip (mp4, mov, mkv, webm, avi) or sound "
+        "(wav, flac, mp3, ogg): looks closer where that is needed, checks what it saw, and says how sure it is, which "
+        "regions the answer rests on, and when in the clip or sound.",
         AnswerAboutImage,
         PublicAnswer,
         shows=True,

@@ -2,8 +2,8 @@
 
     asked = read_request(body)            # the question, its picture and settings; RequestRefused names the field
 
-The last turn is asked: its text, and its one picture, clip or sound, or the latest of an earlier turn. What the system and
-earlier turns said is told with the question, as words; `zoomagent.alone` leaves it out. Parameters that only steer
+The last turn is asked: its text, and its one picture, clip or sound, or the latest of an earlier turn. What the system
+and earlier turns said is told with the question, as words; `zoomagent.alone` leaves it out. Parameters that only steer
 sampling, and what clients send by default though nothing here heeds it (stop, a response_format of JSON), have no
 effect and are listed as `unused`; what a reply without it would break (n, tools, logprobs, a JSON schema) is refused.
 Left out: pictures in earlier turns beside the latest, which nobody asks about.
