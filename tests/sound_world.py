@@ -6,6 +6,7 @@ answer = world.ask("When is the alarm?")
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from zoomagent.media.sound.spectrum import RATE
 from zoomagent.moments import Moment
 
 ALARM = "alarm"
+PROFILE = replace(FAKE_PROFILE, max_pixels=384 * 384)
 
 
 def is_bright(image: Any) -> bool:
@@ -67,7 +69,7 @@ class SoundWorld:
             span = slice(moment.start * RATE // 1000, moment.end * RATE // 1000)
             samples[span] += 0.5 * np.sin(2 * np.pi * 1000 * times[span])
         self.samples = samples.astype(np.float32)
-        self.model = FakeModel(profile=FAKE_PROFILE, respond=reply, respond_score=scores)
+        self.model = FakeModel(profile=PROFILE, respond=reply, respond_score=scores)
         self.agent = ZoomAgent(self.model, **settings)
 
     @property

@@ -1,21 +1,30 @@
 """Questions about a sound: found in time, bounded, proved; silence is said, and on what an answer rests."""
 
+import base64
 import dataclasses
+import io
+import wave
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_model import FAKE_PROFILE
-from sound_world import SoundWorld
+from fake_server import FakeServer, Guise, Seen
+from numpy.typing import NDArray
+from sound_world import PROFILE, SoundWorld
 
-from zoomagent import prompts
+from zoomagent import ZoomAgent, prompts
 from zoomagent.answer import Answer
-from zoomagent.clips import READ, UNTAUGHT
+from zoomagent.clips import HEARD, READ, UNTAUGHT
+from zoomagent.graphs.asking import introduced
 from zoomagent.graphs.context import Budget
 from zoomagent.graphs.timing import timing_of
-from zoomagent.models.base import Pixels, Text
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.models.base import Message, Pixels, Text
+from zoomagent.models.server.openai_server import OpenAIModel
+from zoomagent.models.server.retrying import RetryPolicy
 from zoomagent.moments import Moment, iou
+from zoomagent.tools.viewing import ViewStore
 
 WHEN = "When is the alarm?"
 
@@ -92,7 +101,7 @@ def test_the_answer_says_what_was_read_and_the_model_is_told_so() -> None:
         [parts] = [message.parts for message in call.messages if any(isinstance(p, Pixels) for p in message.parts)]
         assert parts[0] == Text(prompts.SPECTROGRAM) and isinstance(parts[1], Pixels)
     taught = SoundWorld(Moment(2000, 3000), 10_000)
-    taught.model.profile = dataclasses.replace(FAKE_PROFILE, sound="spectrogram")
+    taught.model.profile = dataclasses.replace(PROFILE, sound="spectrogram")
     answer = taught.ask(WHEN)
     assert READ in answer.reasons and UNTAUGHT not in answer.reasons
 
@@ -136,3 +145,74 @@ def test_what_a_question_asks_of_a_sounds_time(question: str, expected: Any) -> 
 
 def test_of_a_clip_nothing_is_heard() -> None:
     assert timing_of("When is the alarm?") == ("look", [])
+
+
+# A model that hears
+
+
+class Ears:
+    """A served model that goes by what it is sent to hear, and by nothing that it sees."""
+
+    def __init__(self) -> None:
+        self.sent: list[NDArray[np.float32] | None] = []
+
+    def heard(self, request: dict[str, Any]) -> NDArray[np.float32] | None:
+        """The samples of the last sound of a request; None where it has none."""
+        parts = [part for message in request["messages"] for part in message["content"] if isinstance(part, dict)]
+        places = [place for place, part in enumerate(parts) if part["type"] == "input_audio"]
+        if not places:
+            return None
+        assert parts[places[-1] - 1]["type"] == "image_url", "behind its picture"
+        audio = parts[places[-1]]["input_audio"]
+        with wave.open(io.BytesIO(base64.b64decode(audio["data"]))) as file:
+            assert audio["format"] == "wav" and file.getframerate() == 16_000
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+
+
+class EarServer(FakeServer):
+    def __init__(self) -> None:
+        super().__init__(self._said, Guise(name="omni", logprobs=False, given=False))
+        self.ears = Ears()
+
+    def _said(self, seen: Seen) -> str:
+        samples = self.ears.heard(self.requests[-1])
+        self.ears.sent.append(samples)
+        if samples is None:
+            return "Cannot tell"
+        loud = np.abs(samples) > 0.2
+        if prompts.PARTS in seen.text:
+            parts = [part.any() for part in np.array_split(loud, 9)]
+            return str(parts.index(True) + 1 if any(parts) else 0)
+        if prompts.SEE in seen.text:
+            return "Yes" if loud.any() else "No"
+        return "an alarm" if loud.any() else "Cannot tell"
+
+
+def test_a_model_that_hears_is_sent_the_sound_of_what_it_is_shown() -> None:
+    world, server = SoundWorld(Moment(2000, 3000), 10_000), EarServer()
+    profile = dataclasses.replace(PROFILE, sound="audio", likelihood_of_given=False, likelihood_of_reply=False)
+    retries = RetryPolicy(attempts=1)
+    model = OpenAIModel("http://fake/v1", "omni", profile=profile, transport=server.transport(), retries=retries)
+    with ZoomAgent(model) as agent:
+        answer = agent.ask(world.sound, WHEN)
+    assert iou(spans(answer)[0], Moment(2000, 3000)) > 0.85 and HEARD in answer.reasons and READ not in answer.reasons
+    assert all(samples is not None for samples in server.ears.sent)
+    lengths = {len(samples) for samples in server.ears.sent if samples is not None}
+    assert max(lengths) == 160_000 and min(lengths) <= 8000, "all of it, and single looks"
+    texts = [part["text"] for part in server.requests[0]["messages"][0]["content"] if part["type"] == "text"]
+    assert texts[0] == prompts.SPECTROGRAM + prompts.HEARD
+
+
+def test_what_is_hidden_is_silent_and_what_is_long_is_only_shown() -> None:
+    world = SoundWorld(Moment(2000, 3000), 70_000)
+    views = ViewStore(Sheet(world.sound, Moment(0, 70_000), 3), dataclasses.replace(PROFILE, sound="audio"))
+    for moment, hidden, length, loud in (
+        (Moment(0, 9000), [], 144_000, True),
+        (Moment(0, 9000), [Moment(1900, 3100)], 144_000, False),
+        (Moment(0, 70_000), [], 0, False),
+    ):
+        view = views.sheet(moment, 3, hidden)["id"]
+        [told] = introduced([Message("user", (Pixels(view, views.image(view)), Text("?")))], views)
+        [shown] = [part for part in told.parts if isinstance(part, Pixels)]
+        samples = np.frombuffer((shown.wav or b"")[44:], "<i2")
+        assert len(samples) == length and bool((np.abs(samples) > 6000).any()) == loud

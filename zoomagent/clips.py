@@ -177,9 +177,12 @@ def what_was_read(recording: Recording, profile: Profile) -> list[str]:
     """What an answer about a sound rests on."""
     if not recording.shows_all:
         return []
+    if profile.sound == "audio":
+        return [HEARD]
     return [READ] if profile.sound != "none" else [READ, UNTAUGHT]
 
 
+HEARD = "The model was given the sound and shown its spectrogram; of more than a minute at a time, that alone."
 READ = "A spectrogram was read: nothing was heard."
 UNTAUGHT = "This model is not known to have been taught sounds: zoomagent doctor measures how well it reads them."
 

@@ -46,6 +46,8 @@ SPECTROGRAM = (
     "several. Low notes are below, high ones above; what is loud is bright. "
 )
 """What stands before every picture of a sound: to see something is to see it there."""
+HEARD = "The sound itself follows the picture. "
+"""What is added for a model that hears."""
 WHOLE_PICTURE = "whole picture"
 """What `CUES` is answered with when no object in particular decides."""
 

@@ -29,7 +29,7 @@ from zoomagent.strategy import Task
 ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
 BoxedWords = Literal["phrase", "json", "none"]
 Grid = Literal["cells", "tiles", "fixed"]
-Taught = Literal["none", "spectrogram"]
+Taught = Literal["none", "spectrogram", "audio"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Profile:
     by which an arbiter knows them ("": not known; a server's own word is none). `routes` names the part of the model
     that is asked for each task: a served model, an adapter in this process; {}: one for all. `hint` is the token that
     stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated. `sound`: whether
-    it was taught to read the spectrogram of a sound, as far as is known."""
+    it was taught to read the spectrogram of a sound, as far as is known, or hears: its server then gets the sound too
+    (`input_audio`)."""
 
     family: str
     space: Space

@@ -10,7 +10,6 @@ and everything that has no plain name.
 """
 
 import json
-import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -110,27 +109,40 @@ def samples_of(scape: Soundscape) -> Wave:
 
 def _voice(event: SoundEvent, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """`count` samples of a kind, from -1 to 1."""
-    share, pitch = np.linspace(0, 1, count), event.pitch
+    low, high = hertz_of(event, np.linspace(0, 1, count))
     match event.kind:
-        case "beep":
-            return _tone(np.full(count, 900 + 1600 * pitch))
         case "low hum":
-            low = np.full(count, 80 + 100 * pitch)
-            return 0.6 * _tone(low) + 0.3 * _tone(2 * low) + 0.1 * _tone(3 * low)
-        case "rising sweep":
-            return _tone((300 + 200 * pitch) * 8**share)
-        case "falling sweep":
-            return _tone((300 + 200 * pitch) * 8 ** (1 - share))
+            return 0.6 * _tone(low) + 0.3 * _tone(2 * low) + 0.1 * _tone(high)
         case "clicks":
-            gap, width = round((0.06 + 0.08 * pitch) * RATE), RATE // 400
+            gap, width = round((0.06 + 0.08 * event.pitch) * RATE), RATE // 400
             inside = np.arange(count) % gap < width
             return inside * rng.uniform(-1, 1, count)
         case "hiss":
             noise = np.fft.rfft(rng.standard_normal(count))
             hertz = np.fft.rfftfreq(count, 1 / RATE)
-            noise[(hertz < 3000 + 1500 * pitch) | (hertz > 6000 + 1500 * pitch)] = 0
+            noise[(hertz < low[0]) | (hertz > high[0])] = 0
             hiss = np.fft.irfft(noise, count)
             return np.asarray(hiss / max(1e-9, float(np.abs(hiss).max())))
+        case _:
+            return _tone(low)
+
+
+def hertz_of(event: SoundEvent, share: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and the highest tone of an event where `share` of it is over."""
+    pitch, even = event.pitch, np.ones_like(share)
+    match event.kind:
+        case "beep":
+            return (900 + 1600 * pitch) * even, (900 + 1600 * pitch) * even
+        case "low hum":
+            return (80 + 100 * pitch) * even, 3 * (80 + 100 * pitch) * even
+        case "rising sweep":
+            return (300 + 200 * pitch) * 8**share, (300 + 200 * pitch) * 8**share
+        case "falling sweep":
+            return (300 + 200 * pitch) * 8 ** (1 - share), (300 + 200 * pitch) * 8 ** (1 - share)
+        case "clicks":
+            return 20 * even, RATE / 2 * even
+        case "hiss":
+            return (3000 + 1500 * pitch) * even, (6000 + 1500 * pitch) * even
 
 
 def _tone(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,15 +152,6 @@ def _tone(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 def drawn_sound(scape: Soundscape) -> Sound:
     """What sounds, as a Sound."""
     return sound_of(samples_of(scape))
-
-
-def write_wav(file: Path, samples: Wave) -> None:
-    """One channel of 16 bits."""
-    with wave.open(str(file), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
 
 
 def write_sounds(
@@ -161,7 +164,8 @@ def write_sounds(
     for index in range(count):
         scape = draw_sounds(seed, index)
         name = f"sounds/{index + 1}.wav"
-        write_wav(out / name, samples_of(scape))
+        sound = drawn_sound(scape)
+        (out / name).write_bytes(sound.wav(sound.moment))
         events = [{"kind": event.kind, "moment": event.moment.as_list()} for event in scape.events]
         asked = [{"question": f"When is the {event['kind']} heard?", "moment": event["moment"]} for event in events]
         asked.append({"question": f"When is the {scape.never} heard?", "moment": None})

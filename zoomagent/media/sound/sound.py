@@ -10,7 +10,9 @@ lie is a `Samples` source's business; opening is `opening.py`'s.
 """
 
 import hashlib
+import io
 import math
+import wave
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -63,6 +65,19 @@ class Sound(Recording):
         self._lifetime.check()
         return self._samples.read(moment.start * PER_MS, min(self._samples.count, moment.end * PER_MS))
 
+    def wav(self, moment: Moment, silent: Sequence[Moment] = ()) -> bytes:
+        """The moment as a wav file of 16 bits, with silence in some moments."""
+        samples = self.samples(moment).copy()
+        for span in silent:
+            samples[max(0, span.start - moment.start) * PER_MS : max(0, span.end - moment.start) * PER_MS] = 0
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(RATE)
+            out.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+        return file.getvalue()
+
     def cells(self, requests: Sequence[CellRequest], hidden: Sequence[Moment] = ()) -> Iterator[Image.Image]:
         """The spectrogram of each moment, or a region of it; columns in `hidden` moments are grey."""
         self._lifetime.check()
@@ -107,9 +122,9 @@ class InMemorySamples:
 
 def sound_of(samples: Array) -> Sound:
     """Samples at hand, RATE a second, from -1 to 1, as a Sound."""
-    wave = np.asarray(samples, dtype=np.float32)
-    if wave.ndim != 1 or not len(wave) or not np.isfinite(wave).all():
+    given = np.asarray(samples, dtype=np.float32)
+    if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
         raise InputRefused(f"These samples are no sound. Give finite numbers, {RATE} a second.", code="corrupt_sound")
-    wave = np.clip(wave, -1, 1)
-    name = hashlib.sha256(b"samples " + wave.tobytes()).hexdigest()
-    return Sound(name, InMemorySamples(wave))
+    given = np.clip(given, -1, 1)
+    name = hashlib.sha256(b"samples " + given.tobytes()).hexdigest()
+    return Sound(name, InMemorySamples(given))
