@@ -1,10 +1,10 @@
-"""When in a clip: a state machine that finds something in time, bounds it, and proves it.
+"""When in a clip or sound: a state machine that finds something in time, bounds it, and proves it.
 
     START -> understand -> seek (a stretch a step) -> bound (a look a step) -> prove -> tell -> END
                               |                          |
                               +---- never there ---------+--> tell
 
-The run's picture is a sheet of the clip's frames (`media/video/sheet.py`); its views may show other sheets of the same
+The run's picture is a sheet of the clip or sound (`media/video/sheet.py`); its views may show other sheets of the same
 clip. State, budgets and outcomes are those of `zoom.py`. A question about what is to be seen ends with the moment in
 which to look: `zoomagent/clips.py` hands it on to `zoom.py`, on the frame that was found. The nodes are in `when.py`.
 """

@@ -216,6 +216,36 @@ def moments(
 
 
 @app.command()
+def sounds(
+    n: Annotated[int, typer.Option(min=1, help="Sounds of each kind of question.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Which unseen sounds.")] = 5,
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.")] = None,
+    format: Table = "text",
+) -> None:
+    """When something sounds in drawn sounds, how exactly that is found, and what is said of a muted one.
+
+    Example: zoomagent bench sounds --n 24 --model runs/sounds/checkpoint
+    """
+    check_folders(out, None)
+    from rich.progress import Progress
+
+    from zoomagent.evaluation.moments import markdown, report
+    from zoomagent.evaluation.sounds import SoundSettings, measure
+    from zoomagent.models.loading import load_model
+
+    settings = SoundSettings(n, seed, model)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=5 * n)
+        found = measure(load_model(model, profile=profile), settings, lambda at: bar.update(task, completed=at))
+    content = report(settings, found)
+    print_table(content, markdown(content["rows"]), format)
+    if out is not None:
+        out.write_bytes(json_bytes(content))
+
+
+@app.command()
 def promise(
     n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,

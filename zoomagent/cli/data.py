@@ -37,8 +37,9 @@ def world(
         typer.Option(help="small (what nano knows), deep (too small to be seen whole), fine (smaller still), full."),
     ] = "full",
     split: Annotated[str, typer.Option(help="train, held-out or test: disjoint seeds.")] = "train",
+    sounds: Annotated[int, typer.Option(min=0, help="How many sounds beside them, with their moments.")] = 0,
 ) -> None:
-    """Write a synthetic world: pictures and Visual Genome's own JSON files.
+    """Write a synthetic world: pictures and Visual Genome's own JSON files; sounds with their moments.
 
     Example: zoomagent data world WORLD --scenes 200 --level small --size 2048
     """
@@ -56,8 +57,13 @@ def world(
         files = write_world(
             out, LEVELS[level], SPLITS[split] + seed, scenes, size, lambda n: bar.update(task, completed=n)
         )
+    if sounds:
+        from zoomagent.data.world.sounds import write_sounds
+
+        write_sounds(out, SPLITS[split] + seed, sounds)
     asked = sum(len(row["qas"]) for row in files.question_answers)
-    typer.echo(f"{scenes} pictures of {size}x{size}, {asked} questions in {out}")
+    heard = f", {sounds} sounds" if sounds else ""
+    typer.echo(f"{scenes} pictures of {size}x{size}, {asked} questions{heard} in {out}")
 
 
 @app.command()

@@ -124,7 +124,8 @@ def zoomagent(
 @takes
 def ask(
     image: Annotated[
-        str, typer.Argument(help="The picture or clip: a file, a pipe, - for stdin, or a URL whose host is allowed.")
+        str,
+        typer.Argument(help="The picture, clip or sound: a file, a pipe, - for stdin, or a URL whose host is allowed."),
     ],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     *,
@@ -137,6 +138,9 @@ def ask(
             metavar="L,T,R,B", help="A box in original pixels the question is about, {0} in its words; repeat."
         ),
     ] = None,
+    sound: Annotated[
+        bool, typer.Option("--sound", help="Ask about the sound of a clip, not about its frames.")
+    ] = False,
     model: Model = "nano",
     how: AgentOptions,
     ocr: Ocr = False,
@@ -148,24 +152,24 @@ def ask(
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
-    """Ask one question about a picture or clip. nano, the default, knows its own synthetic world only: name your model.
+    """Ask about a picture, clip or sound. nano, the default, knows its own synthetic world only: name your model.
 
     Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
     """
     if ocr:
         need("ocr")
     from zoomagent import UrlRules, ZoomAgent
-    from zoomagent.media import open_media
+    from zoomagent.media import open_media, open_sound
+    from zoomagent.media.kinds import is_recording
     from zoomagent.media.limits import own_limits
-    from zoomagent.media.video.opening import is_video
 
     regions = [_read_region(text) for text in region or []]
     folder = _free(save)
     rules = UrlRules(tuple(allow_host)) if allow_host else None
     opener = partial(open_media, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
-    with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
+    with ZoomAgent(model, **how.settings, ocr=ocr, opener=open_sound if sound else opener) as agent:
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
-        if is_video(source):
+        if is_recording(source):
             need("video")
         asked = Asked(source, question, options or [], regions)
         _answer(agent, asked, folder, _form(format, as_json))

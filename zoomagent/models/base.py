@@ -30,10 +30,12 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """A rendered view in a message. Equal keys promise equal pixels, so a model may cache its visual prefix by key."""
+    """A rendered view in a message. Equal keys promise equal pixels, so a model may cache its visual prefix by key.
+    `wav` is what sounds in the time that the view shows, for a model that hears (a file of its own)."""
 
     key: str
     image: Image.Image
+    wav: bytes | None = None
 
 
 @dataclass(frozen=True)
