@@ -221,14 +221,13 @@ def sounds(
     seed: Annotated[int, typer.Option(min=0, help="Which unseen sounds.")] = 5,
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
     profile: ProfileName = None,
-    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.", callback=place_file)] = None,
     format: Table = "text",
 ) -> None:
     """When something sounds in drawn sounds, how exactly that is found, and what is said of a muted one.
 
     Example: zoomagent bench sounds --n 24 --model runs/sounds/checkpoint
     """
-    check_folders(out, None)
     from rich.progress import Progress
 
     from zoomagent.evaluation.moments import markdown, report
