@@ -18,6 +18,7 @@ from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import any_arbiter
 from zoomagent.graphs.locating import named
 from zoomagent.graphs.looking import picture_record
+from zoomagent.graphs.sounding import asks_for_source
 from zoomagent.graphs.state import (
     CheckRecord,
     MomentRecord,
@@ -74,12 +75,15 @@ async def understand(run: NodeRun) -> Update:
         return {"picture": picture_record(run), "timing": timing, "steps": step_words(MUTED)}
     if run.state.get("options"):
         kind, phrases = "look", []
-    if not phrases:
+    if not sheet.video.shows_all and asks_for_source(question):
+        kind = "source"
+    if not phrases and kind != "source":
         view = views.sheet(sheet.moment, sheet.grid)["id"]
         message = Message("user", (await views.pixels(view), Text(CUES + question)))
         [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens, task="image")
         found = named(reply.text, question)
         phrases = [] if found == [question] or len(found) > MOST_THINGS else list(dict.fromkeys(found))
+    phrases = [] if kind == "source" else phrases
     text = f"To be found in time: {', '.join(phrases)}." if phrases else "Nothing in particular is to be found in time."
     timing = TimingRecord(kind=kind, phrases=phrases)
     return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
@@ -342,6 +346,8 @@ async def tell(run: NodeRun) -> Update:
 def told(state: State, views: ViewStore) -> tuple[str, str]:
     """The answer's words and why."""
     video, timing = sheet_of(views).video, state.get("timing", TimingRecord(kind="look", phrases=[]))
+    if timing["kind"] == "source":
+        return answer_source(state)
     if is_silent(video):
         return {"when": NEVER, "long": NEVER, "often": "0"}.get(timing["kind"], CANNOT_TELL), MUTED
     found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
@@ -365,6 +371,15 @@ def told(state: State, views: ViewStore) -> tuple[str, str]:
     if timing["kind"] == "long":
         return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
     return words(Moment(*found[0]["moment"])), reason
+
+
+def answer_source(state: State) -> tuple[str, str]:
+    """Where what sounds is, as the box and the time of the frame."""
+    [*found] = state.get("moments", [])
+    if not found:
+        return CANNOT_TELL, state["steps"][-1]["text"]
+    text = f"{found[0].get('box')} at {seconds(found[0]['at'])}"
+    return text, f"At {seconds(found[0]['at'])} the clip is loudest. Its spectrogram was read: nothing was heard."
 
 
 def longest_missed(state: State, phrase: str, views: ViewStore) -> int:

@@ -40,7 +40,7 @@ def spans(answer: Answer) -> list[Moment]:
         (Moment(9000, 9900), 10_000),
         (Moment(31_000, 31_200), 60_000),
         (Moment(0, 60_000), 60_000),
-        (Moment(400_000, 402_000), 600_000),
+        (Moment(180_000, 182_000), 240_000),
     ],
 )
 def test_a_moment_is_found_bounded_and_proved(alarm: Moment, duration: int) -> None:
