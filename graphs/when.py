@@ -69,21 +69,22 @@ async def understand(run: NodeRun) -> Update:
     views, question = run.bench.views, run.state["question"]
     sheet = sheet_of(views)
     await asyncio.to_thread(admit_frames, run, sheet)
+    if not sheet.video.shows_all and asks_for_source(question):
+        text = "The clip's sound and its frame are to be shown together."
+        timing = TimingRecord(kind="source", phrases=[])
+        return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
     kind, phrases = timing_of(question, heard=sheet.video.shows_all)
     if is_silent(sheet.video):
         timing = TimingRecord(kind=kind, phrases=[])
         return {"picture": picture_record(run), "timing": timing, "steps": step_words(MUTED)}
     if run.state.get("options"):
         kind, phrases = "look", []
-    if not sheet.video.shows_all and asks_for_source(question):
-        kind = "source"
-    if not phrases and kind != "source":
+    if not phrases:
         view = views.sheet(sheet.moment, sheet.grid)["id"]
         message = Message("user", (await views.pixels(view), Text(CUES + question)))
         [reply] = await BudgetedModel(run).generate([message], max_tokens=run.context.max_tokens, task="image")
         found = named(reply.text, question)
         phrases = [] if found == [question] or len(found) > MOST_THINGS else list(dict.fromkeys(found))
-    phrases = [] if kind == "source" else phrases
     text = f"To be found in time: {', '.join(phrases)}." if phrases else "Nothing in particular is to be found in time."
     timing = TimingRecord(kind=kind, phrases=phrases)
     return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}

@@ -166,7 +166,7 @@ class Ears:
         audio = parts[places[-1]]["input_audio"]
         with wave.open(io.BytesIO(base64.b64decode(audio["data"]))) as file:
             assert audio["format"] == "wav" and file.getframerate() == 16_000
-            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / np.float32(32768)
 
 
 class EarServer(FakeServer):
@@ -181,7 +181,7 @@ class EarServer(FakeServer):
             return "Cannot tell"
         loud = np.abs(samples) > 0.2
         if prompts.PARTS in seen.text:
-            parts = [part.any() for part in np.array_split(loud, 9)]
+            parts = [bool(part.any()) for part in np.array_split(loud, 9)]
             return str(parts.index(True) + 1 if any(parts) else 0)
         if prompts.SEE in seen.text:
             return "Yes" if loud.any() else "No"
