@@ -175,7 +175,8 @@ async def seek(run: NodeRun) -> Update:
     found, moment = look.found, Moment(*stretch["moment"])
     shown = f"the spectrogram from {words(moment)}" if sheet.video.shows_all else f"nine frames from {words(moment)}"
     if found is None or found["at"] is None:
-        closer = next((one for one in look.stretches if one["at"] is not None), None)
+        parts = (one for one in look.stretches if one["parent"] == stretch["id"])
+        closer = next((one for one in parts if one["at"] is not None), None)
         told = f"{phrase} was not borne out"
         if closer is not None:
             told = f"{phrase} is there from {words(Moment(*closer['moment']))}, to be looked at closer"
@@ -270,6 +271,9 @@ async def bound(run: NodeRun) -> Update:
         left, right = (moved, right) if edge is left else (left, moved)
     changed: MomentRecord = {**record, "left": edge_record(left), "right": edge_record(right)}
     changed["moment"] = bounding.moment_between(left, right, room, video.frame_gap).as_list()
+    if video.shows_all:
+        # What was borne out was a part of time; that it is there is known of the moment.
+        changed["at"] = min(max(record["at"], changed["moment"][0]), changed["moment"][1] - 1)
     left, right = edges_of(changed, most, video.frame_gap)
     changed["bounded"] = record["bounded"] or (left.done and right.done)
     changed["exact"] = replace(left, least=video.frame_gap).done

@@ -49,7 +49,8 @@ def test_a_moment_is_found_bounded_and_proved(alarm: Moment, duration: int) -> N
     assert iou(spans(answer)[0], alarm) > 0.85
     [first, *_] = answer.evidence
     assert first.mattered is True and first.delta is not None and first.delta > 1
-    assert first.moment == (answer.moments[0].start, answer.moments[0].end)
+    [span] = answer.moments
+    assert first.moment == (span.start, span.end) and span.start <= span.at < span.end
     assert Answer.model_validate_json(answer.model_dump_json()) == answer
 
 

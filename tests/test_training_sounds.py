@@ -57,7 +57,7 @@ def test_answers_are_true_to_what_sounds(tokenizer: Any, is_large: bool, monkeyp
     for index in range(12):
         row = sound_row(words, CONFIG, SMALL, 3, index, is_large)
         rng = np.random.default_rng([3, index, 29])
-        scape = draw_sounds(3, index, count=int(rng.integers(0, 4)))
+        scape = draw_sounds(3, index, count=int(rng.choice(4, p=branches_sounds.COUNTS)))
         moments = {event.kind: event.moment for event in scape.events}
         start = tokenizer.decode(row.packed.ids[row.packed.branch == 0])
         assert start.startswith(f"<|im_start|>user\n{prompts.SPECTROGRAM}<|vision_start|>")
