@@ -18,6 +18,7 @@ from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import any_arbiter
 from zoomagent.graphs.locating import named
 from zoomagent.graphs.looking import picture_record
+from zoomagent.graphs.sounding import asks_for_source
 from zoomagent.graphs.state import (
     CheckRecord,
     MomentRecord,
@@ -68,6 +69,10 @@ async def understand(run: NodeRun) -> Update:
     views, question = run.bench.views, run.state["question"]
     sheet = sheet_of(views)
     await asyncio.to_thread(admit_frames, run, sheet)
+    if not sheet.video.shows_all and asks_for_source(question):
+        text = "The clip's sound and its frame are to be shown together."
+        timing = TimingRecord(kind="source", phrases=[])
+        return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
     kind, phrases = timing_of(question, heard=sheet.video.shows_all)
     if is_silent(sheet.video):
         timing = TimingRecord(kind=kind, phrases=[])
@@ -170,7 +175,8 @@ async def seek(run: NodeRun) -> Update:
     found, moment = look.found, Moment(*stretch["moment"])
     shown = f"the spectrogram from {words(moment)}" if sheet.video.shows_all else f"nine frames from {words(moment)}"
     if found is None or found["at"] is None:
-        closer = next((one for one in look.stretches if one["at"] is not None), None)
+        parts = (one for one in look.stretches if one["parent"] == stretch["id"])
+        closer = next((one for one in parts if one["at"] is not None), None)
         told = f"{phrase} was not borne out"
         if closer is not None:
             told = f"{phrase} is there from {words(Moment(*closer['moment']))}, to be looked at closer"
@@ -265,6 +271,9 @@ async def bound(run: NodeRun) -> Update:
         left, right = (moved, right) if edge is left else (left, moved)
     changed: MomentRecord = {**record, "left": edge_record(left), "right": edge_record(right)}
     changed["moment"] = bounding.moment_between(left, right, room, video.frame_gap).as_list()
+    if video.shows_all:
+        # What was borne out was a part of time; that it is there is known of the moment.
+        changed["at"] = min(max(record["at"], changed["moment"][0]), changed["moment"][1] - 1)
     left, right = edges_of(changed, most, video.frame_gap)
     changed["bounded"] = record["bounded"] or (left.done and right.done)
     changed["exact"] = replace(left, least=video.frame_gap).done
@@ -342,6 +351,8 @@ async def tell(run: NodeRun) -> Update:
 def told(state: State, views: ViewStore) -> tuple[str, str]:
     """The answer's words and why."""
     video, timing = sheet_of(views).video, state.get("timing", TimingRecord(kind="look", phrases=[]))
+    if timing["kind"] == "source":
+        return answer_source(state)
     if is_silent(video):
         return {"when": NEVER, "long": NEVER, "often": "0"}.get(timing["kind"], CANNOT_TELL), MUTED
     found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
@@ -365,6 +376,15 @@ def told(state: State, views: ViewStore) -> tuple[str, str]:
     if timing["kind"] == "long":
         return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
     return words(Moment(*found[0]["moment"])), reason
+
+
+def answer_source(state: State) -> tuple[str, str]:
+    """Where what sounds is, as the box and the time of the frame."""
+    [*found] = state.get("moments", [])
+    if not found:
+        return CANNOT_TELL, state["steps"][-1]["text"]
+    text = f"{found[0].get('box')} at {seconds(found[0]['at'])}"
+    return text, f"At {seconds(found[0]['at'])} the clip is loudest. Its spectrogram was read: nothing was heard."
 
 
 def longest_missed(state: State, phrase: str, views: ViewStore) -> int:

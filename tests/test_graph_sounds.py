@@ -40,7 +40,7 @@ def spans(answer: Answer) -> list[Moment]:
         (Moment(9000, 9900), 10_000),
         (Moment(31_000, 31_200), 60_000),
         (Moment(0, 60_000), 60_000),
-        (Moment(400_000, 402_000), 600_000),
+        (Moment(180_000, 182_000), 240_000),
     ],
 )
 def test_a_moment_is_found_bounded_and_proved(alarm: Moment, duration: int) -> None:
@@ -49,7 +49,8 @@ def test_a_moment_is_found_bounded_and_proved(alarm: Moment, duration: int) -> N
     assert iou(spans(answer)[0], alarm) > 0.85
     [first, *_] = answer.evidence
     assert first.mattered is True and first.delta is not None and first.delta > 1
-    assert first.moment == (answer.moments[0].start, answer.moments[0].end)
+    [span] = answer.moments
+    assert first.moment == (span.start, span.end) and span.start <= span.at < span.end
     assert Answer.model_validate_json(answer.model_dump_json()) == answer
 
 
@@ -166,7 +167,7 @@ class Ears:
         audio = parts[places[-1]]["input_audio"]
         with wave.open(io.BytesIO(base64.b64decode(audio["data"]))) as file:
             assert audio["format"] == "wav" and file.getframerate() == 16_000
-            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / np.float32(32768)
 
 
 class EarServer(FakeServer):
@@ -181,7 +182,7 @@ class EarServer(FakeServer):
             return "Cannot tell"
         loud = np.abs(samples) > 0.2
         if prompts.PARTS in seen.text:
-            parts = [part.any() for part in np.array_split(loud, 9)]
+            parts = [bool(part.any()) for part in np.array_split(loud, 9)]
             return str(parts.index(True) + 1 if any(parts) else 0)
         if prompts.SEE in seen.text:
             return "Yes" if loud.any() else "No"

@@ -67,10 +67,13 @@ def test_a_clip_has_its_own_sound_from_its_first_frame_on(format: str) -> None:
     with open_media(data) as video:
         assert isinstance(video, Video)
         sound = video.sound()
-    with sound, open_sound(data) as again:
+        assert sound is video.sound()
         start, end = heard(sound)
         assert abs(start - 2 - late) < 0.06 and abs(end - 3 - late) < 0.06
-        assert sound.id == again.id and heard(again) == (start, end)
+        with open_sound(data) as again:
+            assert sound.id == again.id and heard(again) == (start, end)
+    with pytest.raises(InputRefused, match="closed"):
+        sound.samples(sound.moment)
     with (
         open_video(encoded(tone(1, 0, 1), "mp4", "aac", pictures=5)) as mute,
         pytest.raises(InputRefused, match="no sound"),

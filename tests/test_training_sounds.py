@@ -10,6 +10,7 @@ from zoomagent import prompts
 from zoomagent.data.world.scene import SMALL
 from zoomagent.data.world.sounds import KINDS, draw_sounds
 from zoomagent.evaluation.sounds import SoundSettings, cases
+from zoomagent.moments import Moment
 from zoomagent.training.nano import branches_sounds, mix
 from zoomagent.training.nano.branches_sounds import sound_row
 from zoomagent.training.nano.corpus import PHRASES, corpus
@@ -51,12 +52,12 @@ def test_there_are_no_sounds_unless_they_are_asked_for(tokenizer: Any, monkeypat
 def test_answers_are_true_to_what_sounds(tokenizer: Any, is_large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     words = Mix(tokenizer, CONFIG, SMALL, 3, Shapes()).words
     # All of each sound is shown, so that its events alone decide.
-    monkeypatch.setattr(branches_sounds, "_window", lambda scape, grid, rng: branches_sounds.Moment(0, scape.duration))
+    monkeypatch.setattr(branches_sounds, "_window", lambda scape, grid, rng: Moment(0, scape.duration))
     said = set()
     for index in range(12):
         row = sound_row(words, CONFIG, SMALL, 3, index, is_large)
         rng = np.random.default_rng([3, index, 29])
-        scape = draw_sounds(3, index, count=int(rng.integers(0, 4)))
+        scape = draw_sounds(3, index, count=int(rng.choice(4, p=branches_sounds.COUNTS)))
         moments = {event.kind: event.moment for event in scape.events}
         start = tokenizer.decode(row.packed.ids[row.packed.branch == 0])
         assert start.startswith(f"<|im_start|>user\n{prompts.SPECTROGRAM}<|vision_start|>")

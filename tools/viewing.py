@@ -20,6 +20,7 @@ from zoomagent.errors import ToolArgsInvalid
 from zoomagent.geometry import Box, Size, View, whole
 from zoomagent.media import Picture
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import Profile
 from zoomagent.moments import Moment
@@ -40,11 +41,12 @@ KEPT = 64
 
 class SheetRecord(TypedDict):
     """A sheet of a clip's frames: `grid` x `grid` of them from `moment` (milliseconds), those in `hidden` moments
-    grey."""
+    grey. `heard`: of its own sound instead."""
 
     moment: list[int]
     grid: int
     hidden: list[list[int]]
+    heard: NotRequired[bool]
 
 
 class ViewRecord(TypedDict):
@@ -107,9 +109,18 @@ class ViewStore:
     def sheet(self, moment: Moment, grid: int, hidden: Sequence[Moment] = ()) -> ViewRecord:
         """All of another sheet of the same clip: one frame at the size of a whole picture, several as large as the
         model takes them."""
-        sheet = SheetRecord(moment=moment.as_list(), grid=grid, hidden=[span.as_list() for span in hidden])
+        return self._add_sheet(
+            SheetRecord(moment=moment.as_list(), grid=grid, hidden=[span.as_list() for span in hidden])
+        )
+
+    def spectrogram(self, moment: Moment, hidden: Sequence[Moment] = ()) -> ViewRecord:
+        """The spectrogram of a moment of the clip's own sound. InputRefused where it has none."""
+        spans = [span.as_list() for span in hidden]
+        return self._add_sheet(SheetRecord(moment=moment.as_list(), grid=1, hidden=spans, heard=True))
+
+    def _add_sheet(self, sheet: SheetRecord) -> ViewRecord:
         box = whole(self._sheet_of(sheet).size)
-        limit = (self.profile.whole_pixels or None) if grid == 1 else None
+        limit = (self.profile.whole_pixels or None) if sheet["grid"] == 1 else None
         size = view_size(self.profile, box, limit, self.max_pixels)
         record = ViewRecord(
             id="",
@@ -128,6 +139,10 @@ class ViewStore:
         if not isinstance(self.picture, Sheet) or any(len(span) != 2 for span in (sheet["moment"], *sheet["hidden"])):
             raise ValueError("There is no such sheet.")
         hidden = [Moment(*span) for span in sheet["hidden"]]
+        if sheet.get("heard"):
+            if not isinstance(self.picture.video, Video):
+                raise ValueError("There is no such sheet.")
+            return Sheet(self.picture.video.sound(), Moment(*sheet["moment"]), sheet["grid"], hidden)
         return self.picture.other(Moment(*sheet["moment"]), sheet["grid"], hidden)
 
     def picture_of(self, record: ViewRecord) -> Picture:
@@ -241,7 +256,8 @@ def id_of(record: ViewRecord) -> str:
     name = _hashed(f"{record['picture']}|{width}x{height}", [record["box"]])
     if "sheet" in record:
         sheet = record["sheet"]
-        name = _hashed(f"{name}|{sheet['grid']}", [sheet["moment"], *sheet["hidden"]])
+        heard = "|heard" if sheet.get("heard") else ""
+        name = _hashed(f"{name}|{sheet['grid']}{heard}", [sheet["moment"], *sheet["hidden"]])
     if record.get("marks"):
         name = _hashed(name, record["marks"])
     return _hashed(name, []) if record.get("blank") else name

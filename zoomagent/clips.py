@@ -249,6 +249,7 @@ def proof_of(run: ClipRun, answer: Answer) -> list[Evidence]:
     sheet, record = run.sheet, state["moments"][0]
     moment, proof = Moment(*record["moment"]), state.get("proof")
     cells = [sheet.cell(n) for n in range(sheet.grid**2) if moment.holds(sheet.time_of(n))]
+    cells = [Box(*record["box"])] if "box" in record else cells
     cells = cells or [sheet.cell(min(range(sheet.grid**2), key=lambda n: abs(sheet.time_of(n) - moment.middle)))]
     rows: dict[int, Box] = {}
     for cell in cells:

@@ -48,6 +48,8 @@ SPECTROGRAM = (
 """What stands before every picture of a sound: to see something is to see it there."""
 HEARD = "The sound itself follows the picture. "
 """What is added for a model that hears."""
+SOURCE = "The picture after it shows what is to be seen while this sounds. "
+"""What joins the spectrogram of a clip's sound and its frame."""
 WHOLE_PICTURE = "whole picture"
 """What `CUES` is answered with when no object in particular decides."""
 

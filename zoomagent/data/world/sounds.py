@@ -166,8 +166,12 @@ def write_sounds(
         name = f"sounds/{index + 1}.wav"
         sound = drawn_sound(scape)
         (out / name).write_bytes(sound.wav(sound.moment))
-        events = [{"kind": event.kind, "moment": event.moment.as_list()} for event in scape.events]
-        asked = [{"question": f"When is the {event['kind']} heard?", "moment": event["moment"]} for event in events]
+        events: list[dict[str, Any]] = [
+            {"kind": event.kind, "moment": event.moment.as_list()} for event in scape.events
+        ]
+        asked: list[dict[str, Any]] = [
+            {"question": f"When is the {event['kind']} heard?", "moment": event["moment"]} for event in events
+        ]
         asked.append({"question": f"When is the {scape.never} heard?", "moment": None})
         rows.append({"file": name, "duration": scape.duration, "events": events, "questions": asked})
         progress(index + 1)

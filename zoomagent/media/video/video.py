@@ -8,6 +8,7 @@ Times are whole milliseconds from the first frame. Where the frames come from is
 is `opening.py`'s.
 """
 
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -53,6 +54,8 @@ class Video(Recording):
         self.times = times
         self._frames = frames
         self._track = track
+        self._sound: Sound | None = None
+        self._opening = threading.Lock()
 
     @property
     def frame_gap(self) -> int:
@@ -90,9 +93,16 @@ class Video(Recording):
             yield next(frames) if is_shown else Image.new("RGB", (size.width, size.height), GREY)
 
     def sound(self) -> Sound:
-        """The clip's own sound, from the time of its first frame on, to be closed by itself. Raises InputRefused where
-        it has none."""
+        """The clip's own sound, from the time of its first frame on; closed with the clip. Raises InputRefused where it
+        has none."""
         if self._track is None:
             raise InputRefused("This clip has no sound.", code="no_sound")
-        with self._lifetime.use():
-            return self._track()
+        with self._lifetime.use(), self._opening:
+            if self._sound is None:
+                self._sound = self._track()
+            return self._sound
+
+    def close(self) -> None:
+        super().close()
+        if self._sound is not None:
+            self._sound.close()

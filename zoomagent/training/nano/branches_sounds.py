@@ -27,8 +27,10 @@ from zoomagent.training.nano.packing import IGNORE, pack
 
 WHAT = "What kind of sound is it?"
 SHORTEST_WINDOW = 250
-SEES, PLACES = 4, 3
+SEES, PLACES = 4, 4
 """Questions of each sort about one picture."""
+COUNTS = (0.1, 0.3, 0.3, 0.3)
+"""How often a sound has no kind, one, two or three."""
 SLIVER, WHOLE_KIND = 0.08, 0.2
 """Less of a window than this is nothing to ask about; less of a sweep than this looks like a beep."""
 PITCHED: tuple[SoundKind, ...] = ("beep", "rising sweep", "falling sweep")
@@ -39,7 +41,7 @@ MARGIN = 0.04
 def sound_row(words: Words, config: NanoConfig, level: Level, seed: int, index: int, is_large: bool) -> Row:
     """A row about one sound: nine stretches of it as a sheet, or one window."""
     rng = np.random.default_rng([seed, index, 29])
-    scape = draw_sounds(seed, index, count=int(rng.integers(0, 4)))
+    scape = draw_sounds(seed, index, count=int(rng.choice(4, p=COUNTS)))
     grid, side = (3, config.search_side) if is_large else (1, config.macro_side)
     moment = _window(scape, grid, rng)
     practices = [_see(words, scape, moment, kind) for kind in _kinds(scape, rng, SEES)]
@@ -60,7 +62,7 @@ def sound_row(words: Words, config: NanoConfig, level: Level, seed: int, index: 
 def _window(scape: Soundscape, grid: int, rng: np.random.Generator) -> Moment:
     """All of the sound, or a part of it; half of the small ones are at an edge of something, as looks at edges are."""
     whole_moment = Moment(0, scape.duration)
-    if rng.random() < 0.3:
+    if rng.random() < (0.6 if grid > 1 else 0.3):
         return whole_moment
     least = 2000 if grid > 1 else SHORTEST_WINDOW
     length = int(np.exp(rng.uniform(np.log(least), np.log(scape.duration))))
@@ -76,7 +78,7 @@ def _kinds(scape: Soundscape, rng: np.random.Generator, count: int) -> list[Soun
     """Kinds to ask about: those that sound, and others."""
     there: list[SoundKind] = [event.kind for event in scape.events]
     others: list[SoundKind] = [kind for kind in KINDS if kind not in there]
-    chosen = [there[int(i)] for i in rng.permutation(len(there))][: (count + 1) // 2]
+    chosen = [there[int(i)] for i in rng.permutation(len(there))][: count - 1]
     return [*chosen, *(others[int(i)] for i in rng.permutation(len(others))[: count - len(chosen)])]
 
 
