@@ -1,5 +1,6 @@
 """`zoomagent batch`: answer a file of questions, and go on where a killed run stopped."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -72,6 +73,8 @@ def batch(
     if records is not None:
         from zoomagent.batch.records import SETTINGS
 
+        if os.path.realpath(records) in (os.path.realpath(out), f"{os.path.realpath(out)}.run.json"):
+            raise typer.BadParameter("answers are kept there; name another file", param_hint="--records")
         settings |= SETTINGS
     beside = Path() if is_pipe(questions) else questions.parent
     models, hosts, limits = (

@@ -322,8 +322,21 @@ def config() -> None:
         typer.echo(f"# {name} is {'set' if os.environ.get(name) else 'not set'}")
 
 
+def _open_standard_streams() -> None:
+    """Who starts us may have closed some (`>&-`, a supervisor). Then the next file that is opened would take such a
+    number, and what libraries print there would be written into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest free number: mostly this one
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
 def main() -> None:
     """The entry point. What is no outcome of a run is a bug, told in one line (in full with ZOOMAGENT_DEBUG=1)."""
+    _open_standard_streams()
     try:
         app()
     except SystemExit as left:

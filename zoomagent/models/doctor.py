@@ -20,8 +20,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
-from zoomagent.files import check_writable, write_whole
+from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, SettingInvalid, ZoomAgentError
+from zoomagent.files import check_place, check_writable, write_whole
 from zoomagent.geometry import Space
 from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
 from zoomagent.models.loading import identify, load_model, profile_fields, use_profile
@@ -414,6 +414,11 @@ def doctor(
     fields = profile_fields(profile)
     if save_profile is not None:
         check_writable(save_profile.parent)
+        try:
+            check_place(save_profile)
+        except OSError as error:
+            text = f"{save_profile.name!r} can hold no profile ({error.strerror}). Name a file."
+            raise SettingInvalid(text) from None
 
     async def run() -> Report:
         loaded = load_model(model, extra_body=extra_body)
