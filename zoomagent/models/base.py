@@ -30,10 +30,12 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """A rendered view in a message. Equal keys promise equal pixels, so a model may cache its visual prefix by key."""
+    """A rendered view in a message. Equal keys promise equal pixels, so a model may cache its visual prefix by key.
+    `before` stands directly before it, wherever it goes: the time of a frame."""
 
     key: str
     image: Image.Image
+    before: str = ""
 
 
 @dataclass(frozen=True)
