@@ -37,11 +37,12 @@ from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
 from zoomagent.models.profiles import Profile
-from zoomagent.prompts import HEARD, SPECTROGRAM, TAGGED, UNHINTED
+from zoomagent.prompts import HEARD, SPECTROGRAM, TAGGED, UNHINTED, timed
 from zoomagent.strategy import MAX_TOKENS, Task
 from zoomagent.text import MAX_TEXT, storable
 from zoomagent.tools.seeking import shows_all
 from zoomagent.tools.viewing import ViewRecord, ViewStore, box_of
+from zoomagent.tools.zooming_in_time import time_of
 
 T = TypeVar("T")
 Kind = Literal["generate", "score"]
@@ -351,6 +352,12 @@ async def _once_more_smaller(
 async def _message(run: NodeRun, turn: TurnRecord) -> Message:
     """A turn as the model is given it: its views, then its text."""
     pixels = [await run.bench.views.pixels(view) for view in turn["views"]]
+    if turn["role"] == "tool" and run.bench.model.profile.frames == "timed":
+        times = [time_of(run.bench.views.record(view)) for view in turn["views"]]
+        pixels = [
+            part if time is None else replace(part, before=timed(time))
+            for part, time in zip(pixels, times, strict=True)
+        ]
     calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in turn.get("calls", []))
     text = turn["text"]
     if turn["role"] == "user":

@@ -234,8 +234,7 @@ async def prove(run: NodeRun) -> Update:
     *turns, last = dialogue(state, state["closer"])
     # Everything is blanked but the whole picture. Its marks stay: they show nothing of the crops.
     blanked: list[TurnRecord] = [
-        {**t, "views": [v if views.record(v)["box"] == whole["box"] else views.blank(v)["id"] for v in t["views"]]}
-        for t in turns
+        {**t, "views": [v if views.shows_all(v) else views.blank(v)["id"] for v in t["views"]]} for t in turns
     ]
     try:
         likelihoods = await score(run, blanked, [last["text"]])

@@ -27,20 +27,23 @@ from zoomagent.graphs.endings import model_step, step_words, stop
 from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import ToolLookRecord, TurnRecord, Update, dialogue
 from zoomagent.graphs.weighing import candidate_record
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.models.base import ToolCall
 from zoomagent.models.words.dialects import p2r_calls, read_calls
 from zoomagent.models.words.unwrapping import is_call
-from zoomagent.prompts import macro_prompt
-from zoomagent.tools.definitions import SEARCH, ZOOM_IN, ZOOM_OUT, definitions
+from zoomagent.moments import Moment, moment_to_model
+from zoomagent.prompts import clip_words, macro_prompt
+from zoomagent.tools.definitions import SEARCH, TIME_UNITS, VIDEO_ZOOM, ZOOM_IN, ZOOM_OUT, definitions
 from zoomagent.tools.dispatch import run_arguments
-from zoomagent.tools.episode import read_attempt
+from zoomagent.tools.episode import frames_of, read_attempt
 from zoomagent.tools.progress import Look
 from zoomagent.tools.searching import search
 from zoomagent.tools.viewing import ToolResult
 
 TURNS = 8
 """Turns of the model in one run."""
-SHOWING = (ZOOM_IN, ZOOM_OUT, SEARCH)
+SHOWING = (ZOOM_IN, ZOOM_OUT, SEARCH, VIDEO_ZOOM)
 """Tools whose results are views."""
 UNREADABLE = (
     "This call could not be read, so nothing was done. Call a tool with one JSON object "
@@ -52,7 +55,10 @@ UNREADABLE = (
 async def drive(run: NodeRun) -> Update:
     """Ask the model for its next turn and run what it calls."""
     state, profile = run.state, run.bench.model.profile
+    offered = tools_for(run)
     prompt = macro_prompt(state["question"], run.options())
+    if VIDEO_ZOOM in offered:
+        prompt = f"{told_of_clip(run)}{prompt}"
     # Regions that were given are shown beside the whole, as many as fit.
     crops = [target["crop"] for target in found_targets(state) if target.get("given")][: profile.max_images - 1]
     first = user_turn("tools", "tools-question", [run.bench.views.whole()["id"], *crops], prompt)
@@ -60,7 +66,7 @@ async def drive(run: NodeRun) -> Update:
     number = sum(turn["role"] == "assistant" for turn in turns)
     if number >= TURNS:
         return stop(state, "tool_loop", f"The model called tools for {TURNS} turns and did not answer.")
-    exchange = await ask(run, turns, tools=definitions(profile.tools, profile.space), task="region")
+    exchange = await ask(run, turns, tools=definitions(offered, profile.space, profile.times), task="region")
     reply = exchange.reply
     if not reply.tool_calls:
         text, written = read_calls(profile.tool_dialect, reply.text)
@@ -90,6 +96,25 @@ async def drive(run: NodeRun) -> Update:
         "problems": problems,
         "steps": step_words(" ".join([f"Answered with tools at hand: {micro['text']}", *notes])),
     }
+
+
+def tools_for(run: NodeRun) -> tuple[str, ...]:
+    """The tools that the model is offered for this picture. Dialects with calls of their own have none for a clip."""
+    sheet, profile = run.bench.views.picture, run.bench.views.profile
+    has_frames = isinstance(sheet, Sheet) and isinstance(sheet.video, Video)
+    of_clip = has_frames and profile.tool_dialect in ("openai", "hermes")
+    return (*profile.tools, *(profile.clip_tools if of_clip else ()))
+
+
+def told_of_clip(run: NodeRun) -> str:
+    """Of what time the first image is, and how long the clip: what a segment can be told by."""
+    sheet, profile = run.bench.views.picture, run.bench.model.profile
+    assert isinstance(sheet, Sheet), "only a clip has segments"
+    span, duration = sheet.moment, sheet.video.duration
+    if sheet.grid == 1:
+        span = Moment(sheet.time_of(0), sheet.time_of(0) + 1)
+    shown, whole = (moment_to_model(one, profile.times, duration) for one in (span, sheet.video.moment))
+    return clip_words(sheet.grid**2, shown, whole, TIME_UNITS[profile.times])
 
 
 def complain(run: NodeRun, exchange: Exchange) -> Update:
@@ -138,11 +163,19 @@ async def run_one(
         text = f"No more than {most} images fit. Answer the question with those you have."
         return tool_turn("tools", call, [], text), None
     history = [
-        Look(look["tool"], look["view"], Box(*look["box"]) if look["box"] else None, look["label"], look["turn"])
+        Look(
+            look["tool"],
+            look["view"],
+            Box(*look["box"]) if look["box"] else None,
+            look["label"],
+            look["turn"],
+            Moment(*look["moment"]) if "moment" in look else None,
+            frames_of(views, look["view"]),
+        )
         for look in looks
     ]
     try:
-        attempt = read_attempt(views, call, indexed, views.profile.tools, depth, history, number)
+        attempt = read_attempt(views, call, indexed, tools_for(run), depth, history, number)
     except ToolError as error:
         return tool_turn("tools", call, [], str(error)), None
     record = ToolLookRecord(
@@ -156,10 +189,12 @@ async def run_one(
         shows="",
         target=None,
     )
+    if attempt.look.moment:
+        record["moment"] = attempt.look.moment.as_list()
 
     async def search_in(view: str, phrase: str) -> ToolResult:
-        left = depth - views.record(view)["depth"]
-        return await search(model, views, view, phrase, margin=views.profile.crop_margin, depth=left)
+        left, there = depth - views.record(view)["depth"], views.at(view)
+        return await search(model, there, view, phrase, margin=views.profile.crop_margin, depth=left)
 
     try:
         result = await run_arguments(views, model, attempt.arguments, indexed, search_in)

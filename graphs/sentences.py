@@ -121,5 +121,7 @@ def is_given_in_full(state: State) -> bool:
 def is_shown_in_full(state: State) -> bool:
     """Whether the whole picture was shown with every original pixel."""
     whole = [0, 0, state["picture"]["width"], state["picture"]["height"]]
-    widths = [v["size"][0] for v in state.get("views", []) if v["box"] == whole and not v.get("blank")]
+    widths = [
+        v["size"][0] for v in state.get("views", []) if v["box"] == whole and "sheet" not in v and not v.get("blank")
+    ]
     return whole[2] <= max(widths, default=1)

@@ -143,7 +143,8 @@ class CheckRecord(TypedDict):
 
 class ToolLookRecord(TypedDict):
     """A tool call that was run: which tool on which view, at which box in original pixels, asking what. `shows` is the
-    view it led to ("" for none), `target` where in the original it was pointed or found, `phrase` what was named."""
+    view it led to ("" for none), `target` where in the original it was pointed or found, `phrase` what was named.
+    `moment` is there where a clip was zoomed into in time, in milliseconds."""
 
     id: str
     tool: str
@@ -154,6 +155,7 @@ class ToolLookRecord(TypedDict):
     phrase: str
     shows: str
     target: list[int] | None
+    moment: NotRequired[list[int]]
 
 
 class ProofRecord(TypedDict):

@@ -26,7 +26,7 @@ LAYERS = [
     {"tools"},
     {"graphs"},
     {"answer", "background", "checkup", "store", "running", "agent", "clips", "nodes"}
-    | {"page.words", "page.tree", "page.run_html", "page.pictures", "page.saving"},
+    | {"page.names", "page.words", "page.tree", "page.run_html", "page.pictures", "page.saving"},
     {"page", "plugins", "batch"},
 ]
 """The agent's side: imports point up this list only, or stay within a line of it."""

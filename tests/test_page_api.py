@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from zoomagent import Budget, ZoomAgent
 from zoomagent.errors import InputRefused, RateLimited
 from zoomagent.geometry import Box, Size
-from zoomagent.media import Picture, open_picture
+from zoomagent.media import open_media
 from zoomagent.page.gallery import MOST_UNASKED, TILE, Gallery, levels
 from zoomagent.page.runs import AT_ONCE, PageQuestion, Runs
 from zoomagent.page.server import FILES
@@ -288,11 +288,11 @@ def test_a_picture_that_is_slow_to_open_keeps_nobody_else_waiting(
     gallery, opened = Gallery(tmp_path), threading.Event()
     quick = gallery.add(file_of(Image.new("RGB", (64, 64), "blue")))
 
-    def waits(*given: Any, **more: Any) -> Picture:
+    def waits(*given: Any, **more: Any) -> Any:
         assert opened.wait(20)
-        return open_picture(*given, **more)
+        return open_media(*given, **more)
 
-    monkeypatch.setattr("zoomagent.page.gallery.open_picture", waits)
+    monkeypatch.setattr("zoomagent.page.gallery.open_media", waits)
 
     async def looked() -> None:
         async def slowly() -> str:

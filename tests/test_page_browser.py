@@ -167,15 +167,15 @@ def test_saved_runs_open_again_and_leave_as_one_page(opened: Open, address: str,
 
 def test_saved_runs_show_their_picture_and_are_found_and_deleted(opened: Open, address: str) -> None:
     page = opened(address)
-    drop(page, png(), "to forget.png", "image/png")
+    drop(page, (EXAMPLE / "scene.jpg").read_bytes(), "to forget.png", "image/png")
     page.wait_for_selector("canvas[data-ready=true]")
-    page.fill("#question", "Is this to be forgotten?")
+    page.fill("#question", "What is written on the yellow circle?")
     page.select_option("#strategy", "macro")
     page.click("#go")
     page.wait_for_selector(".answer")
     assert "to forget.png" in text(page, ".made")
     page.click("#open-saved")
-    page.fill("#saved-words", "forgotten forget.png")
+    page.fill("#saved-words", "yellow forget.png")
     page.locator("#saved li").nth(1).wait_for(state="detached")
     page.wait_for_selector("#saved li img:not([hidden])")
     assert page.locator("#saved li img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 100

@@ -15,7 +15,7 @@ from sign_model import sign_model, sign_picture
 from zoomagent import Answer, ZoomAgent, open_picture
 from zoomagent.moments import Moment
 from zoomagent.page.pictures import rendered
-from zoomagent.page.run_html import FETCHED, TEMPLATES, TINY, Shot, begun_html, run_html, step_html, view_html
+from zoomagent.page.run_html import TEMPLATES, TINY, Shot, begun_html, fetched, run_html, step_html, view_html
 from zoomagent.page.saving import render_page
 from zoomagent.page.tree import first_steps, tree, walk
 from zoomagent.page.words import LONG
@@ -94,14 +94,14 @@ def variants(answer: Answer) -> list[Answer]:
 @pytest.mark.parametrize("which", range(8))
 def test_the_saved_and_the_served_page_say_the_same(searched: Answer, which: int) -> None:
     answer = variants(searched)[which]
-    served, kept = Piece(run_html(answer, FETCHED)), Piece(saved(answer))
+    served, kept = Piece(run_html(answer, fetched(answer))), Piece(saved(answer))
     assert served.words == kept.words and len(served.words) > 40
 
 
 def test_a_run_without_a_picture_is_the_same_in_both_pages() -> None:
     with ZoomAgent(FakeModel()) as agent:
         answer = agent.ask(b"no picture", "What?")
-    assert Piece(run_html(answer, FETCHED)).words == Piece(render_page(answer, None)).words
+    assert Piece(run_html(answer, fetched(answer))).words == Piece(render_page(answer, None)).words
 
 
 @pytest.mark.parametrize(("length", "long"), [(LONG, 0), (LONG + 1, 1)])
@@ -109,7 +109,7 @@ def test_an_answer_is_long_from_one_length_on_in_every_page(searched: Answer, le
     assert searched.micro is not None
     micro = searched.micro.model_copy(update={"text": "y" * length})
     answer = searched.model_copy(update={"text": "x" * length, "micro": micro})
-    for html in (run_html(answer, FETCHED), saved(answer)):
+    for html in (run_html(answer, fetched(answer)), saved(answer)):
         piece = Piece(html)
         assert piece.classes("answer", "long") == long and piece.classes("reply", "long") == long
 
@@ -119,11 +119,13 @@ def test_a_picture_is_tiny_below_one_width() -> None:
 
 
 def test_what_a_run_says_while_it_goes_on_is_what_it_says_at_its_end(searched: Answer) -> None:
-    whole = " ".join(Piece(run_html(searched, FETCHED)).words)
+    whole = " ".join(Piece(run_html(searched, fetched(searched))).words)
     root = tree(searched)
     assert root is not None
     steps = first_steps(searched)
-    told = [step_html(step) for step in searched.steps] + [view_html(node, steps) for node in walk(root)]
+    told = [step_html(step) for step in searched.steps] + [
+        view_html(node, steps, fetched(searched)) for node in walk(root)
+    ]
     assert len(told) > 12
     for html in [begun_html(), *told]:
         for line in html.split("\n"):
@@ -132,7 +134,7 @@ def test_what_a_run_says_while_it_goes_on_is_what_it_says_at_its_end(searched: A
 
 def test_the_served_page_names_its_pictures_and_the_saved_one_holds_them(searched: Answer) -> None:
     served, kept = ([named for tag, named in Piece(html).elements if tag == "img"] for html in (
-        run_html(searched, FETCHED), saved(searched)
+        run_html(searched, fetched(searched)), saved(searched)
     ))  # fmt: skip
     assert len(served) == len(kept) >= 4
     assert all("src" not in named and (named["data-look"] or "").startswith("box=") for named in served)
@@ -143,11 +145,11 @@ def test_the_served_page_names_its_pictures_and_the_saved_one_holds_them(searche
 def test_every_text_of_a_run_is_only_text(searched: Answer) -> None:
     answer, texts = planted(searched)
     assert len(texts) > 25
-    for html in (run_html(answer, FETCHED), saved(answer)):
+    for html in (run_html(answer, fetched(answer)), saved(answer)):
         piece = Piece(html)
         assert all(named.get("src") != "x" and "onerror" not in named for _, named in piece.elements)
         assert HOSTILE not in html
-    piece = Piece(run_html(answer, FETCHED))
+    piece = Piece(run_html(answer, fetched(answer)))
     assert {tag for tag, _ in piece.elements} <= ALLOWED
     said = " ".join(piece.words)
     assert [text for text in texts if " ".join(text.split()) not in said] == []

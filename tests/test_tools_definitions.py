@@ -12,8 +12,17 @@ from zoomagent.models.base import ToolCall
 from zoomagent.tools import definitions as words
 from zoomagent.tools.arguments import Call, read_arguments
 
-NAMES = (words.ZOOM_IN, words.ZOOM_OUT, words.SEARCH, words.READ, words.VERIFY, words.TAG, words.GROUND)
-EXAMPLES = {"bbox_2d": [1, 2, 3, 4.5], "label": "sign", "img_idx": 0, "labels": ["car", "sign"]}
+NAMES = (
+    words.ZOOM_IN,
+    words.ZOOM_OUT,
+    words.SEARCH,
+    words.READ,
+    words.VERIFY,
+    words.TAG,
+    words.GROUND,
+    words.VIDEO_ZOOM,
+)
+EXAMPLES = {"bbox_2d": [1, 2, 3, 4.5], "label": "sign", "img_idx": 0, "labels": ["car", "sign"], "segment": [1, 2.5]}
 
 
 @pytest.mark.parametrize("name", NAMES)

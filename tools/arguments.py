@@ -2,10 +2,10 @@
 
     arguments = read_arguments(call, allowed=profile.tools, images=len(indexed))
 
-A tool takes image indices, boxes and labels. It takes no path, address or code: whatever a tool does not know is
-refused. Nothing is converted: 1.0, "1" and true are no index, and -1 is not the last image. What is wrong is raised as
-ToolArgsInvalid, BoxInvalid or OutputTruncated in words that say what to write. Left out: running (`dispatch.py`), and
-whether a box lies in its view (`geometry.py`).
+A tool takes image indices, boxes, segments and labels. It takes no path, address or code: whatever a tool does not
+know is refused. Nothing is converted: 1.0, "1" and true are no index, and -1 is not the last image. What is wrong is
+raised as ToolArgsInvalid, BoxInvalid, MomentInvalid or OutputTruncated in words that say what to write. Left out:
+running (`dispatch.py`), and whether a box lies in its view (`geometry.py`), a segment in its clip (`moments.py`).
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from zoomagent.errors import BoxInvalid, OutputTruncated, ToolArgsInvalid, ToolError
+from zoomagent.errors import BoxInvalid, MomentInvalid, OutputTruncated, ToolArgsInvalid, ToolError
 from zoomagent.models.base import ToolCall
 from zoomagent.models.words.strict_json import MAX_TEXT, json_texts, strict_object
 from zoomagent.tools import definitions
@@ -66,7 +66,12 @@ class Ground(Arguments):
     label: Phrase
 
 
-Call = ZoomIn | ZoomOut | Search | Read | Verify | Tag | Ground
+class VideoZoom(Arguments):
+    segment: Annotated[list[float], Field(min_length=2, max_length=2)]
+    label: Label
+
+
+Call = ZoomIn | ZoomOut | Search | Read | Verify | Tag | Ground | VideoZoom
 
 
 KINDS: dict[str, type[Call]] = {
@@ -77,6 +82,7 @@ KINDS: dict[str, type[Call]] = {
     definitions.VERIFY: Verify,
     definitions.TAG: Tag,
     definitions.GROUND: Ground,
+    definitions.VIDEO_ZOOM: VideoZoom,
 }
 
 
@@ -107,7 +113,8 @@ def read_arguments(call: ToolCall, allowed: Sequence[str], images: int) -> Call:
 
 
 def explain_errors(name: str, kind: type[Call], errors: Sequence[ErrorDetails], images: int) -> ToolError:
-    """The error for arguments of the wrong kind; a box of four things that are no numbers is a wrong box."""
+    """The error for arguments of the wrong kind; a box of four things that are no numbers is a wrong box, and so with
+    the two of a segment."""
     strange = [error["loc"][0] for error in errors if error["type"] == "extra_forbidden"]
     if strange:
         log.warning("refused a call of %s with the argument %.80r", name, strange[0])
@@ -115,8 +122,10 @@ def explain_errors(name: str, kind: type[Call], errors: Sequence[ErrorDetails], 
         return ToolArgsInvalid(f"{name} has no argument {str(strange[0])[:80]!r}. It takes exactly: {takes}.")
     hints = dict.fromkeys(_hint(str(error["loc"][0]), images) for error in errors)
     lengths = ("missing", "too_short", "too_long")
-    wrong_box = all(error["loc"][0] == "bbox_2d" and error["type"] not in lengths for error in errors)
-    return (BoxInvalid if wrong_box else ToolArgsInvalid)(f"{name}: {'; '.join(hints)}.")
+    for field, wrong in (("bbox_2d", BoxInvalid), ("segment", MomentInvalid)):
+        if all(error["loc"][0] == field and error["type"] not in lengths for error in errors):
+            return wrong(f"{name}: {'; '.join(hints)}.")
+    return ToolArgsInvalid(f"{name}: {'; '.join(hints)}.")
 
 
 def _hint(field: str, images: int) -> str:
@@ -125,6 +134,8 @@ def _hint(field: str, images: int) -> str:
             return f"img_idx must be a whole number from 0 to {images - 1}"
         case "bbox_2d":
             return "bbox_2d must be exactly four plain finite numbers [x1, y1, x2, y2]"
+        case "segment":
+            return "segment must be exactly two plain finite numbers [start, end]"
         case "labels":
             return f"labels must be a list of at most {definitions.MAX_LABELS} names"
         case _:

@@ -14,15 +14,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from zoomagent.models.base import Model, ToolCall
-from zoomagent.tools.arguments import Call, Ground, Read, Search, Tag, Verify, ZoomIn, ZoomOut, read_arguments
+from zoomagent.moments import Moment, moment_from_model, moment_to_model
+from zoomagent.tools.arguments import (
+    Call,
+    Ground,
+    Read,
+    Search,
+    Tag,
+    Verify,
+    VideoZoom,
+    ZoomIn,
+    ZoomOut,
+    read_arguments,
+)
 from zoomagent.tools.cropping import written
-from zoomagent.tools.definitions import NOT_FOUND, SEARCH, shown
+from zoomagent.tools.definitions import NOT_FOUND, SEARCH, shown, shown_frame, shown_frames
 from zoomagent.tools.grounding import ground
 from zoomagent.tools.reading import read
 from zoomagent.tools.tagging import tag
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ToolResult, ViewStore, box_of
 from zoomagent.tools.zooming import zoom
+from zoomagent.tools.zooming_in_time import clip_of, time_of, zoom_in_time
 from zoomagent.tools.zooming_out import zoom_out
 
 Searching = Callable[[str, str], Awaitable[ToolResult]]
@@ -55,8 +68,10 @@ async def run_arguments(
     """What a checked call gives: new views and words that name them by their index, or words alone."""
     index = arguments.img_idx
     view = indexed[index]
+    # New views are cut from what the image named lies in: the picture, or other frames of the clip.
+    views = views if isinstance(arguments, VideoZoom) else views.at(view)
     match arguments:
-        case ZoomIn() | ZoomOut():
+        case ZoomIn() | ZoomOut() | VideoZoom():
             return cut_out(views, indexed, arguments)
         case Search(label=label):
             result = await search(view, label) if search else ToolResult(NOT_FOUND)
@@ -86,11 +101,18 @@ async def run_arguments(
             return ToolResult(text, target=boxes[0] if boxes else None)
 
 
-def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOut) -> ToolResult:
+def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOut | VideoZoom) -> ToolResult:
     """What a zoom gives: the calls that need no model. Raises ToolError in words for the model."""
     view = indexed[arguments.img_idx]
+    if isinstance(arguments, VideoZoom):
+        moment = moment_from_model(arguments.segment, views.profile.times, clip_of(views).duration)
+        room = views.profile.max_images - len(indexed)
+        return worded_in_time(views, indexed, moment, zoom_in_time(views, view, moment, room=room))
+    views = views.at(view)
     if isinstance(arguments, ZoomOut):
-        return worded(views, indexed, 0, zoom_out(views, view))
+        # All of what the image lies in: the whole picture, or the frames that were asked for.
+        outer = next((n for n, one in enumerate(indexed) if views.shows_all(one)), arguments.img_idx)
+        return worded(views, indexed, outer, zoom_out(views, view))
     result = zoom(views, view, arguments.bbox_2d, margin=views.profile.crop_margin)
     return worded(views, indexed, arguments.img_idx, result)
 
@@ -104,3 +126,19 @@ def worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolRe
         box = written(views, indexed[source], box_of(record))
         lines.append(shown(ids.index(record["id"]), box, source))
     return replace(result, text="\n".join(lines) or NOT_FOUND)
+
+
+def worded_in_time(views: ViewStore, indexed: Sequence[str], moment: Moment, result: ToolResult) -> ToolResult:
+    """The same of a clip's frames: which index each view has, and of what time it is."""
+    ids, lines = list(indexed), []
+    duration, times = clip_of(views).duration, views.profile.times
+    for record in result.views:
+        ids += [] if record["id"] in ids else [record["id"]]
+        index, at = ids.index(record["id"]), time_of(record)
+        if len(result.views) > 1 and at is not None:
+            time = moment_to_model(Moment(at, at + 1), times, duration)[0]
+            lines.append(shown_frame(index, time, times))
+        else:
+            grid = record["sheet"]["grid"]
+            lines.append(shown_frames(index, grid * grid, moment_to_model(moment, times, duration), times))
+    return replace(result, text="\n".join(lines))

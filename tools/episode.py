@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.models.base import ToolCall
-from zoomagent.tools.arguments import Call, Search, ZoomIn, read_arguments
+from zoomagent.moments import moment_from_model
+from zoomagent.tools.arguments import Call, Search, VideoZoom, ZoomIn, read_arguments
 from zoomagent.tools.cropping import locate
 from zoomagent.tools.progress import TOO_CLOSE, WORDS, Look, stuck
 from zoomagent.tools.viewing import ViewStore
+from zoomagent.tools.zooming_in_time import clip_of
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,21 @@ def read_attempt(
     Raises ToolError, in words for the model, for a call that cannot be run or gets nowhere."""
     arguments = read_arguments(call, offered, len(indexed))
     view = indexed[arguments.img_idx]
-    if isinstance(arguments, ZoomIn | Search) and views.record(view)["depth"] >= depth:
+    if isinstance(arguments, ZoomIn | Search | VideoZoom) and views.record(view)["depth"] >= depth:
         raise ToolArgsInvalid(TOO_CLOSE)
-    box = locate(views, view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
-    label = "" if box else str(arguments.model_dump(exclude={"img_idx"}))
-    look = Look(call.name, view, box, label, turn)
+    box = locate(views.at(view), view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
+    moment = None
+    if isinstance(arguments, VideoZoom):
+        moment = moment_from_model(arguments.segment, views.profile.times, clip_of(views).duration)
+    label = "" if box or moment else str(arguments.model_dump(exclude={"img_idx"}))
+    look = Look(call.name, view, box, label, turn, moment, frames_of(views, view))
     if why := stuck(history, look):
         raise ToolArgsInvalid(WORDS[why])
     named = getattr(arguments, "label", "")
     return Attempt(arguments, look, named)
+
+
+def frames_of(views: ViewStore, view: str) -> str:
+    """What names the other frames of the clip that a view lies in; "" for the picture."""
+    sheet = views.record(view).get("sheet")
+    return "" if sheet is None else f"{sheet['moment']} {sheet['grid']} {sheet['hidden']}"

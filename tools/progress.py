@@ -4,15 +4,18 @@
     if why: ...                       # one of WORDS; tell the model, or stop
 
 Two looks are the same when the same tool looks at almost the same box (intersection over union of `SAME`, so a box
-that drifts by a pixel is no progress), or asks the same of the same view where there is no box. Going to and fro
-between two regions (A, B, A', B') is no progress either, even when they wander. Pure. Left out: what to do about it.
+that drifts by a pixel is no progress) of the same frames, at almost the same moment, or asks the same of the same
+view where there is no box. Going to and fro between two regions (A, B, A', B') is no progress either, even when they
+wander. Pure. Left out: what to do about it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from zoomagent import moments
 from zoomagent.geometry import Box, iou
+from zoomagent.moments import Moment
 
 Stuck = Literal["turn_full", "run_full", "same", "to_and_fro"]
 
@@ -40,13 +43,15 @@ TOO_CLOSE = "This image is as close as may be looked. Look at another one, or an
 @dataclass(frozen=True)
 class Look:
     """A call: which tool on which view, at which box in original pixels (None: no box), asking what, in which
-    turn of the model."""
+    turn of the model; of a clip, at which moment, or in which `frames` the box lies ("": the picture's)."""
 
     tool: str
     view: str
     box: Box | None = None
     label: str = ""
     turn: int = 0
+    moment: Moment | None = None
+    frames: str = ""
 
 
 def stuck(history: Sequence[Look], new: Look) -> Stuck | None:
@@ -67,6 +72,8 @@ def stuck(history: Sequence[Look], new: Look) -> Stuck | None:
 def _alike(a: Look, b: Look, least: float) -> bool:
     if a.tool != b.tool:
         return False
+    if a.moment is not None and b.moment is not None:
+        return moments.iou(a.moment, b.moment) >= least
     if a.box is None or b.box is None:
         return (a.view, a.box, a.label) == (b.view, b.box, b.label)
-    return iou(a.box, b.box) >= least
+    return a.frames == b.frames and iou(a.box, b.box) >= least

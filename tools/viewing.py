@@ -3,15 +3,17 @@
 A record is plain JSON: which picture, which box of it in original pixels, rendered at which size, cut from
 which earlier view, with which boxes drawn in, or blanked. Its id is the hash of what decides its pixels, so
 equal ids promise equal pixels, and a store can be rebuilt from the picture and the records of a checkpoint.
-Where the picture is a sheet of a clip's frames, a view may show another sheet of the same clip.
+Where the picture is a sheet of a clip's frames, a view may show another sheet of the same clip, and views may be cut
+from that one (`at`).
 Left out: deciding what to look at (`cropping.py`, `zooming.py`).
 """
 
 import asyncio
+import copy
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NotRequired
+from typing import NotRequired, Self
 
 from PIL import Image
 from typing_extensions import TypedDict
@@ -77,10 +79,13 @@ class ToolResult:
 
 
 class ViewStore:
-    """Makes views of one picture, remembers their records, and renders them from the original pixels."""
+    """Makes views of one picture, remembers their records, and renders them from the original pixels. `picture` is what
+    new views are cut from."""
 
     def __init__(self, picture: Picture, profile: Profile, *, max_pixels: int | None = None) -> None:
         self.picture = picture
+        self._first = picture
+        self._sheet: SheetRecord | None = None
         self.profile = profile
         self.max_pixels = max_pixels
         self._records: dict[str, ViewRecord] = {}
@@ -97,62 +102,77 @@ class ViewStore:
         depth = self._records[source]["depth"] + 1 if source else 0
         record = ViewRecord(
             id="",
-            picture=self.picture.id,
+            picture=self._first.id,
             box=box.as_list(),
             size=[size.width, size.height],
             source=source,
             depth=depth,
         )
+        if self._sheet is not None:
+            record["sheet"] = self._sheet
         record["id"] = id_of(record)
         return self._records.setdefault(record["id"], record)
 
-    def sheet(self, moment: Moment, grid: int, hidden: Sequence[Moment] = ()) -> ViewRecord:
+    def sheet(
+        self,
+        moment: Moment,
+        grid: int,
+        hidden: Sequence[Moment] = (),
+        *,
+        source: str = "",
+        max_pixels: int | None = None,
+    ) -> ViewRecord:
         """All of another sheet of the same clip: one frame at the size of a whole picture, several as large as the
-        model takes them."""
-        return self._add_sheet(
-            SheetRecord(moment=moment.as_list(), grid=grid, hidden=[span.as_list() for span in hidden])
-        )
+        model takes them. `source` is the view after which it is looked at."""
+        sheet = SheetRecord(moment=moment.as_list(), grid=grid, hidden=[span.as_list() for span in hidden])
+        other = self._on(sheet)
+        limit = (self.profile.whole_pixels or None) if grid == 1 else None
+        return other.add(whole(other.picture.size), source=source, max_pixels=max_pixels or limit)
 
     def spectrogram(self, moment: Moment, hidden: Sequence[Moment] = ()) -> ViewRecord:
         """The spectrogram of a moment of the clip's own sound. InputRefused where it has none."""
         spans = [span.as_list() for span in hidden]
-        return self._add_sheet(SheetRecord(moment=moment.as_list(), grid=1, hidden=spans, heard=True))
+        other = self._on(SheetRecord(moment=moment.as_list(), grid=1, hidden=spans, heard=True))
+        return other.add(whole(other.picture.size), max_pixels=self.profile.whole_pixels or None)
 
-    def _add_sheet(self, sheet: SheetRecord) -> ViewRecord:
-        box = whole(self._sheet_of(sheet).size)
-        limit = (self.profile.whole_pixels or None) if sheet["grid"] == 1 else None
-        size = view_size(self.profile, box, limit, self.max_pixels)
-        record = ViewRecord(
-            id="",
-            picture=self.picture.id,
-            box=box.as_list(),
-            size=[size.width, size.height],
-            source="",
-            depth=0,
-            sheet=sheet,
-        )
-        record["id"] = id_of(record)
-        return self._records.setdefault(record["id"], record)
+    def at(self, name: str) -> Self:
+        """These views, where new ones are cut from what view `name` lies in: another sheet of the clip, as a rule the
+        picture."""
+        record = self.record(name)
+        return self._on(record.get("sheet"))
+
+    def _on(self, sheet: SheetRecord | None) -> Self:
+        if sheet == self._sheet:
+            return self
+        other = copy.copy(self)
+        other._sheet = sheet
+        other.picture = self._first if sheet is None else self._sheet_of(sheet)
+        return other
+
+    def shows_all(self, name: str) -> bool:
+        """Whether a view shows all of what new views are cut from."""
+        record = self.record(name)
+        return record.get("sheet") == self._sheet and box_of(record) == whole(self.picture.size)
 
     def _sheet_of(self, sheet: SheetRecord) -> Sheet:
         """The sheet that a record names. ValueError where there is no such sheet."""
-        if not isinstance(self.picture, Sheet) or any(len(span) != 2 for span in (sheet["moment"], *sheet["hidden"])):
+        if not isinstance(self._first, Sheet) or any(len(span) != 2 for span in (sheet["moment"], *sheet["hidden"])):
             raise ValueError("There is no such sheet.")
         hidden = [Moment(*span) for span in sheet["hidden"]]
         if sheet.get("heard"):
-            if not isinstance(self.picture.video, Video):
+            if not isinstance(self._first.video, Video):
                 raise ValueError("There is no such sheet.")
-            return Sheet(self.picture.video.sound(), Moment(*sheet["moment"]), sheet["grid"], hidden)
-        return self.picture.other(Moment(*sheet["moment"]), sheet["grid"], hidden)
+            return Sheet(self._first.video.sound(), Moment(*sheet["moment"]), sheet["grid"], hidden)
+        return self._first.other(Moment(*sheet["moment"]), sheet["grid"], hidden)
 
     def picture_of(self, record: ViewRecord) -> Picture:
         """The picture in which a view's box lies."""
-        return self._sheet_of(record["sheet"]) if "sheet" in record else self.picture
+        return self._sheet_of(record["sheet"]) if "sheet" in record else self._first
 
     def largest(self, name: str) -> ViewRecord:
         """What a view shows, at the most pixels that the model takes."""
         record = self.record(name)
-        return self.add(box_of(record), source=record["source"])
+        return self.at(name).add(box_of(record), source=record["source"])
 
     def marked(self, name: str, boxes: Sequence[Box]) -> ViewRecord:
         """The same view with `boxes` (original pixels) drawn in."""
@@ -180,12 +200,12 @@ class ViewStore:
             return False
         inside = 0 <= left < right <= size.width and 0 <= top < bottom <= size.height
         most = max(MOST_PIXELS, self.profile.max_pixels)
-        return record["picture"] == self.picture.id and inside and size_of(record).pixels <= most
+        return record["picture"] == self._first.id and inside and size_of(record).pixels <= most
 
     def emptied(self) -> "ViewStore":
         """A store for another run on the same picture. It knows no view of this one, but shares what was rendered: an
         id promises its pixels, and says nothing of whose they are."""
-        other = ViewStore(self.picture, self.profile, max_pixels=self.max_pixels)
+        other = ViewStore(self._first, self.profile, max_pixels=self.max_pixels)
         for name in list(self._images)[:-KEPT]:
             self._images.pop(name, None)
         other._images = self._images
@@ -203,12 +223,7 @@ class ViewStore:
         record = self.record(name)
         half = record["size"][0] * record["size"][1] // 2
         limit = max(half, self.profile.min_pixels)
-        if "sheet" in record:
-            size = view_size(self.profile, box_of(record), limit, self.max_pixels)
-            other: ViewRecord = {**record, "size": [size.width, size.height]}
-            other["id"] = id_of(other)
-            return self._records.setdefault(other["id"], other)
-        plain = self.add(box_of(record), source=record["source"], max_pixels=limit)
+        plain = self.at(name).add(box_of(record), source=record["source"], max_pixels=limit)
         if record.get("blank"):
             return self.blank(plain["id"])
         marks = [Box(*mark) for mark in record.get("marks", [])]

@@ -400,7 +400,11 @@ class ZoomAgent:
         saver = await self._saver(stack)
         model = await self._load(self._seconds_left(began))
         settings = self.context.model_dump(mode="json")
-        async for item in ask_clip(clip, question, options, self.context, model, saver, thread, settings, began):
+
+        def bench(sheet: Picture) -> Bench:
+            return Bench(ViewStore(sheet, model.profile, max_pixels=self.context.max_view_pixels), model)
+
+        async for item in ask_clip(clip, question, options, self.context, bench, saver, thread, settings, began):
             if isinstance(item, Step):
                 yield item
             else:

@@ -48,7 +48,10 @@ def from_state(state: "State", *, model: str, strategy: str, seconds: float = 0.
     compared = "weighing" in state or any(step.name == "weigh" for step in steps)
     weighing = weighing_of(state) if compared else None
     evidence = evidence_in(state)
-    boxes: list[Any] = [item.box for item in evidence if item.chosen and item.perspective == "micro"]
+    elsewhere = {view["id"] for view in state.get("views", []) if "sheet" in view}
+    boxes: list[Any] = [
+        item.box for item in evidence if item.chosen and item.perspective == "micro" and item.view not in elsewhere
+    ]
     if "searched" in state and verdict and verdict["perspective"] == "micro":
         # An answer that rests on a count rests on everything that was counted.
         boxes += [box for target in state.get("targets", []) for box in target.get("found", [])]
@@ -175,7 +178,7 @@ def evidence_in(state: "State") -> tuple[Evidence, ...]:
         whole = views[state["macro"]["views"][0]]["box"]
         proof = state.get("proof") if state.get("proven") == state["closer"] else None
         for name in dict.fromkeys(state["micro"]["views"]):
-            if views[name]["box"] == whole:
+            if views[name]["box"] == whole and "sheet" not in views[name]:
                 continue
             found: dict[str, Any] = {}
             target = next((t for t in state.get("targets", []) if t["crop"] == name), None)

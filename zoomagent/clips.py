@@ -10,7 +10,7 @@ Nothing is calibrated for clips, so an arbiter that was not named by the user is
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,14 +28,12 @@ from zoomagent.graphs.when import is_silent
 from zoomagent.media.recording import Recording
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.media.video.video import Video
-from zoomagent.models.base import Model
 from zoomagent.models.profiles import UNKNOWN, Profile
-from zoomagent.moments import Moment, seconds, words
-from zoomagent.run_record import Cost, Evidence, PictureInfo, SheetInfo, Step
+from zoomagent.moments import GRID, Moment, seconds, words
+from zoomagent.run_record import Cost, Evidence, Looked, LookedSheet, PictureInfo, SheetInfo, Step
 from zoomagent.running import run
-from zoomagent.tools.viewing import ViewStore
+from zoomagent.tools.viewing import SheetRecord, ViewRecord, ViewStore
 
-GRID = 3
 MOST_GRID = 4
 """Frames a side of a sheet that shows two times, at most: more would be too small."""
 ONE_ROW = 20_000
@@ -46,12 +44,13 @@ AGAIN = 4
 
 @dataclass(frozen=True)
 class ClipRun:
-    """What came of a question: the state of the search in time (None: there was none), those of the looks at sheets,
-    and the sheet that the last look, or the answer, is about."""
+    """What came of a question: the state of the search in time (None: there was none), those of the looks at `sheets`,
+    one each, and the sheet that the last look, or the answer, is about."""
 
     searched: State | None
     looks: Sequence[State]
     sheet: Sheet
+    sheets: Sequence[Sheet] = ()
 
 
 async def ask_clip(
@@ -59,18 +58,18 @@ async def ask_clip(
     question: str,
     options: Sequence[str],
     context: Context,
-    model: Model,
+    bench: Callable[[Sheet], Bench],
     saver: BaseCheckpointSaver[Any] | None,
     thread: str,
     settings: dict[str, Any],
     began: float,
 ) -> AsyncIterator[Step | ClipRun]:
-    """Steps, then what came of the question."""
+    """Steps, then what came of the question. `bench` gives the views of a sheet, and the model."""
     whole = Sheet(video, video.moment, GRID)
     searched: State | None = None
     if context.strategy != "macro":
         start = Question(image=whole.id, question=question, options=list(options), settings=settings)
-        live = Live(**dict(context), bench=bench_of(whole, model, context), spent=time.monotonic() - began)
+        live = Live(**dict(context), bench=bench(whole), spent=time.monotonic() - began)
         async for item in run(start, live, saver, thread, moments):
             if isinstance(item, Step):
                 yield item
@@ -86,22 +85,17 @@ async def ask_clip(
         spent = [call for state in (searched, *looks) if state for call in state.get("calls", [])]
         narrowed = what_is_left(context, len(spent), sum(call["visual_tokens"] for call in spent))
         if looks and (not abstains_in(looks[-1]) or narrowed.budget.calls < AGAIN):
-            yield ClipRun(searched, looks, sheets[number - 3])
-            return
+            break
         start = Question(
             image=sheet.id, question=question, options=list(options), settings=narrowed.model_dump(mode="json")
         )
-        live = Live(**dict(narrowed), bench=bench_of(sheet, model, context), spent=time.monotonic() - began)
+        live = Live(**dict(narrowed), bench=bench(sheet), spent=time.monotonic() - began)
         async for item in run(start, live, saver, f"{thread}/{number}"):  # no name that a user can give
             if isinstance(item, Step):
                 yield item.model_copy(update={"id": f"look-{number}-{item.id}"})
             else:
                 looks.append(item)
-    yield ClipRun(searched, looks, sheets[-1])
-
-
-def bench_of(sheet: Sheet, model: Model, context: Context) -> Bench:
-    return Bench(ViewStore(sheet, model.profile, max_pixels=context.max_view_pixels), model)
+    yield ClipRun(searched, looks, sheets[len(looks) - 1], sheets[: len(looks)])
 
 
 def needs_look(searched: State) -> bool:
@@ -203,29 +197,82 @@ def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer
         seconds=max(seconds, sum(part.cost.seconds for part in parts)),
         seconds_in_model=sum(part.cost.seconds_in_model for part in parts),
     )
+    shown = frames_in(run)
+    evidence = evidence_of(run, last, shown) if run.looks else proof_of(run, last)
+    # The picture of the answer: the frames that it rests on, where the model asked for others than it was given.
+    own = info_of(run.sheet)
+    rests_on = [item.sheet or own for item in evidence if item.chosen and item.perspective == "micro"]
+    info = rests_on[-1] if rests_on else own
+    places = [item.sheet or own for item in evidence]
+    evidence = [
+        item.model_copy(update={"sheet": None if place == info else place})
+        for item, place in zip(evidence, places, strict=True)
+    ]
     steps = list(first.steps) if run.searched else []
     for number, part in enumerate(parts[1:] if run.searched else parts, start=2):
-        steps += [step.model_copy(update={"id": f"look-{number}-{step.id}"}) for step in part.steps]
-    sheet = run.sheet
-    info = SheetInfo(moment=(sheet.moment.start, sheet.moment.end), grid=sheet.grid, duration=sheet.video.duration)
-    picture = last.picture or PictureInfo(id=sheet.id, width=sheet.size.width, height=sheet.size.height)
-    placed = {"id": sheet.id, "width": sheet.size.width, "height": sheet.size.height, "sheet": info}
-    searched = first.moments if run.searched else ()
-    evidence = [] if run.looks else proof_of(run, last)
-    for item in last.evidence if run.looks else ():
-        moment = sheet.moment_of(Box(*item.box))
-        evidence.append(item.model_copy(update={"moment": (moment.start, moment.end)}))
+        # Boxes of another look, or in other frames, lie in another picture than the answer's.
+        other = {} if part is last and info == own else {"boxes": ()}
+        steps += [step.model_copy(update={"id": f"look-{number}-{step.id}", **other}) for step in part.steps]
+    side = run.sheet.video.size
+    picture = last.picture or PictureInfo(id=run.sheet.id, width=1, height=1)
+    name = run.sheet.other(Moment(*info.moment), info.grid).id
+    placed = {"id": name, "width": info.grid * side.width, "height": info.grid * side.height, "sheet": info}
+    boxes = last.boxes if info == own else ()
     return last.model_copy(
         update={
             "cost": cost,
             "steps": tuple(steps),
-            "moments": searched,
+            "moments": first.moments if run.searched else (),
+            "views": tuple(Looked(**one.model_dump(exclude={"sheet"})) for one in shown if one.sheet == info),
+            "frames": tuple(one for one in shown if one.sheet != info),
+            "regions": last.regions if info == own else (),
             "picture": picture.model_copy(update=placed) if last.outcome.kind in ANSWERED else None,
             "evidence": tuple(evidence),
-            "boxes": last.boxes or tuple(item.box for item in evidence if item.chosen),
+            "boxes": boxes or tuple(item.box for item in evidence if item.chosen and item.sheet is None),
             "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run)),
         }
     )
+
+
+def info_of(sheet: Sheet) -> SheetInfo:
+    """A sheet as plain values."""
+    return SheetInfo(
+        moment=(sheet.moment.start, sheet.moment.end),
+        grid=sheet.grid,
+        duration=sheet.video.duration,
+        clip=sheet.video.id,
+        hidden=tuple((span.start, span.end) for span in sheet.hidden),
+    )
+
+
+def frames_in(run: ClipRun) -> tuple[LookedSheet, ...]:
+    """The views of all that the model was shown, each with the frames that it lies in."""
+    whole = run.sheet.other(run.sheet.video.moment, GRID)
+    shown = [(view, whole) for view in (run.searched.get("views", []) if run.searched else [])]
+    for state, sheet in zip(run.looks, run.sheets, strict=True):
+        shown += [(view, sheet) for view in state.get("views", [])]
+    return tuple(looked_sheet(view, sheet) for view, sheet in shown if not view.get("blank") and not view.get("marks"))
+
+
+def evidence_of(run: ClipRun, answer: Answer, shown: Sequence[LookedSheet]) -> list[Evidence]:
+    """The evidence of the last look, with the time that each box shows, and the frames it lies in where these are
+    others than it began with."""
+    sheets, own, items = {looked.view: looked.sheet for looked in shown}, info_of(run.sheet), []
+    for item in answer.evidence:
+        info = sheets.get(item.view, own)
+        moment = run.sheet.other(Moment(*info.moment), info.grid).moment_of(Box(*item.box))
+        place = {"moment": (moment.start, moment.end), "sheet": None if info == own else info}
+        items.append(item.model_copy(update=place))
+    return items
+
+
+def looked_sheet(view: ViewRecord, picture: Sheet) -> LookedSheet:
+    """A view of a run on `picture`, with the frames in which its box lies."""
+    own = SheetRecord(moment=picture.moment.as_list(), grid=picture.grid, hidden=[s.as_list() for s in picture.hidden])
+    made = view.get("sheet", own)
+    fields = {name: view[name] for name in ("source", "box", "size", "depth")}
+    info = {**made, "duration": picture.video.duration, "clip": picture.video.id}
+    return LookedSheet.model_validate({"view": view["id"], **fields, "sheet": info})
 
 
 def where_looked(first: Answer, run: ClipRun) -> list[str]:

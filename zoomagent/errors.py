@@ -3,6 +3,7 @@
     ZoomAgentError                  code, message: what, why, what to do next
     ├── ToolError                   told to the model; the run goes on
     │   ├── BoxInvalid              a box that names no part of the picture
+    │   ├── MomentInvalid           a segment that names no part of the clip
     │   ├── ToolArgsInvalid         arguments that fit no tool
     │   └── OutputTruncated         the reply ended before the call did
     └── RunError                    stops the run; the caller sees its code
@@ -54,6 +55,10 @@ class ToolError(ZoomAgentError):
 
 class BoxInvalid(ToolError):
     code = "box_invalid"
+
+
+class MomentInvalid(ToolError):
+    code = "moment_invalid"
 
 
 class ToolArgsInvalid(ToolError):

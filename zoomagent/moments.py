@@ -1,13 +1,26 @@
 """Moments: spans of a clip's time, one truth for all of zoomagent.
 
 Every moment lives in whole milliseconds from the clip's first frame, half-open: `0 <= start < end <= duration`. All
-functions are pure. Left out: frames (`media/video/`), and who finds a moment (`tools/`).
+functions are pure. Models write times in a space of their own (`TimeSpace`), which is converted here and nowhere else.
+Left out: frames (`media/video/`), and who finds a moment (`tools/`).
 
     joined([Moment(0, 40), Moment(30, 90)])             # [Moment(0, 90)]
+    moment_from_model([0.2, 0.5], "share", 60_000)      # Moment(12000, 30000)
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from zoomagent.errors import MomentInvalid
+
+TimeSpace = Literal["seconds", "share", "hundred"]
+"""How a model writes times: in seconds from the first frame (Qwen3-VL, TimeLens), from 0 to 1 of the clip
+(GroundingGPT), or from 0 to 100 of it (VTimeLLM)."""
+
+GRID = 3
+"""Frames a side of a sheet that shows all of a clip (ours)."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +93,32 @@ def seconds(time: int) -> str:
 def words(moment: Moment) -> str:
     """`7.25 s to 9 s`."""
     return f"{seconds(moment.start)} to {seconds(moment.end)}"
+
+
+def moment_from_model(values: Sequence[float], space: TimeSpace, duration: int) -> Moment:
+    """The moment that a model means by start and end. What reaches beyond the clip is cut, as boxes are.
+
+    Raises MomentInvalid, in words for the model, for what is no part of the clip."""
+    end = moment_to_model(Moment(0, duration), space, duration)[1]
+    if len(values) != 2 or not all(math.isfinite(value) for value in values):
+        raise MomentInvalid(f"A segment is two finite numbers, [start, end], from 0 to {end:g}.")
+    start, stop = (milliseconds_from_model(min(max(value, 0.0), end), space, duration) for value in values)
+    if stop <= start:
+        raise MomentInvalid(f"The segment {list(values)} is no part of the clip: give 0 <= start < end <= {end:g}.")
+    return Moment(start, min(stop, duration))
+
+
+def milliseconds_from_model(value: float, space: TimeSpace, duration: int) -> int:
+    """A time that a model wrote."""
+    scale = {"seconds": 1000.0, "share": float(duration), "hundred": duration / 100}[space]
+    return round(value * scale)
+
+
+def moment_to_model(moment: Moment, space: TimeSpace, duration: int) -> list[float]:
+    """Start and end as a model writes them, rounded as finely as the space is of use: a millisecond, or less than a
+    thousandth of the clip."""
+    times = moment.as_list()
+    if space == "seconds":
+        return [time / 1000 for time in times]
+    share = [time / max(1, duration) for time in times]
+    return [round(one, 4) for one in share] if space == "share" else [round(100 * one, 2) for one in share]

@@ -84,6 +84,17 @@ def macro_prompt(question: str, options: Sequence[str] = ()) -> str:
     return f"{with_options(question, options)}\n{LETTER if options else SHORT}"
 
 
+def timed(time: int) -> str:
+    """What stands before a frame of a clip that is shown by itself: as Qwen3-VL's processor writes it for a video."""
+    return f"<{time / 1000:.1f} seconds>"
+
+
+def clip_words(count: int, shown: Sequence[float], whole: Sequence[float], units: str) -> str:
+    """What stands before a question about a clip whose tools take its times."""
+    frames = f"the frame at {shown[0]}" if count == 1 else f"{count} frames, row by row, of the segment {list(shown)}"
+    return f"The image shows {frames} of a video that lasts from {whole[0]} to {whole[1]} ({units}). "
+
+
 def box_prompt(question: str, space: Space) -> str:
     """Ask where to look. DualFocus leaves options out of this turn."""
     return f"{BOX}{question}\n{BOX_FORMAT[space]}"

@@ -47,13 +47,24 @@ class Candidate(Value):
     weight: float | None = None
 
 
+class SheetInfo(Value):
+    """Which frames of a clip a picture is made of: `grid` x `grid` of them, row by row, from `moment` (milliseconds) of
+    a clip of `duration`, those in `hidden` moments grey. `clip` is the clip's content hash."""
+
+    moment: Times
+    grid: int
+    duration: int
+    clip: str = ""
+    hidden: tuple[Times, ...] = ()
+
+
 class Evidence(Value):
     """A view and what was read from it. `target` is where the model pointed, in original pixels; the view may show
     more. `size` is what the model was shown, (width, height) in pixels. `seen` is the probability that the thing
     (`phrase`) is visible in it. `delta` is by how many nats the answer is less likely when the crops are blanked,
     `mattered` whether that is enough; None where it was not measured. `at_least`: nothing was blanked, as the first
     look at the whole left so little for this answer that `delta` is a lower bound. `moment` is the time of a clip that
-    the box shows."""
+    the box shows; `sheet` is there where it lies in other frames of the clip than the answer's picture is made of."""
 
     perspective: Perspective
     view: str
@@ -70,6 +81,7 @@ class Evidence(Value):
     delta: float | None = None
     at_least: bool = False
     moment: Times | None = None
+    sheet: SheetInfo | None = None
 
 
 class Span(Value):
@@ -82,15 +94,6 @@ class Span(Value):
     at: int
     seen: float | None = None
     bounded: bool = True
-
-
-class SheetInfo(Value):
-    """Which frames of a clip a picture is made of: `grid` x `grid` of them, row by row, from `moment` (milliseconds) of
-    a clip of `duration`."""
-
-    moment: Times
-    grid: int
-    duration: int
 
 
 class Region(Value):
@@ -152,6 +155,12 @@ class Looked(Value):
     depth: int
 
 
+class LookedSheet(Looked):
+    """The same of a view of other frames of a clip than the answer's picture is made of: its box lies in `sheet`."""
+
+    sheet: SheetInfo
+
+
 class Step(Value):
     """What one node of the graph did. Boxes are original pixels."""
 
@@ -207,7 +216,8 @@ class Made(Value):
 class RunRecord(Value):
     """One answered, or not answered, question. `withheld` is the answer that was not sure enough for the error rate
     asked for; `about` are the regions that were given with the question (`{0}` in its words is the first); `views`
-    is the tree of what was looked at, `regions` the tree of a search, `grounded` the phrases of a description."""
+    is the tree of what was looked at (`frames`: in other frames of a clip), `regions` the tree of a search, `grounded`
+    the phrases of a description."""
 
     question: str
     options: tuple[str, ...] = ()
@@ -225,6 +235,7 @@ class RunRecord(Value):
     steps: tuple[Step, ...] = ()
     checks: tuple[Check, ...] = ()
     views: tuple[Looked, ...] = ()
+    frames: tuple[LookedSheet, ...] = ()
     regions: tuple[Region, ...] = ()
     searched: Search | None = None
     moments: tuple[Span, ...] = ()

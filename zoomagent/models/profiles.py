@@ -24,31 +24,34 @@ from typing import Any, Literal, get_args
 from zoomagent.errors import ModelNotFound, SettingInvalid
 from zoomagent.files import check_json, read_json
 from zoomagent.geometry import Size, Space, fit_size
+from zoomagent.moments import TimeSpace
 from zoomagent.strategy import Task
 
 ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
 BoxedWords = Literal["phrase", "json", "none"]
 Grid = Literal["cells", "tiles", "fixed"]
 Taught = Literal["none", "spectrogram", "audio"]
+Frames = Literal["sheet", "timed"]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's
-    side), or the side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile`
-    per tile plus a thumbnail; or `tokens_per_tile` for any view. The whole picture is shown first with at most
-    `whole_pixels`, crops with at most `crop_pixels`, and what a search looks at with `max_pixels` (0: these too); crops
-    have a margin of `crop_margin` times the located square's side, unless the caller says otherwise. `box_step` is how
-    finely the model was taught to write boxes, in thousandths. `tools` are offered by name
-    (`zoomagent/tools/definitions.py`); reading is left to those who ask for it. `alternates`: two turns of one role
-    that follow each other are told as one. `boxed_words`: how it writes boxes into a description: behind each phrase,
-    as JSON, or not at all. `extra_body` is what its server is
-    sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options: it answers
-    in words, and these decide which option it means. `visible_pixels` is the side, in pixels of a view, from which a
-    thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to serve,
-    by which an arbiter knows them ("": not known; a server's own word is none). `routes` names the part of the model
-    that is asked for each task: a served model, an adapter in this process; {}: one for all. `hint` is the token that
-    stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated. `sound`: whether
+    """Sizes in pixels of the rendered view. `multiple` is patch size x spatial merge (one visual token's side), or the
+    side of a tile. `grid` says how visual tokens are counted: one per cell; `tokens_per_tile` per tile plus a
+    thumbnail; or `tokens_per_tile` for any view. The whole picture is shown first with at most `whole_pixels`, crops
+    with at most `crop_pixels`, and what a search looks at with `max_pixels` (0: these too); crops have a margin of
+    `crop_margin` times the located square's side, unless the caller says otherwise. `box_step` is how finely the model
+    was taught to write boxes, in thousandths. `tools` are offered by name (`zoomagent/tools/definitions.py`),
+    `clip_tools` besides where the picture is made of a clip's frames; reading is left to those who ask for it.
+    `alternates`: two turns of one role that follow each other are told as one. `boxed_words`: how it writes boxes into
+    a description: behind each phrase, as JSON, or not at all. `times` is how it writes times of a clip, `frames` how it
+    is shown a segment that it asks for: as a sheet, or frame by frame, each behind its time. `extra_body` is what its
+    server is sent besides (`{"enable_thinking": false}`). A model without `letters` is not shown a question's options:
+    it answers in words, and these decide which option it means. `visible_pixels` is the side, in pixels of a view, from
+    which a thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to
+    serve, by which an arbiter knows them ("": not known; a server's own word is none). `routes` names the part of the
+    model that is asked for each task: a served model, an adapter in this process; {}: one for all. `hint` is the token
+    that stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated. `sound`: whether
     it was taught to read the spectrogram of a sound, as far as is known, or hears: its server then gets the sound too
     (`input_audio`)."""
 
@@ -80,8 +83,11 @@ class Profile:
         "image_verify_tool",
         "image_ground_tool",
     )
+    clip_tools: tuple[str, ...] = ("video_zoom_tool",)
     alternates: bool = True
     boxed_words: BoxedWords = "phrase"
+    times: TimeSpace = "seconds"
+    frames: Frames = "sheet"
     extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     weights: str = ""
     routes: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -153,11 +159,12 @@ QWEN2_5_VL = replace(
 QWEN3_VL = Profile(
     family="qwen3-vl",
     boxed_words="json",
+    frames="timed",
     space="thousand",
     multiple=32,
     min_pixels=256 * 256,
     max_pixels=1280 * 32 * 32,
-    source="Qwen3-VL-8B-Instruct preprocessor_config.json; Qwen3-VL cookbook (relative 0-1000)",
+    source="Qwen3-VL-8B-Instruct preprocessor_config.json; Qwen3-VL cookbook (relative 0-1000); its processor (times)",
 )
 NANO = Profile(
     family="nano",
@@ -169,6 +176,7 @@ NANO = Profile(
     min_side=16,
     max_side=512,
     tool_dialect="hermes",
+    clip_tools=(),
     letters=False,
     alternates=False,
     boxed_words="none",

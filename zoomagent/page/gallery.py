@@ -1,8 +1,8 @@
-"""The page's pictures: files named by their pixels, opened when needed, cut into tiles for looking closer.
+"""The page's pictures and clips: files named by their content, opened when needed, cut into tiles for looking closer.
 
     gallery = Gallery(Path("zoomagent-runs/pictures"))
     name = gallery.add(content)
-    with gallery.lent(name) as picture:
+    with gallery.lent(name) as picture:             # of a clip nine frames of the whole, or those that `name` says
         tile(picture, level=2, column=0, row=1)
 
 Level 0 is the original, every further one half as wide; a tile is TILE pixels a side, less at the right and the lower
@@ -14,7 +14,6 @@ Left out: who may ask (`guard.py`).
 import asyncio
 import io
 import math
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
@@ -26,33 +25,40 @@ from PIL import Image
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_whole
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Limits, Picture, open_picture
+from zoomagent.media import Limits, Picture, Recording, VideoLimits, open_media
 from zoomagent.media.limits import own_limits
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.moments import GRID
+from zoomagent.page.names import file_and_sheet, unknown
 
 TILE = 512
 SMALL = 160
 """Longer side, in pixels, of the small picture of a kept run."""
 MOST_OPEN = 6
+CLIP_BYTES = 128_000_000
+"""What decoded frames of an open clip may fill (ours): as many may be open as pictures."""
 MOST_UNASKED = 32
 """Files kept at most that no run was asked about (ours)."""
-NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Gallery:
-    """Pictures by name. May be used by several threads; those that are lent are never closed."""
+    """Pictures and clips by name. May be used by several threads; those that are lent are never closed."""
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self._folder = folder
         self._limits = limits or own_limits()
-        self._open: OrderedDict[str, Picture] = OrderedDict()
+        self._video_limits = VideoLimits(max_bytes=self._limits.max_bytes, cache_bytes=CLIP_BYTES)
+        self._open: OrderedDict[str, Picture | Recording] = OrderedDict()
         self._lent: dict[str, int] = {}
         self._unasked: dict[str, None] = {}
         self._lock = threading.RLock()
 
     def add(self, content: bytes) -> str:
-        """Keep a picture file; its name. Raises InputRefused where it is none, StoreError where it cannot be kept."""
-        picture = open_picture(content, limits=self._limits)
-        picture.prepare()
+        """Keep a file of a picture or clip; its name. Raises InputRefused where it is none, StoreError where it cannot
+        be kept."""
+        picture = open_media(content, limits=self._limits, video_limits=self._video_limits)
+        if isinstance(picture, Picture):
+            picture.prepare()
         path = self._folder / picture.id
         try:
             if not path.exists():
@@ -77,16 +83,27 @@ class Gallery:
 
     @contextmanager
     def lent(self, name: str) -> Iterator[Picture]:
-        """The open picture. Raises InputRefused where there is none of this name. Opening may decode for long."""
+        """The open picture, or a sheet of the open clip. Raises InputRefused where there is none of this name. Opening
+        may decode for long."""
+        file, frames = file_and_sheet(name)
         with self._lock:
-            self._lent[name] = self._lent.get(name, 0) + 1
+            self._lent[file] = self._lent.get(file, 0) + 1
         try:
-            yield self._open_file(name)
+            opened = self._open_file(file)
+            if isinstance(opened, Recording):
+                moment, grid, hidden = frames or (opened.moment, GRID, ())
+                if not moment.start < moment.end <= opened.duration:
+                    raise unknown()
+                yield Sheet(opened, moment, grid, hidden)
+            elif frames is None:
+                yield opened
+            else:
+                raise unknown()
         finally:
             with self._lock:
-                self._lent[name] -= 1
-                if not self._lent[name]:
-                    del self._lent[name]
+                self._lent[file] -= 1
+                if not self._lent[file]:
+                    del self._lent[file]
                 self._forget_oldest()
 
     @asynccontextmanager
@@ -100,9 +117,9 @@ class Gallery:
             opening.add_done_callback(lambda _: loan.__exit__(None, None, None))
 
     def check(self, name: str) -> None:
-        """Raises InputRefused where there is no picture of this name."""
-        if not NAME.fullmatch(name) or not (self._folder / name).is_file():
-            raise InputRefused("This picture is no longer here. Give it once more.", code="unknown_picture")
+        """Raises InputRefused where there is no picture or clip of this name."""
+        if not (self._folder / file_and_sheet(name)[0]).is_file():
+            raise unknown()
 
     def keep(self, name: str) -> None:
         """A run was asked about it: it stays when the gallery closes."""
@@ -118,7 +135,7 @@ class Gallery:
                 (self._folder / name).unlink(missing_ok=True)
             self._unasked.clear()
 
-    def _open_file(self, name: str) -> Picture:
+    def _open_file(self, name: str) -> Picture | Recording:
         """Opened without the lock: others are lent theirs meanwhile. Of two openings the first stays."""
         with self._lock:
             known = self._open.get(name)
@@ -126,7 +143,7 @@ class Gallery:
                 self._open.move_to_end(name)
                 return known
         self.check(name)
-        opened = open_picture(self._folder / name, limits=self._limits)
+        opened = open_media(self._folder / name, limits=self._limits, video_limits=self._video_limits)
         with self._lock:
             picture = self._open.setdefault(name, opened)
         if picture is not opened:

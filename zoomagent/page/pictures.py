@@ -13,9 +13,11 @@ from PIL import Image
 
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture
+from zoomagent.media.video.sheet import Sheet
+from zoomagent.moments import Moment
 from zoomagent.page.run_html import Shot, Shots
-from zoomagent.page.tree import Node, path, shown_size, tree, walk
-from zoomagent.run_record import Corners, Evidence, RunRecord
+from zoomagent.page.tree import Node, Place, path, shown_size, tree, walk
+from zoomagent.run_record import Corners, Evidence, RunRecord, SheetInfo
 
 PREVIEW_SIDE = 1600
 """Longer side of the picture as people see it; the model may have seen less."""
@@ -27,36 +29,48 @@ CARD_SIDE = 448
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a run looked at, rendered for people. `seen` and `details` are by box: as the model saw it, and sharp."""
+    """What a run looked at, rendered for people. `seen` and `details` are by place: as the model saw it, and sharp."""
 
     size: Size
+    sheet: SheetInfo | None
     preview: Image.Image
     macro: tuple[Evidence, Image.Image] | None
     crops: list[tuple[Evidence, Image.Image]]
     root: Node
-    seen: dict[Corners, Image.Image]
-    details: dict[Corners, Image.Image]
+    seen: dict[Place, Image.Image]
+    details: dict[Place, Image.Image]
 
 
 def rendered(answer: RunRecord, picture: Picture) -> Pictures:
     """All that the page and the files need."""
     root = tree(answer)
     assert root is not None, "an opened picture has a tree"
-    views = [(item, picture.view(Box(*item.box), Size(*item.size))) for item in answer.evidence]
+    views = [(item, picture_in(picture, item.sheet).view(Box(*item.box), Size(*item.size))) for item in answer.evidence]
     whole = Box(0, 0, picture.size.width, picture.size.height)
     return Pictures(
         size=picture.size,
+        sheet=answer.picture.sheet if answer.picture else None,
         preview=picture.view(whole, _shrink(picture.size, PREVIEW_SIDE)),
-        macro=next((view for view in views if view[0].perspective == "macro"), None),
+        macro=next((view for view in views if view[0].perspective == "macro" and view[0].sheet is None), None),
         crops=[view for view in views if view[0].perspective == "micro"],
         root=root,
         seen={
-            node.box: picture.view(Box(*node.box), _shrink(Size(*shown_size(node)), CARD_SIDE)) for node in walk(root)
+            node.place: picture_in(picture, node.sheet).view(
+                Box(*node.box), _shrink(Size(*shown_size(node)), CARD_SIDE)
+            )
+            for node in walk(root)
         },
         details={
-            node.box: picture.view(Box(*node.box), _shrink(Box(*node.box).size, DETAIL_SIDE)) for node in path(root)
+            node.place: picture.view(Box(*node.box), _shrink(Box(*node.box).size, DETAIL_SIDE)) for node in path(root)
         },
     )
+
+
+def picture_in(picture: Picture, sheet: SheetInfo | None) -> Picture:
+    """The picture that boxes lie in: of a clip, the sheet of these frames."""
+    if sheet is None or not isinstance(picture, Sheet):
+        return picture
+    return picture.other(Moment(*sheet.moment), sheet.grid, [Moment(*span) for span in sheet.hidden])
 
 
 def stage(pictures: Pictures) -> dict[str, Any]:
@@ -82,14 +96,18 @@ def stage(pictures: Pictures) -> dict[str, Any]:
         "way": [
             {
                 "box": _rectangle(node.box),
-                "detail": _url(pictures.details[node.box], "JPEG"),
-                "seen": _url(pictures.seen[node.box], "PNG"),
+                "detail": _url(pictures.details[node.place], "JPEG"),
+                "seen": _url(pictures.seen[node.place], "PNG"),
             }
             for node in way
         ],
         "crop": _rectangle(way[-1].box) if way else None,
         "target": _rectangle(last.target) if last and last.target else None,
-        "others": [_rectangle(node.box) for node in walk(pictures.root) if node.number and node not in way],
+        "others": [
+            _rectangle(node.box)
+            for node in walk(pictures.root)
+            if not node.whole and node.sheet == pictures.sheet and node not in way
+        ],
         "path": "|".join(view_boxes),
     }
 
@@ -98,7 +116,7 @@ def inlined(pictures: Pictures) -> Shots:
     """The pictures of a page that is one file."""
     by_view = {item.view: image for item, image in pictures.crops}
     return Shots(
-        view=lambda node: inlined_shot(pictures.seen[node.box], "JPEG"),
+        view=lambda node: inlined_shot(pictures.seen[node.place], "JPEG"),
         crop=lambda item: inlined_shot(by_view[item.view], "PNG"),
     )
 

@@ -20,7 +20,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from zoomagent.page.tree import Node, fate_words, first_steps, shown_size, tree
+from zoomagent.page.names import sheet_name
+from zoomagent.page.tree import Node, Place, fate_words, first_steps, key_of, shown_size, tree
 from zoomagent.page.words import (
     LONG,
     NOT_SURE,
@@ -39,7 +40,7 @@ from zoomagent.page.words import (
     timeline,
     times,
 )
-from zoomagent.run_record import Corners, Evidence, RunRecord, Step
+from zoomagent.run_record import Corners, Evidence, RunRecord, SheetInfo, Step
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = Path(__file__).parent / "web" / "run.css"
@@ -49,7 +50,8 @@ TINY = 200
 
 @dataclass(frozen=True)
 class Shot:
-    """The picture of a view in a page: inlined as a `data:` URL, or named by the query it is to be fetched by."""
+    """The picture of a view in a page: inlined as a `data:` URL, or named by the query it is to be fetched by, behind
+    the name of the frames of a clip that it is cut from."""
 
     width: int
     height: int
@@ -69,14 +71,18 @@ class Shots:
     crop: Callable[[Evidence], Shot]
 
 
-def _shot_to_fetch(box: Corners, size: tuple[int, int]) -> Shot:
-    return Shot(*size, look=f"box={','.join(map(str, box))}&size={size[0]},{size[1]}")
+def fetched(answer: RunRecord) -> Shots:
+    """Pictures that the served page asks its server for."""
+    own = answer.picture.sheet if answer.picture else None
 
+    def shot(sheet: SheetInfo | None, box: Corners, size: tuple[int, int]) -> Shot:
+        query = f"box={','.join(map(str, box))}&size={size[0]},{size[1]}"
+        return Shot(*size, look=query if sheet is None else f"{sheet_name(sheet)}/look?{query}")
 
-FETCHED = Shots(
-    lambda node: _shot_to_fetch(node.box, shown_size(node)), lambda item: _shot_to_fetch(item.box, item.size)
-)
-"""Pictures that the served page asks its server for."""
+    return Shots(
+        lambda node: shot(node.sheet, node.box, shown_size(node)),
+        lambda item: shot(item.sheet or own, item.box, item.size),
+    )
 
 
 def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
@@ -87,7 +93,9 @@ def run_values(answer: RunRecord, shots: Shots | None) -> dict[str, Any]:
     for item in answer.evidence:
         if shots and item.perspective == "micro":
             words = mattered_words(item) if item.delta is not None else ""
-            crops.append({"e": item, "shot": shots.crop(item), "mattered": words[:1].upper() + words[1:]})
+            key = key_of((item.sheet or (answer.picture.sheet if answer.picture else None), item.box))
+            words = words[:1].upper() + words[1:]
+            crops.append({"e": item, "key": key, "shot": shots.crop(item), "mattered": words})
     return {
         "a": answer,
         "pieces": text_pieces(answer),
@@ -125,9 +133,9 @@ def step_html(step: Step) -> str:
     return str(_pieces().step(step_entry(step)))
 
 
-def view_html(node: Node, steps: dict[Corners, tuple[int, Step]]) -> str:
+def view_html(node: Node, steps: dict[Place, tuple[int, Step]], shots: Shots) -> str:
     """A view of a run that goes on, without those that were cut from it."""
-    return str(_pieces().branch({**_card(node, steps, FETCHED), "inner": [], "children": []}))
+    return str(_pieces().branch({**_card(node, steps, shots), "inner": [], "children": []}))
 
 
 def one_page(name: str, values: dict[str, Any], script: str = "") -> str:
@@ -166,15 +174,15 @@ def _pieces() -> Any:
     return _templates().get_template("parts.html").module
 
 
-def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> dict[str, Any]:
+def _card(node: Node, steps: dict[Place, tuple[int, Step]], shots: Shots) -> dict[str, Any]:
     """A view with its picture, what was found in it, and the views inside it. Until something is found, what its step
     said stands for it."""
     shot = shots.view(node)
-    number, step = steps.get(node.box, (None, None))
+    number, step = steps.get(node.place, (None, None))
     # The boxes of the views inside, in its picture; search regions may reach a little beyond it.
     left, top, right, bottom = node.box
     inner = []
-    for child in node.children:
+    for child in (child for child in node.children if not child.whole):
         scale = shot.width / (right - left)
         x, y = max(child.box[0], left) - left, max(child.box[1], top) - top
         across, down = min(child.box[2], right) - left - x, min(child.box[3], bottom) - top - y
@@ -183,6 +191,7 @@ def _card(node: Node, steps: dict[Corners, tuple[int, Step]], shots: Shots) -> d
     found = node.regions or (node.evidence and (node.evidence.text or node.evidence.phrase))
     return {
         "node": node,
+        "key": key_of(node.place),
         "shot": shot,
         "step": number,
         "sizes": ", ".join(f"{width} × {height}" for width, height in node.sizes),

@@ -1,11 +1,12 @@
 """A run as the served page gets it: its HTML, which is the saved page's too, and what the page's script needs to move
-in it: steps, boxes, the tree. Boxes are `[left, top, right, bottom]` in pixels of the upright original."""
+in it: steps, boxes, the tree. Boxes are `[left, top, right, bottom]` in pixels of the upright original. A box's `key`
+is its corners as text; in frames of a clip, behind the name that the server has them under (`names.py`)."""
 
 from typing import Any
 
-from zoomagent.media import Picture
-from zoomagent.page.run_html import FETCHED, run_html, step_html, view_html
-from zoomagent.page.tree import Node, first_steps, tree, walk
+from zoomagent.page.names import file_name, shown_name
+from zoomagent.page.run_html import fetched, run_html, step_html, view_html
+from zoomagent.page.tree import Node, first_steps, key_of, places_of_views, tree, walk
 from zoomagent.page.words import (
     circumstances,
     confidence_kind,
@@ -14,9 +15,10 @@ from zoomagent.page.words import (
     outcome_words,
     percent,
     side_of,
+    times,
 )
 from zoomagent.plugins.offers.public import public_model
-from zoomagent.run_record import Looked, Outcome, PictureInfo, RunRecord, Step
+from zoomagent.run_record import Looked, LookedSheet, Outcome, PictureInfo, RunRecord, Step
 
 
 def told_step(step: Step, perspective: str | None = None) -> dict[str, Any]:
@@ -40,10 +42,13 @@ def run_json(answer: RunRecord, name: str) -> dict[str, Any]:
         "no_confidence": no_confidence(answer),
         "steps": [told_step(step, answer.perspective) for step in answer.steps],
         "tree": _node(root) if root else None,
-        "boxes_of_views": {looked.view: list(looked.box) for looked in answer.views},
+        "asked": file_name(answer.picture) if answer.picture else None,
+        "shown": shown_name(answer.picture) if answer.picture else None,
+        "keys_of_views": {view: key_of(place) for view, place in places_of_views(answer).items()},
+        "times": times(answer),
         "costs": costs(answer),
         "circumstances": circumstances(answer),
-        "html": run_html(answer, FETCHED),
+        "html": run_html(answer, fetched(answer)),
     }
 
 
@@ -65,31 +70,38 @@ class GrowingTree:
     """The tree of views of a run that goes on: the same tree as at its end, by the views shown so far. What came of
     them is told by the steps; the tree knows it at the end."""
 
-    def __init__(self, picture: Picture) -> None:
-        size = picture.size
-        info = PictureInfo(id=picture.id, width=size.width, height=size.height, notes=tuple(picture.notes))
-        self._so_far = RunRecord(question="", outcome=Outcome(kind="answered"), picture=info)
+    def __init__(self, picture: PictureInfo) -> None:
+        """`picture` is what is asked about: of a clip, the sheet of all of it."""
+        self._so_far = RunRecord(question="", outcome=Outcome(kind="answered"), picture=picture)
+        self._shots = fetched(self._so_far)
 
     def view(self, looked: Looked) -> dict[str, Any] | None:
-        """The view's node, and the box of the one above it; None for a view that is one too many to be shown."""
-        self._so_far = self._so_far.model_copy(update={"views": (*self._so_far.views, looked)})
-        root = tree(self._so_far)
+        """The view's node, and the key of the one above it; None for a view that is one too many to be shown."""
+        if isinstance(looked, LookedSheet):
+            update: dict[str, Any] = {"frames": (*self._so_far.frames, looked)}
+        else:
+            update = {"views": (*self._so_far.views, looked)}
+        self._so_far = self._so_far.model_copy(update=update)
+        root, place = tree(self._so_far), places_of_views(self._so_far)[looked.view]
         assert root is not None, "there is a picture"
         above = {child.number: node for node in walk(root) for child in node.children}
-        node = next((node for node in walk(root) if node.box == looked.box), None)
+        node = next((node for node in walk(root) if node.place == place), None)
         if node is None:
             return None
-        under = list(above[node.number].box) if node.number in above else None
-        html = view_html(node, first_steps(self._so_far))
+        under = key_of(above[node.number].place) if node.number in above else None
+        html = view_html(node, first_steps(self._so_far), self._shots)
         return {"id": looked.view, "under": under, "node": {**_node(node), "children": []}, "html": html}
 
     def step(self, step: Step) -> dict[str, Any]:
-        """A step, and the views of which it now tells something."""
+        """A step, and the views of which it now tells something. In which of a clip's frames its boxes lie is known at
+        the end."""
+        if self._so_far.picture and self._so_far.picture.sheet:
+            step = step.model_copy(update={"boxes": ()})
         self._so_far = self._so_far.model_copy(update={"steps": (*self._so_far.steps, step)})
         root, steps = tree(self._so_far), first_steps(self._so_far)
         assert root is not None, "there is a picture"
         newest = (len(self._so_far.steps), step)
-        views = [view_html(node, steps) for node in walk(root) if steps.get(node.box) == newest]
+        views = [view_html(node, steps, self._shots) for node in walk(root) if steps.get(node.place) == newest]
         return {"step": told_step(step), "html": step_html(step), "views": views}
 
 
@@ -115,5 +127,6 @@ def _node(node: Node) -> dict[str, Any]:
         "number": node.number,
         "title": node.title,
         "box": list(node.box),
+        "key": key_of(node.place),
         "children": [_node(child) for child in node.children],
     }

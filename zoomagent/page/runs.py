@@ -24,18 +24,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from zoomagent.agent import ZoomAgent
 from zoomagent.answer import Answer
 from zoomagent.bounds import within
+from zoomagent.clips import info_of
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.files import write_together
 from zoomagent.graphs.checking import MAX_OPTIONS, MAX_QUESTION, check_question
 from zoomagent.graphs.context import Budget
 from zoomagent.graphs.regions import MAX_REGIONS
-from zoomagent.media import Picture
 from zoomagent.media.paths import LONGEST
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.page.gallery import Gallery, thumbnail
+from zoomagent.page.names import FILE, MOST_FRAMES, MOST_HIDDEN, file_name, shown_name
 from zoomagent.page.run_html import begun_html
 from zoomagent.page.run_json import GrowingTree, run_json, told_short
+from zoomagent.page.tree import whole_box
 from zoomagent.page.watching import watched
-from zoomagent.run_record import Looked, Step
+from zoomagent.run_record import Corners, Looked, PictureInfo, SheetInfo, Step
 from zoomagent.strategy import Rule, Strategy
 from zoomagent.text import storable
 from zoomagent.tools.viewing import MOST_SIDE
@@ -54,8 +57,8 @@ LISTED = 200
 
 
 class PageQuestion(BaseModel):
-    """A question about a picture of the gallery, and how to look closer; what is left out is as the server is set.
-    A file of an arbiter is the operator's to name: here a question can only do without one.
+    """A question about a picture or clip of the gallery, and how to look closer; what is left out is as the server is
+    set. A file of an arbiter is the operator's to name: here a question can only do without one.
     `name` is the picture's file on the person's side. Bounds are `ZoomAgent.ask`'s."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,7 +179,9 @@ class Runs:
         try:
             async with self._gallery.borrowed(asked.picture) as picture:
                 agent = self._agent.using(**_settings(asked, self._agent.context.budget))
-                tree = GrowingTree(picture)
+                size, clip = picture.size, picture if isinstance(picture, Sheet) else None
+                about = {"id": picture.id, "width": size.width, "height": size.height, "notes": tuple(picture.notes)}
+                tree = GrowingTree(PictureInfo.model_validate({**about, "sheet": clip and info_of(clip)}))
 
                 def tell(item: Step | Looked) -> None:
                     if isinstance(item, Step):
@@ -184,10 +189,11 @@ class Runs:
                     elif view := tree.view(item):
                         lines.put_nowait({"event": "view", "view": view})
 
-                answer = await watched(agent, picture, asked.question, asked.options, asked.regions, tell)
+                media = picture if clip is None else clip.video
+                answer = await watched(agent, media, asked.question, asked.options, asked.regions, tell)
                 info = answer.picture and answer.picture.model_copy(update={"name": storable(asked.name)})
                 answer = answer.model_copy(update={"made": agent.made(), "picture": info})
-                await asyncio.to_thread(self._keep, name, answer, picture)
+                await asyncio.to_thread(self._keep, name, answer)
             lines.put_nowait({"event": "ended", "run": run_json(answer, name)})
         except RunError as error:
             lines.put_nowait({"event": "error", "error": {"code": error.code, "message": str(error)}})
@@ -195,7 +201,7 @@ class Runs:
             lines.put_nowait({"event": "cancelled"})
             raise
 
-    def _keep(self, name: str, answer: Answer, picture: Picture) -> None:
+    def _keep(self, name: str, answer: Answer) -> None:
         """Only what looked at a picture is kept: the rest could not be shown again."""
         if answer.picture is None:
             return
@@ -203,10 +209,11 @@ class Runs:
         try:
             folder.mkdir(parents=True)
             kept = answer.model_dump_json(indent=2).encode()
-            write_together(folder, {THUMBNAIL: thumbnail(picture), "answer.json": kept})
+            with self._gallery.lent(shown_name(answer.picture)) as picture:
+                write_together(folder, {THUMBNAIL: thumbnail(picture), "answer.json": kept})
         except OSError as error:
             raise StoreError(f"The run cannot be kept ({error.strerror}). Free space.", code="store_io") from error
-        self._gallery.keep(answer.picture.id)
+        self._gallery.keep(file_name(answer.picture))
 
 
 def _settings(asked: PageQuestion, budget: Budget) -> dict[str, Any]:
@@ -225,14 +232,34 @@ def _is_whole(answer: Answer) -> bool:
     picture, settings = answer.picture, answer.made.settings if answer.made else {}
     if picture is None or picture.width < 1 or picture.height < 1 or not isinstance(settings.get("budget", {}), dict):
         return False
-    if (
-        len(answer.evidence) > MOST_EVIDENCE
-        or max(len(answer.views), len(answer.regions), len(answer.steps)) > MOST_VIEWS
-    ):
+    many = max(len(answer.views), len(answer.frames), len(answer.regions), len(answer.steps)) > MOST_VIEWS
+    if many or len(answer.evidence) > MOST_EVIDENCE:
         return False
-    boxes = [item.box for item in answer.evidence] + [item.box for item in answer.views]
+    sheets = [picture.sheet, *(looked.sheet for looked in answer.frames), *(item.sheet for item in answer.evidence)]
+    if not all(_is_of_clip(sheet, picture) for sheet in sheets if sheet is not None):
+        return False
+    boxes = [item.box for item in answer.views]
     boxes += [item.box for item in answer.regions]
-    boxes += [item.target for item in answer.evidence if item.target]
     sides = [side for size in [e.size for e in answer.evidence] + [v.size for v in answer.views] for side in size]
-    inside = (0 <= x < right <= picture.width and 0 <= y < bottom <= picture.height for x, y, right, bottom in boxes)
+    inside = [lies_in(box, (picture.width, picture.height)) for box in boxes]
+    for item in answer.evidence:
+        size = whole_box(picture, item.sheet or picture.sheet)[2:]
+        inside += [lies_in(box, size) for box in (item.box, item.target) if box is not None]
+    inside += [lies_in(looked.box, whole_box(picture, looked.sheet)[2:]) for looked in answer.frames]
+    sides += [side for looked in answer.frames for side in looked.size]
     return all(inside) and all(0 < side <= MOST_SIDE for side in sides)
+
+
+def _is_of_clip(sheet: SheetInfo, picture: PictureInfo) -> bool:
+    """Whether frames can be shown: they are of the clip that the run's picture is of."""
+    own, spans = picture.sheet, (sheet.moment, *sheet.hidden)
+    if own is None or (sheet.clip, sheet.duration) != (own.clip, own.duration) or not FILE.fullmatch(sheet.clip):
+        return False
+    grids = 1 <= sheet.grid <= MOST_FRAMES and len(sheet.hidden) <= MOST_HIDDEN
+    return grids and all(0 <= start < end <= sheet.duration for start, end in spans)
+
+
+def lies_in(box: Corners, size: tuple[int, int]) -> bool:
+    """Whether a box has an area and lies in a picture of this size."""
+    left, top, right, bottom = box
+    return 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]

@@ -89,6 +89,8 @@ def draw_boxes(pictures: Pictures, boxes: Sequence[Corners] = ()) -> Image.Image
     image = pictures.preview.copy()
     pen, scale = ImageDraw.Draw(image), image.width / pictures.size.width
     for evidence, _ in pictures.crops:
+        if evidence.sheet is not None:
+            continue
         _outline(pen, evidence.box, scale, AMBER, 3)
         if evidence.target is not None:
             _outline(pen, evidence.target, scale, WHITE, 1)

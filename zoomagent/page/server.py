@@ -1,4 +1,4 @@
-"""`zoomagent serve page`: ask about a picture in the browser, watch the run, step through it, compare two.
+"""`zoomagent serve page`: ask about a picture or a clip in the browser, watch the run, step through it, compare two.
 
     zoomagent serve page                        # then open http://127.0.0.1:8100
     zoomagent serve page --model http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct --runs runs
@@ -6,9 +6,9 @@
 One static page (`page/`) and this API behind it, all behind `GuardedApp`:
 
     GET    /api/about                                    model, strategies, rules; what the example asks
-    POST   /api/pictures                                 a picture file -> its name, size, levels
+    POST   /api/pictures                                 a file of a picture or clip -> its name, size, levels
     POST   /api/example                                  the packaged example, the same way
-    GET    /api/pictures/{name}                          the same of one that is here
+    GET    /api/pictures/{name}                          the same of one that is here, or of frames of a clip
     GET    /api/pictures/{name}/tiles/{level}/{column}/{row}
     GET    /api/pictures/{name}/look?box=l,t,r,b&size=w,h    a view as the model saw it
     POST   /api/runs                                     a question -> lines of JSON (`runs.py`)
@@ -34,12 +34,15 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from zoomagent.agent import ZoomAgent
+from zoomagent.clips import info_of
 from zoomagent.errors import InputRefused, RateLimited, RunError, StoreError
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Limits
 from zoomagent.media.limits import OWN_BYTES, own_limits
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.page.gallery import TILE, Gallery, levels, look, tile
 from zoomagent.page.leftovers import cleared
+from zoomagent.page.names import sheet_name, shown_name
 from zoomagent.page.pictures import rendered
 from zoomagent.page.run_json import run_json
 from zoomagent.page.runs import PageQuestion, Runs
@@ -171,7 +174,11 @@ def _serve_pictures(app: FastAPI, gallery: Gallery) -> None:
         with gallery.lent(name) as picture:
             size = picture.size
             sides = {"width": size.width, "height": size.height, "levels": levels(size)}
-            return {"name": name, **sides, "notes": picture.notes}
+            about = {"name": name, "asked": name, **sides, "notes": picture.notes}
+            if isinstance(picture, Sheet):
+                about |= {"name": sheet_name(info_of(picture)), "asked": picture.video.id, "grid": picture.grid}
+                about |= {"duration": picture.video.duration, "frame_gap": picture.video.frame_gap}
+            return about
 
     uploads = asyncio.Semaphore(UPLOADS)
 
@@ -234,10 +241,11 @@ def _serve_runs(app: FastAPI, runs: Runs, gallery: Gallery) -> None:
         def export() -> str:
             answer = runs.kept(name)
             assert answer.picture is not None, "runs without a picture are not kept"
-            with gallery.lent(answer.picture.id) as picture:
-                if picture.size != Size(answer.picture.width, answer.picture.height):
+            with gallery.lent(shown_name(answer.picture)) as picture:
+                size, sheet = Size(answer.picture.width, answer.picture.height), answer.picture.sheet
+                if picture.size != size or (isinstance(picture, Sheet) and sheet != info_of(picture)):
                     raise StoreError(
-                        "This run's file is damaged: its picture has another size.", code="checkpoint_corrupt"
+                        "This run's file is damaged: its picture is another one.", code="checkpoint_corrupt"
                     )
                 shown = answer.model_copy(update={"model": public_model(answer.model)})
                 return render_page(shown, rendered(shown, picture))

@@ -2,14 +2,20 @@
 
     root = tree(answer)         # the whole picture, its children, theirs
 
-Views of one box are one node, whatever sizes they were shown at. Regions that a search thought of and did not look at
-are counted, not listed. Left out: pixels (`pictures.py`), HTML (`run_html.py`).
+Views of one box are one node, whatever sizes they were shown at. Of a clip the whole is nine frames of all of it; below
+are sheets of shorter moments, each in the shortest that holds it, and boxes in them. Regions that a search thought of
+and did not look at are counted, not listed. Left out: pixels (`pictures.py`), HTML (`run_html.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from zoomagent.run_record import Corners, Evidence, Looked, Region, RunRecord, Step
+from zoomagent.moments import GRID, Moment, seconds, words
+from zoomagent.page.names import sheet_name
+from zoomagent.run_record import Corners, Evidence, Looked, PictureInfo, Region, RunRecord, SheetInfo, Step
+
+Place = tuple[SheetInfo | None, Corners]
+"""A box, and the frames of a clip that it lies in (None: the picture)."""
 
 MOST = 60
 """Views shown in a tree; the rest is counted."""
@@ -25,11 +31,14 @@ FATES = {
 @dataclass
 class Node:
     """A box that the model was shown. `number` counts in the order of looking, 0 is the whole; `source` is the view it
-    was cut from; `crop` numbers the files crop-N.png; `skipped` parts of this region were not looked at."""
+    was cut from; `crop` numbers the files crop-N.png; `skipped` parts of this region were not looked at. Of a clip
+    `sheet` says in which frames the box lies; `whole`: it is all of them, or of the picture."""
 
     number: int
     box: Corners
     source: str
+    sheet: SheetInfo | None = None
+    whole: bool = False
     sizes: list[tuple[int, int]] = field(default_factory=list)
     depth: int = 0
     regions: list[Region] = field(default_factory=list)
@@ -39,47 +48,97 @@ class Node:
     children: list["Node"] = field(default_factory=list)
 
     @property
+    def place(self) -> Place:
+        return self.sheet, self.box
+
+    @property
     def title(self) -> str:
         if self.number == 0:
-            return "The whole picture"
+            return "The whole picture" if self.sheet is None else "The whole clip"
+        if self.sheet is not None and self.whole:
+            return frames_words(self.sheet)
         if self.crop is not None:
             return f"Crop {self.crop}"
         return "A region searched" if self.regions else "A closer look"
 
 
 def tree(answer: RunRecord) -> Node | None:
-    """The whole picture and everything below it; None for a run without a picture."""
-    if answer.picture is None:
+    """The whole picture, or clip, and everything below it; None for a run without a picture."""
+    picture = answer.picture
+    if picture is None:
         return None
-    # A node for every box, the whole first, in the order of looking.
-    whole = (0, 0, answer.picture.width, answer.picture.height)
-    nodes: dict[Corners, Node] = {whole: Node(0, whole, "")}
-    essential = {item.box for item in answer.evidence}
-    for looked in _views(answer):
-        if looked.box not in nodes and len(nodes) >= MOST and looked.box not in essential:
-            continue
-        node = nodes.setdefault(looked.box, Node(len(nodes), looked.box, looked.source))
-        if looked.size not in node.sizes:
-            node.sizes.append(looked.size)
+    # A node for every box, the whole first, in the order of looking; one in frames comes after all of these.
+    nodes: dict[Place, Node] = {}
+
+    def node_at(sheet: SheetInfo | None, box: Corners, source: str = "") -> Node:
+        for one in dict.fromkeys((whole_box(picture, sheet), box)):
+            is_whole = one == whole_box(picture, sheet)
+            nodes.setdefault((sheet, one), Node(len(nodes), one, "" if one != box else source, sheet, is_whole))
+        return nodes[sheet, box]
+
+    top = whole_sheet(picture)
+    root = node_at(top, whole_box(picture, top))
+    own = picture.sheet
+    essential = {(item.sheet or own, item.box) for item in answer.evidence}
+    views = _views(answer)
+    for place, looked in views:
+        if place in nodes or len(nodes) < MOST or place in essential:
+            node = node_at(*place, looked.source)
+            if looked.size not in node.sizes:
+                node.sizes.append(looked.size)
     # What was found there.
     for region in answer.regions:
-        if region.here is not None and region.box in nodes:
-            node = nodes[region.box]
+        if region.here is not None and (own, region.box) in nodes:
+            node = nodes[own, region.box]
             node.regions.append(region)
             node.skipped += sum(part.parent == region.id and part.here is None for part in answer.regions)
     crops = [item for item in answer.evidence if item.perspective == "micro"]
     for number, item in enumerate(crops, start=1):
-        if item.box in nodes:
-            nodes[item.box].evidence, nodes[item.box].crop = item, number
-    boxes = {looked.view: looked.box for looked in _views(answer)}
-    root, *rest = nodes.values()
-    for node in rest:
-        above = nodes.get(boxes.get(node.source, root.box), root)
-        fits = above.number < node.number and _area(above.box) > _area(node.box)
-        parent = above if fits else root
+        if (place := (item.sheet or own, item.box)) in nodes:
+            node = nodes[place]
+            node.evidence, node.crop = item, number
+    places = {looked.view: place for place, looked in views}
+    for node in list(nodes.values())[1:]:
+        parent = root
+        if not node.whole:
+            parent = nodes[node.sheet, whole_box(picture, node.sheet)]
+            above = nodes.get(places.get(node.source, parent.place), parent)
+            if above.sheet == node.sheet and above.number < node.number and _area(above.box) > _area(node.box):
+                parent = above
+        elif node.sheet is not None:
+            parent = min(_around(node, nodes.values()), key=lambda one: _length(one.sheet), default=root)
         parent.children.append(node)
         node.depth = parent.depth + 1
     return root
+
+
+def whole_sheet(picture: PictureInfo) -> SheetInfo | None:
+    """Nine frames of all of the clip that a picture is of; None where it is of none."""
+    sheet = picture.sheet
+    return sheet and sheet.model_copy(update={"moment": (0, sheet.duration), "grid": GRID, "hidden": ()})
+
+
+def whole_box(picture: PictureInfo, sheet: SheetInfo | None) -> Corners:
+    """All of the picture, or of another sheet of its clip."""
+    if sheet is None or picture.sheet is None:
+        return (0, 0, picture.width, picture.height)
+    own = picture.sheet.grid
+    return (0, 0, picture.width // own * sheet.grid, picture.height // own * sheet.grid)
+
+
+def frames_words(sheet: SheetInfo) -> str:
+    """Which frames a sheet is made of."""
+    moment = Moment(*sheet.moment)
+    if sheet.grid == 1:
+        return f"The frame at {seconds(moment.middle)}"
+    return f"{sheet.grid**2} frames, {words(moment)}{', some of them grey' if sheet.hidden else ''}"
+
+
+def key_of(place: Place) -> str:
+    """A box's name in a page: its corners, behind the name of the frames that it lies in."""
+    sheet, box = place
+    corners = ",".join(map(str, box))
+    return corners if sheet is None else f"{sheet_name(sheet)}/{corners}"
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -92,17 +151,24 @@ def walk(node: Node) -> Iterator[Node]:
 def path(root: Node) -> list[Node]:
     """The way from below the whole to the last crop that was answered from; empty when nothing was zoomed into."""
     ways = [way for way in _ways(root, []) if way and way[-1].crop is not None]
-    return max(ways, key=lambda way: way[-1].crop or 0, default=[])
+    return [node for node in max(ways, key=lambda way: way[-1].crop or 0, default=[]) if not node.whole]
 
 
-def first_steps(answer: RunRecord) -> dict[Corners, tuple[int, Step]]:
+def places_of_views(answer: RunRecord) -> dict[str, Place]:
+    """Where each view that was shown lies."""
+    return {looked.view: (looked.sheet, looked.box) for looked in answer.frames} | {
+        looked.view: (answer.picture.sheet if answer.picture else None, looked.box) for looked in answer.views
+    }
+
+
+def first_steps(answer: RunRecord) -> dict[Place, tuple[int, Step]]:
     """The step that looked at each box first, and its number."""
-    boxes = {looked.view: looked.box for looked in answer.views}
-    found: dict[Corners, tuple[int, Step]] = {}
+    places = places_of_views(answer)
+    found: dict[Place, tuple[int, Step]] = {}
     for number, step in enumerate(answer.steps, start=1):
         for view in step.views:
-            if view in boxes:
-                found.setdefault(boxes[view], (number, step))
+            if view in places:
+                found.setdefault(places[view], (number, step))
     return found
 
 
@@ -120,10 +186,30 @@ def fate_words(region: Region, node: Node) -> str:
     return FATES[region.fate]
 
 
-def _views(answer: RunRecord) -> tuple[Looked, ...]:
-    """The views that were shown; the evidence alone for an answer that was kept without them."""
-    shown = (Looked(view=e.view, source="", box=e.box, size=e.size, depth=e.depth) for e in answer.evidence)
-    return answer.views or tuple(shown)
+def _views(answer: RunRecord) -> list[tuple[Place, Looked]]:
+    """The views that were shown, and where each lies; the evidence too, for an answer that was kept without them."""
+    own = answer.picture.sheet if answer.picture else None
+    shown = [Looked(view=e.view, source="", box=e.box, size=e.size, depth=e.depth) for e in answer.evidence]
+    elsewhere: list[tuple[Place, Looked]] = [((looked.sheet, looked.box), looked) for looked in answer.frames]
+    return [*elsewhere, *(((own, looked.box), looked) for looked in answer.views or shown)]
+
+
+def _around(node: Node, nodes: Iterable[Node]) -> Iterator[Node]:
+    """The sheets that were looked at before and show a longer moment, in which the node's lies."""
+    for one in nodes:
+        if one.number < node.number and one.whole and _length(one.sheet) > _length(node.sheet):
+            assert one.sheet is not None and node.sheet is not None, "longer than none"
+            # A frame alone stands for a time, and holds no others.
+            if (
+                one.sheet.grid > 1
+                and one.sheet.moment[0] <= node.sheet.moment[0]
+                and node.sheet.moment[1] <= one.sheet.moment[1]
+            ):
+                yield one
+
+
+def _length(sheet: SheetInfo | None) -> int:
+    return 0 if sheet is None else sheet.moment[1] - sheet.moment[0]
 
 
 def _ways(node: Node, so_far: list[Node]) -> Iterator[list[Node]]:

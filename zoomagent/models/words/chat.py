@@ -2,7 +2,8 @@
 
 1. Text that spells a model's special tokens is made inert (`<|image_pad|>` becomes `< |image_pad|>`),
    whoever wrote it.
-2. Views of tool results move into the next user message, unless the profile says they may stay.
+2. Views of tool results move into the next user message, unless the profile says they may stay; the time of a frame
+   stands before it.
 3. For dialects that are text (`hermes`, `mini-o3`, `p2r`), calls and results are written as text, and for `hermes`
    the tools too; other servers do that themselves.
 4. Turns of one role that follow each other become one (profiles whose models are told them apart: in this process).
@@ -43,6 +44,7 @@ def arrange(messages: Sequence[Message], profile: Profile, tools: Sequence[Mappi
     arranged = [_neutral_message(message, profile.hint) for message in messages]
     if not profile.images_in_tool_messages:
         arranged = _move_views(arranged)
+    arranged = [replace(message, parts=_with_times(message.parts)) for message in arranged]
     if profile.tool_dialect != "openai":
         arranged = _write_calls_as_text(arranged, profile.tool_dialect)
     if tools and profile.tool_dialect == "hermes":
@@ -91,6 +93,17 @@ def _neutral_message(message: Message, hint: str) -> Message:
         escaped = _SPECIAL.sub(lambda match: f"\\u{ord(match.group()):04x}", arguments)
         calls.append(replace(call, arguments=escaped))
     return replace(message, parts=tuple(parts), tool_calls=tuple(calls))
+
+
+def _with_times(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The words that stand before a view as a part of their own."""
+    told: list[Part] = []
+    for part in parts:
+        if isinstance(part, Pixels) and part.before:
+            told.append(Text(neutral(part.before)))
+            part = replace(part, before="")
+        told.append(part)
+    return tuple(told)
 
 
 def _move_views(messages: Sequence[Message]) -> list[Message]:

@@ -1,7 +1,8 @@
-// The page: one picture and its run, or two runs beside each other. Wires the parts; what they do is theirs.
+// The page: one picture or clip and its run, or two runs beside each other. Wires the parts; what they do is theirs.
 
 import { GOING, addExample, addPicture, askRun, cancelRun, getBlob, getJson } from "./api.js";
 import { $, el, hear, hearSometime } from "./dom.js";
+import { timeWords } from "./frames.js";
 import { listen } from "./giving.js";
 import { Pane } from "./pane.js";
 import { listSaved } from "./saved.js";
@@ -30,7 +31,7 @@ function start() {
     ask();
   });
   $("regions").addEventListener("input", mark);
-  first.viewer.addEventListener("drawn", ({ detail }) => addRegion(detail));
+  first.viewer.addEventListener("drawn", ({ detail }) => (first.given.duration ? trouble("Regions are of pictures. Ask about a video without them.") : addRegion(detail)));
   $("question").addEventListener("input", () => { $("trouble").hidden = true; });
   $("open-picture").addEventListener("click", () => $("file").click());
   $("open-saved").addEventListener("click", openSaved);
@@ -67,7 +68,7 @@ async function tried(work) {
 
 function sent(blob) {
   const most = about.max_bytes;
-  if (blob.size > most) throw new Error(`The file has ${Math.ceil(blob.size / 2 ** 20)} MB; at most ${most / 2 ** 20} MB can be sent. Save it as JPEG, or cut it.`);
+  if (blob.size > most) throw new Error(`The file has ${Math.ceil(blob.size / 2 ** 20)} MB; at most ${most / 2 ** 20} MB can be sent. Save a picture as JPEG; cut a video.`);
   return addPicture(blob);
 }
 
@@ -75,7 +76,7 @@ async function take(giving, question = "", file = "") {
   cancel();
   closeCompare();
   document.body.classList.add("opening");
-  hear("Opening the picture");
+  hear("Opening the file");
   const picture = await tried(async () => giving());
   document.body.classList.remove("opening");
   if (!picture) return;
@@ -85,7 +86,7 @@ async function take(giving, question = "", file = "") {
   $("open-picture").hidden = false;
   if (question) $("question").value = question;
   history.replaceState(null, "", location.pathname);
-  hear(`The picture is open: ${picture.width} by ${picture.height} pixels`);
+  hear(picture.duration ? `The video is open: ${timeWords(picture.duration)}` : `The picture is open: ${picture.width} by ${picture.height} pixels`);
   $("question").focus({ preventScroll: true });
 }
 
@@ -96,7 +97,7 @@ function asked() {
   const options = $("options").value.split("\n").map((line) => line.trim()).filter(Boolean);
   const wrong = Number($("wrong").value);
   return {
-    picture: first.picture.name, name: first.picture.file ?? "", question: $("question").value, options, regions: regions(),
+    picture: first.given.asked, name: first.given.file ?? "", question: $("question").value, options, regions: regions(),
     strategy: $("strategy").value, rule: $("rule").value, calls: Number($("calls").value) || about.set.calls,
     seconds: Number($("seconds").value) || null, target_error: wrong > 0 ? wrong / 100 : null,
     gate: Number($("gate").value) > 0 ? Number($("gate").value) / 100 : null,
@@ -217,7 +218,7 @@ function offer(run) {
   history.replaceState(null, "", `#run=${run.id}`);
   const how = el("select", { "aria-label": "Strategy to compare with" }, about.strategies.filter((name) => name !== run.strategy).map((name) => el("option", { value: name }, name)));
   how.value = run.strategy === "macro" ? "auto" : "macro";
-  const other = () => ({ ...asked(), picture: run.picture.id, name: run.picture.name, question: run.question, options: run.options, regions: run.about, strategy: how.value });
+  const other = () => ({ ...asked(), picture: run.asked, name: run.picture.name, question: run.question, options: run.options, regions: run.about, strategy: how.value });
   first.actions.replaceChildren(
     el("button", { type: "button", id: "export", onclick: () => exported(run) }, "Save as one page"),
     el("span.joined", {}, el("button", { type: "button", id: "compare", onclick: () => compare(run, other()) }, "Compare with"), how));
@@ -231,7 +232,7 @@ const exported = (run) => tried(async () => {
 
 const open = (id) => tried(async () => {
   const run = await getJson(`/api/runs/${id}`);
-  const picture = await getJson(`/api/pictures/${run.picture.id}`);
+  const picture = await getJson(`/api/pictures/${run.asked}`);
   cancel();
   closeCompare();
   first.show({ ...picture, file: run.picture.name });
@@ -246,13 +247,13 @@ const open = (id) => tried(async () => {
 // Comparing
 
 function compare(run, what) {
-  beside(first.picture);
+  beside(first.given);
   follow(second, what, () => told());
 }
 
 const openBeside = (id) => tried(async () => {
   const run = await getJson(`/api/runs/${id}`);
-  beside(await getJson(`/api/pictures/${run.picture.id}`));
+  beside(await getJson(`/api/pictures/${run.asked}`));
   second.end(run);
   told();
 });
@@ -261,7 +262,8 @@ function beside(picture) {
   document.body.classList.add("comparing");
   $("second").hidden = $("close-compare").hidden = false;
   second.show(picture);
-  const linked = picture.name === first.picture.name;
+  // Of a clip the two may show different frames.
+  const linked = picture.name === first.given.name && !picture.duration;
   first.viewer.linked = linked ? second.viewer : null;
   second.viewer.linked = linked ? first.viewer : null;
   scrollTo(0, 0);
@@ -295,8 +297,8 @@ function keys(event) {
   const pane = $("second").contains(document.activeElement) ? second : first;
   const does = {
     "/": () => $("question").focus(), o: () => $("file").click(), "?": () => $("help").showModal(),
-    j: () => pane.move(1), k: () => pane.move(-1), z: () => pane.toAnswer(), b: () => first.picture && first.viewer.draw(!first.viewer.drawing),
-    0: () => pane.picture && pane.viewer.whole(), "+": () => pane.viewer.closer(1.5), "-": () => pane.viewer.closer(1 / 1.5),
+    j: () => pane.move(1), k: () => pane.move(-1), z: () => pane.toAnswer(), b: () => first.picture && !first.given.duration && first.viewer.draw(!first.viewer.drawing),
+    0: () => pane.picture && pane.whole(), "+": () => pane.viewer.closer(1.5), "-": () => pane.viewer.closer(1 / 1.5),
   }[event.key];
   if (!does) return;
   event.preventDefault();

@@ -1,8 +1,9 @@
-// How a picture gets here: dropped, pasted, chosen, the example, or a frame of a video that is taken in the browser.
+// How a picture or a video gets here: dropped, pasted, chosen; the example; or a frame of a video that is taken in the
+// browser.
 
 import { $, el } from "./dom.js";
 
-// Calls `given(blob, name)` for a picture, `example()` for the packaged one, `trouble(text)` for what is neither.
+// Calls `given(blob, name)` for a picture or a video, `example()` for the packaged one, `trouble(text)` for what is neither.
 export function listen({ given, example, trouble }) {
   const empty = el("div.empty", {},
     el("p.big", {}, "Drop a picture"),
@@ -15,7 +16,7 @@ export function listen({ given, example, trouble }) {
   const take = (file) => {
     if (!file) return;
     if (file.type.startsWith("image/")) given(file, file.name);
-    else if (file.type.startsWith("video/")) frameOf(file, trouble).then((blob) => blob && given(blob, file.name));
+    else if (file.type.startsWith("video/")) frameOrAll(file).then((blob) => blob && given(blob, file.name));
     else trouble("This is neither a picture nor a video. Give a JPEG, PNG, WebP or a video that your browser plays.");
   };
   $("file").addEventListener("change", (event) => {
@@ -40,8 +41,9 @@ export function listen({ given, example, trouble }) {
   });
 }
 
-// A frame of a video as a PNG, pixel for pixel; null when none was taken.
-async function frameOf(file, trouble) {
+// A frame of a video as a PNG, pixel for pixel; or the video's file; null when neither was wanted. A video that the browser
+// cannot play is given as it is: the server may read it.
+async function frameOrAll(file) {
   const dialog = $("video");
   const video = dialog.querySelector("video");
   const slider = dialog.querySelector("input");
@@ -55,8 +57,7 @@ async function frameOf(file, trouble) {
     });
   } catch {
     URL.revokeObjectURL(address);
-    trouble("Your browser cannot play this video. Give one that it plays (WebM, MP4), or a picture of the moment.");
-    return null;
+    return file;
   }
   slider.max = Number.isFinite(video.duration) ? video.duration : 0;
   slider.value = 0;
@@ -67,7 +68,8 @@ async function frameOf(file, trouble) {
   dialog.returnValue = "";
   dialog.showModal();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
-  const blob = dialog.returnValue === "use" ? await grabbed(video) : null;
+  const chosen = { use: () => grabbed(video), all: () => file }[dialog.returnValue];
+  const blob = chosen ? await chosen() : null;
   video.removeAttribute("src");
   URL.revokeObjectURL(address);
   return blob;

@@ -9,7 +9,7 @@ export class Looks {
     this.addresses = new Map();
   }
 
-  // From now on views of this picture.
+  // From now on views of this picture, or clip.
   of(name) {
     if (name === this.name) return;
     for (const address of this.addresses.values()) address.then(URL.revokeObjectURL, () => {});
@@ -36,7 +36,9 @@ export class Looks {
 
   #address(query) {
     if (!this.addresses.has(query)) {
-      const address = getBlob(`/api/pictures/${this.name}/look?${query}`).then((blob) => URL.createObjectURL(blob));
+      // Of a clip it names the frames, too.
+      const path = query.includes("/") ? query : `${this.name}/look?${query}`;
+      const address = getBlob(`/api/pictures/${path}`).then((blob) => URL.createObjectURL(blob));
       address.catch(() => this.addresses.delete(query));
       this.addresses.set(query, address);
     }

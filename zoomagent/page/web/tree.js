@@ -2,15 +2,20 @@
 //
 //   const tree = new Tree({ picked: (node) => ... });
 //   tree.take(list);              // a tree that the server wrote, with all that is in it
-//   tree.put(item, under);        // one more of its items; `under` is the box of the view above, null for the whole
+//   tree.put(item, under);        // one more of its items; `under` is the key of the view above, null for the whole
 //
-// One box is one node, and one item. What an item says is the server's; here are its roles, its keys and its choice.
+// A key is a box, `left,top,right,bottom`; in frames of a clip `name/left,top,right,bottom`. One key is one node, and one item. What an item says is the server's; here are its roles, its keys and its choice.
 // Keys are those of an ARIA tree: arrows, Home, End; Enter picks once more.
 
 import { el } from "./dom.js";
 
 let trees = 0;
-const keyOf = (box) => box.join(",");
+
+// What a key means: a box, and of what picture (null: the one there is).
+export function placeOf(key) {
+  const [corners, of] = key.split("/").reverse();
+  return { of: of ?? null, box: corners.split(",").map(Number) };
+}
 
 export class Tree {
   constructor({ picked }) {
@@ -51,7 +56,7 @@ export class Tree {
       this.#twist(had.firstChild);
       return;
     }
-    const above = under && this.items.get(keyOf(under));
+    const above = under && this.items.get(under);
     (above ? above.querySelector(":scope > ul") ?? above.appendChild(el("ul")) : this.list).append(item);
     if (above) this.#parent(above);
     this.#adopt(item);
@@ -62,7 +67,7 @@ export class Tree {
     for (const words of this.list.querySelectorAll(".looking")) words.remove();
   }
 
-  // The box whose item has the focus; and the focus to the item of a box.
+  // The key whose item has the focus; and the focus to the item of a key.
   get focused() {
     return this.list.contains(document.activeElement) ? document.activeElement.closest("li").dataset.box : null;
   }
@@ -72,8 +77,7 @@ export class Tree {
   }
 
   // Shows which node is meant, opening what lies above it. The focus stays where it is.
-  select(box, seen = false) {
-    const key = box && keyOf(box);
+  select(key, seen = false) {
     this.chosen = this.items.has(key) ? key : null;
     for (const [one, item] of this.items) item.firstChild.setAttribute("aria-selected", String(one === this.chosen));
     const item = this.items.get(this.chosen);
@@ -89,7 +93,7 @@ export class Tree {
     const row = item.firstChild;
     const above = this.#above(item);
     this.items.set(key, item);
-    this.nodes.set(key, { box: key.split(",").map(Number), title: row.querySelector(".title b").textContent });
+    this.nodes.set(key, { key, ...placeOf(key), title: row.querySelector(".title b").textContent });
     item.setAttribute("role", "none");
     row.setAttribute("role", "treeitem");
     row.setAttribute("aria-selected", "false");

@@ -79,7 +79,7 @@ class PublicAnswer(Public):
 def public_answer(answer: Answer) -> PublicAnswer:
     """What clients are told about a run. Codes and texts are `zoomagent.errors`' public ones."""
     picture = answer.picture
-    close = [item for item in answer.evidence if item.perspective == "micro"]
+    close = [item for item in answer.evidence if item.perspective == "micro" and item.sheet is None]
     return PublicAnswer(
         answer=answer.text,
         confidence=answer.confidence,
