@@ -1,8 +1,8 @@
 """`zoomagent bench sounds`: who finds when something sounds in drawn sounds, how exactly, and at what price.
 
 Rows are questions by length of the moment: mIoU and R@1 for `when`; for `never` (a kind that does not sound) and
-`muted` (noise alone) how often "Never" is said; for `kind` (a muted sound, too) whether the answer is right. Sounds are
-of a seed that no training used. Left out: rivals, who would need ears.
+`muted` (noise alone) how often "Never" is said; for `kind`, asked of the spectrogram of one sound or of noise alone,
+whether the answer is right. Sounds are of a seed that no training used. Left out: rivals, who would need ears.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from zoomagent.evaluation.moments import Found
 from zoomagent.models.base import Model
 from zoomagent.moments import Moment, iou
 
-Kind = Literal["when", "never", "muted", "kind"]
+Kind = Literal["when", "never", "muted", "kind", "kind muted"]
 LONG, SHORT = 0.2, 0.05
 """How rows are named: moments of at least a tenth of the sound, and shorter ones."""
 WHAT = "What kind of sound is it?"
@@ -59,22 +59,23 @@ def cases(settings: SoundSettings) -> Iterator[SoundCase]:
         yield SoundCase("never", scape, f"When is the {scape.never} heard?", "Never")
         yield SoundCase("muted", muted, when, "Never")
         yield SoundCase("kind", one, WHAT, first.kind)
-        yield SoundCase("kind", muted, WHAT, CANNOT_TELL)
+        yield SoundCase("kind muted", muted, WHAT, CANNOT_TELL)
 
 
 def measure(model: Model, settings: SoundSettings, progress: Callable[[int], None] = lambda done: None) -> list[Found]:
-    """The agent as everyone uses it, on every case."""
+    """The agent as everyone uses it; what kind it is, is asked of the spectrogram of all of it (`macro`)."""
     found = []
     with ZoomAgent(model, arbiter="none") as agent:
         for done, case in enumerate(cases(settings), start=1):
             with drawn_sound(case.scape) as sound:
-                answer = agent.ask(sound, case.question)
+                name = "macro" if case.kind in ("kind", "kind muted") else "seek"
+                asked = agent.using(strategy="macro") if name == "macro" else agent
+                answer = asked.ask(sound, case.question)
             if isinstance(case.wanted, Moment):
                 spans = (Moment(span.start, span.end) for span in answer.moments)
                 score = max((iou(span, case.wanted) for span in spans), default=0.0)
             else:
                 score = float(answer.text == case.wanted)
-            name = "muted" if case.wanted == CANNOT_TELL else "seek"
             cost = answer.cost
             found.append(Found(name, case.kind, case.length, score, cost.model_calls, cost.visual_tokens))
             progress(done)

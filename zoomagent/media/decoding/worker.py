@@ -41,7 +41,8 @@ _WHY = {
     "decode_crashed": "The decoder broke down on this picture. Save it anew in another format.",
     "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one, or raise "
     "Limits.decode_bytes.",
-    "corrupt_video": "The video is damaged, or holds no frames that can be decoded. Give an intact file.",
+    "corrupt_video": "The video is damaged, or holds no frames that can be decoded. Give an intact file; where it "
+    "holds a sound alone, ask about that: --sound of the command, open_sound in Python.",
     "too_many_streams": "The file holds more streams than are allowed. Keep the one that is asked about.",
     "video_too_long": "The video is longer, or has more frames, than is allowed. Cut out the part that matters.",
     "corrupt_sound": "The sound is damaged, or holds no samples that can be decoded. Give an intact file.",
