@@ -6,6 +6,7 @@
 Left out: conversations of the rows, unless `whole` is asked for: reinforcement makes its own.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: i
         names = pq.read_schema(file).names
         columns = names if whole else [name for name in names if name not in UNUSED]
         rows += pq.read_table(file, columns=columns).to_pylist()
-    return Rows(rows[:limit], (data / card["images"]).resolve(), card)
+    return Rows(rows[:limit], Path(os.path.realpath(data / card["images"])), card)
 
 
 def alike(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
