@@ -149,8 +149,8 @@ def pairs(source: Source) -> Iterator[tuple[str, Any]]:
 
 
 class Shallow:
-    """JSON text as it is read, refused before a parser sees a row of more than MAX_ROW bytes, or what is nested deeper than
-    MAX_DEPTH: what is built of that would take memory by the square of its depth."""
+    """JSON text as it is read, refused before a parser sees a row of more than MAX_ROW bytes, or what is nested deeper
+    than MAX_DEPTH: what is built of that would take memory by the square of its depth."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
