@@ -269,9 +269,19 @@ Entry = TypeVar("Entry", bound=Mapping[str, Any])
 
 
 def merge(old: Sequence[Entry], new: Sequence[Entry]) -> list[Entry]:
-    """`old` followed by what is new; an entry with a known id takes the old one's place."""
-    entries = {entry["id"]: entry for entry in [*old, *new]}
+    """`old` followed by what is new; an entry with a known id takes the old one's place.
+
+    Whoever reaches a graph server may write anything here. What is no entry stays as it is, for `check_state` to refuse
+    in a run: an error here would have no outcome, and would end every later run of the thread."""
+    entries: dict[object, Entry] = {}
+    for entry in [*_listed(old), *_listed(new)]:
+        name = entry.get("id") if isinstance(entry, dict) else None
+        entries[name if isinstance(name, str) else (id(entry), len(entries))] = entry
     return list(entries.values())
+
+
+def _listed(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list | tuple) else [given]
 
 
 class Question(TypedDict):

@@ -1,6 +1,8 @@
 """Visual Genome's files when they are damaged or made to harm: refused or counted, in little memory, never a bug."""
 
+import gzip
 import json
+import os
 import random
 import struct
 import tracemalloc
@@ -8,16 +10,18 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 from genome_quirks import tables, write_quirks
 
-from zoomagent.data.genome.files import BUFFER, MAX_DEPTH, Source, find, pairs, rows
+import zoomagent.data.genome.rows as rows_module
+from zoomagent.data.genome.files import BUFFER, MAX_DEPTH, MAX_ROW, Shallow, Source, find, pairs, rows
 from zoomagent.data.genome.index import GenomeIndex, build
 from zoomagent.data.genome.pictures import look_up
-from zoomagent.data.genome.rows import shot_of, whole_number
+from zoomagent.data.genome.rows import objects_of, shot_of, whole_number
 from zoomagent.errors import InputRefused
+from zoomagent.geometry import Size
 from zoomagent.media.limits import Limits
 
 ODD: list[Any] = [
@@ -178,3 +182,57 @@ def test_an_address_that_can_be_no_file_is_none(url: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("value", [10**400, -(10**400), "9" * 5000, "1e999", "nan", float("inf"), True, None, [], {}])
 def test_what_is_no_number_is_none(value: object) -> None:
     assert whole_number(value) is None
+
+
+LONG_ROWS = {
+    "a text": (b'[{"image_id":1,"a":"', b"a" * 1000, b'"}]'),
+    "a text that is a row": (b'["', b"a," * 500, b'"]'),
+    "a number": (b'[{"image_id":1,"a":', b"1" * 1000, b"}]"),
+    "values": (b'[{"image_id":1,"a":[', b"1," * 500, b"1]}]"),
+    "objects": (b'[{"image_id":1,"a":[', b"{}," * 333, b"{}]}]"),
+    "nothing": (b'[{"image_id":1,"a":[', b" " * 1000, b"]}]"),
+    "keys": (b'[{"image_id":1', b',"a":1' * 160, b"}]"),
+}
+
+
+@pytest.mark.parametrize("kind", LONG_ROWS)
+def test_a_row_that_unfolds_without_end_is_refused_before_it_takes_memory(kind: str, tmp_path: Path) -> None:
+    head, part, tail = LONG_ROWS[kind]
+    file = tmp_path / "objects.json.gz"
+    with gzip.open(file, "wb", 1) as packed:
+        packed.write(head)
+        packed.writelines([part * 1000] * 64)
+        packed.write(tail)
+    with gzip.open(file) as unfolded, pytest.raises(InputRefused, match="row has more than"):
+        stream = Shallow(cast("IO[bytes]", unfolded))
+        while stream.read(BUFFER):
+            pass
+
+
+def test_many_rows_are_no_long_row(tmp_path: Path) -> None:
+    file = tmp_path / "qa_to_region_mapping.json"
+    file.write_text("{" + ",".join(f'"{number:>20}":1' for number in range(700_000)) + "}")
+    with file.open("rb") as opened:
+        stream = Shallow(opened)
+        while stream.read(BUFFER):
+            pass
+    assert file.stat().st_size > MAX_ROW
+
+
+def test_a_picture_has_so_many_objects_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is compared with all others of its name."""
+    monkeypatch.setattr(rows_module, "MOST_THINGS", 200)
+    counts: Counter[str] = Counter()
+    things = [
+        {"object_id": n, "x": 2 * (n % 100), "y": 2 * (n // 100), "w": 1, "h": 1, "names": ["a"]} for n in range(250)
+    ]
+    assert len(objects_of({"objects": things}, Size(500, 500), counts)) == 200
+    assert counts["objects: more than 200 in a picture"] == 50
+
+
+@pytest.mark.parametrize("place", ["pipe", "/dev/null", "loop"])
+def test_tables_lie_in_a_folder_or_a_file(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputRefused, match="no such folder or file"):
+        find(tmp_path / place)

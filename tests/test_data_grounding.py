@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from encodings.aliases import aliases
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from zoomagent.data.grounding.world_sets import SIDE, corners_of, name_of, named
 from zoomagent.data.trajectories.showing import show
 from zoomagent.data.trajectories.trajectory import read_parquet
 from zoomagent.data.world.scene import SMALL, draw_scene
-from zoomagent.errors import InputRefused, SettingInvalid
+from zoomagent.errors import InputRefused, RunError, SettingInvalid
 from zoomagent.geometry import Box, Size, View, box_from_model, coverage
 from zoomagent.models.profiles import override, profile_for
 from zoomagent.models.words.interleaved import parse_interleaved
@@ -446,6 +447,16 @@ def test_missing_and_damaged_files_end_typed(kind: Kind, tmp_path: Path) -> None
         refused_or_read()
         file.rmdir()
         file.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", ["folder", "out", "images"])
+def test_a_link_that_leads_to_itself_is_told(place: str, tmp_path: Path) -> None:
+    write_set("refcoco", tmp_path / "set")
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    named = {"folder": tmp_path / "set", "out": tmp_path / "out", "images": tmp_path / "set"} | {place: loop}
+    with suppress(RunError, OSError):
+        make("refcoco", named["folder"], named["out"], Settings(named["images"], profile_for("qwen3-vl")))
 
 
 XML = (

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_model import FAKE_PROFILE, Call, FakeModel
 from pydantic import ValidationError
@@ -28,7 +30,7 @@ from zoomagent.cli.data import _profile, app
 from zoomagent.data.trajectories import pipeline
 from zoomagent.data.trajectories.card import check_leak, read_card, split_of
 from zoomagent.data.trajectories.pipeline import Settings, make
-from zoomagent.data.trajectories.showing import show
+from zoomagent.data.trajectories.showing import sample_of_each_kind, show
 from zoomagent.data.trajectories.trajectory import KINDS, ImagePart, TextPart, Trajectory, Turn, read_parquet
 from zoomagent.data.world.scene import SMALL
 from zoomagent.data.world.writing import write_world
@@ -40,6 +42,7 @@ from zoomagent.models.profiles import whole_side
 from zoomagent.models.words.chat import arrange
 from zoomagent.tools.definitions import SEARCH, VERIFY, ZOOM_IN
 from zoomagent.training.rl.environment import EnvConfig, ZoomEnv
+from zoomagent.training.rl.rows import load_rows
 
 PICTURES = 16
 
@@ -468,3 +471,62 @@ def test_a_damaged_card_is_told_in_words(tmp_path: Path, card: bytes) -> None:
         read_card(tmp_path / "card.json")
     with pytest.raises(SettingInvalid):
         show(tmp_path, 1, tmp_path / "a.html")
+
+
+def spoiled(file: Path, kind: str) -> None:
+    """The file of rows, damaged."""
+    table = pq.read_table(file)
+    columns: dict[str, Any] = {}
+    match kind:
+        case "noise":
+            file.write_bytes(random.Random(1).randbytes(5000))
+        case "nothing":
+            file.write_bytes(b"")
+        case "half":
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        case "pipe":
+            file.unlink()
+            os.mkfifo(file)
+        case "flipped":
+            content = bytearray(file.read_bytes())
+            content[4 : len(content) // 2] = bytes(byte ^ 255 for byte in content[4 : len(content) // 2])
+            file.write_bytes(content)
+        case "other columns":
+            columns = {"kind": [None, "x"]}
+        case "nulls":
+            columns = {name: pa.nulls(table.num_rows, table.schema.field(name).type) for name in table.schema.names}
+        case _:
+            columns = {name: table[name] for name in table.schema.names} | {kind: [{"a": 1}] * table.num_rows}
+    if columns:
+        pq.write_table(pa.table(columns), file)
+
+
+SPOILS = [
+    "noise",
+    "nothing",
+    "half",
+    "pipe",
+    "flipped",
+    "other columns",
+    "nulls",
+    "width",
+    "options",
+    "answer",
+    "image",
+]
+
+
+@pytest.mark.parametrize("kind", [*SPOILS, "targets", "nested", "tools", "id"])
+@pytest.mark.parametrize("reader", ["view", "learn", "learn whole"])
+def test_rows_that_are_damaged_are_told_by_whoever_reads_them(
+    reader: str, kind: str, made: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(made, folder)
+    for file in folder.glob("*/*.parquet"):
+        spoiled(file, kind)
+    with pytest.raises(SettingInvalid, match="Write the trajectories again"):
+        if reader == "view":
+            sample_of_each_kind(folder, 9)
+        else:
+            load_rows(folder, whole=reader == "learn whole")

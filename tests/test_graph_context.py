@@ -239,6 +239,29 @@ def test_a_state_that_no_run_leaves_is_refused(opened: Path, wrong: Any) -> None
     assert (ended["kind"], ended["code"]) == ("refused", "bad_state")
 
 
+NO_ENTRIES: list[Any] = [
+    [{"a": 1}],
+    [{"id": [1]}],
+    [{"id": {}}],
+    [None],
+    [[]],
+    ["a"],
+    5,
+    "ab",
+    {"id": "a"},
+    True,
+    [1.5, {}],
+]
+
+
+@pytest.mark.parametrize("field", ["views", "messages", "targets", "checks", "steps", "calls", "tags"])
+@pytest.mark.parametrize("written", NO_ENTRIES, ids=str)
+def test_what_is_no_entry_is_refused_and_ends_no_later_run_untyped(opened: Path, field: str, written: Any) -> None:
+    view = whole_view("in.png")
+    ended = kept_thread({**state_with(view), field: written})["outcome"]
+    assert (ended["kind"], ended["code"]) == ("refused", "bad_state")
+
+
 def test_a_state_that_a_run_left_is_gone_on_with(opened: Path) -> None:
     view = whole_view("in.png")
     kept = state_with(view, named({**view, "blank": True}))

@@ -138,3 +138,14 @@ def test_only_what_the_operator_named_is_used(server: str, thief: Thief, friend:
     quick = {"calls": 1, "seconds": 2}
     assert outcome(server, asked(model=friend.url, budget=quick))["code"] != "setting_invalid"
     assert friend.got and thief.got == []
+
+
+@pytest.mark.parametrize("address", ["http://[fd00::2]:9/", "https://example.com/x", "{thief}", "/threads/search"])
+def test_no_run_is_sent_to_an_address_that_a_request_names(server: str, thief: Thief, address: str) -> None:
+    """A webhook gets a run's state when it ends: the picture that was asked about, and what was read in it."""
+    named = {"webhook": address.format(thief=thief.url)}
+    for path in ("/runs", "/runs/wait", "/runs/stream"):
+        status, _, told = sent(server, path, asked() | named)
+        assert status == 422 and "ebhook" in told["detail"]
+    assert sent(server, "/runs/crons", asked() | named | {"schedule": "* * * * *"})[0] == 422
+    assert thief.got == []

@@ -167,7 +167,7 @@ def free_folder(folder: Path, names: Iterable[str]) -> Path:
     """`folder`, or, where it holds a file of these names already, the next free one of folder-2, folder-3 …
 
     Nothing is made. SettingInvalid where no file could be written there: better now than after the work."""
-    taken, named = tuple(names), folder if folder.name not in ("", "..") else folder.resolve()
+    taken, named = tuple(names), folder if folder.name not in ("", "..") else Path(os.path.realpath(folder))
     for number in count(1):
         place = folder if number == 1 else named.parent / f"{named.name}-{number}"
         check_writable(place)

@@ -40,6 +40,8 @@ _PACKED = re.compile(r"\.(jsonl?|ndjson|csv|parquet|zip|gz|tgz|tar|bz2|xz|zst|7z
 BUFFER = 1 << 20
 MAX_DEPTH = 64
 """Levels of objects and lists in one another (ours); the released tables have six."""
+MAX_ROW = 16 << 20
+"""Bytes of one picture's row (ours), which is held whole. A packed file may unfold a thousandfold."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Source:
 
 def find(place: Path) -> dict[str, Source]:
     """The tables in a folder or a zip file. Raises InputRefused when one that is needed is missing or there twice."""
-    if not place.exists():
+    if not (place.is_file() or place.is_dir()):
         raise InputRefused(
             "There is no such folder or file. Give the one that holds Visual Genome's tables.", code="not_a_file"
         )
@@ -147,12 +149,12 @@ def pairs(source: Source) -> Iterator[tuple[str, Any]]:
 
 
 class Shallow:
-    """JSON text as it is read, refused before a parser sees what is nested deeper than MAX_DEPTH: what is built of it
-    would take memory by the square of its depth."""
+    """JSON text as it is read, refused before a parser sees a row of more than MAX_ROW bytes, or what is nested deeper
+    than MAX_DEPTH: what is built of that would take memory by the square of its depth."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._depth = 0
+        self._depth, self._row = 0, 0
         self._in_text, self._escaped = False, False
 
     def read(self, count: int = -1) -> bytes:
@@ -170,6 +172,11 @@ class Shallow:
                 raise InputRefused(
                     f"JSON is nested deeper than {MAX_DEPTH} levels. Fetch the file again.", code="data_corrupt"
                 )
+            # A row ends with a comma or bracket of the table itself.
+            ends = np.flatnonzero(~in_text & (depths <= 1) & ((signs == ord(",")) | (steps != 0)))
+            if self._row + (int(ends[0]) if ends.size else len(signs)) > MAX_ROW:
+                raise InputRefused(f"A row has more than {MAX_ROW} bytes. Fetch the file again.", code="data_corrupt")
+            self._row = len(signs) - int(ends[-1]) if ends.size else self._row + len(signs)
             self._depth, self._in_text = int(depths[-1]), bool(in_text[-1])
         return block
 

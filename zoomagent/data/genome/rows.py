@@ -23,6 +23,8 @@ Counts = Counter[str]
 Row = Mapping[str, Any]
 MAX_NAME = 255
 """Bytes of a file's name that systems take."""
+MOST_THINGS, MOST_NAMES = 1000, 4
+"""Objects of a picture, and names of one that are compared (ours): each is compared with all others of its name."""
 TWICE = 0.9
 """Two boxes of one name that overlap by this much (IoU) are one thing that was marked twice (ours)."""
 
@@ -101,7 +103,9 @@ def objects_of(row: Row, size: Size, counts: Counts) -> list[Thing]:
         box = Box(*thing.box)
         if thing.id in kept:
             counts["objects: id used twice"] += 1
-        elif any(iou(box, other) >= TWICE for name in thing.names for other in named.get(name, ())):
+        elif len(kept) == MOST_THINGS:
+            counts[f"objects: more than {MOST_THINGS} in a picture"] += 1
+        elif any(iou(box, other) >= TWICE for name in thing.names[:MOST_NAMES] for other in named.get(name, ())):
             counts["objects: marked twice"] += 1
         else:
             kept[thing.id] = thing

@@ -84,7 +84,7 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
     given = {
         "format": FORMAT,
         "set": kind,
-        "images": Path(os.path.relpath(settings.images.resolve(), out.resolve())).as_posix(),
+        "images": Path(os.path.relpath(os.path.realpath(settings.images), os.path.realpath(out))).as_posix(),
         "annotations": digest(kind, folder, settings.limit),
         "profile": {name: getattr(settings.profile, name) for name in NUMBERS},
         "limit": settings.limit,

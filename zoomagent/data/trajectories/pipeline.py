@@ -108,7 +108,7 @@ class Settings:
             "format": FORMAT,
             "files": {name: source.digest() for name, source in sorted(files.items())},
             # As seen from `out`, so that both folders can be moved together.
-            "images": Path(os.path.relpath(self.images.resolve(), out.resolve())).as_posix(),
+            "images": Path(os.path.relpath(os.path.realpath(self.images), os.path.realpath(out))).as_posix(),
             "profile": {"family": self.profile.family, "margin": self.profile.crop_margin, "tools": self.profile.tools},
             "kinds": self.kinds,
             "limit": self.limit,

@@ -43,7 +43,7 @@ class Sheet:
 def show(folder: Path, n: int, out: Path, limits: Limits | None = None) -> int:
     """Write `n` trajectories, kinds mixed, as a page (.html) or a picture (.png); how many there were."""
     card = folder / "card.json"
-    if not card.exists():
+    if not card.is_file():
         raise InputRefused(
             "The folder holds no card.json. Give one that `data trajectories` finished.", code="not_a_file"
         )

@@ -9,12 +9,15 @@ boxes inside tool-call arguments are 0 to 1000 of the view that they name, whate
 Conversations are append-only and word for word those of a run (`telling.py`). Left out: making them, drawing them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from zoomagent.errors import SettingInvalid
 
 FORMAT = 1
 """Version of the rows. Whoever reads another one must say so."""
@@ -82,9 +85,10 @@ class ViewBox(Value):
     pixels: int | None = None
 
 
-class Trajectory(Value):
-    """One row. `targets` is what the question is about, `nested` are sufficient boxes from the smallest to the widest,
-    each holding the one before (none where there is no single target). `tools` are the names that are offered."""
+class Task(Value):
+    """What a row asks. `targets` is what the question is about, `nested` are sufficient boxes from the smallest to the
+    widest, each holding the one before (none where there is no single target). `tools` are the names that are
+    offered."""
 
     id: str
     image: str
@@ -98,6 +102,21 @@ class Trajectory(Value):
     targets: tuple[Corners, ...] = ()
     nested: tuple[Corners, ...] = ()
     tools: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        self.check_boxes(*self.targets, *self.nested)
+        return self
+
+    def check_boxes(self, *boxes: Corners) -> None:
+        for box in boxes:
+            if not (0 <= box[0] < box[2] <= self.width and 0 <= box[1] < box[3] <= self.height):
+                raise ValueError(f"{self.id}: box {box} does not lie in {self.width}x{self.height}")
+
+
+class Trajectory(Task):
+    """One row: what is asked, and the conversation that answers it."""
+
     views: tuple[ViewBox, ...]
     messages: tuple[Turn, ...]
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -110,9 +129,7 @@ class Trajectory(Value):
             raise ValueError(
                 f"{self.id}: views {sorted(shown - known)} are shown and not listed, or {WHOLE} is not first"
             )
-        for box in (*self.targets, *self.nested, *(view.box for view in self.views)):
-            if not (0 <= box[0] < box[2] <= self.width and 0 <= box[1] < box[3] <= self.height):
-                raise ValueError(f"{self.id}: box {box} does not lie in {self.width}x{self.height}")
+        self.check_boxes(*(view.box for view in self.views))
         return self
 
     def to_row(self) -> dict[str, Any]:
@@ -155,8 +172,36 @@ def write_parquet(trajectories: Iterable[Trajectory], file: Path) -> None:
 
 
 def read_parquet(file: Path) -> Iterator[Trajectory]:
-    """The trajectories of a file, a few hundred rows in memory at a time."""
+    """The trajectories of a file, a few hundred rows in memory at a time. SettingInvalid where it is damaged."""
+    with readable(file):
+        for row in read_table_rows(file):
+            yield Trajectory.from_row(row)
+
+
+def read_table_rows(file: Path, without: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file as plain values, but for some columns, a few hundred in memory at a time."""
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(file).iter_batches(256):
-        yield from map(Trajectory.from_row, batch.to_pylist())
+    if not file.is_file():
+        raise OSError("no regular file")  # a pipe would be waited for
+    with pq.ParquetFile(file) as opened:
+        columns = [name for name in opened.schema_arrow.names if name not in without]
+        for batch in opened.iter_batches(256, columns=columns):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Whatever is wrong with a file of rows becomes a SettingInvalid that names it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        where = ".".join(map(str, fault["loc"][:2])) or "row"
+        text = f"A row of {file.name} is no trajectory ({where}: {fault['msg'][:200]}). Write the trajectories again."
+        raise SettingInvalid(text) from error
+    except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
+        text = f"The rows in {file.name} cannot be read ({type(error).__name__}). Write the trajectories again."
+        raise SettingInvalid(text) from error

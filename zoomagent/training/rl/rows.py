@@ -6,6 +6,7 @@
 Left out: conversations of the rows, unless `whole` is asked for: reinforcement makes its own.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoomagent.data.trajectories.card import read_card
-from zoomagent.data.trajectories.trajectory import FORMAT
+from zoomagent.data.trajectories.trajectory import FORMAT, Task, read_table_rows, readable
 from zoomagent.errors import InputRefused, SettingInvalid
 
 CARD = "card.json"
@@ -31,9 +32,8 @@ class Rows:
 
 
 def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: int | None = None) -> Rows:
-    """The rows of a split. Raises InputRefused where there is no such data, SettingInvalid for another format."""
-    import pyarrow.parquet as pq
-
+    """The rows of a split. Raises InputRefused where there is no such data, SettingInvalid for another format, and for
+    files that are damaged."""
     files = sorted((data / split).glob("*.parquet"))
     if not files or not (data / CARD).is_file():
         raise InputRefused(
@@ -46,10 +46,18 @@ def load_rows(data: Path, split: str = "train", *, whole: bool = False, limit: i
         raise SettingInvalid(f"These rows have format {card['format']!r} and {FORMAT} is read here. Make them again.")
     rows: list[dict[str, Any]] = []
     for file in files:
-        names = pq.read_schema(file).names
-        columns = names if whole else [name for name in names if name not in UNUSED]
-        rows += pq.read_table(file, columns=columns).to_pylist()
-    return Rows(rows[:limit], (data / card["images"]).resolve(), card)
+        with readable(file):
+            rows += map(checked, read_table_rows(file, () if whole else UNUSED))
+    return Rows(rows[:limit], Path(os.path.realpath(data / card["images"])), card)
+
+
+def checked(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, where it asks something. Raises ValueError where it does not; `tools` may be missing."""
+    Task.model_validate({name: row[name] for name in Task.model_fields if row.get("tools") or name != "tools"})
+    resolution = row.get("resolution")
+    if resolution is not None and (type(resolution) is not int or resolution < 1):
+        raise ValueError("a resolution that is no number of pixels")
+    return row
 
 
 def alike(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

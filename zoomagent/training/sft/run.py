@@ -9,6 +9,7 @@ end, checkpoint/. Left out: a training loop of our own.
 """
 
 import json
+import os
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -182,7 +183,7 @@ def with_earlier(settings: Settings, rows: Any) -> Any:
         found = split(folder, "train")
         if found is None:
             raise SettingInvalid(f"{folder}/train holds no *.parquet. Name what an earlier stage was trained on.")
-        images = pictures(folder).resolve()
+        images = Path(os.path.realpath(pictures(folder)))
         some = found.shuffle(seed=settings.seed).select(range(min(len(found), wanted // len(settings.earlier))))
         listed.append(some.map(lambda row, images=images: {"image": str(images / row["image"])}).cast(rows.features))
     return datasets.concatenate_datasets(listed)

@@ -7,6 +7,7 @@ Pictures that are files stay where they are, and are named by their whole path. 
 calibrates a model; `bench run --part test` then asks the other. Left out: questions whose pictures cannot be opened.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def export(kind: PublicSet, folder: Path, places: Mapping[str, int], out: Path) 
     for question in questions(kind, folder, frozenset(places)):
         picture = question.picture
         if isinstance(picture, Path):
-            image = str(picture.resolve())
+            image = os.path.realpath(picture)
         else:
             image = f"pictures/{question.picture_name}{ENDINGS.get(picture[:2], '')}"
             if not (out / image).exists():
