@@ -16,7 +16,7 @@ export function listen({ given, example, trouble }) {
   const take = (file) => {
     if (!file) return;
     if (file.type.startsWith("image/")) given(file, file.name);
-    else if (file.type.startsWith("video/")) frameOrAll(file).then((blob) => blob && given(blob, file.name));
+    else if (isVideo(file)) frameOrAll(file).then((blob) => blob && given(blob, file.name));
     else trouble("This is neither a picture nor a video. Give a JPEG, PNG, WebP or a video that your browser plays.");
   };
   $("file").addEventListener("change", (event) => {
@@ -24,7 +24,7 @@ export function listen({ given, example, trouble }) {
     event.target.value = "";
   });
   addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files].find((one) => /^(image|video)\//.test(one.type));
+    const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/") || isVideo(one));
     if (!file) return;
     event.preventDefault();
     take(file);
@@ -40,6 +40,9 @@ export function listen({ given, example, trouble }) {
     take(event.dataTransfer.files[0]);
   });
 }
+
+// Some browsers know no type of files that they cannot play.
+const isVideo = ({ type, name }) => type.startsWith("video/") || (!type && /\.(mp4|mov|mkv|webm|avi)$/i.test(name));
 
 // A frame of a video as a PNG, pixel for pixel; or the video's file; null when neither was wanted. A video that the browser
 // cannot play is given as it is: the server may read it.
