@@ -182,7 +182,7 @@ def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer
             "picture": picture.model_copy(update=made) if last.outcome.kind in ANSWERED else None,
             "evidence": tuple(evidence),
             "boxes": boxes or tuple(item.box for item in evidence if item.chosen and item.sheet is None),
-            "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run)),
+            "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run, sheet)),
         }
     )
 
@@ -253,9 +253,9 @@ def looked_sheet(view: ViewRecord, picture: Sheet) -> LookedSheet:
     return LookedSheet.model_validate({"view": view["id"], **fields, "sheet": info})
 
 
-def where_looked(first: Answer, run: ClipRun) -> list[str]:
-    """How the frames were chosen that a question about what is to be seen was answered from."""
-    sheet, found = run.sheet, first.reasons[:1] if run.searched is not None and first.moments else ()
+def where_looked(first: Answer, run: ClipRun, sheet: Sheet) -> list[str]:
+    """How the frames `sheet` were chosen that a question about what is to be seen was answered from."""
+    found = first.reasons[:1] if run.searched is not None and first.moments else ()
     frames = f"{sheet.grid**2} frames from {words(sheet.moment)}"
     if sheet.grid == 1:
         frames = f"the frame at {seconds(sheet.time_of(0))}"
