@@ -32,18 +32,23 @@ from zoomagent.graphs.state import (
     Update,
     regions_of,
 )
+from zoomagent.media.sound.sound import Sound
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Likelihood, Message, Pixels, Reply, Text, ToolCall, Usage
 from zoomagent.models.metering import Meter, metered
 from zoomagent.models.profiles import Profile
-from zoomagent.prompts import TAGGED, UNHINTED, timed
+from zoomagent.prompts import HEARD, SPECTROGRAM, TAGGED, UNHINTED, timed
 from zoomagent.strategy import MAX_TOKENS, Task
 from zoomagent.text import MAX_TEXT, storable
-from zoomagent.tools.viewing import ViewRecord
+from zoomagent.tools.seeking import shows_all
+from zoomagent.tools.viewing import ViewRecord, ViewStore, box_of
 from zoomagent.tools.zooming_in_time import time_of
 
 T = TypeVar("T")
 Kind = Literal["generate", "score"]
 
+MOST_HEARD = 60_000
+"""Milliseconds of sound that a model is given at a time (ours); of more it is shown the spectrogram alone."""
 GRACE = 1.0
 """Seconds after its deadline that a model has to end the call itself, with its own reason, before it is cut off."""
 
@@ -124,7 +129,7 @@ class BudgetedModel:
     ) -> list[Reply]:
         async with self._within_budget("generate", messages) as (until, meter):
             replies = await self._model.generate(
-                messages,
+                introduced(messages, self._run.bench.views),
                 max_tokens=max_tokens,
                 temperature=temperature,
                 n=n,
@@ -157,7 +162,8 @@ class BudgetedModel:
         task: Task | None = None,
     ) -> list[Likelihood] | None:
         async with self._within_budget("score", messages) as (until, meter):
-            likelihoods = await self._model.score(messages, continuations, deadline=until, **self._routed(task))
+            told = introduced(messages, self._run.bench.views)
+            likelihoods = await self._model.score(told, continuations, deadline=until, **self._routed(task))
             if likelihoods is not None and not meter.requests:
                 meter.count()
         return likelihoods
@@ -240,6 +246,40 @@ class BudgetedModel:
             run.calls.append(record)
         if meter.requests:
             run.views.extend(store.record(view) for view in dict.fromkeys(views))
+
+
+def introduced(messages: Sequence[Message], views: ViewStore) -> Sequence[Message]:
+    """The messages; before their first picture, where it is of a sound, what a spectrogram is. A model that hears is
+    given the sound of every picture that shows no more than MOST_HEARD."""
+    first = next((i for i, one in enumerate(messages) if any(isinstance(part, Pixels) for part in one.parts)), None)
+    if first is None or not shows_all(views):
+        return messages
+    told = list(messages)
+    if views.profile.sound == "audio":
+        told = [
+            replace(
+                turn, parts=tuple(heard_part(part, views) if isinstance(part, Pixels) else part for part in turn.parts)
+            )
+            for turn in told
+        ]
+    turn = told[first]
+    place = next(i for i, part in enumerate(turn.parts) if isinstance(part, Pixels))
+    heard = any(isinstance(part, Pixels) and part.wav for part in turn.parts)
+    words = Text(SPECTROGRAM + HEARD if heard else SPECTROGRAM)
+    told[first] = replace(turn, parts=(*turn.parts[:place], words, *turn.parts[place:]))
+    return told
+
+
+def heard_part(part: Pixels, views: ViewStore) -> Pixels:
+    """A view of a sound with what sounds in its time: what is grey in it is silent."""
+    record = views.record(part.key)
+    sheet = views.picture_of(record)
+    assert isinstance(sheet, Sheet) and isinstance(sheet.video, Sound)
+    box = box_of(record)
+    moment = sheet.moment if box.area == sheet.size.pixels else sheet.moment_of(box)
+    if moment.length > MOST_HEARD:
+        return part
+    return replace(part, wav=sheet.video.wav(moment, [moment] if record.get("blank") else sheet.hidden))
 
 
 # Dialogues

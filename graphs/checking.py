@@ -31,7 +31,7 @@ MAX_VALUES = 100_000
 
 
 def check_question(question: object, options: object = (), regions: object = ()) -> None:
-    """Raises InputRefused (bad_question, bad_region) for what can not be asked."""
+    """Raises InputRefused (bad_question, bad_region) for what cannot be asked."""
     if not isinstance(question, str) or not question.strip() or written_length(question, MAX_QUESTION) > MAX_QUESTION:
         raise bad_question(f"A question is text of 1 to {MAX_QUESTION} characters.")
     given = items_of(options, MAX_OPTIONS)
@@ -95,7 +95,7 @@ def check_state(state: State) -> None:
     for target in state.get("targets", []):
         left, top, right, bottom = target["box"] or (0, 0, 1, 1)
         if not 0 <= left < right or not 0 <= top < bottom or not 0 <= (target["seen"] or 0.0) <= 1:
-            raise ValueError("a target that can not be")
+            raise ValueError("a target that cannot be")
     for view in views.values():
         left, top, right, bottom = view["box"]
         width, height = view["size"]
@@ -103,7 +103,7 @@ def check_state(state: State) -> None:
         if "sheet" in view:  # of another size than the picture; the view store looks when it is there
             inside = 0 <= left < right and 0 <= top < bottom
         if not inside or not 0 < width <= MOST_SIDE or not 0 < height <= MOST_SIDE or view["depth"] < 0:
-            raise ValueError("a view that can not be")
+            raise ValueError("a view that cannot be")
         if any(len(mark) != 4 for mark in view.get("marks", [])):
             raise ValueError("a mark that is no box")
         if view["id"] != id_of(view):

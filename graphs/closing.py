@@ -245,7 +245,7 @@ async def prove(run: NodeRun) -> Update:
         return {"proven": state["closer"], "steps": step_words(words)}
     without = usable(likelihoods[0]) if likelihoods else None
     if own is None or without is None:
-        words = "Whether the crops mattered can not be measured with this model."
+        words = "Whether the crops mattered cannot be measured with this model."
         return {"proven": state["closer"], "steps": step_words(words)}
     delta = own["logprob"] - without.logprob
     less = f"{math.exp(min(delta, 50.0)):,.1f} times less likely ({delta:.1f} nats)"

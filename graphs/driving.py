@@ -28,6 +28,7 @@ from zoomagent.graphs.reading import check_reading
 from zoomagent.graphs.state import ToolLookRecord, TurnRecord, Update, dialogue
 from zoomagent.graphs.weighing import candidate_record
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.models.base import ToolCall
 from zoomagent.models.words.dialects import p2r_calls, read_calls
 from zoomagent.models.words.unwrapping import is_call
@@ -99,8 +100,9 @@ async def drive(run: NodeRun) -> Update:
 
 def tools_for(run: NodeRun) -> tuple[str, ...]:
     """The tools that the model is offered for this picture. Dialects with calls of their own have none for a clip."""
-    profile, dialects = run.bench.views.profile, ("openai", "hermes")
-    of_clip = isinstance(run.bench.views.picture, Sheet) and profile.tool_dialect in dialects
+    sheet, profile = run.bench.views.picture, run.bench.views.profile
+    has_frames = isinstance(sheet, Sheet) and isinstance(sheet.video, Video)
+    of_clip = has_frames and profile.tool_dialect in ("openai", "hermes")
     return (*profile.tools, *(profile.clip_tools if of_clip else ()))
 
 
@@ -119,10 +121,10 @@ def complain(run: NodeRun, exchange: Exchange) -> Update:
     """A call in a spelling that nobody can read: told to the model once, and never an answer."""
     before = exchange.turns
     if any(turn["id"] == "tools-unreadable" for turn in before):
-        return stop(run.state, "tool_loop", "The model writes tool calls that can not be read.")
+        return stop(run.state, "tool_loop", "The model writes tool calls that cannot be read.")
     call = reply_turn("tools", f"tools-call-{len(before)}", exchange.reply)
     turns = [*before, call, user_turn("tools", "tools-unreadable", [], UNREADABLE)]
-    return {"messages": turns, "steps": step_words("The model wrote a call that can not be read; told it so.")}
+    return {"messages": turns, "steps": step_words("The model wrote a call that cannot be read; told it so.")}
 
 
 async def run_calls(run: NodeRun, exchange: Exchange, calls: Sequence[ToolCall]) -> Update:

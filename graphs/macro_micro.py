@@ -38,8 +38,8 @@ MAX_REPAIRS = 1
 WEIGHING_WORDS = {
     "shared": "Scored both answers in the dialogue with both images.",
     "published": "Scored both answers as DualFocus' code does, box turn included.",
-    "bound": "The model can not score given text; what the closer look's own likelihood leaves for others decides.",
-    "votes": "The model can not score given text; samples voted.",
+    "bound": "The model cannot score given text; what the closer look's own likelihood leaves for others decides.",
+    "votes": "The model cannot score given text; samples voted.",
 }
 
 
@@ -100,7 +100,7 @@ async def zoom(run: NodeRun) -> Update:
         if repairs >= MAX_REPAIRS:
             return stop(run.state, error.code, f"The model named no usable box. {error}")
         complaint = user_turn("micro", f"complaint-{repairs + 1}", [], f"{error} {BOX_FORMAT[views.profile.space]}")
-        return {"messages": [complaint], "steps": step_words(f"The box can not be used; told the model: {error}")}
+        return {"messages": [complaint], "steps": step_words(f"The box cannot be used; told the model: {error}")}
     crop = result.views[0]
     left, top, right, bottom = crop["box"]
     place = f"Zoomed into {crop['box']}: {right - left} x {bottom - top} original pixels"

@@ -180,7 +180,7 @@ class SearchRecord(TypedDict):
 class TimingRecord(TypedDict):
     """What a question about a clip asks of its time, and about which things."""
 
-    kind: Literal["when", "long", "often", "order", "look"]
+    kind: Literal["when", "long", "often", "order", "look", "source"]
     phrases: list[str]
 
 
@@ -188,7 +188,8 @@ class MomentRecord(TypedDict):
     """A moment in which something was found, in milliseconds. `at` is a time at which it was seen, with the probability
     `seen`; `left` and `right` are what is known of its edges: the outermost time at which it was seen, the innermost
     one at which it was not (None: not known), the next step. `stretch` is the stretch of time in which it was found.
-    It is `bounded` where both edges are known to a tenth of it, `exact` where its beginning is known to a frame."""
+    It is `bounded` where both edges are known to a tenth of it, `exact` where its beginning is known to a frame. `box`
+    is where in the frame at `at` the thing is, where that was asked."""
 
     id: str
     phrase: str
@@ -200,6 +201,7 @@ class MomentRecord(TypedDict):
     right: list[int | None]
     bounded: bool
     exact: bool
+    box: NotRequired[list[int]]
 
 
 PhraseFate = Literal["open", "placed", "unplaced", "seen", "unseen", "unchecked"]

@@ -35,6 +35,14 @@ _TAIL = re.compile(
     r"in (?:the )?(?:picture|clip|video|scene|view|frame|sight)|on (?:the )?screen)\s*$",
     re.IGNORECASE,
 )
+_HEARD_LEAD = re.compile(rf"^\W*?(?:{_HELPER})?\s*(?:we|you|i|one|they) (?:hear|listen to) {_ARTICLE}", re.IGNORECASE)
+_HEARD_TAIL = re.compile(
+    r"\s*\b(?:(?:ever|is|are|was|were|does|do|did) )?"
+    r"(?:to be heard|be heard|heard|audible|sound(?:s|ed|ing)?|in (?:the |this )?(?:sound|recording|audio|track))\s*$",
+    re.IGNORECASE,
+)
+_BARE = re.compile(r"^\W*(?:is|are)\b", re.IGNORECASE)
+"""Of a sound, "When is the alarm?" asks for its time: there is nothing else that an alarm can be."""
 _QUOTED = re.compile(
     r"\s*(?:is|was|does|did) [\"“]([^\"“”]{1,300})[\"”](?: (?:there|happen|happening))?", re.IGNORECASE
 )
@@ -54,15 +62,18 @@ _NOTHING = re.compile(
     # A time, and no thing.
     r"|^\W*[\d:., ]+\W*\w{0,2}$|\b(?:seconds?|secs?|minutes?|mins?|hours?|frames?)(?: \d+)?$"
     r"|^(?:very )?(?:end|beginning|start|middle)(?: of .*)?$"
-    # The clip itself.
-    r"|^(?:this|that|it|these|those)$|^(?:(?:this|that|whole|entire) )*(?:video|clip|film|movie|footage|recording)\b",
+    # The clip or sound itself.
+    r"|^(?:this|that|it|these|those)$"
+    r"|^(?:(?:this|that|whole|entire) )*(?:video|clip|film|movie|footage|recording|audio)\b"
+    r"|^(?:(?:this|that|whole|entire) )*(?:sound|track)$",
     re.IGNORECASE,
 )
 """What names nothing that a frame can show."""
 
 
-def timing_of(question: str) -> tuple[Kind, list[str]]:
-    """What is asked, and the things that it is asked about; no things where the words do not say them plainly."""
+def timing_of(question: str, heard: bool = False) -> tuple[Kind, list[str]]:
+    """What is asked, and the things that it is asked about; no things where the words do not say them plainly. `heard`:
+    it is asked of a sound."""
     text = _plain(question)
     if len(text) > MAX_PLAIN:
         return "look", []
@@ -72,25 +83,29 @@ def timing_of(question: str) -> tuple[Kind, list[str]]:
             rest = text[asked.end() :]
             if quoted := _QUOTED.fullmatch(rest):
                 return kind, [quoted[1]]
-            thing = "" if _MORE.search(rest) or not is_of_time(rest) else thing_in(rest)
+            thing = "" if _MORE.search(rest) or not is_of_time(rest, heard) else thing_in(rest, heard)
             return (kind, [thing]) if thing else ("look", [])
     order = _ORDER.match(text)
-    if order is None or _MORE.search(text) or not is_of_time(text[: order.end(1)]):
+    if order is None or _MORE.search(text) or not is_of_time(text[: order.end(1)], heard):
         return "look", []
-    things = [thing_in(order[1]), thing_in(order[3])]
+    things = [thing_in(order[1], heard), thing_in(order[3], heard)]
     return ("order", things) if all(things) else ("look", [])
 
 
-def is_of_time(text: str) -> bool:
-    """Whether words say that a thing is there to be seen, or what it does; not what it is, or how it is made."""
-    return bool(_DOES.match(text) or _TAIL.search(text))
+def is_of_time(text: str, heard: bool = False) -> bool:
+    """Whether words say that a thing is there to be seen, or heard, or what it does; not what it is, or how it is
+    made."""
+    sounds = heard and (_BARE.match(text) or _HEARD_TAIL.search(text) or _HEARD_LEAD.match(text))
+    return bool(sounds or _DOES.match(text) or _TAIL.search(text))
 
 
-def thing_in(text: str) -> str:
+def thing_in(text: str, heard: bool = False) -> str:
     """The thing's name without what stands around it: `is the red circle there` -> `red circle`; "" for none."""
-    bare = _LEAD.sub("", text.strip(), count=1)
-    while _TAIL.search(bare):
+    lead = _HEARD_LEAD if heard and _HEARD_LEAD.match(text.strip()) else _LEAD
+    bare = lead.sub("", text.strip(), count=1)
+    while _TAIL.search(bare) or (heard and _HEARD_TAIL.search(bare)):
         bare = _TAIL.sub("", bare)
+        bare = _HEARD_TAIL.sub("", bare) if heard else bare
     bare = bare.strip(" ,")
     return bare if 0 < len(bare) <= MAX_THING and not _NOTHING.search(bare) else ""
 

@@ -18,6 +18,7 @@ from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.judging import any_arbiter
 from zoomagent.graphs.locating import named
 from zoomagent.graphs.looking import picture_record
+from zoomagent.graphs.sounding import asks_for_source
 from zoomagent.graphs.state import (
     CheckRecord,
     MomentRecord,
@@ -31,8 +32,9 @@ from zoomagent.graphs.state import (
 )
 from zoomagent.graphs.timing import asks_for_after, timing_of
 from zoomagent.graphs.weighing import MATTERS, UNPROMISED, withhold
+from zoomagent.media.recording import Recording
+from zoomagent.media.sound.sound import Sound
 from zoomagent.media.video.sheet import Sheet
-from zoomagent.media.video.video import Video
 from zoomagent.models.base import Message, Text
 from zoomagent.moments import Moment, intersect, joined, seconds, widened, words
 from zoomagent.prompts import CUES
@@ -47,6 +49,8 @@ MOST_OFTEN = 5
 """Moments of one thing that are looked for (ours)."""
 MOST_THINGS = 2
 """Things of a question about what is to be seen that are looked for in time: a sheet can show the frames of two."""
+SIDES: tuple[Side, Side] = (-1, 1)
+MUTED = "The sound is silent: there is nothing to be heard in it."
 STRIDE = 3
 """Where a thing's moments are counted, edges are felt for in steps of at most so many of the finest stretches: 27 looks
 for all of a clip (ours)."""
@@ -55,7 +59,7 @@ for all of a clip (ours)."""
 def sheet_of(views: ViewStore) -> Sheet:
     """The run's picture, which must be a sheet of a clip's frames."""
     if not isinstance(views.picture, Sheet):
-        raise InputRefused("This graph answers about clips. Ask the graph `zoom` about pictures.", code="bad_state")
+        raise InputRefused("This graph answers about clips and sounds. Ask `zoom` about pictures.", code="bad_state")
     return views.picture
 
 
@@ -65,7 +69,14 @@ async def understand(run: NodeRun) -> Update:
     views, question = run.bench.views, run.state["question"]
     sheet = sheet_of(views)
     await asyncio.to_thread(admit_frames, run, sheet)
-    kind, phrases = timing_of(question)
+    if not sheet.video.shows_all and asks_for_source(question):
+        text = "The clip's sound and its frame are to be shown together."
+        timing = TimingRecord(kind="source", phrases=[])
+        return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
+    kind, phrases = timing_of(question, heard=sheet.video.shows_all)
+    if is_silent(sheet.video):
+        timing = TimingRecord(kind=kind, phrases=[])
+        return {"picture": picture_record(run), "timing": timing, "steps": step_words(MUTED)}
     if run.state.get("options"):
         kind, phrases = "look", []
     if not phrases:
@@ -79,6 +90,11 @@ async def understand(run: NodeRun) -> Update:
     return {"picture": picture_record(run), "timing": timing, "steps": step_words(text)}
 
 
+def is_silent(recording: Recording) -> bool:
+    """Whether it is a sound in which nothing is to be heard: no model is asked then."""
+    return isinstance(recording, Sound) and recording.silent
+
+
 def admit_frames(run: NodeRun, sheet: Sheet) -> None:
     """Raises OutsideWorld where the model knows one world only and no frame that is looked at is of it. Frames are
     looked at one by one: a sheet of frames is like no picture that was ever certified."""
@@ -86,10 +102,11 @@ def admit_frames(run: NodeRun, sheet: Sheet) -> None:
     if arbiter is None or not arbiter.provenance.world:
         return
     frames = (views.sheet(part, 1)["id"] for part in sheet.slices)
+    what = "the spectrogram of a sound" if sheet.video.shows_all else "a frame of this clip"
     if not any(arbiter.knows(list(looks_of(views.image(frame)))) for frame in frames):
         raise OutsideWorld(
             f"This model only knows its own world, {arbiter.provenance.world}: no picture that was certified looks "
-            "like a frame of this clip. Start a real one: --model URL#NAME. What this one says all the same: "
+            f"like {what}. Start a real one: --model URL#NAME. What this one says all the same: "
             '--arbiter none (in Python arbiter="none").'
         )
 
@@ -156,25 +173,40 @@ async def seek(run: NodeRun) -> Update:
     keep = run.context.budget.calls // 2 if state["timing"]["kind"] == "look" else 1
     look = await seeking.look_at(BudgetedModel(run, keep=keep), views, stretch, [known_span(one) for one in before])
     found, moment = look.found, Moment(*stretch["moment"])
+    shown = f"the spectrogram from {words(moment)}" if sheet.video.shows_all else f"nine frames from {words(moment)}"
     if found is None or found["at"] is None:
-        text = f"Looked at nine frames from {words(moment)}: {phrase} was not borne out."
-        return {"stretches": look.stretches, "steps": step_words(text, look.views)}
-    step = max(1, moment.length // 9)
+        parts = (one for one in look.stretches if one["parent"] == stretch["id"])
+        closer = next((one for one in parts if one["at"] is not None), None)
+        told = f"{phrase} was not borne out"
+        if closer is not None:
+            told = f"{phrase} is there from {words(Moment(*closer['moment']))}, to be looked at closer"
+        return {"stretches": look.stretches, "steps": step_words(f"Looked at {shown}: {told}.", look.views)}
+    # Of a sound it is only known that a part has something of it: so its beginning is before the part's end.
+    part = Moment(*found.get("part", moment.as_list()))
+    inside = (part.end, part.start) if sheet.video.shows_all else (found["at"], found["at"])
+    step = max(1, part.length)
     room, (first, most) = room_around(found["at"], before, sheet.video.moment), steps_of(state, step, sheet.video)
-    edges = [edge_record(bounding.edge_from(found["at"], side, first, most, 1, room)) for side in (-1, 1)]
+    edges = [
+        edge_record(bounding.edge_from(time, side, first, most, 1, room))
+        for time, side in zip(inside, SIDES, strict=True)
+    ]
+    seen_at = Moment(found["at"], min(sheet.video.duration, found["at"] + sheet.video.frame_gap))
+    around = Moment(max(0, found["at"] - step // 2), min(sheet.video.duration, found["at"] + step // 2 + 1))
+    if sheet.video.shows_all:
+        seen_at, around = part, widened(part, part.length, sheet.video.duration)
     record = MomentRecord(
         id=f"moment-{len(state.get('moments', [])) + 1}",
         phrase=phrase,
         at=found["at"],
         seen=found["seen"],
-        moment=[found["at"], min(sheet.video.duration, found["at"] + sheet.video.frame_gap)],
-        stretch=[max(0, found["at"] - step // 2), min(sheet.video.duration, found["at"] + step // 2 + 1)],
+        moment=seen_at.as_list(),
+        stretch=around.as_list(),
         left=edges[0],
         right=edges[1],
         bounded=False,
         exact=False,
     )
-    text = f"Looked at nine frames from {words(moment)}: {phrase} is there at {seconds(found['at'])}."
+    text = f"Looked at {shown}: {phrase} is there at {seconds(found['at'])}."
     return {"stretches": look.stretches, "moments": [record], "steps": step_words(text, look.views)}
 
 
@@ -192,7 +224,7 @@ def room_around(at: int, others: Sequence[MomentRecord], whole: Moment) -> Momen
     return Moment(max(whole.start, start), min((time for time in gone if time > at), default=whole.end))
 
 
-def steps_of(state: State, step: int, video: Video) -> tuple[int, int]:
+def steps_of(state: State, step: int, video: Recording) -> tuple[int, int]:
     """How far out the first look for an edge goes, and how far any. What is counted may be gone in between, so steps
     stay short there."""
     if state["timing"]["kind"] != "often":
@@ -227,14 +259,21 @@ async def bound(run: NodeRun) -> Update:
     edge = left if not left.done else right
     update: Update = {"steps": []}
     if not edge.done:
-        frame = views.sheet(Moment(edge.next, edge.next + 1), 1)
-        there, _ = await is_there(BudgetedModel(run), views, frame["id"], record["phrase"])
-        text = f"At {seconds(edge.next)} {record['phrase']} is {'there' if there else 'not there'}."
-        update["steps"] = step_words(text, [frame["id"]])
+        span, there, shown = bounding.looked_at(edge, video), False, []
+        if span.length >= (video.frame_gap if video.shows_all else 1):
+            frame = views.sheet(span, 1)
+            there, _ = await is_there(BudgetedModel(run), views, frame["id"], record["phrase"])
+            shown = [frame["id"]]
+        when = f"From {words(span)}" if video.shows_all else f"At {seconds(edge.next)}"
+        text = f"{when} {record['phrase']} is {'there' if there else 'not there'}."
+        update["steps"] = step_words(text, shown)
         moved = bounding.after(edge, there, room)
         left, right = (moved, right) if edge is left else (left, moved)
     changed: MomentRecord = {**record, "left": edge_record(left), "right": edge_record(right)}
     changed["moment"] = bounding.moment_between(left, right, room, video.frame_gap).as_list()
+    if video.shows_all:
+        # What was borne out was a part of time; that it is there is known of the moment.
+        changed["at"] = min(max(record["at"], changed["moment"][0]), changed["moment"][1] - 1)
     left, right = edges_of(changed, most, video.frame_gap)
     changed["bounded"] = record["bounded"] or (left.done and right.done)
     changed["exact"] = replace(left, least=video.frame_gap).done
@@ -284,7 +323,7 @@ async def prove(run: NodeRun) -> Update:
 async def tell(run: NodeRun) -> Update:
     """The answer in words, from what was found; no model is asked."""
     state = run.state
-    text, reason = told(state, sheet_of(run.bench.views).video)
+    text, reason = told(state, run.bench.views)
     least = min((one["seen"] for one in state.get("moments", []) if one["seen"] is not None), default=None)
     # How surely a moment was seen says nothing of those that were not: how often, and what began first, turn on these.
     if text in (NEVER, CANNOT_TELL) or state.get("timing", {}).get("kind") in ("often", "order"):
@@ -309,15 +348,20 @@ async def tell(run: NodeRun) -> Update:
     return {"verdict": verdict, "outcome": outcome, "steps": step_words(f"{text}. {reason}")}
 
 
-def told(state: State, video: Video) -> tuple[str, str]:
+def told(state: State, views: ViewStore) -> tuple[str, str]:
     """The answer's words and why."""
-    timing = state.get("timing", TimingRecord(kind="look", phrases=[]))
+    video, timing = sheet_of(views).video, state.get("timing", TimingRecord(kind="look", phrases=[]))
+    if timing["kind"] == "source":
+        return answer_source(state)
+    if is_silent(video):
+        return {"when": NEVER, "long": NEVER, "often": "0"}.get(timing["kind"], CANNOT_TELL), MUTED
     found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
     names = [phrase for phrase in timing["phrases"] if not any(one["phrase"] == phrase for one in found)]
-    missed = [seeking.longest_missed(state.get("stretches", []), phrase, video.duration) for phrase in names]
+    frame = "spectrogram" if video.shows_all else "frame"
     why = " ".join(
-        f"No frame that was looked at shows {phrase}: nothing longer than {seconds(longest)} was missed."
-        for phrase, longest in zip(names, missed, strict=True)
+        f"No {frame} that was looked at shows {phrase}: nothing longer than "
+        f"{seconds(longest_missed(state, phrase, views))} was missed."
+        for phrase in names
     )
     seen = " ".join(f"{one['phrase'].capitalize()} was seen from {words(Moment(*one['moment']))}." for one in found)
     reason = f"{seen} {why}".strip() or "The frames as a whole decide."
@@ -328,10 +372,27 @@ def told(state: State, video: Video) -> tuple[str, str]:
     if not found:
         return CANNOT_TELL, f"The search was not finished. {reason}" if names else reason
     if timing["kind"] == "often":
-        return answer_count(state, video, reason)
+        return answer_count(state, views, reason)
     if timing["kind"] == "long":
         return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
     return words(Moment(*found[0]["moment"])), reason
+
+
+def answer_source(state: State) -> tuple[str, str]:
+    """Where what sounds is, as the box and the time of the frame."""
+    [*found] = state.get("moments", [])
+    if not found:
+        return CANNOT_TELL, state["steps"][-1]["text"]
+    text = f"{found[0].get('box')} at {seconds(found[0]['at'])}"
+    return text, f"At {seconds(found[0]['at'])} the clip is loudest. Its spectrogram was read: nothing was heard."
+
+
+def longest_missed(state: State, phrase: str, views: ViewStore) -> int:
+    """Milliseconds that a thing was there at most without being found."""
+    video, stretches = sheet_of(views).video, state.get("stretches", [])
+    if video.shows_all:
+        return seeking.longest_thin(stretches, phrase, views)
+    return seeking.longest_missed(stretches, phrase, video.duration)
 
 
 def answer_order(state: State) -> str:
@@ -344,16 +405,15 @@ def answer_order(state: State) -> str:
     return "Yes" if earlier != asks_for_after(state["question"]) else "No"
 
 
-def answer_count(state: State, video: Video, reason: str) -> tuple[str, str]:
+def answer_count(state: State, views: ViewStore, reason: str) -> tuple[str, str]:
     """How many moments there are; a least number where the search ended before it found nothing more."""
-    found = state["moments"]
+    found, video = state["moments"], sheet_of(views).video
     count = len(joined(Moment(*one["moment"]) for one in found))
     stride = steps_of(state, 1, video)[1]
-    longest = max(
-        (seeking.longest_missed(state.get("stretches", []), one["phrase"], video.duration) for one in found), default=0
-    )
-    missed = f"Others of at most {seconds(longest)} may have been missed, so the number has no confidence."
-    reason = f"{reason} Moments with less than {seconds(stride)} between them may count as one. {missed}"
+    missed = (longest_missed(state, one["phrase"], views) for one in found)
+    longest = max(missed, default=0)
+    reason = f"{reason} Moments with less than {seconds(stride)} between them may count as one."
+    reason = f"{reason} Others of at most {seconds(longest)} may have been missed, so the number has no confidence."
     if len(found) < MOST_OFTEN and not stopped(state):
         return str(count), reason
     ended = "The search was not finished." if stopped(state) else f"No more than {MOST_OFTEN} are looked for."

@@ -219,3 +219,12 @@ def test_a_picture_that_is_another_now_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="picture of line 1") as caught:
         run()
     assert caught.value.code == "run_mismatch"
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "link", "answers.jsonl.run.json"])
+def test_records_are_not_kept_where_the_answers_are(name: str, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"image": "a.png", "question": "What?", "answer": "x"}\n')
+    (tmp_path / "link").symlink_to("answers.jsonl")
+    asked = [str(tmp_path / "q.jsonl"), "--out", str(tmp_path / "answers.jsonl")]
+    ended = CliRunner().invoke(app, [*asked, "--records", str(tmp_path / name)])
+    assert ended.exit_code == 2 and not (tmp_path / "answers.jsonl").exists()

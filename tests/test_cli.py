@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+import typer
 import write_cli
 from fake_model import FakeModel
 from rich.console import Console
@@ -21,6 +24,7 @@ import zoomagent.agent
 from zoomagent import Answer, Budget, Step, ZoomAgent
 from zoomagent.cli import extras
 from zoomagent.cli import main as cli
+from zoomagent.cli.options import place_file
 from zoomagent.cli.terminal import follow, print_answer, printable, summary
 from zoomagent.errors import BadServerResponse, ModelNotFound, ModelUnavailable, RateLimited
 
@@ -271,7 +275,7 @@ def test_steps_without_boxes_print(photo: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--level", "bogus"], ["--strategy", "macro,bogus"], ["--out", "no/such/x.json"]]
+    "arguments", [["--level", "bogus"], ["--strategy", "macro,bogus"], ["--out", "/dev/null/such/x.json"]]
 )
 def test_a_bench_refuses_what_it_does_not_know_before_it_asks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -284,9 +288,40 @@ def test_a_bench_refuses_what_it_does_not_know_before_it_asks(
 def test_a_table_is_written_to_out_which_is_still_known_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    assert run(monkeypatch, "bench", *command, "--json", "no/such/x.json") == 2
-    told = capsys.readouterr().err
-    assert "is called --out FILE here" in told and "there is no folder" in told
+    assert run(monkeypatch, "bench", *command, "--json", "/dev/null/such/x.json") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "'--json'" in told and "no file can be made" in told
+
+
+def options_of(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every option of every command."""
+    for name in group.list_commands(click.Context(group)):
+        with group.make_context(name, [name], resilient_parsing=True) as context:
+            _, command, _ = group.resolve_command(context, [name])  # loads what is only listed
+        if isinstance(command, typer.core.TyperGroup):
+            yield from options_of(command, (*names, name))
+        else:
+            yield from ((" ".join((*names, name, option.opts[0])), option) for option in command.params)
+
+
+def test_the_folder_of_every_file_to_write_is_made_before_the_work() -> None:
+    to_write = {
+        where: option.callback
+        for where, option in options_of(typer.main.get_command(cli.app))
+        if where.endswith((" --results", " --save-profile", "batch --records"))
+        or (where.endswith(" --out") and "older" not in option.help)
+    }
+    assert len(to_write) >= 19 and all(to_write.values()), to_write
+
+
+def test_a_file_to_write_is_refused_where_none_can_be(tmp_path: Path) -> None:
+    assert place_file(None) is None
+    path = place_file(tmp_path / "new" / "er" / "x.json")
+    assert path is not None and path.parent.is_dir() and not path.exists()
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path / "file" / "x.json", tmp_path, Path("/proc/x/y.json"), tmp_path / "a\0b" / "x"):
+        with pytest.raises(typer.BadParameter):
+            place_file(wrong)
 
 
 def test_an_answer_is_printed_before_a_disk_that_filled_up_is_told(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,13 @@ def test_calls_of_tools_may_come_as_the_text_that_models_write() -> None:
     for wrong in ("", "[1]", "{", '"x"', "null"):
         with pytest.raises(ToolError):
             read_offer("crop", wrong)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_changes_no_outcome(closed: str, tmp_path: Path) -> None:
+    """As supervisors start programs. A file that was opened later would get what libraries print."""
+    started = f'exec "$0" -m zoomagent.cli ask "$1" What {closed}'
+    picture = str(tmp_path / "nothing.png")
+    ended = subprocess.run(["sh", "-c", started, sys.executable, picture], check=False, capture_output=True)
+    assert ended.returncode == 65, ended.stderr

@@ -1,6 +1,7 @@
 """What was measured of a model is kept in a file and goes where the model is named, on every face."""
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -86,6 +87,20 @@ def test_a_file_that_cannot_be_written_is_told_before_the_doctor_asks(
     (tmp_path / "file").touch()
     assert run(monkeypatch, "doctor", "--save-profile", str(tmp_path / "file" / "below.json")) == 2
     assert "cannot be written" in capsys.readouterr().err and not model.history
+
+
+@pytest.mark.parametrize("name", [".", "pipe", "link"])
+def test_a_profile_takes_the_place_of_a_file_only(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = sign_model()
+    monkeypatch.setattr(doctor_module, "load_model", lambda spec, **_: model)
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("link").symlink_to("pipe")
+    assert run(monkeypatch, "doctor", "--save-profile", name) == 2
+    assert "can hold no profile" in capsys.readouterr().err and not model.history
+    assert Path("link").is_fifo()
 
 
 def test_a_profile_overrides_what_the_name_says_of_a_server() -> None:

@@ -195,7 +195,7 @@ def test_without_scoring_what_the_closer_look_leaves_for_others_decides_and_the_
     assert state["verdict"]["perspective"] == "micro"
     assert state["verdict"]["confidence"] == pytest.approx(0.970, abs=0.001)
     assert "leaves macro at most" in state["verdict"]["reason"]
-    assert "can not score given text" in state["steps"][-2]["text"]
+    assert "cannot score given text" in state["steps"][-2]["text"]
 
 
 @pytest.mark.parametrize("macro", ["Exit", "Exit 12 A"])

@@ -1,6 +1,5 @@
 """Hostile clips: each ends typed or opens as what it is; nothing else is opened, nothing is left."""
 
-import ctypes
 import os
 import random
 import struct
@@ -9,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from opened_files import Opened
 from video_files import clip
 
 from zoomagent.errors import InputRefused, ZoomAgentError
@@ -105,30 +105,6 @@ def lying() -> Iterator[tuple[str, bytes]]:
 @cache
 def hostile() -> dict[str, bytes]:
     return {**dict(playlists()), **dict(damaged()), **dict(lying())}
-
-
-class Opened:
-    """Which files of a folder anybody opens, by the kernel's word."""
-
-    def __init__(self, folder: Path) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.inotify_init1(os.O_NONBLOCK)
-        assert self._libc.inotify_add_watch(self._fd, str(folder).encode(), 0x20) >= 0
-
-    def names(self) -> set[str]:
-        found: set[str] = set()
-        try:
-            data = os.read(self._fd, 1 << 16)
-        except BlockingIOError:
-            return found
-        while data:
-            length = struct.unpack_from("iIII", data)[3]
-            found.add(data[16 : 16 + length].rstrip(b"\0").decode())
-            data = data[16 + length :]
-        return found
-
-    def close(self) -> None:
-        os.close(self._fd)
 
 
 def looked_at(data: bytes) -> str:

@@ -121,7 +121,7 @@ def test_a_model_that_writes_nothing_else_is_stopped_and_the_whole_answers(text:
     asking, model = agent([text])
     answer = asking.ask(PICTURE, "What is written there?")
     assert (answer.text, answer.outcome.kind) == ("Exit", "answered_degraded")
-    assert "can not be read" in answer.outcome.reasons[0] and len(model.history) == 3
+    assert "cannot be read" in answer.outcome.reasons[0] and len(model.history) == 3
 
 
 @pytest.mark.parametrize("strategy", ["macro", "dualfocus", "dualfocus-published"])

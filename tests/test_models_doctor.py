@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from fake_model import FakeModel
@@ -23,7 +24,7 @@ from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, f
 from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides, override
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
-from zoomagent.prompts import GROUND, macro_prompt
+from zoomagent.prompts import GROUND, SPECTROGRAM, macro_prompt
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, NANO, LLAVA_1_5, UNKNOWN]
 
@@ -130,14 +131,32 @@ def test_everything_a_good_server_does_is_found() -> None:
     server.most = 1 << 30
     model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(1))
     report = asyncio.run(examine(model))
-    assert {check.name: check.works for check in report.checks if check.works != "yes"} == {}
+    assert {check.name: check.works for check in report.checks if check.works != "yes"} == {"reads spectrograms": "no"}
     assert report.measured == {
         "space": "thousand",
         "likelihood_of_reply": True,
         "likelihood_of_given": True,
         "tool_dialect": "openai",
     }
-    assert len(server.requests) <= 25
+    assert len(server.requests) <= 29
+
+
+def test_a_model_that_reads_spectrograms_is_told_from_one_that_says_yes_to_all() -> None:
+    brain = seeing("thousand")
+
+    def reading(seen: Seen) -> str:
+        if SPECTROGRAM not in seen.text:
+            return brain(seen)
+        notes = np.asarray(seen.images[-1].convert("L"), int)
+        columns = [column for column in notes.T if column.max() > 200]
+        rises = int(columns[2].argmax()) - int(columns[-3].argmax()) > notes.shape[0] / 8
+        return "Yes" if rises == seen.text.rstrip().endswith("rising sweep") else "No"
+
+    report, _ = examined(reading)
+    assert report.works("reads spectrograms") == "yes" and report.measured["sound"] == "spectrogram"
+    assert override(UNKNOWN, report.measured).sound == "spectrogram"
+    report, _ = examined(brain)
+    assert report.works("reads spectrograms") == "no" and "sound" not in report.measured
 
 
 def test_a_server_that_says_200_and_ignores_half_is_seen_through() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 from tiny_checkpoint import save_tiny
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, PolicyFileRefused
+from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, PolicyFileRefused, SettingInvalid
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.loading import load_model
@@ -52,6 +53,12 @@ def model(family: tuple[str, Path]) -> Iterator[InProcessModel]:
     made = InProcessModel(str(family[1]))
     yield made
     run(made.aclose())
+
+
+def test_a_sound_is_refused_where_nobody_hears(model: InProcessModel) -> None:
+    heard = replace(view("a"), wav=b"RIFF")
+    with pytest.raises(SettingInvalid, match="no sounds"):
+        run(model.generate(asking(heard, Text("What is it?")), max_tokens=1))
 
 
 def test_greedy_text_equals_stock_generate(model: InProcessModel) -> None:

@@ -36,7 +36,7 @@ def frame(number: int) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def messages() -> list[Message]:
-    frames = [Pixels(f"f{number}", frame(number), timed(time)) for number, time in enumerate(TIMES)]
+    frames = [Pixels(f"f{number}", frame(number), before=timed(time)) for number, time in enumerate(TIMES)]
     return [Message("user", (*frames, Text("What is it?")))]
 
 

@@ -89,7 +89,8 @@ def test_open_paths_need_none(path: str) -> None:
 @pytest.mark.parametrize(
     "hosts",
     [[], [b"evil.example"], [b"127.0.0.1.evil.example"], [b"localhost@evil.example"], [b"127.0.0.1:8000", b"evil"],
-     [b"127.0.0.1/.evil"], [b""], [b":80"], [b"169.254.169.254"], [b"0.0.0.0"], [b"localhost:80:80"], [b"[::1].x"]],
+     [b"127.0.0.1/.evil"], [b""], [b":80"], [b"169.254.169.254"], [b"0.0.0.0"], [b"localhost:80:80"],
+     [b"localhost:\xb2"], [b"[::1].x"]],
 )  # fmt: skip
 def test_a_foreign_host_name_is_refused_even_with_the_key(hosts: list[bytes]) -> None:
     assert asked(LOCKED, [*((b"host", host) for host in hosts), WITH_KEY])[0] == 421

@@ -77,7 +77,7 @@ def test_the_last_message_is_what_is_asked() -> None:
         ("messages", [user([])], "messages[0].content"),
         ("messages", [user([{"type": "image_url", "image_url": 7}])], "messages[0].content[0].image_url"),
         ("messages", [user([{"type": "image_url", "image_url": {"url": 1}}])], "messages[0].content[0].image_url.url"),
-        ("messages", [user([{"type": "input_audio", "video_url": {}}])], "messages[0].content[0].type"),
+        ("messages", [user([{"type": "file", "video_url": {}}])], "messages[0].content[0].type"),
         ("messages", [user([{"text": "?"}])], "messages[0].content[0].type"),
         ("messages", [{"role": "user"}], "messages[0].content"),
         ("messages", [{"content": "?"}], "messages[0].role"),

@@ -121,7 +121,7 @@ def test_a_blob_that_another_program_wrote_is_told(path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_flipped_bits_of_values_are_noticed(path: Path, seed: int) -> None:
-    """Even where a letter becomes another letter, which nothing but a seal can notice."""
+    """Even where a letter becomes another letter, which nothing but a seal cannotice."""
     source = random.Random(seed)
     with sqlite3.connect(path) as base:
         for row, blob in base.execute("SELECT rowid, checkpoint FROM checkpoints").fetchall():

@@ -251,7 +251,7 @@ def test_asking_tools_answer_in_words(views: ViewStore, indexed: list[str]) -> N
 
 def test_what_can_not_be_measured_or_found_is_said(views: ViewStore, indexed: list[str]) -> None:
     model = FakeModel(respond=lambda call: "Cannot tell", respond_score=lambda call: None)
-    assert "can not be measured" in ran(views, indexed, call({"label": "x", "img_idx": 0}, words.VERIFY), model).text
+    assert "cannot be measured" in ran(views, indexed, call({"label": "x", "img_idx": 0}, words.VERIFY), model).text
     assert ran(views, indexed, call({"label": "x", "img_idx": 0}, words.GROUND), model).text == words.NOT_FOUND
     assert ran(views, indexed, call({"labels": [], "img_idx": 0}, words.TAG), model).text == words.NOT_FOUND
 

@@ -20,6 +20,7 @@ from zoomagent.answer import Answer
 from zoomagent.errors import MomentInvalid, ToolArgsInvalid, ToolError
 from zoomagent.geometry import Size
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.models.base import Pixels, Reply, Text, ToolCall
 from zoomagent.models.profiles import Profile
 from zoomagent.models.words.chat import arrange
@@ -87,7 +88,7 @@ def test_a_segment_is_shown_as_a_sheet_of_its_own_frames(views: ViewStore) -> No
     [record] = result.views
     assert record["sheet"] == {"moment": SHOWN.as_list(), "grid": 3, "hidden": []} and record["depth"] == 1
     assert result.text.startswith("img_idx 1 shows 9 frames, row by row, of the segment [20.0, 26.0] (in seconds")
-    assert isinstance(views.picture, Sheet)
+    assert isinstance(views.picture, Sheet) and isinstance(views.picture.video, Video)
     shown = np.asarray(views.picture.other(SHOWN, 3).view(views.picture.cell(4), views.picture.video.size))
     own = np.asarray(views.picture.video.frame(23_000))
     assert (shown == own).all(), "a zoom in time is rendered from the frames' own pixels"

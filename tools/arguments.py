@@ -3,10 +3,9 @@
     arguments = read_arguments(call, allowed=profile.tools, images=len(indexed))
 
 A tool takes image indices, boxes, segments and labels. It takes no path, address or code: whatever a tool does not
-know is refused. Nothing is converted: 1.0, "1" and true are no index, and -1 is not the last image. What is wrong
-is raised as ToolArgsInvalid, BoxInvalid, MomentInvalid or OutputTruncated in words that say what to write. Left
-out: running (`dispatch.py`), and whether a box lies in its view (`geometry.py`), a segment in its clip
-(`moments.py`).
+know is refused. Nothing is converted: 1.0, "1" and true are no index, and -1 is not the last image. What is wrong is
+raised as ToolArgsInvalid, BoxInvalid, MomentInvalid or OutputTruncated in words that say what to write. Left out:
+running (`dispatch.py`), and whether a box lies in its view (`geometry.py`), a segment in its clip (`moments.py`).
 """
 
 import logging

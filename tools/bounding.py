@@ -4,7 +4,8 @@
     edge = after(edge, seen)                           # what a look at that time showed
 
 Steps double, up to a longest one, until the thing is gone, then the gap is halved: a look answers yes or no and is
-never read for how far it is. `is_there` is such a look: one frame, one question. Pure but for `is_there`, so that a run
+never read for how far it is. `is_there` is such a look: one frame, one question. Of a sound a look shows the time that
+lies further out, as an instant of a sound has no notes (`looked_at`). Pure but for `is_there`, so that a run
 can stop and go on between any two looks. Left out: finding the time to begin with (`seeking.py`).
 """
 
@@ -12,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from zoomagent.confidence.replies import plain
+from zoomagent.media.recording import Recording
 from zoomagent.models.base import Message, Model, Text
-from zoomagent.moments import Moment
+from zoomagent.moments import Moment, intersect
 from zoomagent.prompts import SEE
 from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import ViewStore
@@ -49,6 +51,23 @@ class Edge:
         if self.gone is None:
             return self.there + self.side * self.step
         return (self.there + self.gone) // 2
+
+
+LOOK = 250
+"""Milliseconds of a sound that a look at an edge shows at least, where there is as much further out (ours)."""
+
+
+def looked_at(edge: Edge, recording: Recording) -> Moment:
+    """The time that a look at the edge's next time shows. Of a sound: from there out to where the thing is known to
+    be gone, so that it shows exactly where it goes on beyond the next time. Empty where nothing lies there."""
+    time = edge.next
+    if not recording.shows_all:
+        return Moment(time, time + 1)
+    if edge.side < 0:
+        start = time - edge.step if edge.gone is None else edge.gone
+        return intersect(Moment(min(start, time - LOOK), time), recording.moment)
+    end = time + edge.step if edge.gone is None else edge.gone
+    return intersect(Moment(time, max(end, time + LOOK)), recording.moment)
 
 
 def edge_from(time: int, side: Side, step: int, most: int, least: int, room: Moment) -> Edge:

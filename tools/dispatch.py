@@ -87,7 +87,7 @@ async def run_arguments(
         case Verify(label=label):
             probability = await sees(model, views, view, label)
             if probability is None:
-                return ToolResult("This can not be measured with this model. Look for yourself.")
+                return ToolResult("This cannot be measured with this model. Look for yourself.")
             word = "Yes" if probability >= 0.5 else "No"
             return ToolResult(f"{word}: the probability that img_idx {index} shows {label!r} is {probability:.2f}.")
         case Tag(labels=labels):
@@ -105,7 +105,7 @@ def cut_out(views: ViewStore, indexed: Sequence[str], arguments: ZoomIn | ZoomOu
     """What a zoom gives: the calls that need no model. Raises ToolError in words for the model."""
     view = indexed[arguments.img_idx]
     if isinstance(arguments, VideoZoom):
-        moment = moment_from_model(arguments.segment, views.profile.times, clip_of(views).video.duration)
+        moment = moment_from_model(arguments.segment, views.profile.times, clip_of(views).duration)
         room = views.profile.max_images - len(indexed)
         return worded_in_time(views, indexed, moment, zoom_in_time(views, view, moment, room=room))
     views = views.at(view)
@@ -131,7 +131,7 @@ def worded(views: ViewStore, indexed: Sequence[str], source: int, result: ToolRe
 def worded_in_time(views: ViewStore, indexed: Sequence[str], moment: Moment, result: ToolResult) -> ToolResult:
     """The same of a clip's frames: which index each view has, and of what time it is."""
     ids, lines = list(indexed), []
-    duration, times = clip_of(views).video.duration, views.profile.times
+    duration, times = clip_of(views).duration, views.profile.times
     for record in result.views:
         ids += [] if record["id"] in ids else [record["id"]]
         index, at = ids.index(record["id"]), time_of(record)

@@ -49,7 +49,7 @@ def read_attempt(
     box = locate(views.at(view), view, arguments.bbox_2d) if isinstance(arguments, ZoomIn) else None
     moment = None
     if isinstance(arguments, VideoZoom):
-        moment = moment_from_model(arguments.segment, views.profile.times, clip_of(views).video.duration)
+        moment = moment_from_model(arguments.segment, views.profile.times, clip_of(views).duration)
     label = "" if box or moment else str(arguments.model_dump(exclude={"img_idx"}))
     look = Look(call.name, view, box, label, turn, moment, frames_of(views, view))
     if why := stuck(history, look):

@@ -109,7 +109,7 @@ def rapid_reader(models: ReaderModels) -> Reader:
         from rapidocr import RapidOCR
     except ImportError:
         raise ToolError(
-            'Text can not be read here: pip install "zoomagent[ocr]". Look closer with another tool.',
+            'Text cannot be read here: pip install "zoomagent[ocr]". Look closer with another tool.',
             code="ocr_missing",
         ) from None
     # rapidocr would end on a wrong file wherever it first trips over it, or fetch letters that are missing.

@@ -5,16 +5,20 @@ judged in one call. The most probable frame is then looked at alone and must be 
 it counts. Else the most probable stretch of time is looked at next, as a sheet of nine frames of its own. A search in
 vain has looked at every stretch: nothing longer than `longest_missed` was there.
 
+Of a sound a sheet shows all of its time, so no time is missed, but what is short is thin there. A part that was borne
+out is looked at closer as long as it is longer than LONG; what is found is the shortest part that was borne out.
+
 Best-first search over intervals is TS-BFS's, frames as grids T*'s; asking for nine frames by their digits is ours. Left
 out: where the moment begins and ends (`bounding.py`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Model
 from zoomagent.moments import Moment, intersect, slices
 from zoomagent.tools.bounding import is_there
@@ -33,6 +37,9 @@ PASSED = 2
 DOUBT = 0.3
 """Share of a sheet's prior that goes to its nine stretches evenly: what is there between two of its frames, it cannot
 show (ours)."""
+LONG = 5000
+"""Milliseconds of a sound above which the part that was borne out is divided further, and not halved at once (ours):
+two looks leave a ninth of it."""
 
 Fate = Literal["open", "split", "refuted", "found"]
 
@@ -40,7 +47,8 @@ Fate = Literal["open", "split", "refuted", "found"]
 class StretchRecord(TypedDict):
     """A stretch of time as plain JSON. `prior` is the probability, by its parents' sheets, that the thing is there;
     `here` the same by its own, None before it was looked at. `at` is the time of the frame that was borne out, `seen`
-    with which probability."""
+    with which probability. Of a sound a stretch with `at` was borne out as a whole; `part` is what was borne out of a
+    stretch that was found."""
 
     id: str
     phrase: str
@@ -53,6 +61,7 @@ class StretchRecord(TypedDict):
     fate: Fate
     at: int | None
     seen: float | None
+    part: NotRequired[list[int]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ async def look_at(
 ) -> StretchLook:
     """Look at nine frames of a stretch at once, then at the likeliest alone. Frames in `taken` moments are grey: they
     were found before, and another time is wanted."""
-    phrase, moment = stretch["phrase"], Moment(*stretch["moment"])
+    phrase, moment, is_sound = stretch["phrase"], Moment(*stretch["moment"]), shows_all(views)
+    borne_out: StretchRecord | None = None
     sheet = views.sheet(moment, GRID, [span for span in taken if intersect(span, moment).length])
     shares = await part_shares(model, views, sheet["id"], phrase, deadline=deadline)
     parts, shown = slices(moment, GRID * GRID), [sheet["id"]]
@@ -105,17 +115,45 @@ async def look_at(
         frame = views.sheet(parts[number] if parts[number].length else moment, 1)
         shown.append(frame["id"])
         there, seen = await is_there(model, views, frame["id"], phrase, deadline=deadline)
+        if there and is_sound and parts[number].length > LONG:
+            borne_out = _stretch(phrase, parts[number], stretch["id"], stretch["depth"] + 1, 1.0, stretch["turn"])
+            borne_out = StretchRecord(**{**borne_out, "at": time, "seen": seen})
+            break
         if there:
-            here = StretchRecord(**{**stretch, "here": 1 - shares[0], "fate": "found", "at": time, "seen": seen})
-            return StretchLook([here], shown)
+            found = StretchRecord(**{**stretch, "fate": "found", "at": time, "seen": seen, "here": 1 - shares[0]})
+            return StretchLook([StretchRecord(**{**found, "part": parts[number].as_list()})], shown)
+    if borne_out is None and stretch["at"] is not None:
+        # Nothing of it was borne out, but all of it was.
+        whole = StretchRecord(**{**stretch, "fate": "found", "here": 1 - shares[0], "part": moment.as_list()})
+        return StretchLook([whole], shown)
     children: list[StretchRecord] = []
     if stretch["depth"] + 1 < depth and moment.length >= 2 * GRID * GRID:
         for part, share in zip(parts, shares[1:], strict=True):
             if not any(span.start <= part.start and part.end <= span.end for span in taken):
                 prior = stretch["prior"] * ((1 - DOUBT) * share + DOUBT / len(parts))
                 children.append(_stretch(phrase, part, stretch["id"], stretch["depth"] + 1, prior, stretch["turn"]))
+    if borne_out is not None:
+        children = [borne_out, *(child for child in children if child["id"] != borne_out["id"])]
     fate: Fate = "split" if children else "refuted"
     return StretchLook([StretchRecord(**{**stretch, "here": 1 - shares[0], "fate": fate}), *children], shown)
+
+
+def shows_all(views: ViewStore) -> bool:
+    """Whether a view of a moment shows all of it, as of a sound."""
+    return isinstance(views.picture, Sheet) and views.picture.video.shows_all
+
+
+def longest_thin(stretches: Sequence[StretchRecord], phrase: str, views: ViewStore) -> int:
+    """Milliseconds of a sound that a thing takes at most, where it was too thin to be seen in every sheet of it."""
+    mine = [stretch for stretch in stretches if stretch["phrase"] == phrase and stretch["fate"] != "split"]
+    longest = 0.0
+    for stretch in mine:
+        moment = Moment(*stretch["moment"])
+        cell = views.sheet(moment, GRID)["size"][0] / GRID
+        # What was not looked at by itself was a cell of another sheet.
+        length = moment.length / (GRID * GRID) if stretch["here"] is not None else moment.length
+        longest = max(longest, length * min(1.0, views.profile.smallest_visible / cell))
+    return round(longest)
 
 
 def finest(moment: Moment) -> int:

@@ -22,6 +22,7 @@ from zoomagent.errors import ToolArgsInvalid
 from zoomagent.geometry import Box, Size, View, whole
 from zoomagent.media import Picture
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.models.base import Pixels
 from zoomagent.models.profiles import Profile
 from zoomagent.moments import Moment
@@ -42,11 +43,12 @@ KEPT = 64
 
 class SheetRecord(TypedDict):
     """A sheet of a clip's frames: `grid` x `grid` of them from `moment` (milliseconds), those in `hidden` moments
-    grey."""
+    grey. `heard`: of its own sound instead."""
 
     moment: list[int]
     grid: int
     hidden: list[list[int]]
+    heard: NotRequired[bool]
 
 
 class ViewRecord(TypedDict):
@@ -127,6 +129,12 @@ class ViewStore:
         limit = (self.profile.whole_pixels or None) if grid == 1 else None
         return other.add(whole(other.picture.size), source=source, max_pixels=max_pixels or limit)
 
+    def spectrogram(self, moment: Moment, hidden: Sequence[Moment] = ()) -> ViewRecord:
+        """The spectrogram of a moment of the clip's own sound. InputRefused where it has none."""
+        spans = [span.as_list() for span in hidden]
+        other = self._on(SheetRecord(moment=moment.as_list(), grid=1, hidden=spans, heard=True))
+        return other.add(whole(other.picture.size), max_pixels=self.profile.whole_pixels or None)
+
     def at(self, name: str) -> Self:
         """These views, where new ones are cut from what view `name` lies in: another sheet of the clip, as a rule the
         picture."""
@@ -151,6 +159,10 @@ class ViewStore:
         if not isinstance(self._first, Sheet) or any(len(span) != 2 for span in (sheet["moment"], *sheet["hidden"])):
             raise ValueError("There is no such sheet.")
         hidden = [Moment(*span) for span in sheet["hidden"]]
+        if sheet.get("heard"):
+            if not isinstance(self._first.video, Video):
+                raise ValueError("There is no such sheet.")
+            return Sheet(self._first.video.sound(), Moment(*sheet["moment"]), sheet["grid"], hidden)
         return self._first.other(Moment(*sheet["moment"]), sheet["grid"], hidden)
 
     def picture_of(self, record: ViewRecord) -> Picture:
@@ -259,7 +271,8 @@ def id_of(record: ViewRecord) -> str:
     name = _hashed(f"{record['picture']}|{width}x{height}", [record["box"]])
     if "sheet" in record:
         sheet = record["sheet"]
-        name = _hashed(f"{name}|{sheet['grid']}", [sheet["moment"], *sheet["hidden"]])
+        heard = "|heard" if sheet.get("heard") else ""
+        name = _hashed(f"{name}|{sheet['grid']}{heard}", [sheet["moment"], *sheet["hidden"]])
     if record.get("marks"):
         name = _hashed(name, record["marks"])
     return _hashed(name, []) if record.get("blank") else name

@@ -9,6 +9,7 @@ one view. Every pixel is the clip's own. Left out: where in the frames to look (
 
 from zoomagent.errors import ToolArgsInvalid
 from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.video import Video
 from zoomagent.moments import Moment, slices
 from zoomagent.tools.viewing import ToolResult, ViewRecord, ViewStore
 
@@ -18,16 +19,16 @@ TIMED = 8
 """Frames shown one by one, at most (ours)."""
 
 
-def clip_of(views: ViewStore) -> Sheet:
-    """The sheet that a run on a clip is about. ToolArgsInvalid where the run is on a picture."""
-    if not isinstance(views.picture, Sheet):
-        raise ToolArgsInvalid("This is a picture: it has no segments. Zoom in on a region, or answer.")
-    return views.picture
+def clip_of(views: ViewStore) -> Video:
+    """The clip that a run is about. ToolArgsInvalid where the run is on a picture, or on a sound."""
+    if not isinstance(views.picture, Sheet) or not isinstance(views.picture.video, Video):
+        raise ToolArgsInvalid("This is no clip: it has no frames. Zoom in on a region, or answer.")
+    return views.picture.video
 
 
 def zoom_in_time(views: ViewStore, view: str, moment: Moment, *, room: int = TIMED) -> ToolResult:
     """New views of `moment`, asked for after `view`; at most `room` of them."""
-    video = clip_of(views).video
+    video = clip_of(views)
     frames = 1 + video.number_at(moment.end - 1) - video.number_at(moment.start)
     if views.profile.frames == "sheet" or room < 2:
         grid = next((grid for grid in (1, 2) if frames <= grid * grid), GRID)

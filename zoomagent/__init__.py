@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     from zoomagent.geometry import Box, Size, whole
     from zoomagent.graphs.context import Bench, Budget, Context
     from zoomagent.graphs.zoom import graph as zoom_graph
-    from zoomagent.media import Limits, Picture, UrlRules, Video, VideoLimits, open_media, open_picture, open_video
+    from zoomagent.media import (
+        Limits,
+        Picture,
+        Sound,
+        SoundLimits,
+        UrlRules,
+        Video,
+        VideoLimits,
+        open_media,
+        open_picture,
+        open_sound,
+        open_video,
+    )
     from zoomagent.models.base import Model
     from zoomagent.models.loading import load_model
     from zoomagent.models.profiles import Profile, profile_for
@@ -104,11 +116,14 @@ _HOMES = {
     "media": (
         "Limits",
         "Picture",
+        "Sound",
+        "SoundLimits",
         "UrlRules",
         "Video",
         "VideoLimits",
         "open_media",
         "open_picture",
+        "open_sound",
         "open_video",
     ),
     "moments": ("Moment",),
@@ -192,6 +207,8 @@ __all__ = [
     "SettingInvalid",
     "SheetInfo",
     "Size",
+    "Sound",
+    "SoundLimits",
     "Span",
     "Step",
     "StoreError",
@@ -214,6 +231,7 @@ __all__ = [
     "named_opener",
     "open_media",
     "open_picture",
+    "open_sound",
     "open_video",
     "picture_opener",
     "profile_for",

@@ -31,7 +31,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from zoomagent.answer import Answer, from_state
 from zoomagent.background import Background
-from zoomagent.clips import answer_of, ask_clip
+from zoomagent.clips import answer_of, ask_clip, what_was_read
 from zoomagent.errors import InputRefused, RunError, SettingInvalid
 from zoomagent.geometry import Box
 from zoomagent.graphs.checking import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, bad_question, check_question, plain_words
@@ -39,7 +39,7 @@ from zoomagent.graphs.context import Bench, Budget, Context, Live
 from zoomagent.graphs.endings import outcome_of_error
 from zoomagent.graphs.regions import check_regions, items_of
 from zoomagent.graphs.state import Question
-from zoomagent.media import Picture, Video, open_media
+from zoomagent.media import Picture, Recording, open_media
 from zoomagent.media.paths import file_name
 from zoomagent.media.patience import opened_in_time
 from zoomagent.models.base import Model
@@ -107,7 +107,7 @@ class ZoomAgent:
         profile: Mapping[str, Any] | str | Path | None = None,
         samples: int = 5,
         connections: int = 16,
-        opener: Callable[[Any], Picture | Video] = open_media,
+        opener: Callable[[Any], Picture | Recording] = open_media,
         tags: str | Tagger = "off",
     ) -> None:
         """`model`: "nano", a folder, "hf:" and a hub name, a base URL (`#name` picks the model), or a Model.
@@ -124,7 +124,7 @@ class ZoomAgent:
         that is loaded here takes: a file of `zoomagent doctor --save-profile`, a checkpoint's folder, a family's name,
         or fields; `tags` names what the picture and its parts show and tells the later questions: "auto" asks the
         model, a folder holds a SigLIP 2 (`open_tagger`), a Tagger is called instead; a server gets at most
-        `connections` calls at a time; `opener` turns what `ask` is given into a Picture or a Video. Raises
+        `connections` calls at a time; `opener` turns what `ask` is given into a Picture, a Video or a Sound. Raises
         pydantic.ValidationError (a ValueError) for values that cannot be."""
         if profile is not None and not isinstance(model, str):
             raise SettingInvalid("A Model that is passed in has its own profile. Set it there: model.profile = …")
@@ -204,10 +204,10 @@ class ZoomAgent:
         """The answer to one question about `image`.
 
         `image` is a path, bytes, a file object, a `data:` URL, a Pillow image, an array (height, width[, channels])
-        or an open Picture; or a video: a path, bytes, a `data:` URL or an open Video (extra `video`). An http(s) URL
-        needs an `opener` that allows its host. With `options` the answer is one of them. `regions` are boxes in
-        original pixels that the question is about: "What is written in {0}?" names the first. `thread_id` names the run
-        in the checkpointer: asked again, it goes on or returns what it ended with.
+        or an open Picture; or a video or sound: a path, bytes, a `data:` URL, an open Video or Sound (extra `video`).
+        An http(s) URL needs an `opener` that allows its host. With `options` the answer is one of them. `regions` are
+        boxes in original pixels that the question is about: "What is written in {0}?" names the first. `thread_id`
+        names the run in the checkpointer: asked again, it goes on or returns what it ended with.
         Boxes of the answer are original pixels. What goes wrong with picture, model or server is the answer's outcome;
         raises ValueError only for a `thread_id` without a checkpointer or of a wrong form."""
         return self._background.run(self._ask(image, question, options, regions, thread_id))
@@ -372,9 +372,9 @@ class ZoomAgent:
                 stack.enter_context(self._active.only_run(thread))
                 stack.enter_context(store_errors())
                 media = await self._opened(stack, image)
-                if isinstance(media, Video):
+                if isinstance(media, Recording):
                     if given or describe:
-                        text = "Regions and descriptions are of pictures. Ask about a video without them."
+                        text = "Regions and descriptions are of pictures. Ask about a video or sound without them."
                         raise InputRefused(text, code="unsupported_image")
                     items = self._run_on_clip(stack, media, question, options, thread or "", began)
                 else:
@@ -394,7 +394,7 @@ class ZoomAgent:
             yield self._refusal(question, options, thread, error)
 
     async def _run_on_clip(
-        self, stack: AsyncExitStack, clip: Video, question: str, options: Sequence[str], thread: str, began: float
+        self, stack: AsyncExitStack, clip: Recording, question: str, options: Sequence[str], thread: str, began: float
     ) -> AsyncIterator[Step | Answer]:
         """The picture of its answer is the sheet of frames that it was read from, or that shows when."""
         saver = await self._saver(stack)
@@ -408,7 +408,9 @@ class ZoomAgent:
             if isinstance(item, Step):
                 yield item
             else:
-                yield answer_of(item, self.model_name, self.context.strategy, time.monotonic() - began)
+                answer = answer_of(item, self.model_name, self.context.strategy, time.monotonic() - began)
+                reasons = (*answer.reasons, *what_was_read(clip, model.profile)) if answer.answered else answer.reasons
+                yield answer.model_copy(update={"reasons": reasons})
 
     async def _run_on_picture(
         self, stack: AsyncExitStack, picture: Picture, start: Question, thread: str, began: float
@@ -428,9 +430,9 @@ class ZoomAgent:
                 answer = answer.model_copy(update={"reasons": (*answer.reasons, UNKNOWN_FAMILY)})
             yield answer
 
-    async def _opened(self, stack: AsyncExitStack, image: Any) -> Picture | Video:
+    async def _opened(self, stack: AsyncExitStack, image: Any) -> Picture | Recording:
         """The picture or clip, open. One that is passed in stays open."""
-        if isinstance(image, Picture | Video):
+        if isinstance(image, Picture | Recording):
             return image
         media = await opened_in_time(self._opener, image, self.context.budget.seconds)
         stack.callback(media.close)
@@ -440,8 +442,10 @@ class ZoomAgent:
         """The open picture and the model."""
         began = time.monotonic()
         picture = await self._opened(stack, image)
-        if isinstance(picture, Video):
-            raise InputRefused("Single tools take pictures. Ask a question about a video.", code="unsupported_image")
+        if isinstance(picture, Recording):
+            raise InputRefused(
+                "Single tools take pictures. Ask a question about a video or sound.", code="unsupported_image"
+            )
         model = await self._load(self._seconds_left(began))
         return Bench(ViewStore(picture, model.profile, max_pixels=self.context.max_view_pixels), model)
 

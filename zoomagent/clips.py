@@ -24,9 +24,11 @@ from zoomagent.graphs.context import Bench, Context, Live
 from zoomagent.graphs.judging import NO_ARBITER
 from zoomagent.graphs.state import Question, State
 from zoomagent.graphs.weighing import MATTERS
+from zoomagent.graphs.when import is_silent
+from zoomagent.media.recording import Recording
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.media.video.video import Video
-from zoomagent.models.profiles import UNKNOWN
+from zoomagent.models.profiles import UNKNOWN, Profile
 from zoomagent.moments import GRID, Moment, seconds, words
 from zoomagent.run_record import Cost, Evidence, Looked, LookedSheet, PictureInfo, SheetInfo, Step
 from zoomagent.running import run
@@ -34,6 +36,8 @@ from zoomagent.tools.viewing import SheetRecord, ViewRecord, ViewStore
 
 MOST_GRID = 4
 """Frames a side of a sheet that shows two times, at most: more would be too small."""
+ONE_ROW = 20_000
+"""Milliseconds of a sound that one row shows (ours); what is longer has three."""
 AGAIN = 4
 """Calls that must be left for another look, at nine frames."""
 
@@ -50,7 +54,7 @@ class ClipRun:
 
 
 async def ask_clip(
-    video: Video,
+    video: Recording,
     question: str,
     options: Sequence[str],
     context: Context,
@@ -72,7 +76,7 @@ async def ask_clip(
                 continue
             searched = item
         assert searched is not None
-        if not needs_look(searched):
+        if is_silent(video) or not needs_look(searched):
             yield ClipRun(searched, (), shown_sheet(searched, whole))
             return
     looks: list[State] = []
@@ -107,6 +111,8 @@ def sheets_to_look_at(searched: State | None, whole: Sheet) -> list[Sheet]:
     """The frame at which the one thing was seen, then nine frames around it; a sheet that shows two things; else nine
     frames of the clip."""
     found = searched.get("moments", []) if searched else []
+    if whole.video.shows_all:
+        return sheets_to_listen_to([Moment(*one["stretch"]) for one in found], whole)
     if not found:
         return [whole]
     frame = whole.other(Moment(found[0]["at"], found[0]["at"] + 1), 1)
@@ -116,10 +122,17 @@ def sheets_to_look_at(searched: State | None, whole: Sheet) -> list[Sheet]:
     return [whole] if both is None else [both, whole]
 
 
+def sheets_to_listen_to(stretches: Sequence[Moment], whole: Sheet) -> list[Sheet]:
+    """The spectrogram of the time at which the one thing was found, then that of all; of all where there are more."""
+    everything = whole if whole.moment.length > ONE_ROW else whole.other(whole.moment, 1)
+    return [whole.other(stretches[0], 1), everything] if len(stretches) == 1 else [everything]
+
+
 def sheet_of_both(one: int, other: int, whole: Sheet) -> Sheet | None:
     """A sheet with as few frames as can be whose first and last are those of two times; None where one is too near an
     end of the clip."""
     video = whole.video
+    assert isinstance(video, Video)
     numbers = sorted(video.number_at(time) for time in (one, other))
     if numbers[0] == numbers[1]:
         return whole.other(Moment(one, one + 1), 1)
@@ -152,6 +165,20 @@ def what_is_left(context: Context, calls: int, visual_tokens: int) -> Context:
 def abstains_in(state: State) -> bool:
     verdict = state.get("verdict")
     return verdict is not None and abstains(verdict["text"]) and not verdict.get("withheld")
+
+
+def what_was_read(recording: Recording, profile: Profile) -> list[str]:
+    """What an answer about a sound rests on."""
+    if not recording.shows_all:
+        return []
+    if profile.sound == "audio":
+        return [HEARD]
+    return [READ] if profile.sound != "none" else [READ, UNTAUGHT]
+
+
+HEARD = "The model was given the sound and shown its spectrogram; of more than a minute at a time, that alone."
+READ = "A spectrogram was read: nothing was heard."
+UNTAUGHT = "This model is not known to have been taught sounds: zoomagent doctor measures how well it reads them."
 
 
 # The answer
@@ -256,6 +283,8 @@ def looked_sheet(view: ViewRecord, picture: Sheet) -> LookedSheet:
 def where_looked(first: Answer, run: ClipRun, sheet: Sheet) -> list[str]:
     """How the frames `sheet` were chosen that a question about what is to be seen was answered from."""
     found = first.reasons[:1] if run.searched is not None and first.moments else ()
+    if sheet.video.shows_all:
+        return [" ".join([f"Answered from the spectrogram from {words(sheet.moment)}.", *found])]
     frames = f"{sheet.grid**2} frames from {words(sheet.moment)}"
     if sheet.grid == 1:
         frames = f"the frame at {seconds(sheet.time_of(0))}"
@@ -272,6 +301,7 @@ def proof_of(run: ClipRun, answer: Answer) -> list[Evidence]:
     sheet, record = run.sheet, state["moments"][0]
     moment, proof = Moment(*record["moment"]), state.get("proof")
     cells = [sheet.cell(n) for n in range(sheet.grid**2) if moment.holds(sheet.time_of(n))]
+    cells = [Box(*record["box"])] if "box" in record else cells
     cells = cells or [sheet.cell(min(range(sheet.grid**2), key=lambda n: abs(sheet.time_of(n) - moment.middle)))]
     rows: dict[int, Box] = {}
     for cell in cells:

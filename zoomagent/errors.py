@@ -82,8 +82,9 @@ class InputRefused(RunError):
     too_many_bytes, bad_aspect, bad_data_url, bad_frame, metadata_too_large, decode_timeout, decode_crashed,
     decode_memory, path_not_allowed, not_a_file, bad_question, bad_region, bad_state, bad_resume, bad_input,
     picture_closed, data_missing, data_ambiguous, data_corrupt. Of videos: unsupported_video, corrupt_video,
-    video_too_long, too_many_streams. The page's: unknown_picture, unknown_run, unknown_tile, unknown_view.
-    The endpoint's: invalid_request, not_allowed, not_found."""
+    video_too_long, too_many_streams. Of sounds: unsupported_sound, corrupt_sound, no_sound,
+    sound_too_long. The page's: unknown_picture, unknown_run, unknown_tile, unknown_view. The endpoint's:
+    invalid_request, not_allowed, not_found."""
 
     code = "input_refused"
     exit_status = 65

@@ -4,9 +4,11 @@ Left out: files that grow line by line (`journal.py`), and files too large for m
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import count
@@ -27,7 +29,10 @@ def write_whole(path: Path, content: bytes, alone: bool = False) -> None:
 
 def write_together(folder: Path, files: Mapping[str, bytes], alone: bool = False) -> None:
     """Write all beside their places, then move them there: where the disk is full, none of them appears, and what
-    appears is on disk whenever the power goes."""
+    appears is on disk whenever the power goes. Raises OSError where a place is no file's: a device that a file took
+    the place of would be gone for every program."""
+    for name in files:
+        check_place(folder / name)
     drafts = {draft_of(folder / name, "draft" if alone else str(os.getpid())): folder / name for name in files}
     try:
         for draft, content in zip(drafts, files.values(), strict=True):
@@ -39,6 +44,12 @@ def write_together(folder: Path, files: Mapping[str, bytes], alone: bool = False
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Raise OSError where something lies that is no regular file: a folder, a device, a pipe, or a link to one."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", path.name)
 
 
 def draft_of(path: Path, writer: str = "draft") -> Path:
@@ -66,6 +77,23 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
+
+
+BLOCK, MOST_BLOCKS = 1 << 20, 1 << 10
+"""Bytes of a text file that are read at a time, and how often (ours): what is read whole has 1 GB at most."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a file or of a pipe. Raises OSError and ValueError, also for one that has no end, as devices have."""
+    with path.open("rb") as file:
+        if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path.name)
+        blocks = list[bytes]()
+        while block := file.read(BLOCK):
+            blocks.append(block)
+            if len(blocks) > MOST_BLOCKS:
+                raise ValueError(f"more than {MOST_BLOCKS * BLOCK} bytes")
+    return b"".join(blocks).decode()
 
 
 def read_json(text: str | bytes) -> Any:

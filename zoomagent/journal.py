@@ -8,19 +8,21 @@ Left out: what the lines mean, and a lock against other processes (`files.only_p
 """
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from zoomagent.errors import StoreError
+from zoomagent.errors import SettingInvalid, StoreError
 
 CHUNK = 1 << 20
 """Bytes that are looked through at a time for the last line's end (ours)."""
 
 
 class Journal:
-    """An open journal; the file is made if need be. Raises OSError. Threads take turns by a lock of their own."""
+    """An open journal; the file is made if need be. Raises OSError, and SettingInvalid for what is no regular file:
+    reading a device or a pipe may never end. Threads take turns by a lock of their own."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,6 +31,9 @@ class Journal:
     def __enter__(self) -> Self:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         self._file = os.open(self._path, flags, 0o644)
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            self.close()
+            raise SettingInvalid(f"{self._path.name!r} is no regular file. Name one to keep lines in.")
         return self
 
     def __exit__(

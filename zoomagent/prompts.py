@@ -41,6 +41,15 @@ DESCRIBE_JSON = (
 TAGGED = "According to {hint}, you are allowed to use or partially use the following tags: [{tags}]. "
 UNHINTED = "You are allowed to use or partially use the following tags: [{tags}]. "
 MARKED = "The first of these pictures is the whole, with boxes where the others were cut from. "
+SPECTROGRAM = (
+    "This picture is the spectrogram of a sound. Time goes from left to right, and on in the next row where there are "
+    "several. Low notes are below, high ones above; what is loud is bright. "
+)
+"""What stands before every picture of a sound: to see something is to see it there."""
+HEARD = "The sound itself follows the picture. "
+"""What is added for a model that hears."""
+SOURCE = "The picture after it shows what is to be seen while this sounds. "
+"""What joins the spectrogram of a clip's sound and its frame."""
 WHOLE_PICTURE = "whole picture"
 """What `CUES` is answered with when no object in particular decides."""
 

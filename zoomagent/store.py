@@ -107,8 +107,8 @@ class CheckpointFile:
 
 _REPORTS = (
     ("SQLITE_FULL", "store_full", "No space is left for checkpoints. Make room and run the same again."),
-    ("SQLITE_READONLY", "store_read_only", "The checkpoint file can not be written. Check its permissions."),
-    ("SQLITE_CANTOPEN", "store_read_only", "The checkpoint file can not be opened. Check its folder."),
+    ("SQLITE_READONLY", "store_read_only", "The checkpoint file cannot be written. Check its permissions."),
+    ("SQLITE_CANTOPEN", "store_read_only", "The checkpoint file cannot be opened. Check its folder."),
     ("SQLITE_BUSY", "store_busy", "Another connection keeps the checkpoint file busy. Try later."),
     ("SQLITE_CORRUPT", "checkpoint_corrupt", "The checkpoint file is damaged. Move it away and run again."),
     ("SQLITE_NOTADB", "checkpoint_corrupt", "The checkpoint file is no SQLite file. Name another."),
@@ -131,7 +131,7 @@ def store_errors() -> Iterator[None]:
         for start, code, text in _REPORTS:
             if name.startswith(start):
                 raise StoreError(text, code=code) from error
-        text = f"The checkpoint file can not be used ({name}). Name another."
+        text = f"The checkpoint file cannot be used ({name}). Name another."
         raise StoreError(text, code="store_io") from error
 
 

@@ -83,6 +83,30 @@ def test_the_servers_parser_gives_a_call_as_fields(server: RealServer, asked: li
     assert calls > 0
 
 
+SIZES = (
+    (690, 15420),
+    (15420, 690),
+    (332, 27),
+    (27, 332),
+    (3000, 16),
+    (16, 3000),
+    (20, 4),
+    (1, 1),
+    (10, 2000),
+    (4097, 4095),
+)
+
+
+def test_pictures_of_any_size_and_shape_reach_the_server_as_it_takes_them(server: RealServer) -> None:
+    """Long strips, slivers and single pixels, as wholes and as crops: a server's own processor refuses many of them."""
+    pictures = [Image.new("RGB", size, (150, 150, 150)) for size in SIZES]
+    for strategy in ("macro", "micro", "search"):
+        with ZoomAgent(server.url, strategy=strategy, profile=profile_in("nano"), arbiter="none") as agent:
+            answers = agent.batch([(one, "What is written on the red circle?") for one in pictures], concurrency=4)
+        ends = {size: answer.outcome for size, answer in zip(SIZES, answers, strict=True) if not answer.answered}
+        assert not ends, (strategy, ends)
+
+
 def test_more_pictures_and_more_text_than_fit_are_told_as_that(server: RealServer) -> None:
     image = Image.new("RGB", (128, 128), (150, 150, 150))
     many = [Message("user", (*(Pixels(f"{i}", image) for i in range(12)), Text("Which?")))]

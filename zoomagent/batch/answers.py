@@ -11,8 +11,6 @@ line and now asks something else is refused too. Left out: changing or sorting l
 
 import contextlib
 import errno
-import os
-import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +21,7 @@ import orjson
 
 from zoomagent.batch.rows import Row
 from zoomagent.batch.tally import Tally
-from zoomagent.errors import SettingInvalid, StoreError
+from zoomagent.errors import StoreError
 from zoomagent.files import changed_settings, only_process
 from zoomagent.journal import Journal
 
@@ -48,8 +46,6 @@ class AnswerFile:
         with contextlib.ExitStack() as stack:
             with _store_errors():
                 stack.enter_context(self._journal)
-                if not stat.S_ISREG(os.fstat(self._journal.descriptor).st_mode):
-                    raise SettingInvalid("Answers are kept in a regular file. Name one with --out.")
                 stack.enter_context(only_process(self._path, "these answers"))
                 # Settings are written down where nothing was answered yet; to go on with others is refused.
                 path = Path(f"{self._path}.run.json")

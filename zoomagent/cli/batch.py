@@ -1,5 +1,6 @@
 """`zoomagent batch`: answer a file of questions, and go on where a killed run stopped."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from zoomagent.cli.extras import need
-from zoomagent.cli.options import AgentOptions, Format, Json, MaxBytes, MaxPixels, Ocr, takes
+from zoomagent.cli.options import AgentOptions, Format, Json, MaxBytes, MaxPixels, Ocr, place_file, takes
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
 from zoomagent.text import printable
 
@@ -29,7 +30,7 @@ BAD_ROWS, LATER = 65, 75
 @takes
 def batch(
     questions: Annotated[Path, typer.Argument(help='Lines of {"id"?, "image", "question", "options"?, "answer"?}.')],
-    out: Annotated[Path, typer.Option(help="Answers, a line each; goes on where it ends.")],
+    out: Annotated[Path, typer.Option(help="Answers, a line each; goes on where it ends.", callback=place_file)],
     *,
     model: Annotated[
         list[str] | None,
@@ -39,7 +40,10 @@ def batch(
     ocr: Ocr = False,
     records: Annotated[
         Path | None,
-        typer.Option(help="Keep what train calibrate learns from here; looks twice at everything, without an arbiter."),
+        typer.Option(
+            help="Keep what train calibrate learns from here; looks twice at everything, without an arbiter.",
+            callback=place_file,
+        ),
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Questions at the same time.")] = 8,
     root: Annotated[Path | None, typer.Option(help="Where paths of pictures begin. Default: beside QUESTIONS.")] = None,
@@ -69,6 +73,8 @@ def batch(
     if records is not None:
         from zoomagent.batch.records import SETTINGS
 
+        if os.path.realpath(records) in (os.path.realpath(out), f"{os.path.realpath(out)}.run.json"):
+            raise typer.BadParameter("answers are kept there; name another file", param_hint="--records")
         settings |= SETTINGS
     beside = Path() if is_pipe(questions) else questions.parent
     models, hosts, limits = (

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from zoomagent.cli import bench_lion, bench_sets
-from zoomagent.cli.options import ArbiterName, OldOut, ProfileName, Table, out_of
+from zoomagent.cli.options import ArbiterName, OldOut, ProfileName, Table, out_of, place_file
 
 OWN_WORLDS = "small,deep,fine,varied,other"
 WORLDS = f"{OWN_WORLDS},foreign"
@@ -50,8 +50,12 @@ def haystack(
         bool,
         typer.Option("--options/--no-options", help="Offer shuffled options; nano answers in words, others by letter."),
     ] = False,
-    results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write rows and settings as JSON here, plots beside it.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.", callback=place_file)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write rows and settings as JSON here, plots beside it.", callback=place_file)
+    ] = None,
     old_out: OldOut = None,
     answers: Annotated[bool, typer.Option(help="Keep every answer in the JSON.")] = False,
     format: Table = "text",
@@ -95,7 +99,9 @@ def haystack(
 
 @app.command()
 def collect(
-    out: Annotated[Path, typer.Option(help="JSON lines, one asked question each; goes on where it ends.")],
+    out: Annotated[
+        Path, typer.Option(help="JSON lines, one asked question each; goes on where it ends.", callback=place_file)
+    ],
     n: Annotated[int, typer.Option(min=15, help="Questions in all, in equal shares per world and wording.")] = 1500,
     worlds: Annotated[str, typer.Option(help=f"Comma-separated: {WORLDS}.")] = WORLDS,
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
@@ -118,8 +124,6 @@ def collect(
     names = names_in(worlds)
     if wrong := [name for name in names if name not in WORLDS.split(",")]:
         raise typer.BadParameter(f"{wrong[0]!r} is not known; use {WORLDS}", param_hint="--worlds")
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     materials = Materials.packaged().with_folders(fonts, photographs)
     with Progress(transient=True) as bar:
         task = bar.add_task("asking", total=n)
@@ -132,7 +136,7 @@ def collect(
 
 @app.command()
 def looks(
-    out: Annotated[Path, typer.Option(help="JSON lines, one picture each.")],
+    out: Annotated[Path, typer.Option(help="JSON lines, one picture each.", callback=place_file)],
     worlds: Annotated[str, typer.Option(help="Comma-separated: small,deep,fine,varied,other; or none.")] = OWN_WORLDS,
     n: Annotated[int, typer.Option(min=8, help="Scenes of each world; other: an eighth.")] = 800,
     own: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that belong; repeat.")] = None,
@@ -159,8 +163,6 @@ def looks(
     names = () if worlds == "none" else names_in(worlds)
     if wrong := [name for name in names if name not in OWN_WORLDS.split(",")]:
         raise typer.BadParameter(f"{wrong[0]!r} is not known; use {OWN_WORLDS}, or none", param_hint="--worlds")
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     files = [(folder, False, False) for folder in own or ()]
     files += [(folder, True, False) for folder in foreign or ()] + [(folder, True, True) for folder in held_out or ()]
     materials, variety = Materials.packaged().with_folders(fonts, photographs), Variety.of(fonts, photographs)
@@ -185,7 +187,7 @@ def moments(
     ] = "seek,frames-9,frames-18,frames-81,window,macro",
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
     profile: ProfileName = None,
-    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.", callback=place_file)] = None,
     format: Table = "text",
 ) -> None:
     """When something is there in drawn clips, how exactly that is found, and at what price.
@@ -193,7 +195,6 @@ def moments(
     Example: zoomagent bench moments --n 36 --out runs/moments.json
     """
     names = names_in(contestants)
-    check_folders(out, None)
     from rich.progress import Progress
 
     from zoomagent.data.world.scene import LEVELS
@@ -215,6 +216,35 @@ def moments(
 
 
 @app.command()
+def sounds(
+    n: Annotated[int, typer.Option(min=1, help="Sounds of each kind of question.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Which unseen sounds.")] = 5,
+    model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
+    profile: ProfileName = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and answers as JSON here.", callback=place_file)] = None,
+    format: Table = "text",
+) -> None:
+    """When something sounds in drawn sounds, how exactly that is found, and what is said of a muted one.
+
+    Example: zoomagent bench sounds --n 24 --model runs/sounds/checkpoint
+    """
+    from rich.progress import Progress
+
+    from zoomagent.evaluation.moments import markdown, report
+    from zoomagent.evaluation.sounds import SoundSettings, measure
+    from zoomagent.models.loading import load_model
+
+    settings = SoundSettings(n, seed, model)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("asking", total=5 * n)
+        found = measure(load_model(model, profile=profile), settings, lambda at: bar.update(task, completed=at))
+    content = report(settings, found)
+    print_table(content, markdown(content["rows"]), format)
+    if out is not None:
+        out.write_bytes(json_bytes(content))
+
+
+@app.command()
 def promise(
     n: Annotated[int, typer.Option(min=8, help="Questions of each of the four sets.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Which unseen scenes.")] = 41,
@@ -225,8 +255,10 @@ def promise(
     photographs: Annotated[
         Path | None, typer.Option(help="A folder of more pictures: grounds, and foreign ones.")
     ] = None,
-    results: Annotated[Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write rows as JSON here.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Keep each answer in this JSON-lines file, and go on.", callback=place_file)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows as JSON here.", callback=place_file)] = None,
     old_out: OldOut = None,
     sets: Annotated[str, typer.Option(help="Which of the sets a, b, c, d.")] = "abcd",
     format: Table = "text",
@@ -245,7 +277,7 @@ def promise(
     if not sets or not set(sets) <= set(LETTERS):
         raise typer.BadParameter(f"{sets!r} names no sets; use some of {LETTERS}", param_hint="--sets")
     out = out_of(out, old_out)
-    check_folders(out, results)
+    check_regular(results)
     loaded = load_model(model, profile=profile)
     side = whole_side(loaded.profile, 4096)
     materials = Materials.packaged().with_folders(fonts, photographs)
@@ -268,7 +300,7 @@ def ground(
     model: Annotated[str, typer.Option(help="nano, a folder with weights, or the base URL of a server.")] = "nano",
     profile: ProfileName = None,
     arbiter: ArbiterName = None,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.", callback=place_file)] = None,
     format: Table = "text",
 ) -> None:
     """How well a model points, describes with boxes, and denies what is not there.
@@ -283,7 +315,6 @@ def ground(
 
     if level not in LEVELS:
         raise typer.BadParameter(f"{level!r} is not known; use {', '.join(LEVELS)}", param_hint="--level")
-    check_folders(out, None)
     from rich.progress import Progress
 
     with ZoomAgent(model, profile=profile, arbiter=arbiter) as agent, Progress(transient=True) as bar:
@@ -323,15 +354,12 @@ def _check(strategies: tuple[str, ...], level: str, style: str, results: Path | 
             raise typer.BadParameter(f"{wrong[0]!r} is not known; use {', '.join(known)}", param_hint=name)
     if ORACLE in strategies and not {"macro", "micro"} <= set(strategies):
         raise typer.BadParameter("oracle chooses between macro and micro; name them too", param_hint="--strategy")
-    check_folders(out, results)
+    check_regular(results)
     if out is not None:
         import matplotlib  # noqa: F401  # wanted for the plots: better missed now than after an hour
 
 
-def check_folders(out: Path | None, results: Path | None) -> None:
-    for name, path in (("--out", out), ("--results", results)):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=name)
+def check_regular(results: Path | None) -> None:
     if results is not None and results.exists() and not results.is_file():
         raise typer.BadParameter(f"{results} is no regular file; name another", param_hint="--results")
 

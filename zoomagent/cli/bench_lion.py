@@ -84,6 +84,7 @@ def _part(part: str, settings: Any, tags: Any, model: str, lion: str, n: int) ->
             return rows, markdown(rows, tagged.KINDS)
         case "agent":
             asked = Haystack(n=n, level="deep", size=4096)
+            settings.out.mkdir(parents=True, exist_ok=True)
             kept = ResultFile(settings.out / "agent.jsonl")
             rows = inside.rows(inside.measure(model, lion, asked, kept))
         case _:

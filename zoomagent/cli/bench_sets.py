@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zoomagent.cli.options import ArbiterName, ProfileName, Table
+from zoomagent.cli.options import ArbiterName, ProfileName, Table, place_file
 
 SetName = Annotated[
     str, typer.Option("--set", help="A published set, as vstar (all: zoomagent bench sets), or own:FILE.jsonl.")
@@ -59,8 +59,10 @@ def run(
     price: TokenPrice = None,
     profile: ProfileName = None,
     arbiter: ArbiterName = None,
-    results: Annotated[Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write rows and settings as JSON here.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Keep each result in this JSON-lines file, and go on.", callback=place_file)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write rows and settings as JSON here.", callback=place_file)] = None,
     format: Table = "text",
 ) -> None:
     """Ask the questions of a published set, beside the same model without zoom.
@@ -69,7 +71,7 @@ def run(
     """
     from rich.progress import Progress
 
-    from zoomagent.cli.bench import check_folders, json_bytes, names_in, print_table
+    from zoomagent.cli.bench import check_regular, json_bytes, names_in, print_table
     from zoomagent.cli.extras import need
     from zoomagent.evaluation.answerers import BASE, rows_of, shared_name
     from zoomagent.evaluation.contestants import AGENT
@@ -81,7 +83,7 @@ def run(
     from zoomagent.models.loading import load_model, profile_fields, resolve
 
     strategies = names_in(strategy)
-    check_folders(out, results)
+    check_regular(results)
     if engine == "ray":
         need("ray")
     cost, limits = _price(price), {"calls": _numbers(calls, "--calls"), "pixels": _numbers(pixels, "--pixels")}
@@ -181,7 +183,9 @@ def draw(
 def compare(
     a: Annotated[str, typer.Argument(metavar="FILE[#ROW]", help="Results of bench run, and which of their rows.")],
     b: Annotated[str, typer.Argument(metavar="FILE[#ROW]", help="The other row.")],
-    out: Annotated[Path | None, typer.Option(help="Write a page with the questions that changed here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a page with the questions that changed here.", callback=place_file)
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="The set's folder, to show the pictures from.")] = None,
     set_: Annotated[str | None, typer.Option("--set", help="Which set it is; own:FILE.jsonl has to be named.")] = None,
     every: Annotated[bool, typer.Option("--every", help="Show questions that did not change, too.")] = False,
@@ -190,12 +194,10 @@ def compare(
 
     Example: zoomagent bench compare runs/vstar.jsonl#macro runs/vstar.jsonl#auto --data vstar_bench --out vstar.html
     """
-    from zoomagent.cli.bench import check_folders
     from zoomagent.cli.terminal import print_lines
     from zoomagent.evaluation.compare import compare_page, pairs, row_of, words_of
     from zoomagent.evaluation.sets.public.catalogue import named_set
 
-    check_folders(out, None)
     found = pairs(row_of(a), row_of(b))
     print_lines(words_of(found))
     if out is not None:
@@ -213,13 +215,14 @@ def advise(
     by: Annotated[
         Literal["visual_tokens", "calls", "seconds"], typer.Option(help="What is to be spared.")
     ] = "visual_tokens",
-    out: Annotated[Path | None, typer.Option(help="Draw accuracy over what it costs, as PNG, here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Draw accuracy over what it costs, as PNG, here.", callback=place_file)
+    ] = None,
 ) -> None:
     """The cheapest measured setting for a wanted accuracy, or a wanted error.
 
     Example: zoomagent bench advise runs/sweep.jsonl --accuracy 0.85 --out sweep.png
     """
-    from zoomagent.cli.bench import check_folders
     from zoomagent.cli.terminal import print_lines
     from zoomagent.evaluation.advise import advice_table
     from zoomagent.evaluation.advise import advise as advised
@@ -227,7 +230,6 @@ def advise(
 
     if (accuracy is None) == (error is None):
         raise typer.BadParameter("give one of --accuracy and --error", param_hint="--accuracy")
-    check_folders(out, None)
     if not results.is_file():
         raise typer.BadParameter(f"there is no file {results}", param_hint="RESULTS")
     found = advised(load(results), accuracy, error, coverage, by)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from zoomagent.cli.options import MaxBytes, MaxPixels
+from zoomagent.cli.options import MaxBytes, MaxPixels, place_file
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS, own_limits
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ def world(
         typer.Option(help="small (what nano knows), deep (too small to be seen whole), fine (smaller still), full."),
     ] = "full",
     split: Annotated[str, typer.Option(help="train, held-out or test: disjoint seeds.")] = "train",
+    sounds: Annotated[int, typer.Option(min=0, help="How many sounds beside them, with their moments.")] = 0,
 ) -> None:
-    """Write a synthetic world: pictures and Visual Genome's own JSON files.
+    """Write a synthetic world: pictures and Visual Genome's own JSON files; sounds with their moments.
 
     Example: zoomagent data world WORLD --scenes 200 --level small --size 2048
     """
@@ -56,8 +57,13 @@ def world(
         files = write_world(
             out, LEVELS[level], SPLITS[split] + seed, scenes, size, lambda n: bar.update(task, completed=n)
         )
+    if sounds:
+        from zoomagent.data.world.sounds import write_sounds
+
+        write_sounds(out, SPLITS[split] + seed, sounds)
     asked = sum(len(row["qas"]) for row in files.question_answers)
-    typer.echo(f"{scenes} pictures of {size}x{size}, {asked} questions in {out}")
+    heard = f", {sounds} sounds" if sounds else ""
+    typer.echo(f"{scenes} pictures of {size}x{size}, {asked} questions{heard} in {out}")
 
 
 @app.command()
@@ -123,7 +129,9 @@ def grounding(
 def view(
     folder: Annotated[Path, typer.Argument(help="What `data trajectories` wrote.")],
     n: Annotated[int, typer.Option(min=1, help="How many; kinds are mixed.")] = 6,
-    out: Annotated[Path, typer.Option(help="Page (.html) or picture (.png) to write.")] = Path("trajectories.html"),
+    out: Annotated[Path, typer.Option(help="Page (.html) or picture (.png) to write.", callback=place_file)] = Path(
+        "trajectories.html"
+    ),
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:

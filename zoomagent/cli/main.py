@@ -37,6 +37,7 @@ from zoomagent.cli.options import (
     Ocr,
     Page,
     ProfileName,
+    place_file,
     takes,
 )
 from zoomagent.media.limits import OWN_BYTES, OWN_PIXELS
@@ -123,7 +124,8 @@ def zoomagent(
 @takes
 def ask(
     image: Annotated[
-        str, typer.Argument(help="The picture or clip: a file, a pipe, - for stdin, or a URL whose host is allowed.")
+        str,
+        typer.Argument(help="The picture, clip or sound: a file, a pipe, - for stdin, or a URL whose host is allowed."),
     ],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     *,
@@ -136,6 +138,9 @@ def ask(
             metavar="L,T,R,B", help="A box in original pixels the question is about, {0} in its words; repeat."
         ),
     ] = None,
+    sound: Annotated[
+        bool, typer.Option("--sound", help="Ask about the sound of a clip, not about its frames.")
+    ] = False,
     model: Model = "nano",
     how: AgentOptions,
     ocr: Ocr = False,
@@ -147,24 +152,24 @@ def ask(
     max_bytes: MaxBytes = OWN_BYTES,
     max_pixels: MaxPixels = OWN_PIXELS,
 ) -> None:
-    """Ask one question about a picture or clip. nano, the default, knows its own synthetic world only: name your model.
+    """Ask about a picture, clip or sound. nano, the default, knows its own synthetic world only: name your model.
 
     Example: zoomagent ask photo.jpg "What does it say?" --model URL#NAME --save run
     """
     if ocr:
         need("ocr")
     from zoomagent import UrlRules, ZoomAgent
-    from zoomagent.media import open_media
+    from zoomagent.media import open_media, open_sound
+    from zoomagent.media.kinds import is_recording
     from zoomagent.media.limits import own_limits
-    from zoomagent.media.video.opening import is_video
 
     regions = [_read_region(text) for text in region or []]
     folder = _free(save)
     rules = UrlRules(tuple(allow_host)) if allow_host else None
     opener = partial(open_media, limits=own_limits(max_bytes, max_pixels), allow_urls=rules, page=page)
-    with ZoomAgent(model, **how.settings, ocr=ocr, opener=opener) as agent:
+    with ZoomAgent(model, **how.settings, ocr=ocr, opener=open_sound if sound else opener) as agent:
         source = _piped(image, max_bytes) if image == "-" or _is_open_pipe(image) else image
-        if is_video(source):
+        if is_recording(source):
             need("video")
         asked = Asked(source, question, options or [], regions)
         _answer(agent, asked, folder, _form(format, as_json))
@@ -255,7 +260,7 @@ def doctor(
     extra_body: ExtraBody = None,
     profile: ProfileName = None,
     save_profile: Annotated[
-        Path | None, typer.Option(help="Write what was measured into this file, for --profile.")
+        Path | None, typer.Option(help="Write what was measured into this file, for --profile.", callback=place_file)
     ] = None,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Minutes more: every strategy, limits, load, keys, cancelling.")
@@ -317,8 +322,21 @@ def config() -> None:
         typer.echo(f"# {name} is {'set' if os.environ.get(name) else 'not set'}")
 
 
+def _open_standard_streams() -> None:
+    """Who starts us may have closed some (`>&-`, a supervisor). Then the next file that is opened would take such a
+    number, and what libraries print there would be written into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest free number: mostly this one
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
 def main() -> None:
     """The entry point. What is no outcome of a run is a bug, told in one line (in full with ZOOMAGENT_DEBUG=1)."""
+    _open_standard_streams()
     try:
         app()
     except SystemExit as left:

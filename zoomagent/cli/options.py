@@ -8,9 +8,11 @@ Left out: options of one command, and the defaults that a settings file gives (`
 """
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -62,7 +64,27 @@ Format = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Table = Annotated[Literal["text", "json"], typer.Option(help="How the table is printed.")]
-OldOut = Annotated[Path | None, typer.Option("--json", hidden=True)]
+
+
+def place_file(path: Path | None) -> Path | None:
+    """A file to write later. The folder it goes to is made now; BadParameter where no file can be: better before the
+    work than after it."""
+    if path is None:
+        return None
+    try:
+        if path.exists():
+            if path.is_dir() or not os.access(path, os.W_OK):
+                raise typer.BadParameter(f"{path} is a folder, or cannot be written; name another file")
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise typer.BadParameter(f"no file can be made in {path.parent} ({error}); name another") from error
+    return path
+
+
+OldOut = Annotated[Path | None, typer.Option("--json", hidden=True, callback=place_file)]
 """What `--out` of a table was called before; elsewhere `--json` is a switch."""
 MaxBytes = Annotated[int, typer.Option(min=1, help="Largest picture file that is opened.")]
 MaxPixels = Annotated[

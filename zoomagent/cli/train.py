@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from zoomagent.cli import train_lion, train_rl, train_sft
+from zoomagent.cli.options import place_file
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,7 +28,7 @@ def calibrate(
     records: Annotated[
         Path, typer.Argument(help="JSON lines, one asked question each (zoomagent.confidence.records).")
     ],
-    out: Annotated[Path, typer.Option(help="The arbiter, one JSON file.")],
+    out: Annotated[Path, typer.Option(help="The arbiter, one JSON file.", callback=place_file)],
     seed: Annotated[int, typer.Option(min=0, help="Which records are fitted on, certified on and held out.")] = 1,
     report: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model that was asked.")] = "",
@@ -71,7 +72,7 @@ app.command(name="probe")(train_rl.probe)
 def scope(
     arbiter: Annotated[str, typer.Argument(help="An arbiter's file, or nano: the packaged one.")],
     looks: Annotated[Path, typer.Argument(help="JSON lines of zoomagent bench looks.")],
-    out: Annotated[Path, typer.Option(help="The same arbiter with its pictures, one JSON file.")],
+    out: Annotated[Path, typer.Option(help="The same arbiter with its pictures, one JSON file.", callback=place_file)],
     records: Annotated[
         list[Path] | None, typer.Option(help="Records whose pictures are of its own kinds too; repeat.")
     ] = None,

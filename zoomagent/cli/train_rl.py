@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zoomagent.cli.options import OldOut, ProfileName, Table, out_of
+from zoomagent.cli.options import OldOut, ProfileName, Table, out_of, place_file
 
 Stage = Literal["gap", "box"]
 OnCollapse = Literal["stop", "raise-tool", "restore"]
@@ -128,7 +128,7 @@ def probe(
     split: Annotated[str, typer.Option(help="train or held-out.")] = "held-out",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
     tools: Annotated[str, typer.Option(help="Tools offered, by name and comma; empty: the rows' or the model's.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Write figures and rows as JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write figures and rows as JSON here.", callback=place_file)] = None,
     old_out: OldOut = None,
     format: Table = "text",
 ) -> None:

@@ -26,6 +26,9 @@ def sft(
     start_from: Annotated[
         Path | None, typer.Option(help="--preset: a state folder of an earlier run, or a checkpoint.")
     ] = None,
+    sounds: Annotated[
+        float, typer.Option(min=0, max=1, help="--preset: share of the rows that are about spectrograms of sounds.")
+    ] = 0.0,
     fonts: Annotated[Path | None, typer.Option(help="--preset: a folder of fonts to write texts with too.")] = None,
     photographs: Annotated[Path | None, typer.Option(help="--preset: a folder of pictures as backgrounds.")] = None,
     stage: Annotated[
@@ -62,7 +65,7 @@ def sft(
     shared = {name: value for name, value in numbers.items() if value is not None}
     shared |= {"seed": seed, "workers": workers, "save_every": save_every}
     if model is None or data is None:
-        more = {"dense_steps": dense_steps, "level": level, "start_from": start_from}
+        more = {"dense_steps": dense_steps, "level": level, "start_from": start_from, "sounds": sounds}
         more |= {"fonts": fonts, "photographs": photographs, "precision": precision or "fp32"}
         folder = _train_from_random({"preset": preset or "nano", **shared, **more})
         typer.echo(f"Weights in {folder}. Use them:\n{usage(folder)}")

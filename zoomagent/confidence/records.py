@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from zoomagent.confidence.features import Features, to_dict
 from zoomagent.errors import SettingInvalid
+from zoomagent.files import read_text
 
 
 class Record(BaseModel):
@@ -51,7 +52,7 @@ class Record(BaseModel):
 def read_records(path: Path) -> list[Record]:
     """Every record of the file, in order. Raises SettingInvalid naming the first bad line."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, ValueError) as error:
         raise SettingInvalid(f"There is no JSON-lines text file {path.name!r} to read records from.") from error
     records: list[Record] = []

@@ -92,7 +92,7 @@ def read_published(reply: str, options: Sequence[str] = ()) -> ReadAnswer:
 
 
 def abstains(text: str) -> bool:
-    """Whether the words say that the answer can not be seen, and nothing else."""
+    """Whether the words say that the answer cannot be seen, and nothing else."""
     bare = unwrapped(text)
     said = plain(bare) if len(bare) <= MOST_PLAIN else bare
     return said == plain(CANNOT_TELL) or (len(said) <= 200 and _ABSTAINS.fullmatch(said) is not None)

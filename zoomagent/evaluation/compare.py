@@ -23,7 +23,7 @@ from zoomagent.evaluation.rivals.frames import GRID
 from zoomagent.evaluation.sets.public.catalogue import questions
 from zoomagent.evaluation.sets.public.question import Corners, PublicSet
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Video, open_media
+from zoomagent.media import Recording, open_media
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.moments import Moment, words
 from zoomagent.page.pictures import inlined_shot
@@ -166,7 +166,7 @@ def _shots(shown: Sequence[Pair], kind: PublicSet, folder: Path) -> dict[str, di
             text = f"Question {question.id[:80]!r} of the folder is another one than was asked. Give the same files."
             raise InputRefused(text, code="data_corrupt")
         with open_media(question.picture) as opened:
-            picture = Sheet(opened, opened.moment, GRID) if isinstance(opened, Video) else opened
+            picture = Sheet(opened, opened.moment, GRID) if isinstance(opened, Recording) else opened
             size = picture.size
             scale = min(1.0, SIDE / max(size.width, size.height))
             small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))

@@ -94,7 +94,8 @@ def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
     return table
 
 
-def report(settings: Settings, found: Sequence[Found]) -> dict[str, Any]:
+def report(settings: Any, found: Sequence[Found]) -> dict[str, Any]:
+    """What is written to a file; `settings` are a frozen dataclass."""
     return {"settings": asdict(settings), "rows": rows(found), "answers": [asdict(one) for one in found]}
 
 

@@ -31,10 +31,12 @@ class Text:
 @dataclass(frozen=True, eq=False)
 class Pixels:
     """A rendered view in a message. Equal keys promise equal pixels, so a model may cache its visual prefix by key.
-    `before` stands directly before it, wherever it goes: the time of a frame."""
+    `wav` is what sounds in the time that the view shows, for a model that hears (a file of its own). `before` stands
+    directly before it, wherever it goes: the time of a frame."""
 
     key: str
     image: Image.Image
+    wav: bytes | None = None
     before: str = ""
 
 

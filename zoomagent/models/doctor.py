@@ -4,7 +4,7 @@
 
 The model is asked in the words of `prompts.py`, as a run asks it. Answers are checked, not status codes: some servers
 say 200 and ignore half of the request. For everything that does not work, the table says what follows for zoomagent.
-About 25 short calls. "unclear" means that the model answered, but not well enough to tell; then the profile's own value
+About 30 short calls. "unclear" means that the model answered, but not well enough to tell; then the profile's own value
 stays. The last line can be exported to use what was measured: nothing stands in it that is only accepted by the server
 and was not shown to help.
 """
@@ -20,14 +20,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, ZoomAgentError
-from zoomagent.files import check_writable, write_whole
+from zoomagent.errors import ContextTooLong, ModelBlind, ServerError, SettingInvalid, ZoomAgentError
+from zoomagent.files import check_place, check_writable, write_whole
 from zoomagent.geometry import Space
 from zoomagent.models.base import Message, Model, Pixels, Text, ToolCall
 from zoomagent.models.loading import identify, load_model, profile_fields, use_profile
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
     CLEAR_IOU,
+    TONES,
     BoxProbe,
     ask,
     box_probes,
@@ -38,9 +39,10 @@ from zoomagent.models.probes import (
     one_square,
     shrink,
     square_probes,
+    tone_view,
 )
 from zoomagent.models.words.parsing import parse_boxes
-from zoomagent.prompts import SEE, ground_prompt, macro_prompt
+from zoomagent.prompts import SEE, SPECTROGRAM, ground_prompt, macro_prompt
 from zoomagent.text import printable
 
 Verdict = Literal["yes", "no", "unclear"]
@@ -341,6 +343,21 @@ async def context_length(model: Model) -> Check:
     return Check("yes", f"{length} tokens: about {views} of the largest views")
 
 
+async def spectrograms(model: Model) -> Check:
+    """Two drawn sounds, a beep and a rising sweep: which of them is named by which spectrogram?"""
+    right = []
+    for kind in TONES:
+        picture = tone_view(model.profile, kind)
+        for asked in TONES:
+            [reply] = await model.generate(ask(SPECTROGRAM, picture, SEE + asked), max_tokens=8)
+            right.append(reply.text.strip().lower().startswith("yes" if asked == kind else "no"))
+    found = f"{sum(right)} of {len(right)} questions about drawn tones right"
+    instead = "Answers about sounds rest on spectrograms that it was not taught to read, and say so."
+    # Who says the same to all is right in half of them.
+    works: Verdict = "yes" if all(right) else "unclear" if sum(right) > len(right) / 2 else "no"
+    return Check(works, found, instead, {"sound": "spectrogram"} if all(right) else {})
+
+
 async def _names(model: Model, told: list[Message], colour: str) -> bool:
     [reply] = await model.generate(told, max_tokens=16)
     return names_only(reply.text, colour)
@@ -358,6 +375,7 @@ CHECKS: dict[str, Probe] = {
     "pictures in one conversation": picture_limit,
     "views as large as drawn": view_size,
     "context length": context_length,
+    "reads spectrograms": spectrograms,
 }
 
 
@@ -396,6 +414,11 @@ def doctor(
     fields = profile_fields(profile)
     if save_profile is not None:
         check_writable(save_profile.parent)
+        try:
+            check_place(save_profile)
+        except OSError as error:
+            text = f"{save_profile.name!r} can hold no profile ({error.strerror}). Name a file."
+            raise SettingInvalid(text) from None
 
     async def run() -> Report:
         loaded = load_model(model, extra_body=extra_body)

@@ -1,4 +1,4 @@
-"""Drawn pictures whose answers are known: what `doctor.py` shows a model to find out what it can do.
+"""Drawn pictures and tones whose answers are known: what `doctor.py` shows a model to find out what it can do.
 
 A probe is a grey view with a coloured square or two: shapes that the packaged nano model knows as well as large models
 do. `fit_space` judges boxes: in which of the coordinate spaces do they fall on what was drawn.
@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import get_args
 
+import numpy as np
 from PIL import Image, ImageDraw
 
-from zoomagent.geometry import Box, Size, Space, between_spaces
+from zoomagent.geometry import Box, Size, Space, between_spaces, whole
+from zoomagent.media.sound.sound import sound_of
+from zoomagent.media.sound.spectrum import RATE
+from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.profiles import Profile
+from zoomagent.moments import Moment
 
 COLOURS = {"red": (208, 32, 36), "green": (30, 138, 52), "blue": (36, 72, 206), "yellow": (238, 204, 28)}
 GROUND = (150, 150, 150)
@@ -100,6 +105,22 @@ def shrink(answers: Sequence[tuple[BoxProbe, Sequence[float]]]) -> float | None:
 def one_square(profile: Profile, colour: str) -> Pixels:
     """A view with one square in its middle."""
     return square_view(profile, (colour,), Size(1, 1), ((0.5, 0.5),)).view
+
+
+TONES = {"beep": (1000.0, 1000.0), "rising sweep": (300.0, 3000.0)}
+"""Drawn sounds, and their pitch in Hertz at the beginning and at the end."""
+
+
+def tone_view(profile: Profile, kind: str) -> Pixels:
+    """The spectrogram of three seconds, the second of which is a tone of this kind."""
+    first, last = TONES[kind]
+    times = np.arange(3 * RATE) / RATE
+    there = (times >= 1) & (times < 2)
+    pitch = np.interp(times, (1, 2), (first, last))
+    wave = 0.5 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE) * there
+    sheet = Sheet(sound_of(wave.astype(np.float32)), Moment(0, 3000), 1)
+    size = profile.fit(sheet.size, min(profile.max_pixels, 480 * 480))
+    return Pixels(f"probe-tone-{kind}-{size.width}x{size.height}", sheet.view(whole(sheet.size), size))
 
 
 def ask(*parts: Pixels | str) -> list[Message]:

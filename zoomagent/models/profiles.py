@@ -30,6 +30,7 @@ from zoomagent.strategy import Task
 ToolDialect = Literal["openai", "hermes", "mini-o3", "p2r", "none"]
 BoxedWords = Literal["phrase", "json", "none"]
 Grid = Literal["cells", "tiles", "fixed"]
+Taught = Literal["none", "spectrogram", "audio"]
 Frames = Literal["sheet", "timed"]
 
 
@@ -50,7 +51,9 @@ class Profile:
     which a thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to
     serve, by which an arbiter knows them ("": not known; a server's own word is none). `routes` names the part of the
     model that is asked for each task: a served model, an adapter in this process; {}: one for all. `hint` is the token
-    that stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated."""
+    that stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated. `sound`:
+    whether it was taught to read the spectrogram of a sound, as far as is known, or hears: its server then gets the
+    sound too (`input_audio`)."""
 
     family: str
     space: Space
@@ -90,6 +93,7 @@ class Profile:
     routes: Mapping[str, str] = field(default_factory=dict, hash=False)
     hint: str = ""
     hint_id: int = 0
+    sound: Taught = "none"
     source: str = ""
 
     def fit(self, size: Size, max_pixels: int | None = None) -> Size:
@@ -351,6 +355,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "space": get_args(Space),
     "tool_dialect": get_args(ToolDialect),
     "grid": get_args(Grid),
+    "sound": get_args(Taught),
 }
 
 

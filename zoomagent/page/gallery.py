@@ -25,7 +25,7 @@ from PIL import Image
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_whole
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Limits, Picture, Video, VideoLimits, open_media
+from zoomagent.media import Limits, Picture, Recording, VideoLimits, open_media
 from zoomagent.media.limits import own_limits
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.moments import GRID
@@ -48,7 +48,7 @@ class Gallery:
         self._folder = folder
         self._limits = limits or own_limits()
         self._video_limits = VideoLimits(max_bytes=self._limits.max_bytes, cache_bytes=CLIP_BYTES)
-        self._open: OrderedDict[str, Picture | Video] = OrderedDict()
+        self._open: OrderedDict[str, Picture | Recording] = OrderedDict()
         self._lent: dict[str, int] = {}
         self._unasked: dict[str, None] = {}
         self._lock = threading.RLock()
@@ -90,7 +90,7 @@ class Gallery:
             self._lent[file] = self._lent.get(file, 0) + 1
         try:
             opened = self._open_file(file)
-            if isinstance(opened, Video):
+            if isinstance(opened, Recording):
                 moment, grid, hidden = frames or (opened.moment, GRID, ())
                 if not moment.start < moment.end <= opened.duration:
                     raise unknown()
@@ -135,7 +135,7 @@ class Gallery:
                 (self._folder / name).unlink(missing_ok=True)
             self._unasked.clear()
 
-    def _open_file(self, name: str) -> Picture | Video:
+    def _open_file(self, name: str) -> Picture | Recording:
         """Opened without the lock: others are lent theirs meanwhile. Of two openings the first stays."""
         with self._lock:
             known = self._open.get(name)

@@ -18,7 +18,7 @@ from zoomagent.errors import InputRefused
 from zoomagent.graphs.context import Bench, Live
 from zoomagent.graphs.regions import check_regions
 from zoomagent.graphs.state import Question
-from zoomagent.media import Picture, Video
+from zoomagent.media import Picture, Recording
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Pixels
 from zoomagent.moments import GRID
@@ -52,7 +52,7 @@ class ToldViews(ViewStore):
 
 
 async def watched(
-    agent: ZoomAgent, media: Picture | Video, question: str, options: Sequence[str], regions: Regions, tell: Tell
+    agent: ZoomAgent, media: Picture | Recording, question: str, options: Sequence[str], regions: Regions, tell: Tell
 ) -> Answer:
     """The run's answer. `tell` is called in the caller's loop. Cancelling it cancels the run.
 
@@ -68,7 +68,7 @@ async def watched(
             views = ViewStore(sheet, first.model.profile, max_pixels=agent.context.max_view_pixels)
             return Bench(ToldViews(views, told), first.model)
 
-        assert isinstance(media, Video)
+        assert isinstance(media, Recording)
         async for item in ask_clip(media, question, options, agent.context, bench, None, "", settings, began):
             if isinstance(item, Step):
                 told(item)
@@ -89,7 +89,7 @@ async def watched(
             return from_state(item, model=agent.model_name, strategy=agent.context.strategy, seconds=seconds)
         raise AssertionError("a run ends with its state")
 
-    if isinstance(media, Video):
+    if isinstance(media, Recording):
         if regions:
             raise InputRefused("Regions are of pictures. Ask about a video without them.", code="unsupported_image")
         return await agent.awork(Sheet(media, media.moment, GRID), work_on_clip)

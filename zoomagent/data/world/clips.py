@@ -4,12 +4,13 @@
     video = drawn_video(clip, 1024)                        # a Video; its frames are drawn at the size asked for
 
 A clip is a scene whose things have spans of time; it is a pure function of (level, seed, index, length). Things appear
-and go; they do not move. Left out: sound, files (a test writes them), and what is asked (`evaluation/sets/moments.py`).
+and go; they do not move. Left out: sounds (`sounds.py`), files (a test writes them), and what is asked
+(`evaluation/sets/moments.py`).
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 from zoomagent.data.world.render import render
 from zoomagent.data.world.scene import Item, Level, Scene, draw_scene
 from zoomagent.geometry import Size
+from zoomagent.media.sound.sound import Sound
 from zoomagent.media.video.video import FrameRequest, Video
 from zoomagent.moments import Moment
 
@@ -82,10 +84,10 @@ def _span(rng: np.random.Generator, length: float) -> Moment:
     return Moment(start * GAP, (start + frames) * GAP)
 
 
-def drawn_video(clip: Clip, side: int) -> Video:
-    """The clip as a Video of `side` x `side` pixels, named by what is drawn."""
+def drawn_video(clip: Clip, side: int, track: Callable[[], Sound] | None = None) -> Video:
+    """The clip as a Video of `side` x `side` pixels, named by what is drawn; `track` gives its sound."""
     name = hashlib.sha256(f"{clip!r} {side}".encode()).hexdigest()
-    return Video(name, Size(side, side), range(0, DURATION, GAP), DURATION, (), DrawnFrames(clip, side))
+    return Video(name, Size(side, side), range(0, DURATION, GAP), DURATION, (), DrawnFrames(clip, side), track)
 
 
 class DrawnFrames:

@@ -241,8 +241,15 @@ def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[st
     return write(job, source, target)
 
 
+def sound(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    """All samples of a sound."""
+    from zoomagent.media.decoding.decoder_sound import sound as write
+
+    return write(job, source, target)
+
+
 _OPERATIONS = {"header": header, "rows": rows, "coarse": coarse, "regions": regions}
-_OPERATIONS |= {"ground": ground, "survey": survey, "part": part, "probe": probe, "frames": frames}
+_OPERATIONS |= {"ground": ground, "survey": survey, "part": part, "probe": probe, "frames": frames, "sound": sound}
 
 
 def write_all(target: IO[bytes], data: bytes) -> None:

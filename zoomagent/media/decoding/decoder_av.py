@@ -3,7 +3,7 @@
 The format is the one that our own sniffing found, never guessed: FFmpeg's guess would follow a playlist to other files
 and addresses. Should a demuxer ask for one all the same, it is refused. `probe` reads every packet and decodes one
 frame; `frames` decodes on while the next frame lies in the same group of pictures, and seeks else. Needs the extra
-`video`. Left out: sound.
+`video`. Left out: sound (`decoder_sound.py`).
 """
 
 import struct
@@ -34,10 +34,10 @@ class OpensNothing(Exception):
 def probe(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
     """What the clip is: the size of its upright frames, notes; the index of its frames goes into `target`."""
     try:
-        with _opened(job, source) as container:
+        with opened(job, source) as container:
             if len(container.streams) > job["max_streams"]:
                 return {"error": "too_many_streams"}
-            stream = _stream_of(container)
+            stream = stream_of(container)
             if stream is None:
                 return {"error": "corrupt_video"}
             rows = _index(container, stream, job["max_frames"])
@@ -67,8 +67,8 @@ def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[st
     """The job's frames ([time stamp, key frame's time stamp], in order of time), three bytes a pixel, into `target`."""
     size = (job["size"][0], job["size"][1])
     try:
-        with _opened(job, source) as container:
-            stream = _stream_of(container)
+        with opened(job, source) as container:
+            stream = stream_of(container)
             if stream is None:
                 return {"error": "corrupt_video"}
             for frame in _exact(container, stream, job["wanted"], job["max_pixels"]):
@@ -82,7 +82,7 @@ def frames(job: dict[str, Any], source: IO[bytes], target: IO[bytes]) -> dict[st
     return {"notes": []}
 
 
-def _opened(job: dict[str, Any], source: IO[bytes]) -> InputContainer:
+def opened(job: dict[str, Any], source: IO[bytes]) -> InputContainer:
     def refuse(url: str, flags: int, options: dict[str, str]) -> Any:
         raise OpensNothing
 
@@ -93,7 +93,7 @@ def _opened(job: dict[str, Any], source: IO[bytes]) -> InputContainer:
     return container
 
 
-def _stream_of(container: InputContainer) -> VideoStream | None:
+def stream_of(container: InputContainer) -> VideoStream | None:
     """The first stream that moves: cover art is a picture beside it."""
     cover = av.stream.Disposition.attached_pic
     return next((stream for stream in container.streams.video if not stream.disposition & cover), None)

@@ -42,8 +42,11 @@ _WHY = {
     "decode_memory": "Decoding the picture needs more memory than allowed. Give a smaller one, or raise "
     "Limits.decode_bytes.",
     "corrupt_video": "The video is damaged, or holds no frames that can be decoded. Give an intact file.",
-    "too_many_streams": "The video holds more streams than are allowed. Keep the one with the pictures.",
+    "too_many_streams": "The file holds more streams than are allowed. Keep the one that is asked about.",
     "video_too_long": "The video is longer, or has more frames, than is allowed. Cut out the part that matters.",
+    "corrupt_sound": "The sound is damaged, or holds no samples that can be decoded. Give an intact file.",
+    "no_sound": "This file has no sound.",
+    "sound_too_long": "The sound is longer, or cut into more parts, than is allowed. Cut out the part that matters.",
     "bad_frame": "The file has no such page. Pages are counted from 1, frames from 0.",
 }
 

@@ -9,6 +9,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -16,6 +17,8 @@ from PIL import Image
 from zoomagent.geometry import Size
 from zoomagent.media.decoding.worker import decode, refusal
 from zoomagent.media.rendering import render
+from zoomagent.media.sound.decoded import decoded as decoded_sound
+from zoomagent.media.sound.limits import SoundLimits
 from zoomagent.media.spool import Spool
 from zoomagent.media.video.limits import VideoLimits
 from zoomagent.media.video.video import FrameRequest, Video
@@ -73,7 +76,9 @@ def probed(spool: Spool, format: str, limits: VideoLimits) -> Video:
     index = Index(times, rows[1::3], rows[2::3])
     name = hashlib.sha256(f"video {spool.digest} {format}".encode()).hexdigest()
     frames = Decoded(spool, format, Size(*size), index, limits)
-    return Video(name, Size(*size), times, max(duration, times[-1] + 1), tuple(str(note) for note in notes), frames)
+    track = partial(decoded_sound, spool, format, SoundLimits(max_seconds=limits.max_seconds))
+    notes = tuple(str(note) for note in notes)
+    return Video(name, Size(*size), times, max(duration, times[-1] + 1), notes, frames, track)
 
 
 class Decoded:

@@ -1,5 +1,4 @@
-"""open_video: a file, bytes or a `data:` URL that is a clip -> Video, or InputRefused with a stable code. open_media:
-the same for whatever may be a clip or a picture.
+"""open_video: a file, bytes or a `data:` URL that is a clip -> Video, or InputRefused with a stable code.
 
 The bytes are spooled (read once). What they are is found by their first bytes here, and the decoder is told: mp4 and
 mov, mkv and webm, avi. Nothing else is a video, whatever its name says. Addresses are never fetched. Needs the extra
@@ -11,14 +10,11 @@ import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from zoomagent.errors import FetchRefused, InputRefused
 from zoomagent.media.data_url import data_url_blocks
 from zoomagent.media.limits import Limits
-from zoomagent.media.opening import open_picture
 from zoomagent.media.paths import is_file_uri, local_path
-from zoomagent.media.picture import Picture
 from zoomagent.media.spool import Spool, regular_file, spool_blocks, spool_bytes, spool_path
 from zoomagent.media.video.decoded import probed
 from zoomagent.media.video.limits import VideoLimits
@@ -33,7 +29,7 @@ _SIGNS = (
     ("avi", rb"RIFF....AVI "),
 )
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(https?|file|ftp|concat|pipe|data):", re.IGNORECASE)
-MISSING = 'Videos need an extra. Run: pip install "zoomagent[video]"'
+MISSING = 'Videos and sounds need an extra. Run: pip install "zoomagent[video]"'
 
 
 def format_of(start: bytes) -> str | None:
@@ -50,7 +46,7 @@ def open_video(source: str | Path | bytes, *, limits: VideoLimits | None = None)
         text = f"This {type(source).__name__} is no video. Give a path, bytes or a data: URL."
         raise InputRefused(text, code="unsupported_video")
     with contextlib.ExitStack() as unless_opened:
-        spool = _spool(source, limits)
+        spool = spool_recording(source, limits)
         unless_opened.callback(spool.close)
         format = format_of(spool.at(0, START))
         if format is None:
@@ -63,37 +59,29 @@ def open_video(source: str | Path | bytes, *, limits: VideoLimits | None = None)
         return video
 
 
-def open_media(
-    source: Any, *, limits: Limits | None = None, video_limits: VideoLimits | None = None, **more: Any
-) -> Picture | Video:
-    """A clip as a Video, all else as `open_picture(source, limits=limits, **more)` opens it."""
-    if isinstance(source, str | Path | bytes) and is_video(source, limits):
-        return open_video(source, limits=video_limits)
-    return open_picture(source, limits=limits, **more)
-
-
-def is_video(source: str | Path | bytes, limits: Limits | None = None) -> bool:
-    """Whether the source begins as a clip does. What cannot be read is none."""
+def first_bytes(source: str | Path | bytes, limits: Limits | None = None) -> bytes:
+    """The first START bytes of a source, by which its format is known; none of what cannot be read."""
     limits = limits or Limits()
     if isinstance(source, bytes):
-        return format_of(source[:START]) is not None
+        return source[:START]
     try:
         if isinstance(source, str) and source[:5].lower() == "data:":
             # Of base64 only as much as holds the first bytes is decoded.
             comma = source.find(",", 0, 1100)
             is_base64 = comma >= 0 and ";base64" in source[:comma].lower()
             head = source[: comma + 1 + 4 * (START // 3)] if is_base64 else source
-            return format_of(next(data_url_blocks(head, limits), b"")[:START]) is not None
+            return next(data_url_blocks(head, limits), b"")[:START]
         if isinstance(source, str) and _ADDRESS.match(source) and not is_file_uri(source):
-            return False
+            return b""
         path = local_path(source) if isinstance(source, str) else source.expanduser()
         with os.fdopen(regular_file(path, limits.roots), "rb") as file:
-            return format_of(file.read(START)) is not None
+            return file.read(START)
     except (InputRefused, OSError, RuntimeError):
-        return False  # what is wrong is told by whoever opens it as a picture
+        return b""  # what is wrong is told by whoever opens it as a picture
 
 
-def _spool(source: str | Path | bytes, limits: VideoLimits) -> Spool:
+def spool_recording(source: str | Path | bytes, limits: Limits) -> Spool:
+    """The bytes of a clip or sound, read once."""
     if isinstance(source, bytes):
         return spool_bytes(source, limits)
     if isinstance(source, Path):
@@ -101,5 +89,5 @@ def _spool(source: str | Path | bytes, limits: VideoLimits) -> Spool:
     if source[:5].lower() == "data:":
         return spool_blocks(data_url_blocks(source, limits), limits, len(source))
     if _ADDRESS.match(source) and not is_file_uri(source):
-        raise FetchRefused("Addresses of videos are not fetched. Give the file, its bytes or a data: URL.")
+        raise FetchRefused("Addresses of videos and sounds are not fetched. Give the file, its bytes or a data: URL.")
     return spool_path(local_path(source), limits)

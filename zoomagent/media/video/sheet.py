@@ -1,10 +1,11 @@
-"""A sheet: the frames of a moment laid row by row as one virtual picture, for whoever looks at pictures.
+"""A sheet: a moment of a clip or sound laid row by row as one virtual picture, for whoever looks at pictures.
 
     sheet = Sheet(video, video.moment, 3)                  # nine frames: 5760 x 3240 pixels of a clip of 1920 x 1080
     sheet.view(box, size)                                  # rendered from the pixels of the frames that it touches
 
-Each cell stands for a slice of the moment and shows the frame in its middle. A zoom into a cell is that frame in its
-own resolution. Nothing is drawn in: no numbers, no borders. `hidden` moments are grey, for proofs.
+Each cell stands for a slice of the moment. Of a clip it shows the frame in its middle, of a sound all of the slice: its
+spectrogram, so that a row goes on in the next one. A zoom into a cell is that frame in its own resolution, or the
+spectrogram of less time. Nothing is drawn in: no numbers, no borders. `hidden` moments are grey, for proofs.
 """
 
 import hashlib
@@ -16,19 +17,19 @@ from PIL import Image
 from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, intersect
 from zoomagent.media.picture import Picture, Request
-from zoomagent.media.video.video import FrameRequest, Video
+from zoomagent.media.recording import GREY, CellRequest, Recording
 from zoomagent.moments import Moment, slices
 
-GREY = (127, 127, 127)
 MOST = 9
-"""Frames a side at most (ours)."""
+"""Cells a side at most (ours)."""
 
 
 class Sheet(Picture):
-    """`grid` x `grid` frames of `moment` as a picture. A sheet that `owns` its clip closes it."""
+    """`grid` x `grid` slices of `moment` as a picture. `video` is the clip or sound; a sheet that `owns` it closes
+    it."""
 
     def __init__(
-        self, video: Video, moment: Moment, grid: int, hidden: Sequence[Moment] = (), *, owns: bool = False
+        self, video: Recording, moment: Moment, grid: int, hidden: Sequence[Moment] = (), *, owns: bool = False
     ) -> None:
         if not 1 <= grid <= MOST:
             raise ValueError(f"A sheet has 1 to {MOST} frames a side, not {grid}.")
@@ -56,7 +57,7 @@ class Sheet(Picture):
         return [number for number in range(self.grid**2) if intersect(self.cell(number), box).area > 0]
 
     def time_of(self, number: int) -> int:
-        """The time at which cell `number` shows the clip."""
+        """The time at which cell `number` shows the clip; the middle of what it shows of a sound."""
         return self.slices[number].middle
 
     def moment_of(self, box: Box) -> Moment:
@@ -74,23 +75,23 @@ class _Cells:
         self._sheet, self._owns = sheet, owns
 
     def regions(self, requests: Sequence[Request]) -> Iterator[Image.Image]:
-        """Every touched cell's part from its frame's own pixels, each at its place in the view."""
+        """Every touched cell's part, from its frame's own pixels or from the samples, at its place in the view."""
         sheet, video = self._sheet, self._sheet.video
         for box, size in requests:
             places: list[tuple[int, int]] = []
-            wanted: list[FrameRequest] = []
+            wanted: list[CellRequest] = []
             view = Image.new("RGB", (size.width, size.height), GREY)
             for number in sheet.cells(box):
-                cell, time = sheet.cell(number), sheet.time_of(number)
+                cell = sheet.cell(number)
                 part = intersect(cell, box)
                 left, right = (round((x - box.left) * size.width / box.width) for x in (part.left, part.right))
                 top, bottom = (round((y - box.top) * size.height / box.height) for y in (part.top, part.bottom))
-                if right <= left or bottom <= top or any(span.holds(time) for span in sheet.hidden):
+                if right <= left or bottom <= top:
                     continue
                 own = Box(part.left - cell.left, part.top - cell.top, part.right - cell.left, part.bottom - cell.top)
                 places.append((left, top))
-                wanted.append((video.number_at(time), own, Size(right - left, bottom - top)))
-            for place, image in zip(places, video.regions(wanted), strict=True):
+                wanted.append((sheet.slices[number], own, Size(right - left, bottom - top)))
+            for place, image in zip(places, video.cells(wanted, sheet.hidden), strict=True):
                 if image.size == view.size:
                     view = image  # one cell fills the view
                 else:
@@ -108,8 +109,8 @@ class _Cells:
 def open_sheet(opener: Callable[[Any], Any], moment: Moment, grid: int, source: Any) -> Sheet:
     """The sheet of the clip that `opener` makes of `source`, which is closed with it; of an open clip, which stays
     open. Raises InputRefused where the source is no clip."""
-    video = source if isinstance(source, Video) else opener(source)
-    if not isinstance(video, Video):
+    video = source if isinstance(source, Recording) else opener(source)
+    if not isinstance(video, Recording):
         video.close()
-        raise InputRefused("This is no video. Give the clip that was asked about.", code="other_picture")
+        raise InputRefused("This is no video or sound. Give the one that was asked about.", code="other_picture")
     return Sheet(video, moment, grid, owns=video is not source)

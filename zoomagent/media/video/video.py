@@ -8,16 +8,18 @@ Times are whole milliseconds from the first frame. Where the frames come from is
 is `opening.py`'s.
 """
 
+import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from PIL import Image
 
+from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media.lifetime import Lifetime
+from zoomagent.media.recording import GREY, CellRequest, Recording
 from zoomagent.media.rendering import plain_box
+from zoomagent.media.sound.sound import Sound
 from zoomagent.moments import Moment
 
 FrameRequest = tuple[int, Box, Size]
@@ -32,24 +34,28 @@ class Frames(Protocol):
     def close(self) -> None: ...
 
 
-class Video:
-    """An opened clip. `id` names its pixels, `times` when each frame begins, `notes` what was changed to get them."""
+class Video(Recording):
+    """An opened clip. `id` names its pixels, `times` when each frame begins, `notes` what was changed to get them;
+    `track` opens its sound."""
+
+    shows_all = False
 
     def __init__(
-        self, id: str, size: Size, times: Sequence[int], duration: int, notes: tuple[str, ...], frames: Frames
+        self,
+        id: str,
+        size: Size,
+        times: Sequence[int],
+        duration: int,
+        notes: tuple[str, ...],
+        frames: Frames,
+        track: Callable[[], Sound] | None = None,
     ) -> None:
-        self.id = id
-        self.size = size
+        super().__init__(id, size, duration, notes, "video", frames.close)
         self.times = times
-        self.duration = duration
-        self.notes = notes
         self._frames = frames
-        self._lifetime = Lifetime("video", frames.close)
-
-    @property
-    def moment(self) -> Moment:
-        """All of the clip."""
-        return Moment(0, self.duration)
+        self._track = track
+        self._sound: Sound | None = None
+        self._opening = threading.Lock()
 
     @property
     def frame_gap(self) -> int:
@@ -73,14 +79,30 @@ class Video:
             raise ValueError(f"A frame's number is 0 to {len(self.times) - 1}.")
         return self._lifetime.during(self._frames.regions(checked))
 
+    def cells(self, requests: Sequence[CellRequest], hidden: Sequence[Moment] = ()) -> Iterator[Image.Image]:
+        """The frame in the middle of each moment. What is hidden is not decoded."""
+        shown = [not any(span.holds(moment.middle) for span in hidden) for moment, _, _ in requests]
+        frames = self.regions(
+            [
+                (self.number_at(moment.middle), box, size)
+                for (moment, box, size), is_shown in zip(requests, shown, strict=True)
+                if is_shown
+            ]
+        )
+        for (_, _, size), is_shown in zip(requests, shown, strict=True):
+            yield next(frames) if is_shown else Image.new("RGB", (size.width, size.height), GREY)
+
+    def sound(self) -> Sound:
+        """The clip's own sound, from the time of its first frame on; closed with the clip. Raises InputRefused where it
+        has none."""
+        if self._track is None:
+            raise InputRefused("This clip has no sound.", code="no_sound")
+        with self._lifetime.use(), self._opening:
+            if self._sound is None:
+                self._sound = self._track()
+            return self._sound
+
     def close(self) -> None:
-        """Give back memory and files. Pictures already made stay good; those that are being made are finished first."""
-        self._lifetime.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
+        if self._sound is not None:
+            self._sound.close()

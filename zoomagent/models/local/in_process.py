@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 from transformers import DynamicCache
 
-from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable
+from zoomagent.errors import ContextTooLong, ModelNotFound, ModelUnavailable, SettingInvalid
 from zoomagent.geometry import Size
 from zoomagent.models.base import THINKING_ROOM, Likelihood, Message, Pixels, Reply, Text, Token, Usage
 from zoomagent.models.local.checkpoint import Checkpoint, load_checkpoint, readable
@@ -270,6 +270,9 @@ class InProcessModel:
         text = self.profile.tool_dialect in ("mini-o3", "p2r")
         told = arrange(messages, self.profile if text else replace(self.profile, tool_dialect="hermes"), tools)
         pixels = [part for message in told for part in message.parts if isinstance(part, Pixels)]
+        if any(part.wav for part in pixels):
+            why = "A model in this process is given no sounds. Serve it, or set sound to spectrogram in its profile."
+            raise SettingInvalid(why)
         views = tuple(self._features(view) for view in pixels)
         tokens = self._loaded.tokenizer.encode(self._render(told), add_special_tokens=False)
         if tokens.count(self._loaded.image_id) != len(views):

@@ -81,12 +81,7 @@ def to_wire(messages: Sequence[Message], urls: DataUrls) -> list[dict[str, Any]]
         # Plain text where there is no view: every server takes that.
         content: str | list[dict[str, Any]] = "".join(part.text for part in message.parts if isinstance(part, Text))
         if any(isinstance(part, Pixels) for part in message.parts):
-            content = [
-                {"type": "text", "text": part.text}
-                if isinstance(part, Text)
-                else {"type": "image_url", "image_url": {"url": urls.of(part)}}
-                for part in message.parts
-            ]
+            content = [wired for part in message.parts for wired in wire_parts(part, urls)]
         turn: dict[str, Any] = {"role": message.role, "content": content}
         if message.tool_call_id is not None:
             turn["tool_call_id"] = message.tool_call_id
@@ -98,6 +93,17 @@ def to_wire(messages: Sequence[Message], urls: DataUrls) -> list[dict[str, Any]]
             turn["content"] = turn["content"] or None
         turns.append(turn)
     return turns
+
+
+def wire_parts(part: Text | Pixels, urls: DataUrls) -> list[dict[str, Any]]:
+    """A part of a message; behind a view its sound, as OpenAI writes it."""
+    if isinstance(part, Text):
+        return [{"type": "text", "text": part.text}]
+    shown = {"type": "image_url", "image_url": {"url": urls.of(part)}}
+    if part.wav is None:
+        return [shown]
+    audio = {"data": base64.b64encode(part.wav).decode(), "format": "wav"}
+    return [shown, {"type": "input_audio", "input_audio": audio}]
 
 
 def wire_urls(profile: Profile) -> DataUrls:

@@ -8,7 +8,7 @@
    the tools too; other servers do that themselves.
 4. Turns of one role that follow each other become one (profiles whose models are told them apart: in this process).
 
-Training, the in-process model and servers all go through `arrange`, so they can not see different
+Training, the in-process model and servers all go through `arrange`, so they cannot see different
 conversations.
 """
 

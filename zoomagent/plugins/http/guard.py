@@ -15,6 +15,7 @@ import hmac
 import json
 import math
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -191,7 +192,7 @@ def refused(scope: Scope, rules: Rules) -> Refusal | None:
     named = [value for name, value in headers if name == b"host"]
     host = named[0].decode("latin-1") if len(named) == 1 else ""
     name, _, port = host.lower().rpartition(":")
-    without_port = name if name and port.isdigit() else host.lower()
+    without_port = name if name and re.fullmatch(r"[0-9]{1,5}", port) else host.lower()
     if len(named) != 1 or without_port not in rules.hosts:
         return 421, "host_not_allowed", "This host name is not served here."
     origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]

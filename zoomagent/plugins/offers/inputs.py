@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from zoomagent.errors import InputRefused
-from zoomagent.media import Limits, Picture, UrlRules, Video, VideoLimits, open_media
+from zoomagent.media import Limits, Picture, Recording, SoundLimits, UrlRules, VideoLimits, open_media
 
 MAX_PATH = 4096
 """Characters of a path that is looked for below the roots."""
@@ -33,14 +33,15 @@ class Allowed:
     max_pixels: int = Limits.max_pixels
 
 
-def picture_opener(allowed: Allowed) -> Callable[[Any], Picture | Video]:
+def picture_opener(allowed: Allowed) -> Callable[[Any], Picture | Recording]:
     """The opener of an agent that serves clients: text only, within what is allowed. It raises InputRefused."""
     rules = UrlRules(allowed.hosts) if allowed.hosts else None
     limits = Limits(roots=allowed.roots, max_bytes=allowed.max_bytes, max_pixels=allowed.max_pixels)
     clips = VideoLimits(roots=allowed.roots, max_bytes=allowed.max_bytes)
-    opened = partial(open_media, limits=limits, video_limits=clips, allow_urls=rules)
+    sounds = SoundLimits(roots=allowed.roots, max_bytes=allowed.max_bytes)
+    opened = partial(open_media, limits=limits, video_limits=clips, sound_limits=sounds, allow_urls=rules)
 
-    def opener(source: Any) -> Picture | Video:
+    def opener(source: Any) -> Picture | Recording:
         if not isinstance(source, str):
             raise InputRefused("A picture is named by a data: URL, an address or a path, as text.", code="bad_input")
         named = 0 < len(source) <= MAX_PATH and "\0" not in source and ":" not in source.split("/", 1)[0]
@@ -57,11 +58,11 @@ def picture_opener(allowed: Allowed) -> Callable[[Any], Picture | Video]:
     return opener
 
 
-def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> Callable[[Any], Picture | Video]:
+def named_opener(pictures: Mapping[str, Any], allowed: Allowed = Allowed()) -> Callable[[Any], Picture | Recording]:
     """The same, but the names in `pictures` stand for what the program itself gives (anything `open_media` takes)."""
     opened = picture_opener(allowed)
 
-    def opener(source: Any) -> Picture | Video:
+    def opener(source: Any) -> Picture | Recording:
         known = isinstance(source, str) and source in pictures
         return open_media(pictures[source]) if known else opened(source)
 

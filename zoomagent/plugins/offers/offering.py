@@ -27,7 +27,7 @@ from zoomagent.answer import Answer
 from zoomagent.errors import InputRefused, RunError
 from zoomagent.geometry import Box, Size, Space, View, box_from_model, whole
 from zoomagent.graphs.context import Bench
-from zoomagent.media import Picture, Video
+from zoomagent.media import Picture, Recording
 from zoomagent.media.patience import opened_in_time
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.moments import Moment
@@ -63,7 +63,7 @@ from zoomagent.tools.verifying import sees
 from zoomagent.tools.viewing import MAGNIFY
 from zoomagent.tools.zooming import MARGIN, surroundings
 
-Opener = Callable[[Any], Picture | Video]
+Opener = Callable[[Any], Picture | Recording]
 PICTURE_BYTES = 600_000
 """Bytes of all pictures of one result, which become a third more as base64 (ours)."""
 TEXT_BYTES = 60_000
@@ -120,7 +120,7 @@ async def answer_told(agent: ZoomAgent, opener: Opener, asked: AnswerAboutImage)
     raise AssertionError("a run ends with what the client is told")
 
 
-def _tell_answer(answer: Answer, media: Picture | Video) -> Told:
+def _tell_answer(answer: Answer, media: Picture | Recording) -> Told:
     public, crops = public_answer(answer), []
     if isinstance(media, Picture):
         crops = crops_of(answer, media)
@@ -136,7 +136,7 @@ def answer_text(answer: PublicAnswer) -> str:
     if answer.outcome in ("refused", "failed"):
         return f"{answer.code}: {' '.join(answer.reasons)}"
     sure = "" if answer.confidence is None else f" ({answer.confidence_from} confidence {answer.confidence:.2f})"
-    place = "the frames shown" if answer.sheet else "the original"
+    place = "the sheet shown" if answer.sheet else "the original"
     boxes = "".join(f"\nIt rests on {list(box.pixels)} (pixels of {place})." for box in answer.boxes)
     times = "".join(f"\n{one.phrase}: {one.start / 1000:.3f} to {one.end / 1000:.3f} s." for one in answer.moments)
     return f"{answer.answer}{sure}\n{' '.join(answer.reasons)}{times}{boxes}"
@@ -148,8 +148,8 @@ def answer_text(answer: PublicAnswer) -> str:
 async def looking(agent: ZoomAgent, opener: Opener, asked: ToolArguments) -> Told:
     """What one tool gives. Raises ToolError and RunError."""
     with await opened_in_time(opener, asked.image, agent.context.budget.seconds) as picture:
-        if isinstance(picture, Video):
-            text = "This tool takes pictures. Ask answer_about_image about a clip."
+        if isinstance(picture, Recording):
+            text = "This tool takes pictures. Ask answer_about_image about a clip or sound."
             raise InputRefused(text, code="unsupported_image")
         match asked:
             case Crop() | Zoom():

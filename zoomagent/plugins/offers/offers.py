@@ -81,7 +81,7 @@ class ToolArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     image: Annotated[str, Field(description="the picture: a data: URL, or a file or address the server allows")]
-    """A clip is one too where a question is asked; single tools refuse it."""
+    """A clip or sound is one too where a question is asked; single tools refuse it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -195,9 +195,9 @@ OFFERS = (
     Offer(
         "answer_about_image",
         "Answer about an image",
-        "Answer a question about a picture that may be large, or about a clip (mp4, mov, mkv, webm, avi): looks closer "
-        "where that is needed, checks what it saw, and says how sure it is, which regions the answer rests on, and "
-        "when in the clip.",
+        "Answer a question about a picture that may be large, or about a clip (mp4, mov, mkv, webm, avi) or sound "
+        "(wav, flac, mp3, ogg): looks closer where that is needed, checks what it saw, and says how sure it is, which "
+        "regions the answer rests on, and when in the clip or sound.",
         AnswerAboutImage,
         PublicAnswer,
         shows=True,

@@ -2,8 +2,8 @@
 
     asked = read_request(body)            # the question, its picture and settings; RequestRefused names the field
 
-The last turn is asked: its text, and its one picture or clip, or the latest of an earlier turn. What the system and
-earlier turns said is told with the question, as words; `zoomagent.alone` leaves it out. Parameters that only steer
+The last turn is asked: its text, and its one picture, clip or sound, or the latest of an earlier turn. What the system
+and earlier turns said is told with the question, as words; `zoomagent.alone` leaves it out. Parameters that only steer
 sampling, and what clients send by default though nothing here heeds it (stop, a response_format of JSON), have no
 effect and are listed as `unused`; what a reply without it would break (n, tools, logprobs, a JSON schema) is refused.
 Left out: pictures in earlier turns beside the latest, which nobody asks about.
@@ -79,6 +79,18 @@ class VideoPart(Strict):
     video_url: Annotated[ImageUrl, BeforeValidator(_as_object)]
 
 
+class Audio(Strict):
+    data: str
+    format: Literal["wav", "mp3", "flac", "ogg"]
+
+
+class AudioPart(Strict):
+    """A sound, as OpenAI writes it: base64, and what it says it is; its first bytes decide."""
+
+    type: Literal["input_audio"]
+    input_audio: Audio
+
+
 def _without_null(content: Any) -> Any:
     """Null says nothing, as an empty text does."""
     return "" if content is None else content
@@ -89,7 +101,7 @@ def _kind_of(content: Any) -> str:
 
 
 Words = Annotated[str, Tag("words")]
-Part = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
+Part = Annotated[TextPart | ImagePart | VideoPart | AudioPart, Field(discriminator="type")]
 Parts = Annotated[list[Part], Field(fail_fast=True, min_length=1, max_length=MAX_PARTS), Tag("parts")]
 TextParts = Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=MAX_PARTS), Tag("parts")]
 Nothing = Annotated[list[Any], Field(max_length=0)] | None
@@ -273,24 +285,26 @@ def _image(messages: Sequence[Message], last: int) -> str:
     asked = _images(messages[last:])
     if len(asked) > 1:
         text = (
-            f"One picture or clip is asked about at a time; the last turn has {len(asked)}. Ask about each by itself."
+            f"One picture or clip or sound is asked about at a time; the last turn has {len(asked)}. "
+            "Ask about each by itself."
         )
         raise RequestRefused(text, "messages")
     shown = asked or _images(messages[:last])
     if not shown:
-        text = "No picture is given. Put an image_url part, or a video_url part, into the last message."
+        text = "No picture is given. Put an image_url, video_url or input_audio part into the last message."
         raise RequestRefused(text, "messages")
     return shown[-1]
 
 
 def _images(messages: Sequence[Message]) -> list[str]:
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    found = [
-        part.image_url if isinstance(part, ImagePart) else part.video_url
-        for part in parts
-        if not isinstance(part, TextPart)
-    ]
-    return [one.url for one in found]
+    return [_url_of(part) for part in parts if not isinstance(part, TextPart)]
+
+
+def _url_of(part: ImagePart | VideoPart | AudioPart) -> str:
+    if isinstance(part, AudioPart):
+        return f"data:audio/{part.input_audio.format};base64,{part.input_audio.data}"
+    return part.image_url.url if isinstance(part, ImagePart) else part.video_url.url
 
 
 def _question(messages: Sequence[Message], last: int, alone: bool, regions: int) -> str:
@@ -348,7 +362,7 @@ def _refusal(error: ValidationError, given: Any) -> RequestRefused:
 
 _CHOICES = {
     "role": "system, developer, user and assistant speak here; results of tools are not taken, nothing calls them.",
-    "type": "a part is text, an image_url, or a video_url.",
+    "type": "a part is text, an image_url, a video_url or an input_audio.",
 }
 _SAID = {
     "extra_forbidden": "This parameter is not known here. Leave it out.",

@@ -22,6 +22,7 @@ from zoomagent.confidence.records import Record, draw
 from zoomagent.confidence.scope import Among, Near, Tree
 from zoomagent.errors import SettingInvalid
 from zoomagent.evaluation.scoring import clopper_pearson
+from zoomagent.files import read_text
 
 Array = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def read_looks(path: Path) -> list[Look]:
     """Every line of the file. Raises SettingInvalid naming the first that is none."""
     try:
         # Not `splitlines`: a file's name may hold other ends of lines.
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = read_text(path).removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise SettingInvalid(f"There is no file {path.name!r} of zoomagent bench looks.") from error
     found = []

@@ -17,6 +17,7 @@ from zoomagent.data.world.scene import DEEP, FULL, SMALL, Level, Scene, cut_out,
 from zoomagent.data.world.varied import Variety, varied
 from zoomagent.training.nano.branches import Dialogues, Practice, Words
 from zoomagent.training.nano.branches_search import every, searched
+from zoomagent.training.nano.branches_sounds import sound_row
 from zoomagent.training.nano.branches_tools import tools_prompt, with_tools
 from zoomagent.training.nano.located import close_region
 from zoomagent.training.nano.looks import TEXT, Row, View, draw
@@ -28,7 +29,8 @@ from zoomagent.training.nano.packing import Branch, pack
 class Shapes:
     """How many branches of each sort a row holds, and which rows there are: `tools` is the share with tools on offer,
     `deep` of scenes with much smaller things, `cut` of regions instead of whole scenes, `varied` of scenes in another
-    look, `large` of rows whose whole is shown twice as large, as a search shows it."""
+    look, `large` of rows whose whole is shown twice as large, as a search shows it, `sounds` of rows about
+    spectrograms."""
 
     direct: int = 3
     yes_no: int = 2
@@ -45,6 +47,7 @@ class Shapes:
     tools: float = 0.22
     deep: float = 0.45
     cut: float = 0.45
+    sounds: float = 0.0
 
 
 SEARCHING = Shapes(direct=3, yes_no=2, boxes=2, parts=4, cues=0, micro=1, several=0, every=5, searched=0)
@@ -73,8 +76,11 @@ class Mix:
 
     def row(self, index: int) -> Row:
         rng = np.random.default_rng([self.seed, index, 7])
+        is_large = np.random.default_rng([self.seed, index // ALIKE, 13]).random() < self.shapes.large
+        if np.random.default_rng([self.seed, index, 23]).random() < self.shapes.sounds:
+            return sound_row(self.words, self.config, self.level, self.seed, index, is_large)
         scene = self.scene(index, rng)
-        if np.random.default_rng([self.seed, index // ALIKE, 13]).random() < self.shapes.large:
+        if is_large:
             return self._row(scene, "", practices_of(SEARCHING, self.searching, scene, rng), self.config.search_side)
         if rng.random() < self.shapes.tools:
             count = self.shapes.with_tools

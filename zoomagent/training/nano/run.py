@@ -43,8 +43,9 @@ HELD_OUT_SEED = SPLITS["held-out"] + 1
 @dataclass(frozen=True)
 class Settings:
     """One training run. `steps` counts optimizer steps in all; the first `dense_steps` train the tower alone. `rows`
-    are scenes per step and process; `rate` is AdamW's peak learning rate. `fonts` and `photographs` are folders of
-    files that scenes are drawn with beside their own; `start_from` has weights to begin with."""
+    are scenes per step and process; `rate` is AdamW's peak learning rate. `sounds` is the share of rows about
+    sounds, which the packaged weights were not taught. `fonts` and `photographs` are folders of files that scenes are
+    drawn with beside their own; `start_from` has weights to begin with."""
 
     out: Path
     preset: str = "nano"
@@ -61,6 +62,7 @@ class Settings:
     evaluate_every: int = 500
     save_every: int = 250
     weights: Weights = Weights()
+    sounds: float = 0.0
     start_from: Path | None = None
     fonts: Path | None = None
     photographs: Path | None = None
@@ -108,7 +110,8 @@ def train(settings: Settings) -> Path:
     tokenizer = build_tokenizer(corpus(level), PHRASES)
     learner = Learner(build_model(config, tokenizer), Heads(config, level), settings.weights)
     variety = Variety.of(settings.fonts, settings.photographs)
-    mixes = [Mix(tokenizer, config, level, seed, Shapes(), variety) for seed in (settings.seed, HELD_OUT_SEED)]
+    shapes = Shapes(sounds=settings.sounds)
+    mixes = [Mix(tokenizer, config, level, seed, shapes, variety) for seed in (settings.seed, HELD_OUT_SEED)]
     _run_steps(accelerator, learner, mixes[0], mixes[1], tokenizer, settings)
     if accelerator.is_main_process:
         save_checkpoint(learner.model, tokenizer, config, settings.out / "checkpoint")
