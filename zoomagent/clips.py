@@ -248,6 +248,7 @@ def info_of(sheet: Sheet) -> SheetInfo:
         duration=sheet.video.duration,
         clip=sheet.video.id,
         hidden=tuple((span.start, span.end) for span in sheet.hidden),
+        heard=sheet.video.shows_all,
     )
 
 
@@ -277,6 +278,7 @@ def looked_sheet(view: ViewRecord, picture: Sheet) -> LookedSheet:
     made = view.get("sheet", own)
     fields = {name: view[name] for name in ("source", "box", "size", "depth")}
     info = {**made, "duration": picture.video.duration, "clip": picture.video.id}
+    info["heard"] = made.get("heard", False) or picture.video.shows_all
     return LookedSheet.model_validate({"view": view["id"], **fields, "sheet": info})
 
 

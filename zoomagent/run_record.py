@@ -49,13 +49,15 @@ class Candidate(Value):
 
 class SheetInfo(Value):
     """Which frames of a clip a picture is made of: `grid` x `grid` of them, row by row, from `moment` (milliseconds) of
-    a clip of `duration`, those in `hidden` moments grey. `clip` is the clip's content hash."""
+    a clip of `duration`, those in `hidden` moments grey. `clip` is the content hash of the clip, or sound. `heard`:
+    spectrograms of these moments, and no frames."""
 
     moment: Times
     grid: int
     duration: int
     clip: str = ""
     hidden: tuple[Times, ...] = ()
+    heard: bool = False
 
 
 class Evidence(Value):
