@@ -241,7 +241,7 @@ def test_what_is_no_picture_is_told_in_words(opened: Open, address: str) -> None
     page.wait_for_selector("#trouble:not([hidden])")
     assert len(text(page, "#trouble span")) > 20
     drop(page, b"%PDF", "paper.pdf", "application/pdf")
-    page.get_by_text("neither a picture nor a video").wait_for()
+    page.get_by_text("neither a picture, a video nor a sound").wait_for()
     page.click("#go")
     drop(page, png(), "photo.png", "image/png")
     page.wait_for_selector("canvas[data-ready=true]")

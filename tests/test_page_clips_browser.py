@@ -99,5 +99,5 @@ def test_a_clip_is_asked_about_and_its_frames_are_followed(opened: Open, address
 
 
 def test_a_clip_that_the_browser_cannot_play_goes_to_the_server(opened: Open, address: str) -> None:
-    page = given(opened, address, [film(format="avi", codec="mpeg4"), "film.avi", "video/x-msvideo"], plays=False)
+    page = given(opened, address, [film(format="avi", codec="mpeg4"), "film.avi", ""], plays=False)
     assert "1:00 of 1:00" in page.locator(".caption").first.inner_text()

@@ -213,6 +213,7 @@ def scores(call: Call) -> list[float]:
 def test_a_moment_that_the_model_asks_for_is_looked_at_proved_and_shown(tmp_path: Path) -> None:
     answer, model = ask([FRAME, CLOSER])
     assert answer.text == "47" and answer.picture is not None and answer.picture.sheet is not None
+    assert "Answered from the frame at 23.005 s." in answer.reasons
     sheet = answer.picture.sheet
     assert sheet.grid == 1 and SHOWN.start <= sheet.moment[0] < sheet.moment[1] <= SHOWN.end
     assert (answer.picture.width, answer.picture.height) == (SIDE, SIDE)

@@ -188,8 +188,40 @@ def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer
     """One answer of all that was done: the last look's, or the search's; all steps and the whole price."""
     states = [state for state in (run.searched, *run.looks) if state]
     parts = [from_state(state, model=model, strategy=strategy) for state in states]
-    last, first = parts[-1], parts[0]
-    cost = Cost(
+    last, first, shown, given = parts[-1], parts[0], frames_in(run), info_of(run.sheet)
+    evidence = evidence_of(last, shown, run.sheet) if run.looks else proof_of(run, last)
+    # The answer's picture: the frames that it rests on, where the model asked for others than it was given.
+    rests_on = [item.sheet or given for item in evidence if item.chosen and item.perspective == "micro"]
+    info = rests_on[-1] if rests_on else given
+    evidence = [placed(item, item.sheet or given, info) for item in evidence]
+    sheet = run.sheet.other(Moment(*info.moment), info.grid)
+    picture = last.picture or PictureInfo(id=sheet.id, width=sheet.size.width, height=sheet.size.height)
+    made = {"id": sheet.id, "width": sheet.size.width, "height": sheet.size.height, "sheet": info}
+    boxes, regions = (last.boxes, last.regions) if info == given else ((), ())
+    return last.model_copy(
+        update={
+            "cost": cost_of(parts, seconds),
+            "steps": steps_of(parts, run, info == given),
+            "moments": first.moments if run.searched else (),
+            "views": tuple(Looked(**one.model_dump(exclude={"sheet"})) for one in shown if one.sheet == info),
+            "frames": tuple(one for one in shown if one.sheet != info),
+            "regions": regions,
+            "picture": picture.model_copy(update=made) if last.outcome.kind in ANSWERED else None,
+            "evidence": tuple(evidence),
+            "boxes": boxes or tuple(item.box for item in evidence if item.chosen and item.sheet is None),
+            "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run, sheet)),
+        }
+    )
+
+
+def placed(item: Evidence, sheet: SheetInfo, picture: SheetInfo) -> Evidence:
+    """Evidence that lies in the frames `sheet`, of an answer whose picture are the frames `picture`."""
+    return item.model_copy(update={"sheet": None if sheet == picture else sheet})
+
+
+def cost_of(parts: Sequence[Answer], seconds: float) -> Cost:
+    """What all parts cost."""
+    return Cost(
         model_calls=sum(part.cost.model_calls for part in parts),
         visual_tokens=sum(part.cost.visual_tokens for part in parts),
         prompt_tokens=sum(part.cost.prompt_tokens for part in parts),
@@ -197,41 +229,15 @@ def answer_of(run: ClipRun, model: str, strategy: str, seconds: float) -> Answer
         seconds=max(seconds, sum(part.cost.seconds for part in parts)),
         seconds_in_model=sum(part.cost.seconds_in_model for part in parts),
     )
-    shown = frames_in(run)
-    evidence = evidence_of(run, last, shown) if run.looks else proof_of(run, last)
-    # The picture of the answer: the frames that it rests on, where the model asked for others than it was given.
-    own = info_of(run.sheet)
-    rests_on = [item.sheet or own for item in evidence if item.chosen and item.perspective == "micro"]
-    info = rests_on[-1] if rests_on else own
-    places = [item.sheet or own for item in evidence]
-    evidence = [
-        item.model_copy(update={"sheet": None if place == info else place})
-        for item, place in zip(evidence, places, strict=True)
-    ]
-    steps = list(first.steps) if run.searched else []
+
+
+def steps_of(parts: Sequence[Answer], run: ClipRun, rests_on_given: bool) -> tuple[Step, ...]:
+    """The steps of all parts. Boxes of another look, or in other frames, lie in another picture than the answer's."""
+    steps = list(parts[0].steps) if run.searched else []
     for number, part in enumerate(parts[1:] if run.searched else parts, start=2):
-        # Boxes of another look, or in other frames, lie in another picture than the answer's.
-        other = {} if part is last and info == own else {"boxes": ()}
-        steps += [step.model_copy(update={"id": f"look-{number}-{step.id}", **other}) for step in part.steps]
-    side = run.sheet.video.size
-    picture = last.picture or PictureInfo(id=run.sheet.id, width=1, height=1)
-    name = run.sheet.other(Moment(*info.moment), info.grid).id
-    placed = {"id": name, "width": info.grid * side.width, "height": info.grid * side.height, "sheet": info}
-    boxes = last.boxes if info == own else ()
-    return last.model_copy(
-        update={
-            "cost": cost,
-            "steps": tuple(steps),
-            "moments": first.moments if run.searched else (),
-            "views": tuple(Looked(**one.model_dump(exclude={"sheet"})) for one in shown if one.sheet == info),
-            "frames": tuple(one for one in shown if one.sheet != info),
-            "regions": last.regions if info == own else (),
-            "picture": picture.model_copy(update=placed) if last.outcome.kind in ANSWERED else None,
-            "evidence": tuple(evidence),
-            "boxes": boxes or tuple(item.box for item in evidence if item.chosen and item.sheet is None),
-            "reasons": last.reasons if not run.looks else (*last.reasons, *where_looked(first, run)),
-        }
-    )
+        boxes = {} if part is parts[-1] and rests_on_given else {"boxes": ()}
+        steps += [step.model_copy(update={"id": f"look-{number}-{step.id}", **boxes}) for step in part.steps]
+    return tuple(steps)
 
 
 def info_of(sheet: Sheet) -> SheetInfo:
@@ -242,6 +248,7 @@ def info_of(sheet: Sheet) -> SheetInfo:
         duration=sheet.video.duration,
         clip=sheet.video.id,
         hidden=tuple((span.start, span.end) for span in sheet.hidden),
+        heard=sheet.video.shows_all,
     )
 
 
@@ -254,15 +261,14 @@ def frames_in(run: ClipRun) -> tuple[LookedSheet, ...]:
     return tuple(looked_sheet(view, sheet) for view, sheet in shown if not view.get("blank") and not view.get("marks"))
 
 
-def evidence_of(run: ClipRun, answer: Answer, shown: Sequence[LookedSheet]) -> list[Evidence]:
-    """The evidence of the last look, with the time that each box shows, and the frames it lies in where these are
-    others than it began with."""
-    sheets, own, items = {looked.view: looked.sheet for looked in shown}, info_of(run.sheet), []
+def evidence_of(answer: Answer, shown: Sequence[LookedSheet], given: Sheet) -> list[Evidence]:
+    """The evidence of a look at the frames `given`, with the time that each box shows, and the frames it lies in."""
+    sheets = {looked.view: looked.sheet for looked in shown}
+    items = []
     for item in answer.evidence:
-        info = sheets.get(item.view, own)
-        moment = run.sheet.other(Moment(*info.moment), info.grid).moment_of(Box(*item.box))
-        place = {"moment": (moment.start, moment.end), "sheet": None if info == own else info}
-        items.append(item.model_copy(update=place))
+        info = sheets.get(item.view, info_of(given))
+        moment = given.other(Moment(*info.moment), info.grid).moment_of(Box(*item.box))
+        items.append(item.model_copy(update={"moment": (moment.start, moment.end), "sheet": info}))
     return items
 
 
@@ -272,12 +278,13 @@ def looked_sheet(view: ViewRecord, picture: Sheet) -> LookedSheet:
     made = view.get("sheet", own)
     fields = {name: view[name] for name in ("source", "box", "size", "depth")}
     info = {**made, "duration": picture.video.duration, "clip": picture.video.id}
+    info["heard"] = made.get("heard", False) or picture.video.shows_all
     return LookedSheet.model_validate({"view": view["id"], **fields, "sheet": info})
 
 
-def where_looked(first: Answer, run: ClipRun) -> list[str]:
-    """How the frames were chosen that a question about what is to be seen was answered from."""
-    sheet, found = run.sheet, first.reasons[:1] if run.searched is not None and first.moments else ()
+def where_looked(first: Answer, run: ClipRun, sheet: Sheet) -> list[str]:
+    """How the frames `sheet` were chosen that a question about what is to be seen was answered from."""
+    found = first.reasons[:1] if run.searched is not None and first.moments else ()
     if sheet.video.shows_all:
         return [" ".join([f"Answered from the spectrogram from {words(sheet.moment)}.", *found])]
     frames = f"{sheet.grid**2} frames from {words(sheet.moment)}"

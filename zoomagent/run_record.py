@@ -49,8 +49,8 @@ class Candidate(Value):
 
 class SheetInfo(Value):
     """Which frames of a clip a picture is made of: `grid` x `grid` of them, row by row, from `moment` (milliseconds) of
-    a clip of `duration`, those in `hidden` moments grey. `clip` is the clip's content hash. `heard`: the spectrogram of
-    its sound instead of frames."""
+    a clip of `duration`, those in `hidden` moments grey. `clip` is the content hash of the clip, or sound. `heard`:
+    spectrograms of these moments, and no frames."""
 
     moment: Times
     grid: int

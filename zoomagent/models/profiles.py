@@ -51,9 +51,9 @@ class Profile:
     which a thing counts as seen there (0: half a token). `weights` is the hash of the weights that a server is said to
     serve, by which an arbiter knows them ("": not known; a server's own word is none). `routes` names the part of the
     model that is asked for each task: a served model, an adapter in this process; {}: one for all. `hint` is the token
-    that stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated. `sound`: whether
-    it was taught to read the spectrogram of a sound, as far as is known, or hears: its server then gets the sound too
-    (`input_audio`)."""
+    that stands before tags (LION's soft prompt; "": none), with its id, `hint_id`: it is never generated. `sound`:
+    whether it was taught to read the spectrogram of a sound, as far as is known, or hears: its server then gets the
+    sound too (`input_audio`)."""
 
     family: str
     space: Space

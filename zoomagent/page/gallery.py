@@ -25,9 +25,9 @@ from PIL import Image
 from zoomagent.errors import InputRefused, StoreError
 from zoomagent.files import write_whole
 from zoomagent.geometry import Box, Size, whole
-from zoomagent.media import Limits, Picture, Recording, VideoLimits, open_media
+from zoomagent.media import Limits, Picture, Recording, SoundLimits, VideoLimits, open_media
 from zoomagent.media.limits import own_limits
-from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.sheet import sheet_of
 from zoomagent.moments import GRID
 from zoomagent.page.names import file_and_sheet, unknown
 
@@ -42,21 +42,20 @@ MOST_UNASKED = 32
 
 
 class Gallery:
-    """Pictures and clips by name. May be used by several threads; those that are lent are never closed."""
+    """Pictures, clips and sounds by name. May be used by several threads; those that are lent are never closed."""
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self._folder = folder
         self._limits = limits or own_limits()
-        self._video_limits = VideoLimits(max_bytes=self._limits.max_bytes, cache_bytes=CLIP_BYTES)
         self._open: OrderedDict[str, Picture | Recording] = OrderedDict()
         self._lent: dict[str, int] = {}
         self._unasked: dict[str, None] = {}
         self._lock = threading.RLock()
 
     def add(self, content: bytes) -> str:
-        """Keep a file of a picture or clip; its name. Raises InputRefused where it is none, StoreError where it cannot
-        be kept."""
-        picture = open_media(content, limits=self._limits, video_limits=self._video_limits)
+        """Keep a file of a picture, clip or sound; its name. Raises InputRefused where it is none, StoreError where it
+        cannot be kept."""
+        picture = self._opened(content)
         if isinstance(picture, Picture):
             picture.prepare()
         path = self._folder / picture.id
@@ -91,10 +90,8 @@ class Gallery:
         try:
             opened = self._open_file(file)
             if isinstance(opened, Recording):
-                moment, grid, hidden = frames or (opened.moment, GRID, ())
-                if not moment.start < moment.end <= opened.duration:
-                    raise unknown()
-                yield Sheet(opened, moment, grid, hidden)
+                moment, grid, hidden, heard = frames or (opened.moment, GRID, (), False)
+                yield sheet_of(opened, moment, grid, hidden, heard)
             elif frames is None:
                 yield opened
             else:
@@ -143,12 +140,17 @@ class Gallery:
                 self._open.move_to_end(name)
                 return known
         self.check(name)
-        opened = open_media(self._folder / name, limits=self._limits, video_limits=self._video_limits)
+        opened = self._opened(self._folder / name)
         with self._lock:
             picture = self._open.setdefault(name, opened)
         if picture is not opened:
             opened.close()
         return picture
+
+    def _opened(self, source: bytes | Path) -> Picture | Recording:
+        most = self._limits.max_bytes
+        clips, sounds = VideoLimits(max_bytes=most, cache_bytes=CLIP_BYTES), SoundLimits(max_bytes=most)
+        return open_media(source, limits=self._limits, video_limits=clips, sound_limits=sounds)
 
     def _forget_oldest(self) -> None:
         idle = [name for name in self._open if not self._lent.get(name)]

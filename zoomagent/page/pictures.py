@@ -13,7 +13,7 @@ from PIL import Image
 
 from zoomagent.geometry import Box, Size
 from zoomagent.media import Picture
-from zoomagent.media.video.sheet import Sheet
+from zoomagent.media.video.sheet import Sheet, sheet_of
 from zoomagent.moments import Moment
 from zoomagent.page.run_html import Shot, Shots
 from zoomagent.page.tree import Node, Place, path, shown_size, tree, walk
@@ -70,7 +70,8 @@ def picture_in(picture: Picture, sheet: SheetInfo | None) -> Picture:
     """The picture that boxes lie in: of a clip, the sheet of these frames."""
     if sheet is None or not isinstance(picture, Sheet):
         return picture
-    return picture.other(Moment(*sheet.moment), sheet.grid, [Moment(*span) for span in sheet.hidden])
+    hidden = [Moment(*span) for span in sheet.hidden]
+    return sheet_of(picture.video, Moment(*sheet.moment), sheet.grid, hidden, sheet.heard)
 
 
 def stage(pictures: Pictures) -> dict[str, Any]:

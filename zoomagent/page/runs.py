@@ -52,6 +52,8 @@ MAX_VALUES = 200
 """Values of a question (ours): the largest has fifty."""
 MOST_EVIDENCE, MOST_VIEWS = 200, 5000
 """What one kept run holds (ours); the longest have a tenth."""
+MOST_TIME = 10**9
+"""Milliseconds up to which a kept run may name a time (ours)."""
 LISTED = 200
 """Saved runs that are listed, newest first."""
 
@@ -256,7 +258,9 @@ def _is_of_clip(sheet: SheetInfo, picture: PictureInfo) -> bool:
     if own is None or (sheet.clip, sheet.duration) != (own.clip, own.duration) or not FILE.fullmatch(sheet.clip):
         return False
     grids = 1 <= sheet.grid <= MOST_FRAMES and len(sheet.hidden) <= MOST_HIDDEN
-    return grids and all(0 <= start < end <= sheet.duration for start, end in spans)
+    # A clip's own sound may be longer than its frames.
+    longest = sheet.duration if sheet.heard == own.heard else MOST_TIME
+    return grids and all(0 <= start < end <= longest for start, end in spans)
 
 
 def lies_in(box: Corners, size: tuple[int, int]) -> bool:

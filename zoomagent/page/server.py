@@ -80,7 +80,15 @@ POLICY = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-STATUS = {"unknown_picture": 404, "unknown_run": 404, "unknown_tile": 404, "unknown_view": 404, "rate_limited": 429}
+STATUS = {
+    "unknown_picture": 404,
+    "other_picture": 404,
+    "no_sound": 404,
+    "unknown_run": 404,
+    "unknown_tile": 404,
+    "unknown_view": 404,
+    "rate_limited": 429,
+}
 
 
 def page_app(agent: ZoomAgent, folder: Path, limits: Limits | None = None) -> FastAPI:
@@ -178,6 +186,7 @@ def _serve_pictures(app: FastAPI, gallery: Gallery) -> None:
             if isinstance(picture, Sheet):
                 about |= {"name": sheet_name(info_of(picture)), "asked": picture.video.id, "grid": picture.grid}
                 about |= {"duration": picture.video.duration, "frame_gap": picture.video.frame_gap}
+                about["sound"] = picture.video.shows_all
             return about
 
     uploads = asyncio.Semaphore(UPLOADS)

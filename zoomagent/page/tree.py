@@ -10,6 +10,7 @@ and did not look at are counted, not listed. Left out: pixels (`pictures.py`), H
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from zoomagent.media.sound.sound import CELL
 from zoomagent.moments import GRID, Moment, seconds, words
 from zoomagent.page.names import sheet_name
 from zoomagent.run_record import Corners, Evidence, Looked, PictureInfo, Region, RunRecord, SheetInfo, Step
@@ -54,7 +55,7 @@ class Node:
     @property
     def title(self) -> str:
         if self.number == 0:
-            return "The whole picture" if self.sheet is None else "The whole clip"
+            return f"The whole {'picture' if self.sheet is None else 'sound' if self.sheet.heard else 'clip'}"
         if self.sheet is not None and self.whole:
             return frames_words(self.sheet)
         if self.crop is not None:
@@ -122,16 +123,20 @@ def whole_box(picture: PictureInfo, sheet: SheetInfo | None) -> Corners:
     """All of the picture, or of another sheet of its clip."""
     if sheet is None or picture.sheet is None:
         return (0, 0, picture.width, picture.height)
+    if sheet.heard and not picture.sheet.heard:
+        return (0, 0, CELL.width * sheet.grid, CELL.height * sheet.grid)
     own = picture.sheet.grid
     return (0, 0, picture.width // own * sheet.grid, picture.height // own * sheet.grid)
 
 
 def frames_words(sheet: SheetInfo) -> str:
     """Which frames a sheet is made of."""
-    moment = Moment(*sheet.moment)
+    moment, grey = Moment(*sheet.moment), ", some of it grey" if sheet.hidden else ""
+    if sheet.heard:
+        return f"The sound, {words(moment)}{grey}"
     if sheet.grid == 1:
         return f"The frame at {seconds(moment.middle)}"
-    return f"{sheet.grid**2} frames, {words(moment)}{', some of them grey' if sheet.hidden else ''}"
+    return f"{sheet.grid**2} frames, {words(moment)}{grey}"
 
 
 def key_of(place: Place) -> str:
@@ -195,16 +200,14 @@ def _views(answer: RunRecord) -> list[tuple[Place, Looked]]:
 
 
 def _around(node: Node, nodes: Iterable[Node]) -> Iterator[Node]:
-    """The sheets that were looked at before and show a longer moment, in which the node's lies."""
+    """The sheets that were looked at before and show a longer moment, in which the node's lies. A frame alone stands
+    for a time, and holds no others; frames and sounds do not hold each other."""
     for one in nodes:
         if one.number < node.number and one.whole and _length(one.sheet) > _length(node.sheet):
-            assert one.sheet is not None and node.sheet is not None, "longer than none"
-            # A frame alone stands for a time, and holds no others.
-            if (
-                one.sheet.grid > 1
-                and one.sheet.moment[0] <= node.sheet.moment[0]
-                and node.sheet.moment[1] <= one.sheet.moment[1]
-            ):
+            around, inside = one.sheet, node.sheet
+            assert around is not None and inside is not None, "longer than none"
+            holds = around.moment[0] <= inside.moment[0] and inside.moment[1] <= around.moment[1]
+            if holds and around.heard == inside.heard and (around.grid > 1 or around.heard):
                 yield one
 
 

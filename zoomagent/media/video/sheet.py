@@ -18,6 +18,7 @@ from zoomagent.errors import InputRefused
 from zoomagent.geometry import Box, Size, intersect
 from zoomagent.media.picture import Picture, Request
 from zoomagent.media.recording import GREY, CellRequest, Recording
+from zoomagent.media.video.video import Video
 from zoomagent.moments import Moment, slices
 
 MOST = 9
@@ -104,6 +105,18 @@ class _Cells:
     def close(self) -> None:
         if self._owns:
             self._sheet.video.close()
+
+
+def sheet_of(recording: Recording, moment: Moment, grid: int, hidden: Sequence[Moment], heard: bool) -> Sheet:
+    """A sheet of a clip or sound as somebody else names it; of a clip its own sound's, where it is `heard`. Raises
+    InputRefused where there is no such moment."""
+    if heard and isinstance(recording, Video):
+        recording = recording.sound()
+    if not 0 <= moment.start < moment.end <= recording.duration:
+        raise InputRefused(
+            "This clip or sound has no such moment. Give the one that was asked about.", code="other_picture"
+        )
+    return Sheet(recording, moment, grid, hidden)
 
 
 def open_sheet(opener: Callable[[Any], Any], moment: Moment, grid: int, source: Any) -> Sheet:

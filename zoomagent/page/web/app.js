@@ -31,7 +31,7 @@ function start() {
     ask();
   });
   $("regions").addEventListener("input", mark);
-  first.viewer.addEventListener("drawn", ({ detail }) => (first.given.duration ? trouble("Regions are of pictures. Ask about a video without them.") : addRegion(detail)));
+  first.viewer.addEventListener("drawn", ({ detail }) => (first.given.duration ? trouble("Regions are of pictures. Ask about a video or sound without them.") : addRegion(detail)));
   $("question").addEventListener("input", () => { $("trouble").hidden = true; });
   $("open-picture").addEventListener("click", () => $("file").click());
   $("open-saved").addEventListener("click", openSaved);
@@ -86,7 +86,7 @@ async function take(giving, question = "", file = "") {
   $("open-picture").hidden = false;
   if (question) $("question").value = question;
   history.replaceState(null, "", location.pathname);
-  hear(picture.duration ? `The video is open: ${timeWords(picture.duration)}` : `The picture is open: ${picture.width} by ${picture.height} pixels`);
+  hear(picture.duration ? `The ${picture.sound ? "sound" : "video"} is open: ${timeWords(picture.duration)}` : `The picture is open: ${picture.width} by ${picture.height} pixels`);
   $("question").focus({ preventScroll: true });
 }
 

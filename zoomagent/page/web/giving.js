@@ -7,7 +7,7 @@ import { $, el } from "./dom.js";
 export function listen({ given, example, trouble }) {
   const empty = el("div.empty", {},
     el("p.big", {}, "Drop a picture"),
-    el("p", {}, "or a video; or paste one. Large ones are welcome: up to 178 megapixels."),
+    el("p", {}, "or a video or a sound; or paste one. Large ones are welcome: up to 178 megapixels."),
     el("p.buttons", {},
       el("button.primary", { type: "button", id: "choose", onclick: () => $("file").click() }, "Choose a picture"),
       el("button", { type: "button", id: "example", onclick: example }, "Take the example")));
@@ -15,16 +15,16 @@ export function listen({ given, example, trouble }) {
 
   const take = (file) => {
     if (!file) return;
-    if (file.type.startsWith("image/")) given(file, file.name);
-    else if (file.type.startsWith("video/")) frameOrAll(file).then((blob) => blob && given(blob, file.name));
-    else trouble("This is neither a picture nor a video. Give a JPEG, PNG, WebP or a video that your browser plays.");
+    if (file.type.startsWith("image/") || isSound(file)) given(file, file.name);
+    else if (isVideo(file)) frameOrAll(file).then((blob) => blob && given(blob, file.name));
+    else trouble("This is neither a picture, a video nor a sound. Give a JPEG, PNG, WebP, MP4, WebM or WAV, say.");
   };
   $("file").addEventListener("change", (event) => {
     take(event.target.files[0]);
     event.target.value = "";
   });
   addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files].find((one) => /^(image|video)\//.test(one.type));
+    const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/") || isVideo(one) || isSound(one));
     if (!file) return;
     event.preventDefault();
     take(file);
@@ -40,6 +40,11 @@ export function listen({ given, example, trouble }) {
     take(event.dataTransfer.files[0]);
   });
 }
+
+// Some browsers know no type of files that they cannot play.
+const isVideo = ({ type, name }) => type.startsWith("video/") || (!type && /\.(mp4|mov|mkv|webm|avi)$/i.test(name));
+
+const isSound = ({ type, name }) => type.startsWith("audio/") || (!type && /\.(wav|flac|mp3|ogg)$/i.test(name));
 
 // A frame of a video as a PNG, pixel for pixel; or the video's file; null when neither was wanted. A video that the browser
 // cannot play is given as it is: the server may read it.

@@ -60,7 +60,7 @@ export class Pane {
       this.time.setAttribute("aria-valuetext", momentWords(picture.name));
     }
     const sides = `${picture.width} by ${picture.height} pixels`;
-    const what = picture.duration ? `Frames of the clip, ${momentWords(picture.name)}` : "The picture";
+    const what = picture.duration ? `${picture.name.endsWith("-sound") ? "The sound" : "Frames of the clip"}, ${momentWords(picture.name)}` : "The picture";
     this.canvas.setAttribute("aria-label", `${what}, ${sides}. Arrow keys move, plus and minus zoom, 0 shows the whole.`);
     this.#say();
   }
