@@ -6,20 +6,29 @@ tags name what the whole cannot show. Left out: tags for the first look, which m
 enough by itself, and for DualFocus.
 """
 
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
 from zoomagent.errors import RunError
 from zoomagent.geometry import Box
 from zoomagent.graphs.asking import BudgetedModel, NodeRun
 from zoomagent.graphs.context import Live
 from zoomagent.graphs.endings import model_step, step_words
 from zoomagent.graphs.state import ProblemRecord, TagRecord, Update
-from zoomagent.tools.tagging import tag as tag_view
+from zoomagent.tools.tagging import Tagger, call_tagger, names_of
+from zoomagent.tools.verifying import sees
+from zoomagent.tools.viewing import ViewStore
 
+T = TypeVar("T")
 LEAST = 0.5
 """The score from which a name of the model is a tag (ours); a name that could not be scored is one."""
 MOST = 20
 """Tags of a run (ours)."""
+SHARE = 3
+"""Tags take at most one in so many of a run's calls (ours): a search needs the others."""
 KEEP = 8
-"""Calls that are kept for what follows (ours)."""
+"""Calls that are kept for what follows in any case (ours)."""
 
 
 @model_step
@@ -31,27 +40,56 @@ async def tag(run: NodeRun) -> Update:
     limit = views.profile.whole_pixels or None
     parts = quarters(Box(*whole["box"]))
     shown = [whole, *(views.add(part, source=whole["id"], max_pixels=limit) for part in parts)]
-    found: dict[str, TagRecord] = {}
+    names = [view["id"] for view in shown]
     problems: list[ProblemRecord] = []
+    found: list[TagRecord] = []
+    try:
+        found = await (tags_by_model(run, names) if tagger is None else tags_by(tagger, views, names))
+    except RunError as error:
+        if error.code != "tagger_failed":
+            raise
+        problems = [ProblemRecord(id="tags", code=error.code, text=str(error), stops=False)]
+    kept = list({record["id"]: record for record in reversed(found)}.values())[::-1][:MOST]
+    words = f"Tags: {', '.join(record['label'] for record in kept)}." if kept else "No tags were found."
+    return {"views": shown, "tags": kept, "problems": problems, "steps": step_words(words, names)}
+
+
+async def tags_by(tagger: Tagger, views: ViewStore, shown: Sequence[str]) -> list[TagRecord]:
+    """What a tagger of the caller's finds in each view: it has a scale of its own, and says what it finds."""
+    found = []
     for view in shown:
-        try:
-            tags = await tag_view(BudgetedModel(run, keep=KEEP), views, view["id"], tagger=tagger)
-        except RunError as error:
-            # Tags help a look; they do not take its calls away, and without them it goes on.
-            if error.code == "tagger_failed":
-                problems = [ProblemRecord(id="tags", code=error.code, text=str(error), stops=False)]
-            elif error.code != "budget_calls":
-                raise
-            break
-        for one in tags:
-            # A tagger of the caller's has a scale of its own, and says what it finds.
-            if tagger or one.score is None or one.score >= LEAST:
-                record = TagRecord(id=one.label, view=view["id"], label=one.label, score=one.score)
-                found.setdefault(one.label, record)
-    tags_kept = list(found.values())[:MOST]
-    words = f"Tags: {', '.join(record['label'] for record in tags_kept)}." if tags_kept else "No tags were found."
-    steps = step_words(words, [view["id"] for view in shown])
-    return {"views": shown, "tags": tags_kept, "problems": problems, "steps": steps}
+        tags = await asyncio.to_thread(call_tagger, tagger, views.image(view), ())
+        tags.sort(key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
+        found += [TagRecord(id=one.label, view=view, label=one.label, score=one.score) for one in tags]
+    return found
+
+
+async def tags_by_model(run: NodeRun, shown: Sequence[str]) -> list[TagRecord]:
+    """What the model names in each view, then each name asked for once, where it was named first. What the run's share
+    for tags does not pay for is left out: they help a look, and do not take its calls away."""
+    views, calls = run.bench.views, run.context.budget.calls
+    model = BudgetedModel(run, keep=max(KEEP, calls - calls // SHARE))
+    named = await all_paid([names_of(model, await views.pixels(view)) for view in shown])
+    places: dict[str, str] = {}
+    for number, view in enumerate(shown):
+        for name in named.get(number, ()):
+            places.setdefault(name, view)
+    scores = await all_paid([sees(model, views, view, name) for name, view in places.items()])
+    found = [
+        TagRecord(id=name, view=view, label=name, score=scores[number])
+        for number, (name, view) in enumerate(places.items())
+        if number in scores and ((score := scores[number]) is None or score >= LEAST)
+    ]
+    return sorted(found, key=lambda one: -1.0 if one["score"] is None else one["score"], reverse=True)
+
+
+async def all_paid(work: Sequence[Coroutine[Any, Any, T]]) -> dict[int, T]:
+    """What came of each by its number, without those for which no calls were left."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException) and not (isinstance(one, RunError) and one.code == "budget_calls"):
+            raise one
+    return {number: one for number, one in enumerate(done) if not isinstance(one, BaseException)}
 
 
 def quarters(box: Box) -> list[Box]:

@@ -18,7 +18,7 @@ from zoomagent.models.base import Message, Text
 from zoomagent.models.profiles import NANO
 from zoomagent.models.words.chat import arrange
 from zoomagent.page.saving import save
-from zoomagent.prompts import CUES, GROUND, MICRO, TAGS
+from zoomagent.prompts import CUES, GROUND, MICRO, SEE, TAGS
 from zoomagent.tools.tagging import Tag, Tagger
 
 HINT = "<|tag_hint|>"
@@ -65,6 +65,15 @@ def test_tags_of_the_whole_and_its_parts_are_told_to_the_closer_question(hint: s
     assert told and all(("According to" in call.text) == bool(hint) for call in told)
     assert "tag" in [step.name for step in answer.steps]
     assert Answer.model_validate_json(answer.model_dump_json()) == answer
+
+
+@pytest.mark.parametrize("calls", [12, 24, 60])
+def test_tags_leave_two_thirds_of_the_calls_to_the_look(calls: int) -> None:
+    fake = model()
+    answer = asked(fake, tags="auto", budget=Budget(calls=calls))
+    of_tags = [call for call in fake.history if call.text.endswith(TAGS) or SEE in call.text]
+    assert answer.answered and answer.outcome.codes == () and len(of_tags) <= calls // 3 + 1  # the crop's own check
+    assert len([call for call in of_tags if SEE in call.text]) <= 7, "a name that two parts show is asked for once"
 
 
 def test_an_own_tagger_is_asked_instead_of_the_model() -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from zoomagent.confidence.replies import abstains, plain
 from zoomagent.errors import RunError
-from zoomagent.models.base import Message, Model, Reply, Text
+from zoomagent.models.base import Message, Model, Pixels, Reply, Text
 from zoomagent.models.words.unwrapping import is_call, listed
 from zoomagent.prompts import TAGS
 from zoomagent.text import storable
@@ -60,8 +60,7 @@ async def tag(
     else:
         pixels = await views.pixels(view)  # drawn once, for all names
         if not labels:
-            [reply] = await model.generate([Message("user", (pixels, Text(TAGS)))], deadline=deadline, task="image")
-            labels = names_in(reply)
+            labels = await names_of(model, pixels, deadline=deadline)
         names = labels[:MAX_LABELS]
         calls = [asyncio.ensure_future(sees(model, views, view, name, deadline=deadline)) for name in names]
         try:
@@ -72,6 +71,12 @@ async def tag(
                 call.cancel()
         found = [Tag(name, score) for name, score in zip(names, scores, strict=True)]
     return sorted(found, key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
+
+
+async def names_of(model: Model, pixels: Pixels, deadline: float | None = None) -> list[str]:
+    """What the model names when it is asked what a view shows."""
+    [reply] = await model.generate([Message("user", (pixels, Text(TAGS)))], deadline=deadline, task="image")
+    return names_in(reply)
 
 
 def call_tagger(tagger: Tagger, picture: Image.Image, labels: Sequence[str]) -> list[Tag]:
