@@ -12,8 +12,8 @@ was found, it is spelt from original pixels. What two scales say of one line is 
 import asyncio
 import math
 import re
-import warnings
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
