@@ -530,3 +530,10 @@ def test_rows_that_are_damaged_are_told_by_whoever_reads_them(
             sample_of_each_kind(folder, 9)
         else:
             load_rows(folder, whole=reader == "learn whole")
+
+
+@pytest.mark.parametrize("number", [2**63, 10**24])
+@pytest.mark.parametrize("name", ["seed", "limit"])
+def test_numbers_that_no_card_can_keep_are_refused_at_once(name: str, number: int, world: Path) -> None:
+    with pytest.raises(SettingInvalid, match=r"below 2\*\*63"):
+        settings(world, **{name: number})

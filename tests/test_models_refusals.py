@@ -273,7 +273,9 @@ def test_extra_fields_are_for_servers_only_and_are_a_setting_of_the_run() -> Non
     assert answer.outcome.kind == "failed" and answer.outcome.code == "setting_invalid"
 
 
-@pytest.mark.parametrize("text", ["[1]", "enable_thinking=false", "3"])
+@pytest.mark.parametrize(
+    "text", ["[1]", "enable_thinking=false", "3", '{"a": NaN}', '{"a": [1e999]}', '{"a": "\\ud800"}']
+)
 def test_what_is_no_json_object_is_refused_at_the_command_line(text: str) -> None:
     from typer.testing import CliRunner
 

@@ -13,7 +13,8 @@ import pytest
 from fake_server import Body, FakeServer, Guise, Status, choice, completion, images_of, token_logprobs
 from PIL import Image
 
-from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, RunError, ServerError
+from zoomagent.agent import ZoomAgent
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelNotFound, RunError, ServerError, SettingInvalid
 from zoomagent.geometry import Size
 from zoomagent.models.base import Message, Pixels, Text, ToolCall
 from zoomagent.models.metering import metered
@@ -361,6 +362,32 @@ def test_reply_names_of_another_model_are_kept_for_the_record() -> None:
 def test_base_urls_without_a_path_get_the_usual_one() -> None:
     assert api_base("http://localhost:8000") == "http://localhost:8000/v1"
     assert api_base("https://host/api/v3/") == "https://host/api/v3"
+    assert api_base("http://[::1]:8000") == "http://[::1]:8000/v1"
+
+
+NO_ADDRESSES = (
+    "127.0.0.1:99999/v1",
+    "127.0.0.1:0",
+    "127.0.0.1:\xb2/v1",
+    "[::1/v1",
+    "[",
+    "",
+    "/v1",
+    ":80",
+    "\udcff/v1",
+    "a b/",
+)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_what_is_no_address_is_a_wrong_setting_of_every_run(scheme: str, address: str) -> None:
+    with pytest.raises(SettingInvalid, match="no address that can be") as told:
+        api_base(f"{scheme}://{address}")
+    assert len(address) < 4 or address not in str(told.value)
+    with ZoomAgent(f"{scheme}://{address}#m") as agent:
+        answer = agent.ask(Image.new("RGB", (64, 64)), "What?")
+    assert (answer.outcome.kind, answer.outcome.code) == ("failed", "setting_invalid")
 
 
 def test_every_message_text_survives_the_wire() -> None:

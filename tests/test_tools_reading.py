@@ -320,6 +320,8 @@ def test_lines_are_found_by_their_text_or_by_a_pattern() -> None:
     text = text_of("Tel. 06221 4711", "C++ (v2)", "Invoice No 12")
     assert [line.text for line in text.find("tel.06221")] == ["Tel. 06221 4711"]
     assert [line.text for line in text.find("c++ (V2)")] == ["C++ (v2)"]
+    for pattern in ("/[[c]/", "/[a||c]/", "/[a&&c]/"):
+        assert text.find(pattern) is not None  # Python warns of these, and warnings are errors here
     assert [line.text for line in text.find(r"/\bno \d+$/")] == ["Invoice No 12"]
     assert text.find("nowhere") == ()
 

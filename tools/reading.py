@@ -13,6 +13,7 @@ import asyncio
 import math
 import re
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,8 @@ def check_wanted(what: str) -> re.Pattern[str] | None:
     """The regular expression of a text to find, where it is one. SettingInvalid for what cannot be looked for."""
     if len(what) > 2 and what[0] == what[-1] == "/":
         try:
-            return re.compile(what[1:-1], re.IGNORECASE)
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of what may mean more one day
+                return re.compile(what[1:-1], re.IGNORECASE)
         except (re.error, OverflowError, RecursionError) as error:
             raise SettingInvalid(
                 f"{what!r} is no regular expression: {error}. Leave the slashes out to look for the text itself."

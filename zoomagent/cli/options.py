@@ -8,6 +8,7 @@ Left out: options of one command, and the defaults that a settings file gives (`
 """
 
 import inspect
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -33,9 +34,18 @@ def read_object(text: str) -> dict[str, Any]:
         value = read_json(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text[:200]!r} is no JSON ({error}); write an object like {EXTRA_BODY}") from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not _is_plain(value):
         raise typer.BadParameter(f"{text[:200]!r} is no JSON object; write one like {EXTRA_BODY}")
     return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can hold it: Python reads NaN and Infinity, which are no numbers there, and halves of characters."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True
 
 
 MODEL_WORDS = "nano, a folder with weights, hf:NAME of the hub, a server's base URL (#NAME picks its model), or auto"

@@ -63,7 +63,8 @@ class Gallery:
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_whole(path, content)
-                self._unasked[picture.id] = None
+                with self._lock:  # others go through it meanwhile
+                    self._unasked[picture.id] = None
         except OSError as error:
             picture.close()
             raise StoreError(f"The picture cannot be kept ({error.strerror}). Free space.", code="store_io") from error
@@ -120,7 +121,8 @@ class Gallery:
 
     def keep(self, name: str) -> None:
         """A run was asked about it: it stays when the gallery closes."""
-        self._unasked.pop(name, None)
+        with self._lock:
+            self._unasked.pop(name, None)
 
     def close(self) -> None:
         """Close all pictures; remove the files of those that nothing was asked about."""

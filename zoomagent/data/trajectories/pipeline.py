@@ -77,6 +77,7 @@ OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 CHOOSABLE, JUDGED, TOLD = TypeAdapter(Choosable), TypeAdapter(Judged), TypeAdapter(Told)
 T = TypeVar("T")
+MOST_NUMBER = 1 << 63
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is (0: not known)."""
@@ -101,6 +102,10 @@ class Settings:
     shrink: float = 0.0
     limits: Limits = field(default_factory=own_limits)
     thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def __post_init__(self) -> None:
+        if max(self.seed, self.limit or 0) >= MOST_NUMBER:
+            raise SettingInvalid("A seed or a limit is below 2**63: it is kept with the rows. Give a smaller one.")
 
     def as_json(self, files: Mapping[str, Source], out: Path) -> dict[str, Any]:
         """The settings as the card and the manifest keep them."""

@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
-from zoomagent.errors import BadServerResponse, ModelUnavailable, ServerError
+from zoomagent.errors import BadServerResponse, ModelUnavailable, ServerError, SettingInvalid
 from zoomagent.models.base import Usage
 from zoomagent.models.metering import current_meter
 from zoomagent.models.server.completion import read_json, read_listed, read_usage
@@ -238,6 +239,13 @@ class Connection:
 
 
 def api_base(url: str) -> str:
-    """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given."""
-    parsed = httpx2.URL(url)
+    """The base URL, with the `/v1` that OpenAI-compatible servers expect when no path is given. SettingInvalid for what
+    is no address; it is not repeated, for a key may stand in it."""
+    try:
+        parts, parsed = urlsplit(url), httpx2.URL(url)
+        is_address = bool(parts.hostname) and " " not in parts.netloc and parts.port != 0
+    except (httpx2.InvalidURL, ValueError):
+        is_address = False
+    if not is_address:
+        raise SettingInvalid("The model's server has no address that can be: write it as http://HOST:PORT/v1#NAME.")
     return url.rstrip("/") if parsed.path.strip("/") else str(parsed.copy_with(path="/v1"))
