@@ -58,7 +58,7 @@ def test_a_moment_is_found_bounded_and_proved(alarm: Moment, duration: int) -> N
 def test_what_never_sounds_is_said_with_what_can_have_been_missed() -> None:
     answer = SoundWorld(Moment(2000, 3000)).ask("When is the siren heard?")
     assert answer.text == "Never" and not answer.moments and answer.confidence is None
-    assert "nothing longer than" in answer.reasons[0] and answer.cost.model_calls <= 12
+    assert "too thin to be seen" in answer.reasons[0] and answer.cost.model_calls <= 12
 
 
 @pytest.mark.parametrize(
