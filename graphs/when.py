@@ -357,12 +357,7 @@ def told(state: State, views: ViewStore) -> tuple[str, str]:
         return {"when": NEVER, "long": NEVER, "often": "0"}.get(timing["kind"], CANNOT_TELL), MUTED
     found = sorted(state.get("moments", []), key=lambda one: one["moment"][0])
     names = [phrase for phrase in timing["phrases"] if not any(one["phrase"] == phrase for one in found)]
-    frame = "spectrogram" if video.shows_all else "frame"
-    why = " ".join(
-        f"No {frame} that was looked at shows {phrase}: nothing longer than "
-        f"{seconds(longest_missed(state, phrase, views))} was missed."
-        for phrase in names
-    )
+    why = " ".join(why_missed(state, phrase, views) for phrase in names)
     seen = " ".join(f"{one['phrase'].capitalize()} was seen from {words(Moment(*one['moment']))}." for one in found)
     reason = f"{seen} {why}".strip() or "The frames as a whole decide."
     if timing["kind"] == "order":
@@ -376,6 +371,17 @@ def told(state: State, views: ViewStore) -> tuple[str, str]:
     if timing["kind"] == "long":
         return seconds(found[0]["moment"][1] - found[0]["moment"][0]), reason
     return words(Moment(*found[0]["moment"])), reason
+
+
+def why_missed(state: State, phrase: str, views: ViewStore) -> str:
+    """What was looked at in vain, and what cannot be seen there. A sound's time is all shown, so its reason is what is
+    too thin."""
+    longest = seconds(longest_missed(state, phrase, views))
+    if sheet_of(views).video.shows_all:
+        return (
+            f"No spectrogram that was looked at shows {phrase}. What takes less than {longest} is too thin to be seen."
+        )
+    return f"No frame that was looked at shows {phrase}: nothing longer than {longest} was missed."
 
 
 def answer_source(state: State) -> tuple[str, str]:

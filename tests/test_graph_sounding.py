@@ -1,6 +1,7 @@
 """Where is what sounds? A model that tells colours by what it hears points at the right thing, and muted at none."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_what_sounds_is_pointed_at_and_the_sound_mattered(target: int, item: Any
     first = model.history[0]
     assert prompts.SPECTROGRAM + prompts.SOURCE in first.text and len(first.views) == 2
     assert Answer.model_validate_json(answer.model_dump_json()) == answer
+
+
+def test_it_is_kept_and_saved(tmp_path: Path) -> None:
+    model, store = FakeModel(profile=FAKE_PROFILE, respond=reply, respond_score=scores), tmp_path / "runs.sqlite"
+    with ZoomAgent(model, checkpointer=store) as agent, sounding_video(clip_of(0), SIDE) as video:
+        answer = agent.ask(video, WHERE, thread_id="one")
+        assert agent.ask(video, WHERE, thread_id="one").text == answer.text and len(model.history) == 3
+        answer.save(tmp_path / "run", video)
+    assert (tmp_path / "run" / "page.html").is_file() and (tmp_path / "run" / "crop-1.png").is_file()
 
 
 def test_a_muted_clip_gives_cannot_tell_and_asks_nobody() -> None:

@@ -24,6 +24,7 @@ from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
 from zoomagent.moments import Moment, iou
+from zoomagent.run_record import Step
 from zoomagent.tools.viewing import ViewStore
 
 WHEN = "When is the alarm?"
@@ -57,7 +58,7 @@ def test_a_moment_is_found_bounded_and_proved(alarm: Moment, duration: int) -> N
 def test_what_never_sounds_is_said_with_what_can_have_been_missed() -> None:
     answer = SoundWorld(Moment(2000, 3000)).ask("When is the siren heard?")
     assert answer.text == "Never" and not answer.moments and answer.confidence is None
-    assert "nothing longer than" in answer.reasons[0] and answer.cost.model_calls <= 12
+    assert "too thin to be seen" in answer.reasons[0] and answer.cost.model_calls <= 12
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,22 @@ def test_an_answer_about_a_sound_is_saved_with_its_spectrogram(tmp_path: Path) -
     answer = world.ask(WHEN)
     page = answer.save(tmp_path / "run", world.sound)
     assert page.is_file() and (tmp_path / "run" / "macro.png").is_file()
+
+
+def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    alarm, store = Moment(2000, 3000), tmp_path / "runs.sqlite"
+    whole = SoundWorld(alarm, 10_000).ask(WHEN)
+    first = SoundWorld(alarm, 10_000, checkpointer=store)
+    with first.agent as agent:
+        steps = 0
+        for item in agent.stream(first.sound, WHEN, thread_id="one"):
+            steps += isinstance(item, Step)
+            if steps == 5:
+                break
+    again = SoundWorld(alarm, 10_000, checkpointer=store)
+    answer = again.ask(WHEN, thread_id="one")
+    assert spans(answer) == spans(whole) and answer.text == whole.text
+    assert len(again.model.history) < whole.cost.model_calls
 
 
 ASKED: list[tuple[str, Any]] = [

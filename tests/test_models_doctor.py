@@ -1,6 +1,7 @@
 """The doctor against servers of known abilities: it must find what is there, by the answers, and say so."""
 
 import asyncio
+import base64
 import io
 import json
 import random
@@ -24,7 +25,7 @@ from zoomagent.models.probes import COLOURS, SPACES, box_probes, decide_space, f
 from zoomagent.models.profiles import LLAVA_1_5, NANO, QWEN2_5_VL, QWEN3_VL, UNKNOWN, environment_overrides, override
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
-from zoomagent.prompts import GROUND, SPECTROGRAM, macro_prompt
+from zoomagent.prompts import GROUND, HEAR, SPECTROGRAM, macro_prompt
 
 PROFILES = [QWEN2_5_VL, QWEN3_VL, NANO, LLAVA_1_5, UNKNOWN]
 
@@ -131,14 +132,17 @@ def test_everything_a_good_server_does_is_found() -> None:
     server.most = 1 << 30
     model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(1))
     report = asyncio.run(examine(model))
-    assert {check.name: check.works for check in report.checks if check.works != "yes"} == {"reads spectrograms": "no"}
+    assert {check.name: check.works for check in report.checks if check.works != "yes"} == {
+        "reads spectrograms": "no",
+        "hears sounds": "no",
+    }
     assert report.measured == {
         "space": "thousand",
         "likelihood_of_reply": True,
         "likelihood_of_given": True,
         "tool_dialect": "openai",
     }
-    assert len(server.requests) <= 29
+    assert len(server.requests) <= 33
 
 
 def test_a_model_that_reads_spectrograms_is_told_from_one_that_says_yes_to_all() -> None:
@@ -155,8 +159,32 @@ def test_a_model_that_reads_spectrograms_is_told_from_one_that_says_yes_to_all()
     report, _ = examined(reading)
     assert report.works("reads spectrograms") == "yes" and report.measured["sound"] == "spectrogram"
     assert override(UNKNOWN, report.measured).sound == "spectrogram"
+    assert report.works("hears sounds") == "no"
     report, _ = examined(brain)
     assert report.works("reads spectrograms") == "no" and "sound" not in report.measured
+
+
+def test_a_model_that_hears_is_found_by_what_it_is_sent() -> None:
+    """It goes by the samples alone: the picture beside them shows nothing."""
+    brain = seeing("thousand")
+
+    class Ears(FakeServer):
+        def hear(self, seen: Seen) -> str:
+            parts = [part for turn in self.requests[-1]["messages"] for part in turn["content"] if HEAR in seen.text]
+            audio = [part["input_audio"]["data"] for part in parts if part["type"] == "input_audio"]
+            if not audio:
+                return brain(seen)
+            assert seen.images[-1].convert("L").getextrema() == (127, 127)
+            samples = np.frombuffer(base64.b64decode(audio[0])[44:], "<i2").astype(float)
+            loud = samples[np.abs(samples) > 0]
+            turns = [int((np.diff(np.sign(part)) != 0).sum()) for part in np.array_split(loud, 4)]
+            return "Yes" if (turns[-1] > 2 * turns[0]) == seen.text.rstrip().endswith("rising sweep") else "No"
+
+    server = Ears(brain)
+    server.brain = server.hear
+    model = OpenAIModel("http://fake/v1", "qwen3-vl", transport=server.transport(), retries=RetryPolicy(attempts=1))
+    report = asyncio.run(examine(model))
+    assert report.works("hears sounds") == "yes" and report.measured["sound"] == "audio"
 
 
 def test_a_server_that_says_200_and_ignores_half_is_seen_through() -> None:

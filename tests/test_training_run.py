@@ -12,6 +12,7 @@ from torch import nn
 
 from zoomagent.data.world.scene import SMALL as LEVEL
 from zoomagent.errors import SettingInvalid
+from zoomagent.models.profiles import NANO, override, own_overrides
 from zoomagent.training.nano import run as nano_run
 from zoomagent.training.nano import store
 from zoomagent.training.nano.corpus import PHRASES, corpus
@@ -46,6 +47,12 @@ def test_a_resumed_run_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pyt
     parts = train(settings(tmp_path / "parts", 4))
     a, b = load_file(whole / "model.safetensors"), load_file(parts / "model.safetensors")
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_checkpoint_says_whether_it_was_taught_sounds(tmp_path: Path) -> None:
+    for share, wanted in ((0.0, "none"), (1.0, "spectrogram")):
+        folder = train(settings(tmp_path / str(share), 3, sounds=share, dense_steps=1, evaluate_every=9))
+        assert override(NANO, own_overrides(folder)).sound == wanted
 
 
 class KilledAfter:

@@ -46,6 +46,7 @@ SPECTROGRAM = (
     "several. Low notes are below, high ones above; what is loud is bright. "
 )
 """What stands before every picture of a sound: to see something is to see it there."""
+HEAR = "Can you hear this in the sound? Answer Yes or No. "
 HEARD = "The sound itself follows the picture. "
 """What is added for a model that hears."""
 SOURCE = "The picture after it shows what is to be seen while this sounds. "

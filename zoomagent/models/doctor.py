@@ -28,6 +28,7 @@ from zoomagent.models.loading import identify, load_model, profile_fields, use_p
 from zoomagent.models.metering import metered
 from zoomagent.models.probes import (
     CLEAR_IOU,
+    TONE,
     TONES,
     BoxProbe,
     ask,
@@ -39,10 +40,11 @@ from zoomagent.models.probes import (
     one_square,
     shrink,
     square_probes,
+    tone,
     tone_view,
 )
 from zoomagent.models.words.parsing import parse_boxes
-from zoomagent.prompts import SEE, SPECTROGRAM, ground_prompt, macro_prompt
+from zoomagent.prompts import HEAR, HEARD, SEE, SPECTROGRAM, ground_prompt, macro_prompt
 from zoomagent.text import printable
 
 Verdict = Literal["yes", "no", "unclear"]
@@ -358,6 +360,26 @@ async def spectrograms(model: Model) -> Check:
     return Check(works, found, instead, {"sound": "spectrogram"} if all(right) else {})
 
 
+async def hearing(model: Model) -> Check:
+    """The same two sounds as sounds, behind a picture that shows nothing."""
+    from zoomagent.models.server.openai_server import OpenAIModel
+
+    instead = "Of a sound it is shown the spectrogram."
+    if not isinstance(model, OpenAIModel):
+        return Check("no", "a model in this process is given no sounds", instead)
+    right = []
+    for kind in TONES:
+        for asked in TONES:
+            told = ask(
+                HEARD, replace(tone_view(model.profile, kind, shown=False), wav=tone(kind).wav(TONE)), HEAR + asked
+            )
+            [reply] = await model.generate(told, max_tokens=8)
+            right.append(reply.text.strip().lower().startswith("yes" if asked == kind else "no"))
+    works: Verdict = "yes" if all(right) else "unclear" if sum(right) > len(right) / 2 else "no"
+    found = f"{sum(right)} of {len(right)} questions about drawn tones right"
+    return Check(works, found, instead, {"sound": "audio"} if all(right) else {})
+
+
 async def _names(model: Model, told: list[Message], colour: str) -> bool:
     [reply] = await model.generate(told, max_tokens=16)
     return names_only(reply.text, colour)
@@ -376,6 +398,7 @@ CHECKS: dict[str, Probe] = {
     "views as large as drawn": view_size,
     "context length": context_length,
     "reads spectrograms": spectrograms,
+    "hears sounds": hearing,
 }
 
 

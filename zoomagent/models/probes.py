@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from zoomagent.geometry import Box, Size, Space, between_spaces, whole
-from zoomagent.media.sound.sound import sound_of
+from zoomagent.media.sound.sound import Sound, sound_of
 from zoomagent.media.sound.spectrum import RATE
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Message, Pixels, Text
@@ -111,16 +111,24 @@ TONES = {"beep": (1000.0, 1000.0), "rising sweep": (300.0, 3000.0)}
 """Drawn sounds, and their pitch in Hertz at the beginning and at the end."""
 
 
-def tone_view(profile: Profile, kind: str) -> Pixels:
-    """The spectrogram of three seconds, the second of which is a tone of this kind."""
+TONE = Moment(0, 3000)
+
+
+def tone(kind: str) -> Sound:
+    """Three seconds, the second of which is a tone of this kind."""
     first, last = TONES[kind]
     times = np.arange(3 * RATE) / RATE
     there = (times >= 1) & (times < 2)
     pitch = np.interp(times, (1, 2), (first, last))
     wave = 0.5 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE) * there
-    sheet = Sheet(sound_of(wave.astype(np.float32)), Moment(0, 3000), 1)
+    return sound_of(wave.astype(np.float32))
+
+
+def tone_view(profile: Profile, kind: str, *, shown: bool = True) -> Pixels:
+    """The spectrogram of such a tone; not `shown`, a grey picture of that size."""
+    sheet = Sheet(tone(kind), TONE, 1, () if shown else (TONE,))
     size = profile.fit(sheet.size, min(profile.max_pixels, 480 * 480))
-    return Pixels(f"probe-tone-{kind}-{size.width}x{size.height}", sheet.view(whole(sheet.size), size))
+    return Pixels(f"probe-tone-{kind}-{shown}-{size.width}x{size.height}", sheet.view(whole(sheet.size), size))
 
 
 def ask(*parts: Pixels | str) -> list[Message]:

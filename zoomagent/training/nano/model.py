@@ -163,7 +163,9 @@ def preprocessor(config: NanoConfig) -> dict[str, Any]:
     }
 
 
-def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path) -> None:
+def save_checkpoint(
+    model: Any, tokenizer: Any, config: NanoConfig, folder: Path, *, knows_sounds: bool = False
+) -> None:
     """Write a stock transformers checkpoint in bf16 safetensors, shards of at most 15 MB."""
     import torch
 
@@ -174,7 +176,7 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
     model.config.dtype = torch.float32
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor(config), indent=2) + "\n")
-    profile = {
+    profile: dict[str, Any] = {
         "whole_pixels": config.macro_side**2,
         "crop_pixels": config.crop_side**2,
         "crop_margin": config.crop_margin,
@@ -183,4 +185,6 @@ def save_checkpoint(model: Any, tokenizer: Any, config: NanoConfig, folder: Path
         "visible_pixels": 4,
         "boxed_words": "none",
     }
+    if knows_sounds:
+        profile["sound"] = "spectrogram"
     (folder / "zoomagent.json").write_text(json.dumps(profile, indent=2) + "\n")

@@ -114,7 +114,8 @@ def train(settings: Settings) -> Path:
     mixes = [Mix(tokenizer, config, level, seed, shapes, variety) for seed in (settings.seed, HELD_OUT_SEED)]
     _run_steps(accelerator, learner, mixes[0], mixes[1], tokenizer, settings)
     if accelerator.is_main_process:
-        save_checkpoint(learner.model, tokenizer, config, settings.out / "checkpoint")
+        folder, heard = settings.out / "checkpoint", settings.sounds > 0
+        save_checkpoint(learner.model, tokenizer, config, folder, knows_sounds=heard)
     return settings.out / "checkpoint"
 
 
