@@ -290,7 +290,7 @@ def test_a_table_is_written_to_out_which_is_still_known_as_json(
 ) -> None:
     assert run(monkeypatch, "bench", *command, "--json", "/dev/null/such/x.json") == 2
     told = " ".join(capsys.readouterr().err.split())
-    assert "'--json'" in told and "no file can be made" in told
+    assert "'--json'" in told and "cannot be written" in told
 
 
 def options_of(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -84,13 +84,13 @@ def place_file(path: Path | None) -> Path | None:
     try:
         if path.exists():
             if path.is_dir() or not os.access(path, os.W_OK):
-                raise typer.BadParameter(f"{path} is a folder, or cannot be written; name another file")
+                raise typer.BadParameter(f"{path} is a folder, or cannot be written; name another")
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path.parent):
             pass
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        raise typer.BadParameter(f"no file can be made in {path.parent} ({error}); name another") from error
+        raise typer.BadParameter(f"{path} cannot be written ({error}); name another") from error
     return path
 
 

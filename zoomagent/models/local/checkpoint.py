@@ -241,6 +241,8 @@ def checkpoint_profile(name: str, config: Any, image_processor: Any, own: Mappin
         family,
         family="nano" if small else family.family,
         box_step=NANO.box_step if small else family.box_step,
+        clip_tools=NANO.clip_tools if small else family.clip_tools,
+        frames=NANO.frames if small else family.frames,
         tool_dialect="hermes",
         # Here a model is told its turns as our trainers render them.
         alternates=False,
