@@ -112,6 +112,7 @@ def grounding(
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: where the files are.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many annotations.")] = None,
     profile: Annotated[str, typer.Option(help="Whose boxes: nano, a folder, a model's name.")] = "qwen3-vl",
+    model: Annotated[str, typer.Option(help="Have this language model word the dialogues: a URL, or a folder.")] = "",
 ) -> None:
     """Turn phrases with boxes or moments into rows to train on.
 
@@ -119,9 +120,12 @@ def grounding(
     """
     from zoomagent.data.grounding.pipeline import Settings, make
 
-    card = make(kind, folder, out, Settings(images or folder, _profile(profile), limit))
+    card = make(kind, folder, out, Settings(images or folder, _profile(profile), limit, model))
     read = sum(number for reason, number in card["counts"].items() if reason.endswith(": read"))
     rows = f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out"
+    if model:
+        told, worded = (card["counts"].get(f"dialogues: {what}", 0) for what in ("told", "in the model's words"))
+        rows += f", {worded} of {told} dialogues in the model's words"
     typer.echo(f"{read} annotations read, {rows}: {out / 'card.md'}")
 
 

@@ -9,11 +9,12 @@ Pictures become rows as `data trajectories` writes them, for the same trainer an
 splits are held out. Clips and sounds become `annotations.jsonl`. Left out: opening pictures, which the trainer does.
 """
 
+import asyncio
 import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,9 +25,10 @@ import orjson
 from zoomagent.data.grounding.annotation import Annotation, Counts, Kind
 from zoomagent.data.grounding.clips import read_activitynet, read_charades, read_didemo, read_vggss
 from zoomagent.data.grounding.pictures import read_flickr30k, read_refcoco
-from zoomagent.data.grounding.telling import dialogue_row, line_of, rows_of, sentence_row
+from zoomagent.data.grounding.telling import line_of, rows_of, sentence_row
+from zoomagent.data.grounding.wording import Dialogue, dialogue_of, reword
 from zoomagent.data.trajectories.card import SPLITS, Split, make_card, read_card, write_card
-from zoomagent.data.trajectories.trajectory import FORMAT, Trajectory, write_parquet
+from zoomagent.data.trajectories.trajectory import FORMAT, Trajectory, read_parquet, write_parquet
 from zoomagent.errors import SettingInvalid
 from zoomagent.files import draft_of, write_whole
 from zoomagent.models.profiles import Profile
@@ -43,11 +45,13 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the rows besides the files: the folder of the pictures, and the model they are made for."""
+    """What decides the rows besides the files: the folder of the pictures, and the model they are made for. `model`
+    words the dialogues; templates do where there is none."""
 
     images: Path
     profile: Profile
     limit: int | None = None
+    model: str = ""
 
 
 def annotations(kind: Kind, folder: Path, counts: Counts) -> Iterator[Annotation]:
@@ -88,7 +92,7 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
         "annotations": digest(kind, folder, settings.limit),
         "profile": {name: getattr(settings.profile, name) for name in NUMBERS},
         "limit": settings.limit,
-        "model": "",
+        "model": settings.model,
     }
     _claim(out, given)
     if (out / "card.json").exists():
@@ -96,7 +100,7 @@ def make(kind: Kind, folder: Path, out: Path, settings: Settings) -> dict[str, A
     counts: Counts = Counter()
     found = sentences_in(kind, folder, settings.limit, counts)
     if kind in PICTURES:
-        kinds, pictures = _write_rows(kind, found, out, settings.profile, counts)
+        kinds, pictures = _write_rows(kind, found, out, settings, counts)
     else:
         kinds, pictures = _write_lines(found, out)
     card = make_card(given, kinds, pictures, counts)
@@ -156,12 +160,13 @@ def _claim(out: Path, given: dict[str, Any]) -> None:
 
 
 def _write_rows(
-    kind: Kind, found: Iterable[Sentence], out: Path, profile: Profile, counts: Counts
+    kind: Kind, found: Iterable[Sentence], out: Path, settings: Settings, counts: Counts
 ) -> tuple[dict[Split, Counter[str]], dict[Split, int]]:
     """Shards of rows: a shard that is there is not written again, for equal annotations give equal rows."""
     kinds: dict[Split, Counter[str]] = {side: Counter() for side in SPLITS}
     pictures: dict[Split, set[str]] = {side: set() for side in SPLITS}
     numbers: dict[str, int] = {}
+    profile = settings.profile
     for shard, sentences in enumerate(_shards(found)):
         sides: dict[Split, list[Trajectory]] = {side: [] for side in SPLITS}
         for sentence in sentences:
@@ -175,20 +180,42 @@ def _write_rows(
                 counts["sentences: told" if row else f"sentences: {left_out}"] += 1
             sides[_side(told[0])] += rows
         for side, rows in sides.items():
-            of_picture: dict[str, list[Trajectory]] = {}
-            for row in rows:
-                of_picture.setdefault(row.image, []).append(row)
-            dialogues = [row for row in map(dialogue_row, of_picture.values()) if row]
-            counts["dialogues: told"] += len(dialogues)
-            rows += dialogues
+            file = out / side / f"part-{shard:05d}.parquet"
+            rows = _with_dialogues(rows, settings.model, file)
+            counts["dialogues: told"] += sum(row.provenance["asks"] == "dialogue" for row in rows)
+            if settings.model:
+                counts["dialogues: in the model's words"] += sum("words" in row.provenance for row in rows)
             kinds[side].update(row.kind for row in rows)
             pictures[side] |= {row.image for row in rows}
-            file = out / side / f"part-{shard:05d}.parquet"
             if rows and not file.exists():
                 file.parent.mkdir(exist_ok=True)
                 write_parquet(rows, file.with_suffix(".part"))
                 file.with_suffix(".part").replace(file)
     return kinds, {side: len(names) for side, names in pictures.items()}
+
+
+def _with_dialogues(rows: list[Trajectory], model: str, file: Path) -> list[Trajectory]:
+    """The rows of a shard's side and a dialogue for each picture. What a model worded before is taken from the shard's
+    file: another time it may say something else."""
+    if model and file.exists():
+        return list(read_parquet(file))
+    of_picture: dict[str, list[Trajectory]] = {}
+    for row in rows:
+        of_picture.setdefault(row.image, []).append(row)
+    dialogues = [one for one in map(dialogue_of, of_picture.values()) if one]
+    if not model or not dialogues:
+        return [*rows, *(one.row for one in dialogues)]
+    return [*rows, *asyncio.run(_reworded(model, dialogues))]
+
+
+async def _reworded(name: str, dialogues: Sequence[Dialogue]) -> list[Trajectory]:
+    from zoomagent.models.loading import load_model
+
+    model = load_model(name)
+    try:
+        return await reword(model, dialogues)
+    finally:
+        await model.aclose()
 
 
 def _shards(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:

@@ -3,7 +3,7 @@
 Of a picture three kinds of rows, told as at run time: phrase -> box, the question of the ground tool; region -> phrase;
 and a sentence whose phrases carry boxes. Several of one picture make a dialogue too. Numbers are written in the space
 of the profile that the rows are made for, of the whole as that profile sees it. Annotations of clips and sounds stay
-lines of JSON. Left out: dialogues that a language model words.
+lines of JSON. Left out: dialogues that a language model words (`wording.py`).
 """
 
 from collections.abc import Sequence
