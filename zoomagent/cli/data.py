@@ -124,8 +124,8 @@ def grounding(
     read = sum(number for reason, number in card["counts"].items() if reason.endswith(": read"))
     rows = f"{card['rows']['train']} rows to train on, {card['rows']['held-out']} held out"
     if model:
-        told, worded = (card["counts"].get(f"dialogues: {what}", 0) for what in ("told", "in the model's words"))
-        rows += f", {worded} of {told} dialogues in the model's words"
+        written, worded = (card["counts"].get(f"dialogues: {what}", 0) for what in ("told", "in the model's words"))
+        rows += f", {worded} of {written} dialogues in the model's words"
     typer.echo(f"{read} annotations read, {rows}: {out / 'card.md'}")
 
 
