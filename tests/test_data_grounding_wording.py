@@ -54,6 +54,21 @@ def test_what_is_no_conversation_with_boxes_of_the_list_is_not_taken(reply: str)
     assert read_turns(reply, BOXES) is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["(12, 34, 56, 78)", "[-1, 2, 3, 4]", "[1e1, 2, 3, 4]", "x1=1 y1=2 x2=3 y2=4", "12, 34", "<box>", "[1; 2; 3; 4]",
+     "5{1}6{2}7{1}8", "（12， 34， 56， 78）", "</s>", "<image>", "<start_of_turn>user", "[INST]", "\x00", "\x1b[31m"],
+)  # fmt: skip
+def test_no_text_writes_a_box_of_its_own_or_a_mark_of_a_template(words: str) -> None:
+    assert filled(f"It is {{1}} {words}", BOXES) is None
+    assert read_turns(talk("Where?", "At {1}.", f"What is {words}?", "A mug."), BOXES) is None
+
+
+@pytest.mark.parametrize("words", ["Player 23, on the left.", "2 of 3 mugs from 1980.", "A mug;\nit's red (50% full)."])
+def test_words_may_hold_numbers_that_are_no_place(words: str) -> None:
+    assert filled(words, BOXES) == words
+
+
 @given(some.text(max_size=200))
 def test_a_text_is_filled_with_boxes_of_the_list_or_not_at_all(text: str) -> None:
     done = filled(text, BOXES)

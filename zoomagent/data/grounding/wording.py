@@ -31,8 +31,9 @@ is. Say nothing that the list does not say. Where a box belongs, write the thing
 at least one answer must hold one. Write JSON and nothing else, two to {most} questions with their answers:
 [{{"question": "...", "answer": "..."}}]"""
 _PLACE = re.compile(r"\{(\d{1,3})\}")
-_NO_WORDS = re.compile(r"[{}]|\[\s*[\d.,\s]+\]|<\|")
-"""What no text may hold once its places are filled: braces, numbers like a box, a chat template's own marks."""
+_NO_WORDS = re.compile(r"[][{}<>\x00-\x08\x0b-\x1f\x7f-\x9f]|\d\s*[,;]\s*\d|(?:\d+\D+){3}\d")
+"""What no text may hold beside its places: braces, brackets and signs, of which boxes and the marks of chat templates
+are made, control characters, two numbers as a point has them, and four as a box has, however they are written."""
 
 
 class Exchange(BaseModel):
@@ -96,7 +97,7 @@ def read_turns(reply: str, boxes: Sequence[str]) -> list[tuple[str, str]] | None
 
 def filled(text: str, boxes: Sequence[str]) -> str | None:
     """The text with a box for every number in braces; None where one has none, or the text has boxes of its own."""
-    if _NO_WORDS.search(_PLACE.sub("", text)):
+    if _NO_WORDS.search(_PLACE.sub(" ", text)):
         return None
     numbers = [int(found) for found in _PLACE.findall(text)]
     if any(not 1 <= number <= len(boxes) for number in numbers):
