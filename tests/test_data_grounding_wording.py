@@ -17,7 +17,7 @@ from zoomagent.data.grounding.telling import rows_of
 from zoomagent.data.grounding.wording import dialogue_of, filled, read_turns, reword
 from zoomagent.data.grounding.world_sets import write_set
 from zoomagent.data.trajectories.trajectory import Trajectory, read_parquet
-from zoomagent.errors import ModelUnavailable
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelUnavailable, ServerError, Unauthorized
 from zoomagent.models.profiles import profile_for
 
 QWEN = profile_for("Qwen/Qwen3-VL-8B-Instruct", {})
@@ -98,6 +98,25 @@ def test_a_reworded_dialogue_is_about_the_same_picture_and_templates_stay_where_
     assert [turn.role for turn in new.messages] == ["user", "assistant"] * 2
     assert new.messages[0].content[0] == old.messages[0].content[0], "the picture comes first"
     assert new.answer == f"At {dialogue.things[0][1]}." and "{3} thing 2" in prompts[0]
+
+
+@pytest.mark.parametrize(
+    "error", [ServerError("content policy", code="bad_request"), ContextTooLong("too long"), BadServerResponse("odd")]
+)
+def test_a_request_that_is_refused_costs_no_other_dialogue(error: ServerError) -> None:
+    dialogue = dialogue_of(annotated(3))
+    assert dialogue is not None
+
+    def words(*replies: str | Exception) -> list[Trajectory]:
+        left = list(replies)
+        return asyncio.run(reword(FakeModel(respond=lambda call: left.pop(0)), [dialogue, dialogue]))
+
+    new, old = words(GOOD, error)
+    assert new.provenance["words"] == "model" and old == dialogue.row
+    with pytest.raises(type(error)):
+        words(error, error)
+    with pytest.raises(Unauthorized):
+        words(GOOD, Unauthorized("no"))
 
 
 def test_the_command_asks_once_and_goes_on_with_what_was_worded(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zoomagent.data.grounding.telling import TURNS, dialogue_row
 from zoomagent.data.trajectories.trajectory import TextPart, Trajectory, Turn
+from zoomagent.errors import ServerError
 from zoomagent.models.base import Message, Model, Text
 from zoomagent.models.words.strict_json import json_texts, strict_json
 from zoomagent.models.words.unwrapping import without_thoughts
@@ -24,6 +25,8 @@ from zoomagent.models.words.unwrapping import without_thoughts
 AT_ONCE = 16
 """Dialogues that are asked for at the same time (ours)."""
 MAX_TOKENS = 1024
+OF_ONE = ("bad_request", "context", "bad_server_response")
+"""Errors of a server that say something of one request, not of all."""
 PROMPT = """These are things in a picture, each behind its number:
 {things}
 Write a conversation about them between somebody who asks and somebody who sees the picture and knows where everything \
@@ -64,19 +67,29 @@ def dialogue_of(rows: Sequence[Trajectory]) -> Dialogue | None:
 
 
 async def reword(model: Model, dialogues: Sequence[Dialogue]) -> list[Trajectory]:
-    """The dialogues in the model's words; those of templates where it wrote something else. Raises RunError where the
-    model cannot be asked."""
+    """The dialogues in the model's words; those of templates where it wrote something else, or its server refused that
+    one request. Raises RunError where the model cannot be asked, or every request was refused."""
     gate = asyncio.Semaphore(AT_ONCE)
+    refusals: list[ServerError] = []
 
     async def ask(dialogue: Dialogue) -> Trajectory:
         listed = "\n".join(f"{{{number}}} {phrase}" for number, (phrase, _) in enumerate(dialogue.things, 1))
         prompt = PROMPT.format(things=listed, most=len(dialogue.things) + 1)
-        async with gate:
-            [reply] = await model.generate([Message("user", (Text(prompt),))], max_tokens=MAX_TOKENS)
+        try:
+            async with gate:
+                [reply] = await model.generate([Message("user", (Text(prompt),))], max_tokens=MAX_TOKENS)
+        except ServerError as error:
+            if error.code not in OF_ONE:
+                raise
+            refusals.append(error)
+            return dialogue.row
         turns = read_turns(reply.text, [boxes for _, boxes in dialogue.things])
         return dialogue.row if turns is None else with_turns(dialogue.row, turns)
 
-    return list(await asyncio.gather(*map(ask, dialogues)))
+    rows = list(await asyncio.gather(*map(ask, dialogues)))
+    if rows and len(refusals) == len(rows):
+        raise refusals[0]
+    return rows
 
 
 def read_turns(reply: str, boxes: Sequence[str]) -> list[tuple[str, str]] | None:
