@@ -109,7 +109,7 @@ def jpeg2000_lacks_tiles(source: IO[bytes]) -> bool:
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8I", data, at + 8)
     if not width or not height:
         return True
-    tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
+    tiles: int = -(-(right - left) // width) * -(-(bottom - top) // height)
     # From the size on, every marker says how far the next one is; a part of a tile says how long all of it is.
     found, at = set[int](), at + 2
     while len(data) >= at + 12 and data[at] == 0xFF:
