@@ -22,6 +22,7 @@ from zoomagent.errors import ContextTooLong, InputRefused, RunError, SettingInva
 from zoomagent.graphs.asking import NodeRun, branch
 from zoomagent.graphs.context import Context, Live, bench_of, check_asked
 from zoomagent.graphs.state import OutcomeRecord, ProblemRecord, State, StepRecord, Update
+from zoomagent.media.patience import patience
 
 STOPPED = "Stopped. "
 """How the text of a step begins that ended the run without an answer."""
@@ -88,7 +89,8 @@ def model_step(function: Callable[[NodeRun], Coroutine[Any, Any, Update]]) -> No
         began = time.monotonic()
         run = NodeRun(state, runtime.context, await bench_of(state, runtime), function.__name__, began)
         try:
-            return run.with_bill(await function(run))
+            with patience(run.seconds_left()):  # of views that are decoded or computed
+                return run.with_bill(await function(run))
         except RunError as error:
             return run.with_bill(after_error(state, run.name, error))
 

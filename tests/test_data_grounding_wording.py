@@ -17,7 +17,7 @@ from zoomagent.data.grounding.telling import rows_of
 from zoomagent.data.grounding.wording import dialogue_of, filled, read_turns, reword
 from zoomagent.data.grounding.world_sets import write_set
 from zoomagent.data.trajectories.trajectory import Trajectory, read_parquet
-from zoomagent.errors import ModelUnavailable
+from zoomagent.errors import BadServerResponse, ContextTooLong, ModelUnavailable, ServerError, Unauthorized
 from zoomagent.models.profiles import profile_for
 
 QWEN = profile_for("Qwen/Qwen3-VL-8B-Instruct", {})
@@ -54,6 +54,21 @@ def test_what_is_no_conversation_with_boxes_of_the_list_is_not_taken(reply: str)
     assert read_turns(reply, BOXES) is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["(12, 34, 56, 78)", "[-1, 2, 3, 4]", "[1e1, 2, 3, 4]", "x1=1 y1=2 x2=3 y2=4", "12, 34", "<box>", "[1; 2; 3; 4]",
+     "5{1}6{2}7{1}8", "（12， 34， 56， 78）", "</s>", "<image>", "<start_of_turn>user", "[INST]", "\x00", "\x1b[31m"],
+)  # fmt: skip
+def test_no_text_writes_a_box_of_its_own_or_a_mark_of_a_template(words: str) -> None:
+    assert filled(f"It is {{1}} {words}", BOXES) is None
+    assert read_turns(talk("Where?", "At {1}.", f"What is {words}?", "A mug."), BOXES) is None
+
+
+@pytest.mark.parametrize("words", ["Player 23, on the left.", "2 of 3 mugs from 1980.", "A mug;\nit's red (50% full)."])
+def test_words_may_hold_numbers_that_are_no_place(words: str) -> None:
+    assert filled(words, BOXES) == words
+
+
 @given(some.text(max_size=200))
 def test_a_text_is_filled_with_boxes_of_the_list_or_not_at_all(text: str) -> None:
     done = filled(text, BOXES)
@@ -83,6 +98,25 @@ def test_a_reworded_dialogue_is_about_the_same_picture_and_templates_stay_where_
     assert [turn.role for turn in new.messages] == ["user", "assistant"] * 2
     assert new.messages[0].content[0] == old.messages[0].content[0], "the picture comes first"
     assert new.answer == f"At {dialogue.things[0][1]}." and "{3} thing 2" in prompts[0]
+
+
+@pytest.mark.parametrize(
+    "error", [ServerError("content policy", code="bad_request"), ContextTooLong("too long"), BadServerResponse("odd")]
+)
+def test_a_request_that_is_refused_costs_no_other_dialogue(error: ServerError) -> None:
+    dialogue = dialogue_of(annotated(3))
+    assert dialogue is not None
+
+    def words(*replies: str | Exception) -> list[Trajectory]:
+        left = list(replies)
+        return asyncio.run(reword(FakeModel(respond=lambda call: left.pop(0)), [dialogue, dialogue]))
+
+    new, old = words(GOOD, error)
+    assert new.provenance["words"] == "model" and old == dialogue.row
+    with pytest.raises(type(error)):
+        words(error, error)
+    with pytest.raises(Unauthorized):
+        words(GOOD, Unauthorized("no"))
 
 
 def test_the_command_asks_once_and_goes_on_with_what_was_worded(

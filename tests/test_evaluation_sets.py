@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pyarrow
 import pytest
 from fake_server import FakeServer, images_of
 from pyarrow import parquet
@@ -27,6 +28,7 @@ from zoomagent.evaluation.public import Part, Plan, ask_all, measure, name_with_
 from zoomagent.evaluation.public_table import Price, public_rows
 from zoomagent.evaluation.results import Result, ResultFile, load
 from zoomagent.evaluation.scoring import cluster_interval, wilson
+from zoomagent.evaluation.sets.public import files
 from zoomagent.evaluation.sets.public.catalogue import SETS, check, named_set
 from zoomagent.evaluation.sets.public.drawing import draw_set
 from zoomagent.evaluation.sets.public.exporting import export
@@ -212,6 +214,34 @@ def test_a_damaged_page_of_a_parquet_file_is_refused(drawn: Path, tmp_path: Path
             assert error.code in ("data_missing", "data_corrupt") and str(tmp_path) not in str(error)
             refused += file.name in str(error)
     assert refused
+
+
+def one_value_in_many_rows() -> pyarrow.Array:
+    return pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 8, pyarrow.int32()), pyarrow.array([b"x" * 60_000]))
+
+
+def many_values_in_one_row(values: pyarrow.Array) -> pyarrow.Array:
+    return pyarrow.ListArray.from_arrays(pyarrow.array([0, len(values)], pyarrow.int32()), values)
+
+
+@pytest.mark.parametrize(
+    ("column", "rows"),
+    [(one_value_in_many_rows(), 8), (many_values_in_one_row(one_value_in_many_rows()), None),
+     (many_values_in_one_row(pyarrow.nulls(3000, pyarrow.bool_())), None)],
+)  # fmt: skip
+def test_a_few_bytes_of_a_parquet_file_fill_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: pyarrow.Array, rows: int | None
+) -> None:
+    monkeypatch.setattr(files, "MOST_CELL", 100_000)
+    monkeypatch.setattr(files, "MOST_VALUES", 1000)
+    parquet.write_table(pyarrow.table({"image": column}), tmp_path / "a.parquet", store_schema=False)
+    found = files.read_parquet([tmp_path / "a.parquet"], ["image"])
+    if rows is not None:
+        assert len(list(found)) == rows, "what all rows together take is in no memory"
+        return
+    with pytest.raises(InputRefused, match=r"row (1|\?): ") as refused:
+        list(found)
+    assert refused.value.code == "data_corrupt"
 
 
 @pytest.mark.parametrize("index", ["9" * 5000, "9" * 19, "1.5", "", "-1"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_model import Call, FakeModel
 from fake_server import FakeServer, Guise, Seen
 from numpy.typing import NDArray
 from sound_world import PROFILE, SoundWorld
@@ -19,6 +20,7 @@ from zoomagent.clips import HEARD, READ, UNTAUGHT
 from zoomagent.graphs.asking import introduced
 from zoomagent.graphs.context import Budget
 from zoomagent.graphs.timing import timing_of
+from zoomagent.media.sound.sound import sound_of
 from zoomagent.media.video.sheet import Sheet
 from zoomagent.models.base import Message, Pixels, Text
 from zoomagent.models.server.openai_server import OpenAIModel
@@ -234,3 +236,19 @@ def test_what_is_hidden_is_silent_and_what_is_long_is_only_shown() -> None:
         [shown] = [part for part in told.parts if isinstance(part, Pixels)]
         samples = np.frombuffer((shown.wav or b"")[44:], "<i2")
         assert len(samples) == length and bool((np.abs(samples) > 6000).any()) == loud
+
+
+@pytest.mark.parametrize("question", [WHEN, "How often is the alarm heard?", "What is the alarm?"])
+@pytest.mark.parametrize("duration", [1, 5, 26, 40])
+@pytest.mark.parametrize("part", [1, 5, 9])
+def test_a_sound_of_a_few_milliseconds_has_moments_of_its_own_time(question: str, duration: int, part: int) -> None:
+    def scores(call: Call) -> list[float]:
+        """The part is the likeliest, and whatever is shown is there."""
+        count = len(call.options["continuations"])
+        return [-0.1 if number == (part if count > 2 else 0) else -5.0 for number in range(count)]
+
+    model = FakeModel(respond=lambda call: "Yes", respond_score=scores)
+    with ZoomAgent(model) as agent:
+        answer = agent.ask(sound_of(np.full(16 * duration, 0.1, np.float32)), question)
+    assert answer.outcome.kind.startswith("answered")
+    assert all(0 <= span.start <= span.at < span.end <= duration for span in answer.moments)

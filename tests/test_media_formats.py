@@ -3,6 +3,7 @@
 Memory is by format: libwebp and progressive JPEG need several times what others do.
 """
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -226,3 +227,22 @@ def test_too_many_parts_of_a_jpeg_are_called_so(marker: int) -> None:
         open_picture(data[:2] + part * 1001 + data[2:])
     assert refusal.value.code == "metadata_too_large"
     open_picture(data[:2] + part * 900 + data[2:]).close()
+
+
+@pytest.mark.parametrize("tile", [(200, 150), (64, 48), (97, 150)])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_jpeg_2000_without_some_of_its_tiles_is_damaged(tile: tuple[int, int], plain: bool) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 150), 50).convert("RGB").save(buffer, "JPEG2000", tile_size=tile, no_jp2=plain)
+    data = bytearray(buffer.getvalue())
+    with open_picture(bytes(data)) as picture:
+        assert picture.view(whole(picture.size), picture.size).getextrema()
+    # Twice as wide, of tiles as before: half of them are not there.
+    at = data.index(b"\xff\x4f\xff\x51") + 8
+    data[at : at + 4] = (400).to_bytes(4, "big")
+    if not plain:
+        header = data.index(b"ihdr") + 8
+        data[header : header + 4] = (400).to_bytes(4, "big")
+    with pytest.raises(InputRefused) as refused, open_picture(bytes(data)) as picture:
+        picture.view(whole(picture.size), picture.size)
+    assert refused.value.code == "corrupt_image"

@@ -1,9 +1,11 @@
-"""Opening a picture is part of the run: a budget of seconds ends it, whatever it waits for."""
+"""Opening and showing a picture or sound is part of the run: a budget of seconds ends it, whatever it waits for."""
 
 import asyncio
 import sys
 import threading
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from fake_model import FakeModel
 from zoo import jpeg
@@ -13,6 +15,8 @@ from zoomagent.errors import InputRefused, RunError
 from zoomagent.media import Limits, open_picture
 from zoomagent.media.decoding import worker
 from zoomagent.media.patience import patience, seconds_left
+from zoomagent.media.sound.sound import InMemorySamples, Sound
+from zoomagent.media.sound.spectrum import RATE, Array, Spectrum
 
 HANGS = (
     "import os, time, zoomagent.media.decoding.decoder as d\n"
@@ -89,3 +93,37 @@ def test_the_limit_of_one_run_is_not_that_of_another() -> None:
 
     short, long = asyncio.run(nested())
     assert short <= 10 < long
+
+
+class Watched:
+    """A minute of a tone that notes how long whoever reads it may take; before the run that is for ever."""
+
+    count = 60 * RATE
+
+    def __init__(self) -> None:
+        self.left: list[float] = []
+
+    def read(self, start: int, end: int) -> Array:
+        self.left.append(seconds_left())
+        return np.full(max(0, min(end, self.count) - start), 0.1, np.float32)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def test_views_of_a_run_have_what_is_left_of_its_seconds() -> None:
+    samples = Watched()
+    sound = Sound("tone", samples)
+    before = len(samples.left)
+    model = FakeModel(respond=lambda call: "Yes", respond_score=lambda call: None)
+    with ZoomAgent(model, budget=Budget(seconds=500)) as agent:
+        agent.ask(sound, "When is the alarm?")
+    shown = samples.left[before:]
+    assert shown and max(shown) <= 500
+
+
+@pytest.mark.parametrize("step", [100, 20_000])
+def test_a_spectrum_is_not_computed_beyond_the_time(step: int) -> None:
+    with patience(0), pytest.raises(RunError) as ended:
+        Spectrum(InMemorySamples(np.full(60 * RATE, 0.1, np.float32))).levels([0, step, 2 * step], Fraction(step))
+    assert ended.value.code == "budget_seconds"

@@ -97,7 +97,8 @@ def moment_between(left: Edge, right: Edge, room: Moment, frame_gap: int) -> Mom
     """The moment by what its edges are known to be: in the middle of a gap, or where its first and last frame were
     seen, when no other frame lies between."""
     start, end = _place(left, frame_gap), _place(right, frame_gap)
-    start = max(room.start, min(start, left.there))
+    # Of a sound the part that was borne out may reach beyond the room.
+    start = max(room.start, min(start, left.there, room.end - 1))
     return Moment(start, min(room.end, max(end, right.there + 1, start + 1)))
 
 

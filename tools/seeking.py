@@ -111,17 +111,19 @@ async def look_at(
         likely = 1 - shares[0] if number == ranked[0] else 0.0
         if shares[number + 1] < SHARE and likely < HERE:
             continue
-        time = parts[number].middle
-        frame = views.sheet(parts[number] if parts[number].length else moment, 1)
+        # A moment of less than nine milliseconds has empty parts.
+        part = parts[number] if parts[number].length else moment
+        time = part.middle
+        frame = views.sheet(part, 1)
         shown.append(frame["id"])
         there, seen = await is_there(model, views, frame["id"], phrase, deadline=deadline)
-        if there and is_sound and parts[number].length > LONG:
-            borne_out = _stretch(phrase, parts[number], stretch["id"], stretch["depth"] + 1, 1.0, stretch["turn"])
+        if there and is_sound and part.length > LONG:
+            borne_out = _stretch(phrase, part, stretch["id"], stretch["depth"] + 1, 1.0, stretch["turn"])
             borne_out = StretchRecord(**{**borne_out, "at": time, "seen": seen})
             break
         if there:
             found = StretchRecord(**{**stretch, "fate": "found", "at": time, "seen": seen, "here": 1 - shares[0]})
-            return StretchLook([StretchRecord(**{**found, "part": parts[number].as_list()})], shown)
+            return StretchLook([StretchRecord(**{**found, "part": part.as_list()})], shown)
     if borne_out is None and stretch["at"] is not None:
         # Nothing of it was borne out, but all of it was.
         whole = StretchRecord(**{**stretch, "fate": "found", "here": 1 - shares[0], "part": moment.as_list()})

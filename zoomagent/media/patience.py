@@ -1,12 +1,12 @@
-"""Until when opening a picture may go on: whoever has a budget sets it, whoever waits for a decoder looks.
+"""Until when a picture, clip or sound may be opened or shown: whoever has a budget sets it, whoever waits for a decoder
+or computes for long looks.
 
     with patience(seconds):                                             # None is no limit
         open_picture(...)                                               # RunError("budget_seconds") when they are over
     picture = await opened_in_time(open_picture, "scan.jpg", seconds)   # the same from an event loop
 
 The limit goes with the context: into tasks and `asyncio.to_thread`, not into threads that outlive the caller. A
-wider one inside a narrower one changes nothing. Left out: views of an open picture, which the run's own clock bounds;
-ending a reader that hangs in a file object of the caller's;
+wider one inside a narrower one changes nothing. Left out: ending a reader that hangs in a file object of the caller's;
 nobody waits for it any more, but its thread stays.
 """
 
@@ -61,8 +61,8 @@ def seconds_left() -> float:
 
 
 def out_of_time() -> RunError:
-    """The budget's seconds ended while a picture was opened or decoded."""
+    """The budget's seconds ended while a picture, clip or sound was opened or decoded."""
     return RunError(
-        "The budget of seconds was spent before the picture was decoded. Raise it, or give a plainer picture.",
+        "The budget of seconds was spent before the picture was decoded. Raise it, or give a plainer or shorter one.",
         code="budget_seconds",
     )

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zoomagent.data.grounding.telling import TURNS, dialogue_row
 from zoomagent.data.trajectories.trajectory import TextPart, Trajectory, Turn
+from zoomagent.errors import ServerError
 from zoomagent.models.base import Message, Model, Text
 from zoomagent.models.words.strict_json import json_texts, strict_json
 from zoomagent.models.words.unwrapping import without_thoughts
@@ -24,6 +25,8 @@ from zoomagent.models.words.unwrapping import without_thoughts
 AT_ONCE = 16
 """Dialogues that are asked for at the same time (ours)."""
 MAX_TOKENS = 1024
+OF_ONE = ("bad_request", "context", "bad_server_response")
+"""Errors of a server that say something of one request, not of all."""
 PROMPT = """These are things in a picture, each behind its number:
 {things}
 Write a conversation about them between somebody who asks and somebody who sees the picture and knows where everything \
@@ -31,8 +34,9 @@ is. Say nothing that the list does not say. Where a box belongs, write the thing
 at least one answer must hold one. Write JSON and nothing else, two to {most} questions with their answers:
 [{{"question": "...", "answer": "..."}}]"""
 _PLACE = re.compile(r"\{(\d{1,3})\}")
-_NO_WORDS = re.compile(r"[{}]|\[\s*[\d.,\s]+\]|<\|")
-"""What no text may hold once its places are filled: braces, numbers like a box, a chat template's own marks."""
+_NO_WORDS = re.compile(r"[][{}<>\x00-\x08\x0b-\x1f\x7f-\x9f]|\d\s*[,;]\s*\d|(?:\d+\D+){3}\d")
+"""What no text may hold beside its places: braces, brackets and signs, of which boxes and the marks of chat templates
+are made, control characters, two numbers as a point has them, and four as a box has, however they are written."""
 
 
 class Exchange(BaseModel):
@@ -63,19 +67,29 @@ def dialogue_of(rows: Sequence[Trajectory]) -> Dialogue | None:
 
 
 async def reword(model: Model, dialogues: Sequence[Dialogue]) -> list[Trajectory]:
-    """The dialogues in the model's words; those of templates where it wrote something else. Raises RunError where the
-    model cannot be asked."""
+    """The dialogues in the model's words; those of templates where it wrote something else, or its server refused that
+    one request. Raises RunError where the model cannot be asked, or every request was refused."""
     gate = asyncio.Semaphore(AT_ONCE)
+    refusals: list[ServerError] = []
 
     async def ask(dialogue: Dialogue) -> Trajectory:
         listed = "\n".join(f"{{{number}}} {phrase}" for number, (phrase, _) in enumerate(dialogue.things, 1))
         prompt = PROMPT.format(things=listed, most=len(dialogue.things) + 1)
-        async with gate:
-            [reply] = await model.generate([Message("user", (Text(prompt),))], max_tokens=MAX_TOKENS)
+        try:
+            async with gate:
+                [reply] = await model.generate([Message("user", (Text(prompt),))], max_tokens=MAX_TOKENS)
+        except ServerError as error:
+            if error.code not in OF_ONE:
+                raise
+            refusals.append(error)
+            return dialogue.row
         turns = read_turns(reply.text, [boxes for _, boxes in dialogue.things])
         return dialogue.row if turns is None else with_turns(dialogue.row, turns)
 
-    return list(await asyncio.gather(*map(ask, dialogues)))
+    rows = list(await asyncio.gather(*map(ask, dialogues)))
+    if rows and len(refusals) == len(rows):
+        raise refusals[0]
+    return rows
 
 
 def read_turns(reply: str, boxes: Sequence[str]) -> list[tuple[str, str]] | None:
@@ -96,7 +110,7 @@ def read_turns(reply: str, boxes: Sequence[str]) -> list[tuple[str, str]] | None
 
 def filled(text: str, boxes: Sequence[str]) -> str | None:
     """The text with a box for every number in braces; None where one has none, or the text has boxes of its own."""
-    if _NO_WORDS.search(_PLACE.sub("", text)):
+    if _NO_WORDS.search(_PLACE.sub(" ", text)):
         return None
     numbers = [int(found) for found in _PLACE.findall(text)]
     if any(not 1 <= number <= len(boxes) for number in numbers):

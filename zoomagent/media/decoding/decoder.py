@@ -263,13 +263,15 @@ def write_all(target: IO[bytes], data: bytes) -> None:
 
 def _open(job: dict[str, Any], source: IO[bytes], shrink: int = 1) -> Image.Image:
     """The frame, decoded. ValueError where pixels of it are missing, unless that is allowed."""
-    from zoomagent.media.decoding.missing import jpeg_lacks_pixels, png_lacks_pixels
+    from zoomagent.media.decoding.missing import jpeg2000_lacks_tiles, jpeg_lacks_pixels, png_lacks_pixels
 
     image = _decoded(job, source, shrink)
     if job["truncated"]:
         return image
     if job["format"] == "PNG":
         lacks = png_lacks_pixels(source, job["frame"])
+    elif job["format"] == "JPEG2000":
+        lacks = jpeg2000_lacks_tiles(source)
     else:
         lacks = job["format"] == "JPEG" and jpeg_lacks_pixels(source, image, partial(_decoded, job, shrink=8))
     if lacks:

@@ -1,9 +1,9 @@
-"""Are all pixels of a file there? For the two formats where Pillow fills up what is missing and says nothing.
+"""Are all pixels of a file there? For the three formats where Pillow fills up what is missing and says nothing.
 
 Runs in the decoder's process. PNG: the compressed rows are counted, frame by frame. JPEG: a picture that was cut off
 and then ended properly is filled with one flat colour; where a picture ends so flat, it is decoded twice more, at an
 eighth of its size: as it is, and with some bytes put in before its end. A whole picture does not mind, for its pixels
-came before. Left out: bytes that were
+came before. JPEG 2000: every tile has a part. Left out: bytes that were
 changed and still decode, which nobody can tell from a picture, and fine scans that a progressive JPEG lost.
 """
 
@@ -97,3 +97,25 @@ def jpeg_lacks_pixels(source: IO[bytes], image: Image.Image, overview: Callable[
         place += int.from_bytes(data[place : place + 2], "big")
     changed = overview(io.BytesIO(data[:end] + _FILLER + data[end:]))
     return ImageChops.difference(overview(io.BytesIO(data)), changed).getbbox() is not None
+
+
+def jpeg2000_lacks_tiles(source: IO[bytes]) -> bool:
+    """Whether a tile of a JPEG 2000 has no part in the file: OpenJPEG leaves its place black."""
+    source.seek(0)
+    data = source.read()
+    at = data.find(b"\xff\x4f\xff\x51")
+    if at < 0 or len(data) < at + 40:
+        return True
+    right, bottom, _, _, width, height, left, top = struct.unpack_from(">8I", data, at + 8)
+    if not width or not height:
+        return True
+    tiles: int = -(-(right - left) // width) * -(-(bottom - top) // height)
+    # From the size on, every marker says how far the next one is; a part of a tile says how long all of it is.
+    found, at = set[int](), at + 2
+    while len(data) >= at + 12 and data[at] == 0xFF:
+        length = int.from_bytes(data[at + 2 : at + 4], "big") + 2
+        if data[at + 1] == 0x90:
+            found.add(int.from_bytes(data[at + 4 : at + 6], "big"))
+            length = int.from_bytes(data[at + 6 : at + 10], "big") or len(data)  # 0: up to the end
+        at += max(length, 4)
+    return len(found) < tiles

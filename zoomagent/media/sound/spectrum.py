@@ -17,6 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from zoomagent.media.patience import seconds_left
+
 Array = NDArray[np.float32]
 
 RATE = 16_000
@@ -93,6 +95,7 @@ class Spectrum:
         full = (float(window.sum()) / 2) ** 2
         parts: list[Array] = []
         for start in range(first, behind, BLOCK):
+            seconds_left()  # hours of sound take a minute
             end = min(behind, start + BLOCK)
             wave = self._padded(start * hop - length // 2, (end - 1) * hop + length - length // 2)
             power = spectrogram(

@@ -23,6 +23,8 @@ from zoomagent.errors import InputRefused
 
 MOST_CELL = 1 << 28
 """Bytes of one cell of a table (ours): an 8K picture as PNG in base64 has some 100 MB."""
+MOST_VALUES = 1 << 24
+"""Values of one column in a group of a Parquet file's rows (ours): repeated ones take no bytes in the file."""
 _OPTION = re.compile(r"[(\[]?([A-Z])[)\].:]\s*(\S.*)")
 _NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+(?:\s.*)?)?", re.DOTALL)
 _BEHIND = re.compile(r"\s\(([A-Z])\)\s")
@@ -96,7 +98,8 @@ def require_fields(path: Path, number: int | str, row: Any, fields: Collection[s
 
 
 def read_parquet(paths: list[Path], columns: Collection[str]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """The rows of Parquet files, some at a time; `columns` must be there, all are given."""
+    """The rows of Parquet files, one at a time: a few bytes of a file can say the same value in every row. `columns`
+    must be there, all are given."""
     from pyarrow import ArrowException, parquet
 
     number = 0
@@ -105,10 +108,14 @@ def read_parquet(paths: list[Path], columns: Collection[str]) -> Iterator[tuple[
             with parquet.ParquetFile(require_file(path)) as file:
                 if missing := [name for name in columns if name not in file.schema_arrow.names]:
                     raise corrupt(path, 0, f"there is no column {missing[0]}")
-                for batch in file.iter_batches(batch_size=8):
-                    for row in batch.to_pylist():
-                        number += 1
-                        yield path, number, row
+                groups = map(file.metadata.row_group, range(file.num_row_groups))
+                if any(group.column(i).num_values > MOST_VALUES for group in groups for i in range(group.num_columns)):
+                    raise corrupt(path, "?", f"a column has more than {MOST_VALUES} values in one group of rows")
+                for batch in file.iter_batches(batch_size=1):
+                    number += 1
+                    if batch.nbytes > MOST_CELL:
+                        raise corrupt(path, number, f"it has more than {MOST_CELL} bytes")
+                    yield path, number, batch.to_pylist()[0]
         # Damaged pages are said by the reader of files, damaged text, times and zones by Python's own errors.
         except (ArrowException, OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             why = " ".join(str(error).split())[:200]
