@@ -140,11 +140,12 @@ def unbounded(state: State) -> MomentRecord | None:
 
 
 def pair_of(state: State) -> tuple[MomentRecord, MomentRecord] | None:
-    """The two moments whose order is asked for, once both are there."""
-    if state.get("timing", {}).get("kind") != "order":
+    """The two moments whose order is asked for, once both are there. In a silent sound nothing is looked for."""
+    timing = state.get("timing", TimingRecord(kind="look", phrases=[]))
+    if timing["kind"] != "order" or len(timing["phrases"]) != 2:
         return None
     found = {one["phrase"]: one for one in reversed(state.get("moments", []))}
-    first, other = (found.get(phrase) for phrase in state["timing"]["phrases"])
+    first, other = (found.get(phrase) for phrase in timing["phrases"])
     return None if first is None or other is None else (first, other)
 
 

@@ -28,9 +28,11 @@ from zoomagent.batch.running import answer_all, record_of
 from zoomagent.batch.tally import Tally
 from zoomagent.errors import InputRefused, RunError, StoreError
 from zoomagent.journal import Journal
+from zoomagent.models.loading import load_model
 from zoomagent.models.server.openai_server import OpenAIModel
 from zoomagent.models.server.retrying import RetryPolicy
 from zoomagent.run_record import Cost, Outcome
+from zoomagent.training.calibration.collecting import collect
 
 SETTINGS = {"models": ["m"], "strategy": "auto"}
 
@@ -477,13 +479,42 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, text: str) -
     assert file.read_text() == text
 
 
-@pytest.mark.parametrize("text", ["# Notes\n\nof a user", '{"a": 1}\n{"b": 2', "\n\nx"])
+QUESTIONS = '{"id": "a", "image": "a.png", "question": "?"}\n{"id": "b", "image": "b.png", "question": "?"}'
+
+
+@pytest.mark.parametrize("text", ["# Notes\n\nof a user", '{"a": 1}\n{"b": 2', "\n\nx", QUESTIONS])
 def test_lines_of_somebody_else_are_left_as_they_are(tmp_path: Path, text: str) -> None:
     file = tmp_path / "notes.md"
     file.write_text(text)
     with pytest.raises(StoreError), RecordFile(file):
         pass
     assert file.read_text() == text
+
+
+def test_collecting_cuts_nothing_off_a_file_of_questions(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(QUESTIONS)
+    with pytest.raises(StoreError, match="Line 1"):
+        asyncio.run(collect(load_model("nano"), [], file))
+    assert file.read_text() == QUESTIONS
+
+
+@pytest.mark.parametrize(
+    "field", ['"options": [{}]', '"options": {{{}}}', '"regions": [{}]', '"regions": [[{}]]', '"answer": [{}]']
+)
+def test_a_row_of_many_wrong_values_is_refused_without_an_error_for_each(tmp_path: Path, field: str) -> None:
+    item = '"{}": null' if "{{" in field else "null"
+    values = ", ".join(item.format(number) if "{{" in field else item for number in range(100_000))
+    file = tmp_path / "questions.jsonl"
+    file.write_text(f'{{"image": "a.png", "question": "?", {field.format(values)}}}\n')
+    (row,) = read_rows(file)
+    assert isinstance(row, NoRow) and "values" in row.text
+
+
+def test_fields_that_nobody_reads_may_hold_many_values(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(f'{{"image": "a.png", "question": "?", "embedding": {[0.5] * 50_000}}}\n')
+    assert [type(row) for row in read_rows(file)] == [Row]
 
 
 def test_a_torn_last_line_is_cut_after_the_others_were_read(tmp_path: Path) -> None:

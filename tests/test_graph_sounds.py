@@ -12,6 +12,7 @@ import pytest
 from fake_model import Call, FakeModel
 from fake_server import FakeServer, Guise, Seen
 from numpy.typing import NDArray
+from sound_files import tone, wav
 from sound_world import PROFILE, SoundWorld
 
 from zoomagent import ZoomAgent, prompts
@@ -65,7 +66,12 @@ def test_what_never_sounds_is_said_with_what_can_have_been_missed() -> None:
 
 @pytest.mark.parametrize(
     ("question", "text"),
-    [(WHEN, "Never"), ("How often is the alarm heard?", "0"), ("What is to be heard?", "Cannot tell")],
+    [
+        (WHEN, "Never"),
+        ("How often is the alarm heard?", "0"),
+        ("What is to be heard?", "Cannot tell"),
+        ("Does the alarm sound before the bell?", "Cannot tell"),
+    ],
 )
 def test_a_muted_sound_gives_no_answer_whatever_the_model_would_say(question: str, text: str) -> None:
     world = SoundWorld(Moment(2000, 3000), 10_000)
@@ -73,6 +79,15 @@ def test_a_muted_sound_gives_no_answer_whatever_the_model_would_say(question: st
     answer = world.ask(question)
     assert answer.text == text and not answer.moments and "silent" in answer.reasons[0]
     assert answer.cost.model_calls == 0
+
+
+@pytest.mark.parametrize("milliseconds", [1, 3, 8, 20])
+@pytest.mark.parametrize("arbiter", [None, "none"])
+def test_a_sound_shorter_than_a_sheets_cells_has_an_outcome(milliseconds: int, arbiter: str | None) -> None:
+    sound = wav(tone(milliseconds / 1000, 0, 1))
+    with ZoomAgent("nano", arbiter=arbiter) as agent:
+        outcome = agent.ask(sound, WHEN).outcome
+    assert outcome.kind in ("answered", "answered_degraded") or outcome.code == "outside_world"
 
 
 def test_a_moment_that_is_muted_is_found_no_more() -> None:

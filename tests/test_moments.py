@@ -31,12 +31,19 @@ def test_joined_moments_hold_the_same_time_and_never_touch(several: list[Moment]
     assert joined(once) == once
 
 
-@given(moments(), st.integers(1, 100))
+@given(moments(least=100), st.integers(1, 100))
 def test_slices_cover_the_moment_without_gap_or_overlap(moment: Moment, count: int) -> None:
     parts = slices(moment, count)
     assert len(parts) == count and parts[0].start == moment.start and parts[-1].end == moment.end
     assert all(a.end == b.start for a, b in zip(parts, parts[1:], strict=False))
     assert max(p.length for p in parts) - min(p.length for p in parts) <= 1
+
+
+@given(moments(most=20), st.integers(1, 100))
+def test_no_slice_of_a_short_moment_is_empty_or_outside(moment: Moment, count: int) -> None:
+    parts = slices(moment, count)
+    assert len(parts) == count and parts[0].start == moment.start and parts[-1].end == moment.end
+    assert all(part.length >= 1 and intersect(part, moment) == part for part in parts)
 
 
 @given(moments(), st.integers(0, DURATION))

@@ -118,7 +118,7 @@ def test_what_can_be_no_name_is_no_folder(name: str) -> None:
         open_tagger(name)
 
 
-@pytest.mark.parametrize("value", ["no-such-folder", "on", "own", ""])
+@pytest.mark.parametrize("value", ["no-such-folder", "on", "own", "", "~no-such-user/siglip", "x" * 5000, "a\0b"])
 def test_the_command_line_takes_off_auto_or_a_folder(value: str) -> None:
     run = CliRunner().invoke(app, ["ask", "a.png", "What?", "--tags", value])
     assert run.exit_code == 2 and "--tags" in run.output

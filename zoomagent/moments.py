@@ -74,9 +74,10 @@ def widened(moment: Moment, margin: int, duration: int) -> Moment:
 
 
 def slices(moment: Moment, count: int) -> list[Moment]:
-    """`count` parts that follow each other without a gap. Their lengths differ by a millisecond at most."""
+    """`count` parts that follow each other without a gap. Their lengths differ by a millisecond at most; none is
+    empty, so those of a moment with fewer milliseconds than parts share some."""
     edges = [moment.start + moment.length * number // count for number in range(count + 1)]
-    return [Moment(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    return [Moment(start, max(start + 1, end)) for start, end in zip(edges, edges[1:], strict=False)]
 
 
 def seconds(time: int) -> str:

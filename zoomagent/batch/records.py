@@ -14,13 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import orjson
-
 from zoomagent.answer import Answer
 from zoomagent.batch.gold import judge
 from zoomagent.batch.rows import Row
 from zoomagent.confidence.features import from_dict
-from zoomagent.confidence.records import Record
+from zoomagent.confidence.records import Record, kept_ids
 from zoomagent.errors import StoreError
 from zoomagent.journal import Journal
 
@@ -45,13 +43,7 @@ class RecordFile:
     def __enter__(self) -> Self:
         try:
             self._journal.__enter__()
-            for number, line in enumerate(self._journal.lines(), 1):
-                try:
-                    self._known.add(str(orjson.loads(line)["id"]))
-                except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-                    raise StoreError(
-                        f"Line {number} of the records is none. Name another file.", code="store_io"
-                    ) from error
+            self._known = kept_ids(self._journal.lines())
         except OSError as error:
             raise StoreError(f"The records cannot be kept: {error.strerror}.", code="store_io") from error
         return self

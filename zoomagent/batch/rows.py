@@ -22,11 +22,14 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from zoomagent.bounds import within
 from zoomagent.errors import InputRefused
 from zoomagent.media.paths import local_path
 
 MAX_LINE = 48 * 1024 * 1024
 """Bytes of a line (ours): the largest picture that is opened, as a data: URL, and all that can be asked about it."""
+MAX_VALUES = 10_000
+"""Values of what a row asks (ours): each wrong one would be an error of its own."""
 CHUNK = 1 << 20
 EDGE = 1 << 16
 """Bytes at either end of a picture's file by which it is known again, beside its size (ours)."""
@@ -167,7 +170,12 @@ def count_lines(path: Path) -> int:
 
 def _read(line: bytes, number: int) -> Row | NoRow:
     try:
-        fields = _Fields.model_validate(orjson.loads(line.removeprefix(b"\xef\xbb\xbf")))
+        given = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        if isinstance(given, dict):
+            given = {name: given[name] for name in _Fields.model_fields if name in given}
+            if not within(given, MAX_VALUES):
+                return NoRow(number, f"more than {MAX_VALUES} values")
+        fields = _Fields.model_validate(given)
     except orjson.JSONDecodeError:
         return NoRow(number, "not JSON")
     except ValidationError as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from zoomagent.files import read_json
+from zoomagent.files import is_folder, read_json
 from zoomagent.media.limits import PARTS_CEILING
 from zoomagent.strategy import CALLS, DEPTH, GATE, MAX_TOKENS, SECONDS, Rule, Strategy
 
@@ -106,7 +106,8 @@ Page = Annotated[int | None, typer.Option(min=1, help="Which page of a PDF or TI
 
 def check_tags(value: str) -> str:
     """Off, auto, or a folder that is there. BadParameter for anything else."""
-    if value not in ("off", "auto") and not (value and Path(value).expanduser().is_dir()):
+    # Path's own expanduser raises for a user that is not there.
+    if value not in ("off", "auto") and not (value and is_folder(Path(os.path.expanduser(value)))):
         raise typer.BadParameter(f"{value!r} is no folder; give off, auto, or the folder of a SigLIP 2")
     return value
 

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from zoomagent.confidence.features import Features, to_dict
-from zoomagent.errors import SettingInvalid
+from zoomagent.errors import SettingInvalid, StoreError
 from zoomagent.files import read_text
 
 
@@ -71,6 +71,18 @@ def read_records(path: Path) -> list[Record]:
             raise SettingInvalid(f"The id {record.id!r} is there twice; every question needs an id of its own.")
         seen.add(record.id)
     return records
+
+
+def kept_ids(lines: Iterable[bytes]) -> set[str]:
+    """The ids of the records in a file that is gone on with. Raises StoreError at the first line that is none: the file
+    is somebody else's."""
+    known = set[str]()
+    for number, line in enumerate(lines, 1):
+        try:
+            known.add(Record.model_validate_json(line).id)
+        except ValidationError as error:
+            raise StoreError(f"Line {number} of the records is none. Name another file.", code="store_io") from error
+    return known
 
 
 def write_records(records: Iterable[Record], path: Path) -> None:

@@ -66,7 +66,7 @@ class Sheet(Picture):
         that it holds most of, and those of which it holds half as much)."""
         areas = {number: intersect(self.cell(number), box).area for number in self.cells(box)}
         good = [number for number, area in areas.items() if 2 * area >= max(areas.values())]
-        return Moment(self.slices[good[0]].start, max(self.slices[good[-1]].end, self.slices[good[0]].start + 1))
+        return Moment(self.slices[good[0]].start, self.slices[good[-1]].end)
 
 
 class _Cells:

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from zoomagent.confidence.records import Record, read_records
+from zoomagent.confidence.records import Record, kept_ids
 from zoomagent.data.world.varied import Variety
 from zoomagent.data.world.wordings import Style
 from zoomagent.evaluation.scoring import same_answer
@@ -67,9 +67,7 @@ async def collect(
 ) -> int:
     """Append one record a question to `out`; returns how many there are. What is there already is not asked again."""
     with Journal(out) as journal:
-        for _ in journal.lines():
-            pass  # to the end: there the torn line of a kill is cut off
-        known = {kept.id for kept in read_records(out)}
+        known = kept_ids(journal.lines())
         kept = len(known)
         for done, task in enumerate(asked, 1):
             if task.name not in known:
