@@ -228,7 +228,7 @@ def deep(levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize("value", [object(), b"x", {1, 2}, float("nan"), float("inf"), deep(5000)], ids=type)
+@pytest.mark.parametrize("value", [object(), b"x", {1, 2}, float("nan"), float("inf"), deep(50_000)], ids=type)
 def test_what_no_request_can_hold_is_refused_when_it_is_set(value: Any) -> None:
     for given in ({"extra_body": {"a": value}}, {"profile": {"extra_body": {"a": value}}}):
         with pytest.raises((ValueError, SettingInvalid)):
