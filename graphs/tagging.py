@@ -7,7 +7,7 @@ enough by itself, and for DualFocus.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from zoomagent.errors import RunError
@@ -44,7 +44,11 @@ async def tag(run: NodeRun) -> Update:
     problems: list[ProblemRecord] = []
     found: list[TagRecord] = []
     try:
-        found = await (tags_by_model(run, names) if tagger is None else tags_by(tagger, views, names))
+        if tagger is None:
+            found = await tags_by_model(run, names)
+        else:
+            async for record in tags_by(tagger, views, names):
+                found.append(record)
     except RunError as error:
         if error.code != "tagger_failed":
             raise
@@ -54,14 +58,13 @@ async def tag(run: NodeRun) -> Update:
     return {"views": shown, "tags": kept, "problems": problems, "steps": step_words(words, names)}
 
 
-async def tags_by(tagger: Tagger, views: ViewStore, shown: Sequence[str]) -> list[TagRecord]:
-    """What a tagger of the caller's finds in each view: it has a scale of its own, and says what it finds."""
-    found = []
+async def tags_by(tagger: Tagger, views: ViewStore, shown: Sequence[str]) -> AsyncIterator[TagRecord]:
+    """What a tagger of the caller's finds, view by view: it has a scale of its own, and says what it finds."""
     for view in shown:
         tags = await asyncio.to_thread(call_tagger, tagger, views.image(view), ())
         tags.sort(key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
-        found += [TagRecord(id=one.label, view=view, label=one.label, score=one.score) for one in tags]
-    return found
+        for one in tags:
+            yield TagRecord(id=one.label, view=view, label=one.label, score=one.score)
 
 
 async def tags_by_model(run: NodeRun, shown: Sequence[str]) -> list[TagRecord]:

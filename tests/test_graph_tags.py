@@ -111,6 +111,20 @@ def test_a_tagger_that_fails_takes_no_answer_with_it(found: object) -> None:
     assert answer.evidence and "tagger" in " ".join(answer.reasons)
 
 
+def test_what_a_tagger_found_before_it_failed_is_kept() -> None:
+    looks: list[Image.Image] = []
+
+    def tagger(image: Image.Image, labels: Sequence[str]) -> list[Tag]:
+        looks.append(image)
+        if len(looks) == 3:
+            raise ValueError("no")
+        return [Tag(f"thing {len(looks)}", 0.9)]
+
+    answer = asked(model(), tags=tagger)
+    assert {tag.label for tag in answer.tags} == {"thing 1", "thing 2"}
+    assert answer.outcome.codes == ("tagger_failed",)
+
+
 def test_of_a_taggers_tags_those_that_can_be_kept_are_kept() -> None:
     scores: list[Any] = [
         float("nan"),
